@@ -1,0 +1,304 @@
+"""Settings: frozen dataclasses, checked when they are made, loaded from TOML recipes.
+
+A recipe has one table a dataclass::
+
+    [corpus]
+    source_language = "en"
+    target_language = "de"
+    train = "data/sample/train"
+
+    [model]
+    cell = "lstm"
+
+A key that no dataclass has is an error that names the nearest one.
+"""
+
+import dataclasses
+import difflib
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin
+
+from seq2seq.errors import UsageError
+
+Cell = Literal["lstm", "gru", "rnn"]
+Attention = Literal["multihead", "none"]
+Algorithm = Literal["unigram", "bpe"]
+OnProblem = Literal["keep", "drop", "stop"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+T = TypeVar("T")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(message)
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A Hugging Face `datasets` source: a hub name, or a file type such as `parquet` with files.
+
+    The file types are `parquet`, `json`, `csv` and `arrow`. `columns` are the source and the target
+    column. A column may be nested: `translation.en`.
+    """
+
+    dataset: str
+    columns: tuple[str, str]
+    config: str | None = None
+    split: str = "train"
+    data_files: str | None = None
+
+
+Source = str | HubSource
+"""A prefix (`dir/train` for `dir/train.en` + `dir/train.de`), a TSV file, or a `HubSource`."""
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Where the sentence pairs come from, and what becomes of the doubtful ones.
+
+    Each of the `OnProblem` settings says what happens to a training pair with that problem:
+    `keep` it, `drop` it, or `stop` before the first step. All of them are counted and reported.
+    """
+
+    source_language: str
+    target_language: str
+    train: Source
+    valid: Source
+    test: Source | None = None
+    empty: OnProblem = "drop"
+    identical: OnProblem = "keep"
+    duplicate: OnProblem = "keep"
+    length_ratio: OnProblem = "drop"
+    leakage: OnProblem = "stop"
+    max_length_ratio: float = 9.0
+
+    def __post_init__(self) -> None:
+        for name in ("source_language", "target_language"):
+            code = getattr(self, name)
+            _require(
+                code.replace("-", "").replace("_", "").isalnum(),
+                f"corpus.{name}: {code!r} is not a language code such as 'en' or 'pt-BR'.",
+            )
+        _require(
+            self.source_language != self.target_language,
+            f"corpus.target_language: {self.target_language!r} is the source language too.",
+        )
+        _require(self.max_length_ratio > 1, "corpus.max_length_ratio must be above 1.")
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """The joint SentencePiece model.
+
+    `sampling` is the smoothing alpha of subword regularisation (Kudo 2018) for `unigram` and the
+    dropout rate for `bpe` (Provilkov et al. 2020); 0 turns it off.
+    """
+
+    algorithm: Algorithm = "unigram"
+    vocabulary_size: int = 6000
+    sampling: float = 0.0
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.vocabulary_size >= 300, "tokenizer.vocabulary_size must be at least 300.")
+        _require(0 <= self.sampling <= 1, "tokenizer.sampling must lie in [0, 1].")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of the network. H is `hidden_size`; embeddings have that size too."""
+
+    cell: Cell = "lstm"
+    attention: Attention = "multihead"
+    hidden_size: int = 256
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "encoder_layers", "decoder_layers", "heads"):
+            _require(getattr(self, name) >= 1, f"model.{name} must be at least 1.")
+        _require(
+            self.hidden_size % 2 == 0,
+            "model.hidden_size must be even: each encoder direction has half of it.",
+        )
+        _require(
+            self.hidden_size % self.heads == 0,
+            f"model.heads: {self.heads} does not divide model.hidden_size {self.hidden_size}.",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the model is trained. `batch_tokens` counts target tokens, padding included."""
+
+    epochs: int = 20
+    batch_tokens: int = 2000
+    max_length: int = 120
+    learning_rate: float = 3e-3
+    warmup_steps: int = 400
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    label_smoothing: float = 0.1
+    dropout: float = 0.3
+    word_dropout: float = 0.1
+    ema_decay: float = 0.998
+    validate_every: int = 0
+    patience: int = 0
+    keep_checkpoints: int = 2
+    precision: Precision = "auto"
+    threads: int = 0
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_tokens", "max_length", "keep_checkpoints"):
+            _require(getattr(self, name) >= 1, f"training.{name} must be at least 1.")
+        for name in ("warmup_steps", "validate_every", "patience", "threads", "seed"):
+            _require(getattr(self, name) >= 0, f"training.{name} must not be negative.")
+        for name in ("label_smoothing", "dropout", "word_dropout", "ema_decay"):
+            _require(0 <= getattr(self, name) < 1, f"training.{name} must lie in [0, 1).")
+        for name in ("learning_rate", "clip_norm"):
+            _require(getattr(self, name) > 0, f"training.{name} must be above 0.")
+        _require(self.seed < 1 << 63, "training.seed must be below 2 ** 63.")
+        _require(self.weight_decay >= 0, "training.weight_decay must not be negative.")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Beam search.
+
+    A hypothesis of length t scores log p / ((5 + t) / 6) ** `length_penalty` (Wu et al. 2016,
+    eq. 14). Its length is at most `max_length_ratio` * source + `max_length_extra`.
+    """
+
+    beam_size: int = 5
+    length_penalty: float = 1.0
+    max_length_ratio: float = 2.0
+    max_length_extra: int = 10
+
+    def __post_init__(self) -> None:
+        _require(self.beam_size >= 1, "search.beam_size must be at least 1.")
+        _require(self.length_penalty >= 0, "search.length_penalty must not be negative.")
+        _require(self.max_length_ratio > 0, "search.max_length_ratio must be above 0.")
+        _require(self.max_length_extra >= 1, "search.max_length_extra must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a training run is made from."""
+
+    corpus: CorpusConfig
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+
+    @classmethod
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
+        """Read a TOML recipe.
+
+        `overrides` are `table.key=value`, the value as TOML or plain text.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"{path}: there is no such recipe.") from None
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: not a TOML file: {error}.") from None
+        for override in overrides:
+            _set(table, override)
+        try:
+            return from_table(cls, table)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+
+
+def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
+    """The dataclass `cls` from a TOML or JSON table; raises `UsageError` naming key and type."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"'{where.rstrip('.')}' must be a table." if where else "not a table.")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in fields:
+            nearest = difflib.get_close_matches(key, fields, n=1, cutoff=0)
+            raise UsageError(f"unknown key '{where}{key}'; did you mean '{where}{nearest[0]}'?")
+    for key, f in fields.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and key not in table:
+            raise UsageError(f"'{where}{key}' is missing.")
+    values = {key: _convert(hints[key], value, where + key) for key, value in table.items()}
+    return cls(**values)
+
+
+def to_table(config: Any) -> dict[str, Any]:
+    """The settings as plain dictionaries and lists, for JSON; `None` left out."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items() if item is not None}
+        return list(value) if isinstance(value, tuple) else value
+
+    table = plain(dataclasses.asdict(config))
+    assert isinstance(table, dict)
+    return table
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin is Literal:
+        if value not in get_args(hint):
+            choices = ", ".join(map(repr, get_args(hint)))
+            raise UsageError(f"'{where}' is {value!r}; it can be {choices}.")
+        return value
+    if origin in (types.UnionType, typing.Union):
+        return _convert_union(get_args(hint), value, where)
+    if origin is tuple:
+        items = get_args(hint)
+        if not isinstance(value, list) or len(value) != len(items):
+            raise UsageError(f"'{where}' must be a list of {len(items)}.")
+        return tuple(_convert(item, v, where) for item, v in zip(items, value, strict=True))
+    if dataclasses.is_dataclass(hint):
+        return from_table(typing.cast(type[Any], hint), value, where + ".")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"'{where}' must be a finite number, not {value!r}.")
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+        raise UsageError(f"'{where}' must be {names[hint]}, not {value!r}.")
+    return value
+
+
+def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    table_like = isinstance(value, Mapping)
+    for option in options:
+        if option is not type(None) and dataclasses.is_dataclass(option) == table_like:
+            return _convert(option, value, where)
+    raise UsageError(f"'{where}' cannot be {value!r}.")
+
+
+def _set(table: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    section, dot, key = path.strip().partition(".")
+    if not (equals and dot and key):
+        raise UsageError(f"--set {override!r}: write table.key=value, as in training.epochs=3.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    place = table.setdefault(section, {})
+    if not isinstance(place, dict):
+        raise UsageError(f"--set {override!r}: '{section}' is not a table of the recipe.")
+    place[key] = value
