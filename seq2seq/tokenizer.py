@@ -1,0 +1,216 @@
+"""Text to ids and back: one joint SentencePiece model for both sides.
+
+Two promises hold for every text: nothing is unknown (characters outside the vocabulary become
+bytes), and the ids of a target decode to that target, character for character. The source may be
+normalised strongly, since nobody reads it again; see `normalise_source`.
+
+Sentence-initial words are written with a space before them, so that `Haus` is one piece at the
+start of a sentence and inside it. SentencePiece writes a space as U+2581 inside its pieces and
+turns every U+2581 into a space when it decodes; a U+2581 of the text itself is therefore spelled
+in bytes.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
+from random import Random
+from typing import Self
+
+import sentencepiece
+
+from seq2seq.config import TokenizerConfig
+from seq2seq.errors import Seq2SeqError
+from seq2seq.sampling import DropoutSampler, Pieces, Sampler, UnigramSampler
+
+PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
+PLACEHOLDERS = tuple(f"<ph{i}>" for i in range(16))
+"""Symbols that stand for a protected span; each is always one id."""
+
+_SPACE = "\u2581"
+_WHOLE = re.compile("(" + "|".join((*PLACEHOLDERS, _SPACE)) + ")")  # never cut, never in a word
+_WORD = re.compile(" ?[^ ]+| ")
+_STRAIGHT = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201a\u201b", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"')
+    | dict.fromkeys("\u2010\u2011", "-")
+    | dict.fromkeys("\u00ad\u200b\ufeff", None)
+)
+
+
+def normalise_source(text: str) -> str:
+    """NFKC, straight quotes, no invisible characters, single spaces: what the encoder reads."""
+    return " ".join(unicodedata.normalize("NFKC", text.translate(_STRAIGHT)).split())
+
+
+def language_tag(language: str) -> str:
+    """The control symbol that asks for `language`; text never encodes to it."""
+    return f"<2{language}>"
+
+
+class Tokenizer:
+    """Encodes and decodes with a SentencePiece model. V is `len(tokenizer)`."""
+
+    def __init__(self, model: bytes, *, name: str = "tokenizer") -> None:
+        """Take a serialised SentencePiece model that `Tokenizer.train` made.
+
+        `name` is what errors call it.
+        """
+        self.model = model
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError:
+            raise Seq2SeqError(f"{name}: not a SentencePiece model.") from None
+        processor = self._processor
+        ids = (processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id())
+        if ids != (PAD_ID, BOS_ID, EOS_ID, UNK_ID):
+            raise Seq2SeqError(
+                f"{name}: a SentencePiece model of another make (pad, bos, eos, unk are {ids}, "
+                f"not {(PAD_ID, BOS_ID, EOS_ID, UNK_ID)}); let `seq2seq train` make one."
+            )
+        needed = [*(f"<0x{byte:02X}>" for byte in range(256)), *PLACEHOLDERS]
+        for piece in needed:
+            if processor.piece_to_id(piece) == UNK_ID:
+                raise Seq2SeqError(
+                    f"{name}: a SentencePiece model of another make (it has no {piece}); let "
+                    "`seq2seq train` make one."
+                )
+        self._byte_ids = tuple(processor.piece_to_id(f"<0x{byte:02X}>") for byte in range(256))
+        self._space_bytes = [self._byte_ids[byte] for byte in _SPACE.encode()]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a model file; raises `Seq2SeqError` where it is missing or foreign."""
+        try:
+            return cls(path.read_bytes(), name=str(path))
+        except OSError as error:
+            raise Seq2SeqError(f"{path}: cannot be read: {error.strerror}.") from None
+
+    @classmethod
+    def train(
+        cls, sentences: Iterable[str], config: TokenizerConfig, languages: Sequence[str]
+    ) -> Self:
+        """Learn the pieces from `sentences` of both sides, with a tag for each language."""
+        stream = BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=(f" {sentence}" for sentence in sentences),
+                model_writer=stream,
+                model_type=config.algorithm,
+                vocab_size=config.vocabulary_size,
+                normalization_rule_name="identity",
+                remove_extra_whitespaces=False,
+                add_dummy_prefix=False,
+                byte_fallback=True,
+                character_coverage=0.9995,
+                max_sentence_length=100_000,
+                input_sentence_size=2_000_000,
+                shuffle_input_sentence=False,
+                control_symbols=[language_tag(language) for language in languages],
+                user_defined_symbols=list(PLACEHOLDERS),
+                pad_id=PAD_ID,
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                unk_id=UNK_ID,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise Seq2SeqError(
+                f"tokenizer.vocabulary_size = {config.vocabulary_size} does not fit this corpus: "
+                f"{_reason(error)}."
+            ) from None
+        return cls(stream.getvalue())
+
+    def __len__(self) -> int:
+        return int(self._processor.get_piece_size())
+
+    def language_id(self, language: str) -> int:
+        """The id of the tag that asks for `language`; raises `Seq2SeqError` without one."""
+        identifier = int(self._processor.piece_to_id(language_tag(language)))
+        if identifier == UNK_ID:
+            raise Seq2SeqError(f"the tokenizer has no tag for the language {language!r}.")
+        return identifier
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The most likely ids of each text, without BOS and EOS. The empty text has none."""
+        return self._encode(texts)
+
+    def encode_sources(self, texts: Sequence[str], language: str) -> list[list[int]]:
+        """What the encoder reads for each text.
+
+        That is the tag of the target `language`, then the ids of the normalised text.
+        """
+        tag = self.language_id(language)
+        return [[tag, *ids] for ids in self._encode([normalise_source(text) for text in texts])]
+
+    def sample(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
+        """Ids of each text drawn at random; the same seed draws the same ids.
+
+        A unigram model draws by probability ** `alpha`, a BPE model drops merges at rate `alpha`.
+
+        Unlike SentencePiece's own sampling it does so in every process, and never cuts a
+        placeholder.
+        """
+        random = Random(seed)
+        sampler = self._sampler(alpha)
+        drawn = []
+        for text in texts:
+            ids: list[int] = []
+            for number, part in enumerate(_WHOLE.split(f" {text}" if text else "")):
+                if part == _SPACE:
+                    ids += self._space_bytes
+                elif number % 2:
+                    ids.append(int(self._processor.piece_to_id(part)))
+                else:
+                    for word in _WORD.findall(part):
+                        ids += sampler.draw(word.replace(" ", _SPACE), random)
+            drawn.append(ids)
+        return drawn
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; control symbols (BOS, EOS, padding, language tags) are silent."""
+        text = str(self._processor.decode(list(ids)))
+        return text[1:] if text.startswith(" ") else text
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The pieces behind `ids`, a space written as U+2581."""
+        return [str(self._processor.id_to_piece(int(i))) for i in ids]
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        prefixed = [f" {text}" if text else "" for text in texts]
+        encoded: list[list[int]] = self._processor.encode(prefixed, num_threads=1)
+        for index, text in enumerate(prefixed):
+            if _SPACE in text:
+                first, *rest = text.split(_SPACE)
+                encoded[index] = self._processor.encode(first)
+                for part in rest:
+                    encoded[index] += self._space_bytes + self._processor.encode(part)
+        return encoded
+
+    def _sampler(self, alpha: float) -> Sampler:
+        processor = self._processor
+        ids = {
+            processor.id_to_piece(i): i
+            for i in range(len(self))
+            if not (processor.is_control(i) or processor.is_byte(i) or processor.is_unknown(i))
+        }
+        for placeholder in PLACEHOLDERS:
+            del ids[placeholder]
+        pieces = Pieces(ids, {p: processor.get_score(i) for p, i in ids.items()}, self._byte_ids)
+        # SentencePiece does not tell its algorithm, but only BPE has whole numbers for scores.
+        if all(score.is_integer() for score in pieces.scores.values()):
+            return DropoutSampler(pieces, alpha)
+        return UnigramSampler(pieces, alpha)
+
+
+def _reason(error: RuntimeError) -> str:
+    """Why SentencePiece could not be trained, without the names of its own options."""
+    message = str(error)
+    if most := re.search(r"too high .* value <= (\d+)", message):
+        return f"it can be at most {most[1]}"
+    if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return f"it must be at least {least[1]}"
+    if "sentences_.empty()" in message:
+        return "it has no sentence to learn from"
+    return message.split("\n")[0].rpartition("] ")[2].strip(" .")
