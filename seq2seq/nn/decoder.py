@@ -1,0 +1,93 @@
+"""The decoder: writes the target, one token after the other.
+
+The attention is asked by the first layer's output and feeds the layers above it, never the first
+layer itself (as in GNMT and RNMT+). So with teacher forcing each layer runs over the whole target
+in one fused call: there is no loop over time in Python.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.config import ModelConfig
+from seq2seq.nn.attention import Memory, MultiHeadAttention
+from seq2seq.nn.dropout import Dropout
+from seq2seq.nn.recurrent import RecurrentLayer, State
+
+
+class Decoded(NamedTuple):
+    """The decoder's view of T positions (or of K hypotheses at one position)."""
+
+    features: Tensor  # (B, T, F), F = 2 H with attention, else H; `Decoder.readout` takes them
+    weights: Tensor | None  # (B, G, T, S), the attention of each head
+    states: list[State]  # per layer, after the last position
+
+
+class Decoder(nn.Module):
+    """Recurrent layers with attention after the first one, and the readout below the softmax."""
+
+    def __init__(self, config: ModelConfig, dropout: float) -> None:
+        super().__init__()
+        size, layers = config.hidden_size, config.decoder_layers
+        self.parts = 2 if config.cell == "lstm" else 1
+        self.layers = nn.ModuleList(RecurrentLayer(config.cell, size, size) for _ in range(layers))
+        self.bridge = nn.Linear(size, layers * self.parts * size)
+        self.attention: MultiHeadAttention | None = None
+        if config.attention != "none":
+            self.attention = MultiHeadAttention(size, config.heads)
+            self.norm = nn.LayerNorm(size)
+        self.project = nn.Linear(size if self.attention is None else 2 * size, size)
+        self.dropout = Dropout(dropout)
+        for layer in (self.bridge, self.project):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def initial_states(self, summary: Tensor) -> list[State]:
+        """summary (B, H) -> the state of each layer before the first token."""
+        parts = self.bridge(summary).tanh().chunk(len(self.layers) * self.parts, dim=-1)
+        return [parts[i : i + self.parts] for i in range(0, len(parts), self.parts)]
+
+    def forward(self, embedded: Tensor, memory: Memory, states: list[State]) -> Decoded:
+        """Teacher forcing: embedded (B, T, H) is the target shifted by one."""
+        below, first = self.layers[0](embedded, states[0])
+        below = self.dropout(below)  # (B, T, H)
+        context, weights = self._attend(below, memory)
+        x = below if context is None else below + context
+        last = [first]
+        for layer, state in zip(list(self.layers)[1:], states[1:], strict=True):
+            y, new = layer(x, state)
+            x = x + self.dropout(y)
+            last.append(new)
+        return Decoded(x if context is None else torch.cat([x, context], dim=-1), weights, last)
+
+    def step(self, embedded: Tensor, memory: Memory, states: list[State]) -> Decoded:
+        """One token for each of K hypotheses a sentence: embedded (B, K, H), states (B * K, H).
+
+        The same as `forward` over T = 1, with the hypotheses of a sentence side by side where
+        `forward` has positions: they share the sentence's memory.
+        """
+        grid = embedded.shape[:2]  # (B, K)
+        x = embedded
+        context, weights, new_states = None, None, []
+        for number, (layer, state) in enumerate(zip(self.layers, states, strict=True)):
+            y, new = layer(x.flatten(0, 1).unsqueeze(1), state)  # (B * K, 1, H)
+            y = y.view(*grid, -1)  # (B, K, H)
+            new_states.append(new)
+            x = x + y if number else y
+            if number == 0:
+                context, weights = self._attend(x, memory)
+                x = x if context is None else x + context
+        features = x if context is None else torch.cat([x, context], dim=-1)
+        return Decoded(features, weights, new_states)
+
+    def readout(self, features: Tensor) -> Tensor:
+        """features (..., F) -> (..., H), to be compared with the embedding of each word."""
+        output: Tensor = self.dropout(self.project(features).tanh())
+        return output
+
+    def _attend(self, queries: Tensor, memory: Memory) -> tuple[Tensor | None, Tensor | None]:
+        if self.attention is None:
+            return None, None
+        context, weights = self.attention(queries, memory)
+        return self.norm(context), weights

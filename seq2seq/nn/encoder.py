@@ -1,0 +1,58 @@
+"""The encoder: reads the source in both directions."""
+
+import torch
+from torch import Tensor, nn
+
+from seq2seq.config import ModelConfig
+from seq2seq.nn.dropout import Dropout
+from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
+
+
+class BidirectionalLayer(nn.Module):
+    """Two layers of H / 2 units, one in reading order, one against it; padding never leaks."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.forwards = RecurrentLayer(config.cell, size, size // 2)
+        self.backwards = RecurrentLayer(config.cell, size, size // 2)
+
+    def forward(self, inputs: Tensor, reverse: Tensor) -> Tensor:
+        """inputs (B, S, H), reverse (B * S,) from `reverse_rows` -> (B, S, H)."""
+        reading, _ = self.forwards(inputs)  # (B, S, H/2)
+        against, _ = self.backwards(_permute(inputs, reverse))
+        return torch.cat([reading, _permute(against, reverse)], dim=-1)
+
+
+class Encoder(nn.Module):
+    """A stack of bidirectional layers with residuals from the second one on (Wu et al. 2016)."""
+
+    def __init__(self, config: ModelConfig, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            BidirectionalLayer(config) for _ in range(config.encoder_layers)
+        )
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """embedded (B, S, H), lengths (B,) -> encoded (B, S, H), summary (B, H).
+
+        The summary is what both directions know at their last token: the whole sentence.
+        """
+        reverse = reverse_rows(lengths, embedded.shape[1])
+        x = embedded
+        for number, layer in enumerate(self.layers):
+            y = self.dropout(layer(x, reverse))
+            x = y if number == 0 else x + y
+        encoded = self.norm(x)  # (B, S, H)
+        reading, against = encoded.chunk(2, dim=-1)  # each (B, S, H/2)
+        rows = torch.arange(len(lengths), device=lengths.device)
+        summary = torch.cat([reading[rows, lengths - 1], against[:, 0]], dim=-1)  # (B, H)
+        return encoded, summary
+
+
+def _permute(x: Tensor, rows: Tensor) -> Tensor:
+    """The (B * S) rows of x (B, S, H) in another order."""
+    # index_select's backward pass is deterministic on a CPU; that of x[rows] is not promised.
+    return x.flatten(0, 1).index_select(0, rows).view_as(x)

@@ -1,0 +1,88 @@
+"""The translator's network, whole: embedding, encoder, decoder, tied softmax."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seq2seq.config import ModelConfig
+from seq2seq.nn.attention import Memory
+from seq2seq.nn.decoder import Decoder
+from seq2seq.nn.dropout import Dropout
+from seq2seq.nn.encoder import Encoder
+from seq2seq.nn.recurrent import State
+
+
+class EncoderDecoder(nn.Module):
+    """P(target | source), a recurrent encoder-decoder.
+
+    The plain one is that of Sutskever et al. (2014), the one with attention that of Bahdanau et al.
+    (2015). One embedding (V, H) serves source, target and softmax (Press & Wolf 2017).
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary_size: int,
+        *,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.word_dropout = word_dropout
+        self.embedding = nn.Embedding(vocabulary_size, config.hidden_size)
+        nn.init.normal_(self.embedding.weight, std=config.hidden_size**-0.5)
+        self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self.encoder = Encoder(config, dropout)
+        self.decoder = Decoder(config, dropout)
+        self.dropout = Dropout(dropout)
+
+    def encode(self, src: Tensor, lengths: Tensor) -> tuple[Memory, list[State]]:
+        """src (B, S), lengths (B,) -> the memory, the decoder's states before its first token."""
+        encoded, summary = self.encoder(self._embed(src), lengths)
+        mask = torch.arange(src.shape[1], device=src.device) < lengths.unsqueeze(1)  # (B, S)
+        attention = self.decoder.attention
+        if attention is None:
+            nothing = encoded.new_zeros(len(src), 1, 0, encoded.shape[-1])
+            memory = Memory(nothing, nothing, mask[:, :0])
+        else:
+            memory = attention.remember(encoded, mask)
+        return memory, self.decoder.initial_states(summary)
+
+    def forward(self, src: Tensor, lengths: Tensor, tgt_in: Tensor, positions: Tensor) -> Tensor:
+        """Teacher forcing: the readout at the target positions that count.
+
+        src (B, S), lengths (B,), tgt_in (B, T) beginning with BOS, positions (P,) as row numbers
+        of a (B * T, ...) view -> (P, H). Padding is left out here, so that the softmax, the
+        dearest product of all, is never computed for it.
+        """
+        memory, states = self.encode(src, lengths)
+        features = self.decoder(self._embed(tgt_in), memory, states).features  # (B, T, F)
+        kept = features.flatten(0, 1).index_select(0, positions)  # (P, F)
+        output: Tensor = self.decoder.readout(kept)
+        return output
+
+    def step(
+        self, tokens: Tensor, memory: Memory, states: list[State]
+    ) -> tuple[Tensor, Tensor | None, list[State]]:
+        """One token for each of K hypotheses a sentence: tokens (B, K), states each (B * K, H).
+
+        Gives log-probabilities (B, K, V), attention (B, G, K, S) or None, and the new states.
+        """
+        decoded = self.decoder.step(self._embed(tokens), memory, states)
+        logits = self.logits(self.decoder.readout(decoded.features))  # (B, K, V)
+        return logits.float().log_softmax(dim=-1), decoded.weights, decoded.states
+
+    def logits(self, readout: Tensor) -> Tensor:
+        """readout (..., H) -> (..., V)"""
+        return functional.linear(readout, self.embedding.weight, self.output_bias)
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        """ids (B, T) -> (B, T, H)"""
+        x: Tensor = self.embedding(ids) * self.config.hidden_size**0.25
+        if self.training and self.word_dropout:
+            # Whole words vanish: the model learns to lean on their context (Gal & Ghahramani 2016).
+            kept = torch.rand(ids.shape, device=ids.device) >= self.word_dropout
+            x = x * kept.unsqueeze(-1) / (1 - self.word_dropout)
+        dropped: Tensor = self.dropout(x)
+        return dropped
