@@ -1,0 +1,1 @@
+"""Ids to ids: one beam search, and the engines that it drives."""

@@ -1,0 +1,327 @@
+"""The beam search over hand-made probability tables, against exhaustive search."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Self
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from seq2seq.config import SearchConfig
+from seq2seq.decoding.protocol import Step
+from seq2seq.decoding.search import Hypothesis, beam_search, length_penalty
+from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+
+A, B, C = 4, 5, 6
+WORDS = (A, B, C)
+V = 7
+
+Ids = tuple[int, ...]
+Model = Callable[[Ids, Ids], NDArray[np.float32]]  # source, prefix -> log-probabilities (V,)
+
+
+@dataclass
+class TableState:
+    """Spells out what a real decoder keeps in vectors: the source and the ids so far."""
+
+    rows: list[list[tuple[Ids, Ids]]]  # B lists of K pairs (source, prefix with BOS)
+
+    def select(self, parents: NDArray[np.int64]) -> Self:
+        flat = [row for sentence in self.rows for row in sentence]
+        beam = len(self.rows[0])
+        assert all(len({p // beam for p in row}) == 1 for row in parents.tolist())
+        return type(self)([[flat[p] for p in row] for row in parents.tolist()])
+
+
+class TableEngine:
+    """An `Engine` over a table; counts the steps and the rows that it was asked for."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.grids: list[tuple[int, int]] = []
+
+    def start(self, source: NDArray[np.int64], lengths: NDArray[np.int64]) -> TableState:
+        self.source_size = source.shape[1]
+        assert all((row[n:] == PAD_ID).all() for row, n in zip(source, lengths, strict=True))
+        sources = [tuple(row[:n].tolist()) for row, n in zip(source, lengths, strict=True)]
+        return TableState([[(one, ())] for one in sources])
+
+    def step(self, state: TableState, tokens: NDArray[np.int64]) -> Step[TableState]:
+        self.grids.append(tokens.shape)
+        rows = [
+            [(source, (*prefix, token)) for (source, prefix), token in zip(row, new, strict=True)]
+            for row, new in zip(state.rows, tokens.tolist(), strict=True)
+        ]
+        log_probs = [[self.model(source, prefix[1:]) for source, prefix in row] for row in rows]
+        attention = [
+            [attention_of(source, prefix[1:], self.source_size) for source, prefix in row]
+            for row in rows
+        ]
+        assert all(prefix[0] == BOS_ID for row in rows for _, prefix in row)
+        return Step(np.array(log_probs), np.array(attention), TableState(rows))
+
+
+def attention_of(source: Ids, prefix: Ids, size: int) -> NDArray[np.float32]:
+    """Made up, and different for each prefix: shows which parents a hypothesis came from."""
+    number = sum(id_ * 10**i for i, id_ in enumerate(prefix)) + 100_000 * len(prefix)
+    return np.array([number + i if i < len(source) else 0 for i in range(size)], dtype=np.float32)
+
+
+def table(rows: dict[Ids, dict[int, float]]) -> Model:
+    """Probabilities after each prefix; what is not named has probability 0."""
+
+    def model(source: Ids, prefix: Ids) -> NDArray[np.float32]:
+        probabilities = np.zeros(V, dtype=np.float32)
+        for id_, probability in rows.get(prefix, {}).items():
+            probabilities[id_] = probability
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities)
+
+    return model
+
+
+def random_model(seed: int, sharpness: float = 1.0) -> Model:
+    """Any distribution after any prefix of any source, always the same one."""
+
+    def model(source: Ids, prefix: Ids) -> NDArray[np.float32]:
+        key = [seed, len(source), *source, *prefix]
+        logits = np.random.default_rng(key).normal(size=V) * sharpness
+        return np.asarray(logits - np.log(np.exp(logits).sum()), dtype=np.float32)
+
+    return model
+
+
+def exhaustive(model: Model, source: Ids, limit: int, alpha: float) -> list[tuple[float, Ids]]:
+    """Score and ids of every possible translation, best first."""
+
+    def every() -> Iterator[tuple[float, Ids]]:
+        for length in range(limit):
+            for ids in product(WORDS, repeat=length):
+                spelled = (*ids, EOS_ID)
+                log_prob = sum(
+                    float(model(source, spelled[:t])[id_]) for t, id_ in enumerate(spelled)
+                )
+                yield log_prob / length_penalty(len(spelled), alpha), ids
+
+    return sorted(every(), reverse=True)
+
+
+def greedy(model: Model, source: Ids, limit: int) -> Ids:
+    ids: Ids = ()
+    while len(ids) + 1 < limit:
+        log_probs = model(source, ids)
+        best = max((EOS_ID, *WORDS), key=lambda id_: log_probs[id_])
+        if best == EOS_ID:
+            break
+        ids = (*ids, best)
+    return ids
+
+
+def longest(limit: int, beam_size: int, alpha: float = 1.0) -> SearchConfig:
+    """Settings under which a source of fewer than 100 ids gets at most `limit` tokens."""
+    return SearchConfig(beam_size, alpha, max_length_ratio=0.01, max_length_extra=limit)
+
+
+def plain(found: list[Hypothesis]) -> list[tuple[Ids, float, float]]:
+    return [(one.ids, one.score, one.log_prob) for one in found]
+
+
+seeds = st.integers(0, 10**9)
+sources = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(tuple)
+alphas = st.sampled_from([0.0, 0.6, 1.0, 2.0])
+
+
+def test_the_beam_finds_what_greedy_misses() -> None:
+    model = table(
+        {
+            (): {A: 0.6, B: 0.4},
+            (A,): {EOS_ID: 0.3, A: 0.35, C: 0.35},
+            (B,): {EOS_ID: 0.9, C: 0.1},
+            (A, A): {EOS_ID: 1.0},
+            (A, C): {EOS_ID: 1.0},
+        }
+    )
+    [[one]] = beam_search(TableEngine(model), [(A,)], longest(5, beam_size=1, alpha=0))
+    [[two]] = beam_search(TableEngine(model), [(A,)], longest(5, beam_size=2, alpha=0))
+    assert (one.ids, two.ids) == ((A, A), (B,))
+    assert np.exp(one.log_prob) == pytest.approx(0.6 * 0.35)
+    assert np.exp(two.log_prob) == pytest.approx(0.4 * 0.9)
+
+
+def test_score_is_the_log_probability_over_the_length_penalty() -> None:
+    """The length counts EOS: two ids make three tokens."""
+    model = table({(): {A: 0.5}, (A,): {B: 0.5}, (A, B): {EOS_ID: 0.5}})
+    [[found]] = beam_search(TableEngine(model), [(A,)], longest(5, beam_size=2, alpha=0.6))
+    assert found.ids == (A, B)
+    assert found.log_prob == pytest.approx(3 * np.log(0.5))
+    assert found.score == pytest.approx(3 * np.log(0.5) / ((5 + 3) / 6) ** 0.6)
+    assert length_penalty(1, 0.6) == 1.0
+    assert length_penalty(40, 0.0) == 1.0
+
+
+def test_the_length_penalty_decides_between_short_and_long() -> None:
+    model = table(
+        {
+            (): {EOS_ID: 0.36, A: 0.64},
+            (A,): {B: 0.75, EOS_ID: 0.25},
+            (A, B): {EOS_ID: 0.7, C: 0.3},
+        }
+    )
+    best = {
+        alpha: beam_search(TableEngine(model), [(A,)], longest(9, beam_size=3, alpha=alpha))
+        for alpha in (0.0, 1.0)
+    }
+    assert best[0.0][0][0].ids == ()
+    assert best[1.0][0][0].ids == (A, B)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, sources, alphas)
+def test_a_wide_beam_is_exhaustive(seed: int, source: Ids, alpha: float) -> None:
+    model, limit = random_model(seed), 4
+    expected = exhaustive(model, source, limit, alpha)
+    for n_best in (1, 3, len(expected)):
+        engine = TableEngine(model)
+        [found] = beam_search(engine, [source], longest(limit, 100, alpha), n_best)
+        assert [one.ids for one in found] == [ids for _, ids in expected[:n_best]]
+        assert [one.score for one in found] == pytest.approx(
+            [score for score, _ in expected[:n_best]], abs=1e-5
+        )
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, sources, st.integers(1, 8))
+def test_a_beam_of_one_is_greedy(seed: int, source: Ids, limit: int) -> None:
+    model = random_model(seed, sharpness=2.0)
+    [[found]] = beam_search(TableEngine(model), [source], longest(limit, beam_size=1))
+    assert found.ids == greedy(model, source, limit)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, sources, st.integers(1, 6), alphas)
+def test_n_best_are_distinct_sorted_and_honest(
+    seed: int, source: Ids, beam_size: int, alpha: float
+) -> None:
+    model, limit = random_model(seed), 5
+    [found] = beam_search(TableEngine(model), [source], longest(limit, beam_size, alpha), beam_size)
+    assert len(found) == beam_size
+    assert len({one.ids for one in found}) == beam_size
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    scores = {ids: score for score, ids in exhaustive(model, source, limit, alpha)}
+    for one in found:
+        assert one.score == pytest.approx(scores[one.ids], abs=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, sources, st.integers(2, 6), alphas)
+def test_the_stop_rule_never_changes_the_result(
+    seed: int, source: Ids, beam_size: int, alpha: float
+) -> None:
+    """Asked for all K hypotheses the search may not stop early; the best must be the same."""
+    model, config = random_model(seed, sharpness=2.0), longest(6, beam_size, alpha)
+    [all_of_them] = beam_search(TableEngine(model), [source], config, beam_size)
+    for n_best in range(1, beam_size):
+        [found] = beam_search(TableEngine(model), [source], config, n_best)
+        assert plain(found) == plain(all_of_them[:n_best])
+
+
+def test_the_search_stops_when_nothing_can_get_better() -> None:
+    """EOS has 0.9 at once. What is left has 0.1, and a limit of 3 tokens cannot mend that."""
+    engine = TableEngine(table({(): {EOS_ID: 0.9, A: 0.1}, (A,): {A: 1.0}}))
+    [[found]] = beam_search(engine, [(A,)], longest(3, beam_size=4))
+    assert found.ids == ()
+    assert len(engine.grids) == 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.lists(sources, min_size=2, max_size=6), st.integers(1, 4))
+def test_a_batch_equals_its_sentences_alone(seed: int, batch: list[Ids], beam_size: int) -> None:
+    model = random_model(seed, sharpness=2.0)
+    config = SearchConfig(beam_size, max_length_ratio=1.5, max_length_extra=2)
+    together = beam_search(TableEngine(model), batch, config, beam_size)
+    for source, found in zip(batch, together, strict=True):
+        [alone] = beam_search(TableEngine(model), [source], config, beam_size)
+        assert plain(found) == plain(alone)
+        for one, other in zip(found, alone, strict=True):
+            assert one.attention.shape == (len(one.ids), len(source))
+            assert np.array_equal(one.attention, other.attention)
+
+
+def test_finished_sentences_and_unused_places_leave_the_batch() -> None:
+    def model(source: Ids, prefix: Ids) -> NDArray[np.float32]:
+        """Translates n ids into n ids, surely."""
+        certain = np.full(V, -np.inf, dtype=np.float32)
+        certain[A if len(prefix) < len(source) else EOS_ID] = 0.0
+        return certain
+
+    engine = TableEngine(model)
+    batch = [(A,) * 3, (A,), (A,) * 2]
+    found = beam_search(engine, batch, SearchConfig(beam_size=5))
+    assert [one.ids for [one] in found] == [(A,) * 3, (A,), (A,) * 2]
+    assert engine.grids == [(3, 1), (3, 1), (2, 1), (1, 1)]
+
+
+def test_the_limit_follows_the_source_and_forces_eos_at_its_honest_price() -> None:
+    """A model that never wants to stop: EOS has 0.01 wherever it comes."""
+    endless = {A: 0.99, EOS_ID: 0.01}
+    model = table({(A,) * n: endless for n in range(20)})
+    config = SearchConfig(beam_size=1, max_length_ratio=1.5, max_length_extra=2)
+    short, long = beam_search(TableEngine(model), [(A,), (A,) * 4], config)
+    assert short[0].ids == (A,) * 2  # 3 tokens: int(1.5 * 1) + 2
+    assert long[0].ids == (A,) * 7  # 8 tokens: int(1.5 * 4) + 2
+    assert long[0].log_prob == pytest.approx(7 * np.log(0.99) + np.log(0.01), rel=1e-5)
+
+
+def test_forbidden_ids_are_never_generated() -> None:
+    tempting = {PAD_ID: 0.3, BOS_ID: 0.2, UNK_ID: 0.2, C: 0.1, A: 0.09, B: 0.06, EOS_ID: 0.05}
+    model = table({ids: tempting for n in range(5) for ids in product(WORDS, repeat=n)})
+    [found] = beam_search(TableEngine(model), [(A,)], longest(4, 30), n_best=30, forbidden=[C])
+    assert {id_ for one in found for id_ in one.ids} == {A, B}
+    assert len(found) == 1 + 2 + 4 + 8  # all that A and B can say in three ids
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.lists(sources, min_size=1, max_size=3), st.integers(1, 5))
+def test_attention_follows_the_backpointers(seed: int, batch: list[Ids], beam_size: int) -> None:
+    found = beam_search(TableEngine(random_model(seed)), batch, longest(5, beam_size), beam_size)
+    for source, hypotheses in zip(batch, found, strict=True):
+        for one in hypotheses:
+            expected = [attention_of(source, one.ids[:t], len(source)) for t in range(len(one.ids))]
+            assert np.array_equal(one.attention, np.reshape(expected, (-1, len(source))))
+
+
+def test_equals_are_ordered_by_parent_and_id() -> None:
+    even = {A: 0.25, B: 0.25, C: 0.25, EOS_ID: 0.25}
+    model = table({(): {A: 0.3, B: 0.3, C: 0.3}} | {(id_,): even for id_ in WORDS})
+    [found] = beam_search(TableEngine(model), [(A,)], longest(2, beam_size=3), n_best=3)
+    assert [one.ids for one in found] == [(A,), (B,), (C,)]
+    assert found[0].score == found[1].score == found[2].score
+
+
+def test_no_sources_need_no_model() -> None:
+    assert beam_search(TableEngine(table({})), [], SearchConfig()) == []
+
+
+def test_fewer_hypotheses_than_asked_for_where_there_are_no_more() -> None:
+    model = table({(): {A: 0.5, EOS_ID: 0.5}, (A,): {EOS_ID: 1.0}})
+    [found] = beam_search(TableEngine(model), [(A,)], longest(5, beam_size=4), n_best=4)
+    assert {one.ids for one in found} == {(), (A,)}
+
+
+@pytest.mark.parametrize("n_best", [0, 6])
+def test_n_best_must_fit_the_beam(n_best: int) -> None:
+    with pytest.raises(UsageError, match="beam of 5"):
+        beam_search(TableEngine(table({})), [(A,)], longest(5, beam_size=5), n_best)
+
+
+def test_a_broken_model_is_an_error_and_no_endless_loop() -> None:
+    def broken(source: Ids, prefix: Ids) -> NDArray[np.float32]:
+        return np.full(V, np.nan, dtype=np.float32)
+
+    with pytest.raises(Seq2SeqError, match="weights are broken"):
+        beam_search(TableEngine(broken), [(A,)], SearchConfig())
