@@ -1,0 +1,123 @@
+"""Cuts a text that is too long for the model into pieces, and loses nothing.
+
+A text is cut at its sentence ends; a sentence that is still too long at its clauses; a clause at
+its words; a word, or a script without spaces, between characters. Sentences stay apart, since a
+model has learnt from sentences; smaller parts are put together again as far as they fit.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+_SENTENCE_END = re.compile(
+    r"""(?<=[.!?…"'”’»)\]])\s+"""  # spaced scripts; `_ends_sentence` looks closer
+    r"""|[。！？]+[」』”’）]*\s*"""
+    r"""|\n\s*"""
+)
+_CLAUSE_END = re.compile(r"(?<=[,;:–—])\s+|[、，；：]\s*")
+_SPACE = re.compile(r"\s+")
+
+_OPENERS, _CLOSERS = "\"'“‘„«([", "\"'”’»)]"
+# What a full stop may follow without ending a sentence: J. Smith, z. B., 3. Oktober, Dr. Müller
+_ABBREVIATION = re.compile(r"[^\W_]|\d\d|bzw|ca|dr|evtl|ggf|mr|mrs|ms|nr|prof|sr|st|vgl|vs")
+
+Length = Callable[[str], int]
+Cut = Callable[[str], list[str]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text, and the white space between it and the next part."""
+
+    text: str
+    separator: str
+
+
+def split(text: str, limit: int, length: Length) -> list[Piece]:
+    """The pieces of `text`, none longer than `limit` by `length` (single characters aside).
+
+    Texts and separators, joined in order, are `text` again. Where words are put together, their
+    lengths are taken to add up.
+    """
+    pieces = []
+    for part in _split(text, limit, length, _CUTS):
+        body = part.rstrip() or part
+        pieces.append(Piece(body, part[len(body) :]))
+    return pieces
+
+
+def _split(text: str, limit: int, length: Length, cuts: Sequence[Cut]) -> list[str]:
+    if len(text) <= 1 or length(text) <= limit:
+        return [text]
+    if not cuts:
+        return [part for half in _halves(text) for part in _split(half, limit, length, cuts)]
+    cut, *finer = cuts
+    parts = [small for part in cut(text) for small in _split(part, limit, length, finer)]
+    return parts if cut is _sentences else _pack(parts, limit, length)
+
+
+def _pack(parts: Sequence[str], limit: int, length: Length) -> list[str]:
+    """Neighbours put together as long as they fit."""
+    packed: list[str] = []
+    room = -1
+    for part in parts:
+        needed = length(part)
+        if needed <= room:
+            packed[-1] += part
+            room -= needed
+        else:
+            packed.append(part)
+            room = limit - needed
+    return packed
+
+
+def _sentences(text: str) -> list[str]:
+    ends = (match for match in _SENTENCE_END.finditer(text) if _ends_sentence(text, match))
+    return _cut_after(text, ends)
+
+
+def _clauses(text: str) -> list[str]:
+    return _cut_after(text, _CLAUSE_END.finditer(text))
+
+
+def _words(text: str) -> list[str]:
+    return _cut_after(text, _SPACE.finditer(text))
+
+
+_CUTS = (_sentences, _clauses, _words)
+
+
+def _cut_after(text: str, matches: Iterable[re.Match[str]]) -> list[str]:
+    ends = [match.end() for match in matches if match.end() < len(text)]
+    return [text[start:end] for start, end in pairwise((0, *ends, len(text)))]
+
+
+def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+    """Whether the white space after a full stop, or after a closing mark, ends a sentence."""
+    if not match[0].isspace() or "\n" in match[0]:
+        return True
+    if text[match.end() : match.end() + 1].islower():
+        return False
+    # The end of the last word; no abbreviation is longer.
+    word = text[max(0, match.start() - 20) : match.start()].split()[-1].rstrip(_CLOSERS)
+    if not word.endswith("."):
+        return word.endswith(("!", "?", "…"))
+    stem = word.rstrip(".").rpartition(".")[2].lstrip(_OPENERS).lower()
+    return not _ABBREVIATION.fullmatch(stem)
+
+
+def _halves(text: str) -> tuple[str, str]:
+    """Two parts of about one size; a letter keeps the marks that follow it."""
+    middle = len(text) // 2
+    cut = middle
+    while cut and _belong_together(text[cut - 1], text[cut]):
+        cut -= 1
+    cut = cut or middle
+    return text[:cut], text[cut:]
+
+
+def _belong_together(left: str, right: str) -> bool:
+    zero_width_joiner = "\u200d"
+    return unicodedata.category(right)[0] == "M" or zero_width_joiner in (left, right)

@@ -1,0 +1,282 @@
+"""Text in, text out, over engines that do something simple and a tiny tokenizer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from seq2seq.config import SearchConfig, TokenizerConfig
+from seq2seq.decoding.protocol import Step
+from seq2seq.errors import UsageError
+from seq2seq.tokenizer import EOS_ID, Tokenizer, normalise_source
+from seq2seq.translator import Translation, Translator
+
+
+@dataclass
+class CopyState:
+    source: NDArray[np.int64]  # (B, S)
+    lengths: NDArray[np.int64]  # (B,)
+    position: int = 0  # of the source id before the next one; 0 is the language tag
+    beam: int = 1
+
+    def select(self, parents: NDArray[np.int64]) -> Self:
+        kept = parents[:, 0] // self.beam
+        return replace(
+            self, source=self.source[kept], lengths=self.lengths[kept], beam=parents.shape[1]
+        )
+
+
+class CopyEngine:
+    """Says the source again: the next id has 0.9, `second` 0.06, EOS 0.03."""
+
+    def __init__(self, vocabulary_size: int, second: int = 300) -> None:
+        self.vocabulary_size = vocabulary_size
+        self.second = second
+        self.batches: list[tuple[int, ...]] = []
+
+    def start(self, source: NDArray[np.int64], lengths: NDArray[np.int64]) -> CopyState:
+        self.batches.append(source.shape)
+        return CopyState(source, lengths)
+
+    def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
+        sentences, beam = tokens.shape
+        size = state.source.shape[1]
+        position = state.position + 1
+        copied = np.full(sentences, EOS_ID)
+        running = position < state.lengths
+        copied[running] = state.source[running, min(position, size - 1)]
+        probabilities = np.full((sentences, beam, self.vocabulary_size), 1e-6)
+        probabilities[:, :, EOS_ID] = 0.03
+        probabilities[:, :, self.second] = 0.06
+        np.put_along_axis(probabilities, copied[:, None, None], 0.9, axis=2)
+        attention = np.zeros((sentences, beam, size), dtype=np.float32)
+        attention[:, :, min(position, size - 1)] = 1.0
+        return Step(
+            np.log(probabilities).astype(np.float32), attention, replace(state, position=position)
+        )
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    sentences = [
+        f"the {size} {animal} sees a {thing} in the {place}."
+        for size in ("big", "small", "old")
+        for animal in ("dog", "cat", "horse", "bird")
+        for thing in ("house", "tree", "river")
+        for place in ("garden", "village", "city", "forest")
+    ]
+    return Tokenizer.train(sentences, TokenizerConfig(vocabulary_size=310), ["en", "de"])
+
+
+@pytest.fixture(scope="module")
+def translator(tokenizer: Tokenizer) -> Translator:
+    """Gives the source back as the model reads it."""
+    return Translator.over(CopyEngine(len(tokenizer)), tokenizer, "de", SearchConfig(beam_size=3))
+
+
+def translate(translator: Translator, text: str) -> str:
+    [translation] = translator.translate([text])
+    assert "\n" not in translation.text
+    return translation.text
+
+
+def target_ids(translation: Translation) -> list[tuple[int, ...]]:
+    """The ids of all candidates."""
+    parts = [part for candidate in translation.candidates for part in candidate.parts]
+    return [part.hypothesis.ids for part in parts if part.hypothesis]
+
+
+def test_a_translation_for_each_text_in_order(translator: Translator) -> None:
+    texts = [f"the {'old ' * (17 * i % 29)}dog" for i in range(100)]
+    translations = translator.translate(texts)
+    assert [one.source for one in translations] == texts
+    assert [one.text for one in translations] == texts
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\u00a0 \u2003", "\n", "\r"])
+def test_blank_gives_nothing(translator: Translator, blank: str) -> None:
+    [translation] = translator.translate([blank])
+    assert (translation.text, translation.score, translation.parts) == ("", 0.0, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["-", "12.50", " 3 + 4 ", "...?!", "😀👍🏽", "½ “”", "\0", "\ufffd"]
+)
+def test_text_without_letters_passes_through(translator: Translator, text: str) -> None:
+    [translation] = translator.translate([text])
+    assert translation.text == text
+    assert translation.parts[0].hypothesis is None
+
+
+@pytest.mark.parametrize("text", ["Où est la gare ?", "駅はどこですか。", "ⲕⲏⲙⲉ", "a\0b", "𐍈𐌰"])
+def test_no_script_is_foreign(translator: Translator, text: str) -> None:
+    assert translate(translator, text) == normalise_source(text)
+
+
+@settings(deadline=None, max_examples=100)
+@given(text=st.text(st.characters(codec=None), max_size=40))
+def test_any_text_gives_one_line(translator: Translator, text: str) -> None:
+    assert bool(translate(translator, text).strip()) == bool(text.strip())
+
+
+def test_half_surrogate_pairs(translator: Translator) -> None:
+    assert translate(translator, "a \ud83d dog") == "a \ufffd dog"
+    assert translate(translator, "a \ud83d\ude00 dog") == "a 😀 dog"
+
+
+def test_line_ends_become_spaces(translator: Translator, tokenizer: Tokenizer) -> None:
+    assert translate(translator, "the dog\nthe cat") == "the dog the cat"
+    assert translate(translator, "1\n2") == "1 2"
+    [newline] = [i for i in range(len(tokenizer)) if tokenizer.pieces([i]) == ["<0x0A>"]]
+    engine = CopyEngine(len(tokenizer), second=newline)
+    saying_newlines = Translator.over(engine, tokenizer, "de", SearchConfig(beam_size=3))
+    [translation] = saying_newlines.translate(["dog"], n_best=3)
+    assert not any("\n" in candidate.text for candidate in translation.candidates)
+    assert any(newline in ids for ids in target_ids(translation))
+
+
+def test_a_text_of_ten_thousand_words_is_whole(translator: Translator) -> None:
+    animals = ("dog", "cat", "horse", "bird")
+    words = [f"{animals[i % 4]}{',' * (i % 7 == 0)}{'.' * (i % 11 == 0)}" for i in range(10_000)]
+    [translation] = translator.translate([" ".join(words)])
+    assert translation.text == " ".join(words)
+    lengths = [len(part.source_ids) - 1 for part in translation.parts]
+    assert max(lengths) <= translator.max_length
+    assert len(lengths) > 100
+
+
+def test_a_text_without_spaces_is_cut_too(translator: Translator) -> None:
+    text = "駅はどこ" * 100
+    [translation] = translator.translate([text])
+    assert translation.text == text
+    assert len(translation.parts) > 1
+
+
+def test_the_parts_give_the_text_back(translator: Translator) -> None:
+    text = "The dog sees. 17 + 4! " * 40
+    [translation] = translator.translate([text])
+    assert "".join(part.source + part.separator for part in translation.parts) == text.strip()
+    assert {part.source: part.hypothesis is None for part in translation.parts} == {
+        "The dog sees.": False,
+        "17 + 4!": True,
+    }
+
+
+def test_part_has_ids_and_attention(translator: Translator, tokenizer: Tokenizer) -> None:
+    [translation] = translator.translate(["the old dog"])
+    [part] = translation.parts
+    assert list(part.source_ids) == tokenizer.encode_sources(["the old dog"], "de")[0]
+    assert part.hypothesis is not None
+    assert part.hypothesis.ids == part.source_ids[1:]
+    assert part.hypothesis.attention.shape == (len(part.hypothesis.ids), len(part.source_ids))
+    assert (part.hypothesis.attention.argmax(axis=1) == range(1, len(part.source_ids))).all()
+
+
+def test_score_is_that_of_the_hypothesis(translator: Translator) -> None:
+    [translation] = translator.translate(["the dog"])
+    [part] = translation.parts
+    assert part.hypothesis is not None
+    length = len(part.hypothesis.ids) + 1
+    assert translation.score == part.hypothesis.score
+    assert translation.score == pytest.approx(length * np.log(0.9) / ((5 + length) / 6), rel=1e-5)
+
+
+def test_score_of_several_parts_is_their_mean_by_length(translator: Translator) -> None:
+    [translation] = translator.translate(["The dog sees the old cat. A bird! 17! " * 20])
+    scores, weights = zip(
+        *[
+            (part.hypothesis.score, len(part.source_ids))
+            for part in translation.parts
+            if part.hypothesis
+        ],
+        strict=True,
+    )
+    assert len(scores) == 40
+    assert translation.score == pytest.approx(np.average(scores, weights=weights))
+
+
+def test_n_best(translator: Translator) -> None:
+    for text in ("the dog", "the dog sees the cat. " * 30):
+        [translation] = translator.translate([text], n_best=3)
+        scores = [candidate.score for candidate in translation.candidates]
+        assert len(scores) == 3
+        assert scores == sorted(scores, reverse=True)
+        assert translation.text == translation.candidates[0].text == text.strip()
+    assert len(translator.translate(["17"], n_best=3)[0].candidates) == 1
+
+
+def test_n_best_must_fit_the_beam(translator: Translator) -> None:
+    with pytest.raises(UsageError, match="beam of 3"):
+        translator.translate(["the dog"], n_best=4)
+
+
+def test_a_text_does_not_depend_on_its_company(translator: Translator) -> None:
+    texts = ["the dog", "", "17", "駅はどこですか。", "the dog sees the cat. " * 30, "a bird"]
+    together = translator.translate(texts, n_best=2)
+    for text, translation in zip(texts, together, strict=True):
+        [alone] = translator.translate([text], n_best=2)
+        assert [(c.text, c.score) for c in alone.candidates] == [
+            (c.text, c.score) for c in translation.candidates
+        ]
+
+
+def test_batches_are_bounded(tokenizer: Tokenizer) -> None:
+    engine = CopyEngine(len(tokenizer))
+    greedy = Translator.over(engine, tokenizer, "de", SearchConfig(beam_size=1))
+    greedy.translate(["a dog"] * 150 + ["the dog sees the big cat. " * 4] * 100 + ["17"] * 10)
+    assert sum(sentences for sentences, _ in engine.batches) == 250
+    assert all(b <= 64 and b * s <= 4096 for b, s in engine.batches)
+    assert len(engine.batches) < 12
+
+
+def test_lines_are_read_in_chunks(translator: Translator) -> None:
+    read = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal read
+        for i in range(100_000):
+            read += 1
+            yield "17" if i % 100 else "a dog"
+
+    translations = translator.translate_lines(lines())
+    assert read == 0
+    assert [next(translations).text for _ in range(1500)].count("a dog") == 15
+    assert read < 5000
+
+
+def test_settings_may_be_changed(tokenizer: Tokenizer) -> None:
+    translator = Translator.over(CopyEngine(len(tokenizer)), tokenizer, "de", SearchConfig())
+    translator.search = replace(translator.search, beam_size=1)
+    translator.max_length = 5
+    [translation] = translator.translate(["the dog sees the old cat"])
+    assert len(translation.parts) > 1
+    assert translation.text == "the dog sees the old cat"
+
+
+def test_language_tags_are_never_generated(tokenizer: Tokenizer) -> None:
+    tag = tokenizer.language_id("en")
+    engine = CopyEngine(len(tokenizer), second=tag)
+    translator = Translator.over(engine, tokenizer, "de", SearchConfig(beam_size=5))
+    [translation] = translator.translate(["the dog"], n_best=5)
+    assert not any(tag in ids for ids in target_ids(translation))
+
+
+def test_where_the_model_is_silent_the_source_stands(tokenizer: Tokenizer) -> None:
+    class SilentEngine(CopyEngine):
+        def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
+            step = super().step(state, tokens)
+            step.log_probs[:, :, EOS_ID] = 0.0
+            return step
+
+    translator = Translator.over(SilentEngine(len(tokenizer)), tokenizer, "de", SearchConfig())
+    assert translate(translator, "the dog") == "the dog"
+
+
+def test_a_bare_string_is_a_mistake(translator: Translator) -> None:
+    with pytest.raises(TypeError, match="list of texts"):
+        translator.translate("the dog")
