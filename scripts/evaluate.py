@@ -1,0 +1,9 @@
+"""Evaluate a model: the same as `seq2seq evaluate`."""
+
+import sys
+
+from seq2seq.cli.main import main
+
+if __name__ == "__main__":
+    sys.argv.insert(1, "evaluate")
+    main()

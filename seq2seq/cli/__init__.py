@@ -1,0 +1,1 @@
+"""The commands `translate` and `seq2seq`: they parse, call and print."""

@@ -1,0 +1,167 @@
+"""`seq2seq`: check a corpus, train, evaluate, export."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seq2seq.cli.errors import reported_errors
+from seq2seq.errors import Seq2SeqError, UsageError
+
+app = typer.Typer(
+    name="seq2seq",
+    help="Train a recurrent translator on your own parallel corpus, know its BLEU, and ship it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+FromOption = Annotated[str, typer.Option("-f", "--from", help="Language of the source side.")]
+ToOption = Annotated[str, typer.Option("-t", "--to", help="Language of the target side.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
+
+
+@app.command()
+@reported_errors("seq2seq")
+def check(
+    corpora: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CORPUS...",
+            help="A prefix (dir/train for dir/train.en + dir/train.de) or a TSV file. "
+            "The first is the training corpus; the others must not share sentences with it.",
+        ),
+    ],
+    source_language: FromOption = "en",
+    target_language: ToOption = "de",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is in a corpus, and what is wrong with it."""
+    import json
+
+    from seq2seq.corpus import check_sources
+
+    report = check_sources(corpora, source_language, target_language)
+    typer.echo(json.dumps(report.to_json(), indent=1) if as_json else str(report))
+
+
+@app.command()
+@reported_errors("seq2seq")
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(help="A TOML recipe, such as data/recipes/sample.toml.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change a setting of the recipe."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a model. Ctrl-C saves it; --resume goes on."""
+    from seq2seq.config import Recipe
+
+    settings = Recipe.load(recipe, overrides or [])
+    _require_extra("torch", "seq2seq train")
+    from seq2seq.training.display import open_display
+    from seq2seq.training.trainer import train as run_training
+
+    with open_display(quiet) as display:
+        outcome = run_training(settings, output, display, resume=resume)
+        again = f"seq2seq train {recipe} -o {output}"
+        again += "".join(f" --set {override}" for override in overrides or [])
+        if outcome.interrupted:
+            display.say(f"stopped; everything is saved. To go on:\n  {again} --resume")
+            raise typer.Exit(130)
+        display.say(
+            f"done: best validation BLEU {outcome.best_bleu:.2f} (greedy). Next:\n"
+            f"  seq2seq evaluate {output}\n"
+            f"  seq2seq export {output} -o {output.name}.s2s"
+        )
+
+
+@app.command()
+@reported_errors("seq2seq")
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="The folder of a run, or an exported model.")],
+    src: Annotated[
+        Path | None, typer.Option("--src", help="Source sentences, one a line (plain or .gz).")
+    ] = None,
+    ref: Annotated[
+        Path | None, typer.Option("--ref", help="Their reference translations, line by line.")
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
+    ] = None,
+    beam_size: Annotated[
+        int | None, typer.Option("-b", "--beam-size", help="Hypotheses kept; 1 is greedy.")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option("--length-penalty", help="0 favours short translations.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the translations here.")
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", help="CPU threads; 0 takes all.")] = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Report BLEU and chrF with signatures and confidence intervals.
+
+    Without --src, --ref and --corpus a run is evaluated on the test corpus of its recipe.
+    """
+    _require_extra("sacrebleu", "seq2seq evaluate")
+    from seq2seq.evaluation import evaluate_model
+
+    if (src is None) != (ref is None):
+        raise UsageError("--src and --ref go together.")
+    if src is not None and corpus is not None:
+        raise UsageError("give --corpus, or --src and --ref, not both.")
+    evaluation = evaluate_model(
+        model,
+        (src, ref) if src is not None and ref is not None else corpus,
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        threads=threads,
+        output=output,
+        show_progress=not quiet,
+    )
+    typer.echo(evaluation.to_json() if as_json else str(evaluation))
+
+
+@app.command()
+@reported_errors("seq2seq")
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The model folder to write, such as mine.s2s.")
+    ],
+    card: Annotated[
+        Path | None,
+        typer.Option("--card", help="A model card (Markdown) to ship instead of the default one."),
+    ] = None,
+) -> None:
+    """Write the model folder that `translate -m` runs: small, and without torch."""
+    _require_extra("torch", "seq2seq export")
+    _require_extra("onnx", "seq2seq export")
+    from seq2seq.training.export import export_run
+
+    size = export_run(run, output, card)
+    typer.echo(f"{output}: {size / 1e6:.1f} MB", err=True)
+
+
+def _require_extra(module: str, command: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise Seq2SeqError(f"{command} needs {module}: pip install 'seq2seq[train]'")
+
+
+def main() -> None:
+    """The console script `seq2seq`."""
+    app()

@@ -1,0 +1,81 @@
+"""Lines of text in and out: UTF-8 whatever the locale, ended by "\\n" alone."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from seq2seq.errors import Seq2SeqError, UsageError
+
+_CHUNK_BYTES = 1 << 14  # some hundred lines: worth a batch, and a few seconds of work
+
+
+def read_chunks(stream: BufferedReader, name: str) -> Iterator[list[str]]:
+    """The lines of `stream` without their ends, each time as many as have arrived.
+
+    So a program that sends one line and waits has its answer, and a file comes in chunks of a
+    good size. `name` is what errors call the stream.
+    """
+    number = 1  # of the next line
+    begun: list[bytes] = []  # the parts of a line that has not ended yet
+    while data := stream.read1(_CHUNK_BYTES):
+        *ended, last = data.split(b"\n")
+        if ended:
+            ended[0] = b"".join([*begun, ended[0]])
+            begun.clear()
+            yield [_decode(line, name, i) for i, line in enumerate(ended, number)]
+            number += len(ended)
+        begun.append(last)
+    if line := b"".join(begun):
+        yield [_decode(line, name, number)]
+
+
+def _decode(line: bytes, name: str, number: int) -> str:
+    try:
+        return line.removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Seq2SeqError(
+            f"{name}, line {number}: byte {error.start + 1} is not UTF-8; convert the text first, "
+            "for example with iconv."
+        ) from None
+
+
+@contextmanager
+def open_input(path: Path | None) -> Iterator[BufferedReader]:
+    """A file, or stdin for None."""
+    if path is None:
+        yield cast(BufferedReader, sys.stdin.buffer)
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+    with file:
+        yield file
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[BinaryIO]:
+    """A file, or stdout for None. A file appears when all of it is written, or not at all."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    path = path.resolve()  # what a link points to is replaced, not the link
+    replaceable = path.is_file() or not path.exists()  # unlike /dev/null or a named pipe
+    aside = path.with_name(f".{path.name}.{os.getpid()}") if replaceable else path
+    try:
+        file = aside.open("wb")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}.") from None
+    try:
+        with file:
+            yield file
+    except BaseException:
+        if replaceable:
+            aside.unlink()
+        raise
+    if replaceable:
+        aside.replace(path)

@@ -1,0 +1,346 @@
+"""The command `translate`, as a process.
+
+`TestShipped` runs the model that comes with the package; without that model it fails.
+"""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from seq2seq.cli.streams import open_output, read_chunks
+from seq2seq.errors import Seq2SeqError
+from seq2seq.translator import SHIPPED_MODEL
+
+COMMAND = [sys.executable, "-m", "seq2seq.cli.translate"]
+TIMEOUT = 120  # seconds: only so that a process that waits for ever is a failure
+
+
+def run(*arguments: str | Path, stdin: str | bytes = b"") -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        timeout=TIMEOUT,
+    )
+    assert b"Traceback" not in done.stderr
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+def only_error(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """The one sentence of a process that failed with `code` and printed nothing else."""
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("translate: ")
+    return done.stderr
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--bem-size", "3"], ["--beam-size", "0"], ["-b", "many"], ["--threads", "-1"]]
+)
+def test_a_wrong_option_is_named(arguments: list[str]) -> None:
+    done = run(*arguments, "hello")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert arguments[0] in done.stderr
+
+
+def test_sentences_and_input_exclude_each_other(tmp_path: Path) -> None:
+    assert "--input" in only_error(run("hello", "-i", tmp_path / "in.txt"), 2)
+
+
+def test_a_missing_input_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    assert f"{path}: cannot be read: No such file" in only_error(run("-i", path), 2)
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "out.txt"
+    assert f"{path}: cannot be written" in only_error(run("hello", "-o", path), 2)
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.s2s"
+    assert str(path) in only_error(run("-m", path, "hello"), 1)
+
+
+def test_a_folder_that_is_no_model_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    model, output = tmp_path / "model", tmp_path / "out.txt"
+    model.mkdir()
+    output.write_text("old")
+    assert str(model) in only_error(run("-m", model, "hello", "-o", output), 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out.txt"]
+    assert output.read_text() == "old"
+
+
+def test_a_training_run_must_be_exported_first(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text("{}")
+    assert f"seq2seq export {tmp_path}" in only_error(run("-m", tmp_path, "hello"), 1)
+
+
+def test_help_names_the_options() -> None:
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for option in ("--input", "--output", "--model", "--beam-size", "--n-best", "--threads"):
+        assert option in done.stdout
+
+
+# Streams
+
+
+@contextmanager
+def reading_from(*parts: bytes) -> Iterator[Iterator[list[str]]]:
+    """The chunks of a pipe that `parts` are written to one by one, each when it is waited for."""
+    read_end, write_end = os.pipe()
+    waiting = list(parts)
+
+    class Pipe:
+        def read1(self, size: int) -> bytes:
+            if not waiting:
+                return b""
+            os.write(write_end, waiting.pop(0))
+            return os.read(read_end, size)
+
+    try:
+        yield read_chunks(Pipe(), "stdin")  # type: ignore[arg-type]
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([], []),
+        ([b"\n"], [[""]]),
+        ([b"a\n", b"b\n"], [["a"], ["b"]]),
+        ([b"a\nb\n\nc"], [["a", "b", ""], ["c"]]),
+        ([b"a", b"b", b"c\nd"], [["abc"], ["d"]]),
+        ([b"a\r\nb\rc\r\n"], [["a", "b\rc"]]),
+        (["ä\u2028\u0085\x0b\x0cä\n".encode()], [["ä\u2028\u0085\x0b\x0cä"]]),
+        (["ä\n".encode()[:1], "ä\n".encode()[1:]], [["ä"]]),
+    ],
+)
+def test_lines_are_read_as_they_arrive(parts: list[bytes], expected: list[list[str]]) -> None:
+    with reading_from(*parts) as chunks:
+        assert list(chunks) == expected
+
+
+def test_bad_utf8_is_named_by_line_and_byte() -> None:
+    with (
+        reading_from(b"a\nb\n", b"good\nb\xe4d\n") as chunks,
+        pytest.raises(Seq2SeqError, match="stdin, line 4: byte 2"),
+    ):
+        list(chunks)
+
+
+def test_an_output_is_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+
+    def write_half() -> None:
+        with open_output(path) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+    with open_output(path) as file:
+        file.write(b"whole")
+        file.flush()
+        assert not path.exists()
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"whole"
+
+
+def test_what_is_not_a_file_is_not_replaced(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    link.symlink_to(target)
+    with open_output(link) as file:
+        file.write(b"x")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"x"
+    with open_output(Path(os.devnull)) as file:
+        file.write(b"x")
+    assert not Path(os.devnull).is_file()
+
+
+# The model of the package
+
+
+@pytest.fixture
+def shipped() -> None:
+    if not SHIPPED_MODEL.is_dir():
+        pytest.fail(f"{SHIPPED_MODEL} is missing: the package has to ship its model")
+
+
+class Child:
+    """A process under way, to talk to through its pipes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
+        self.process = process
+
+    def say(self, line: bytes) -> bytes:
+        """Send a line and wait for one."""
+        self.stdin.write(line)
+        self.stdin.flush()
+        return self.stdout.readline()
+
+    def wait(self) -> int:
+        return self.process.wait(TIMEOUT)
+
+
+@contextmanager
+def started(*arguments: str | Path) -> Iterator[Child]:
+    pipe = subprocess.PIPE
+    command = [*COMMAND, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield Child(process)
+        finally:
+            process.kill()
+
+
+@pytest.mark.usefixtures("shipped")
+class TestShipped:
+    def test_sentences(self) -> None:
+        done = run("Where is the station?", "I am tired.")
+        assert (done.returncode, done.stderr) == (0, "")
+        first, second, rest = done.stdout.split("\n")
+        assert first
+        assert second
+        assert first != second
+        assert rest == ""
+
+    def test_the_empty_sentence_does_not_wait_for_stdin(self) -> None:
+        with started("") as child:
+            assert child.wait() == 0  # while its stdin is open
+            assert child.stdout.read() == b"\n"
+
+    def test_one_line_out_for_each_line_in(self) -> None:
+        lines = ["I am tired.", "", "  ", "17", "I am\u2028tired.", "I am tired.\r", "駅", "-", "a"]
+        done = run(stdin="\n".join(lines))
+        assert (done.returncode, done.stderr) == (0, "")
+        translated = done.stdout.removesuffix("\n").split("\n")
+        assert len(translated) == len(lines)
+        assert [bool(line) for line in translated] == [bool(line.strip()) for line in lines]
+        assert translated[0] == translated[5]
+        assert (translated[3], translated[7]) == ("17", "-")
+
+    def test_order_is_kept(self) -> None:
+        lines = ["I am tired.", "Where is the station?", "17", "Tom has a big house."]
+        done = run(stdin="\n".join(lines * 200) + "\n")
+        translated = done.stdout.removesuffix("\n").split("\n")
+        assert translated == translated[:4] * 200
+        assert len(set(translated)) == 4
+
+    def test_file_to_file(self, tmp_path: Path) -> None:
+        source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+        source.write_text("I am tired.\n\nI am tired.\n", encoding="utf-8")
+        done = run("-i", source, "-o", target)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        first, second, third, rest = target.read_text(encoding="utf-8").split("\n")
+        assert (first, second, rest) == (third, "", "")
+        assert sorted(tmp_path.iterdir()) == [source, target]
+
+    def test_a_file_may_be_translated_in_place(self, tmp_path: Path) -> None:
+        path = tmp_path / "text.txt"
+        path.write_text("I am tired.\n", encoding="utf-8")
+        assert run("-i", path, "-o", path).returncode == 0
+        assert path.read_text(encoding="utf-8") == run("I am tired.").stdout
+
+    def test_bad_utf8_leaves_nothing_half_written(self, tmp_path: Path) -> None:
+        source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+        source.write_bytes(b"17\n" * 20_000 + b"b\xe4d\n")
+        message = only_error(run("-i", source, "-o", target), 1)
+        assert f"{source}, line 20001: byte 2" in message
+        assert list(tmp_path.iterdir()) == [source]
+
+    def test_n_best(self) -> None:
+        done = run("--n-best", "3", "I am tired.", "", "17")
+        assert done.returncode == 0
+        rows = [line.split(" ||| ") for line in done.stdout.removesuffix("\n").split("\n")]
+        assert [number for number, _, _ in rows] == ["0", "0", "0", "1", "2"]
+        scores = [float(score) for _, _, score in rows]
+        assert 0 > scores[0] >= scores[1] >= scores[2]
+        assert rows[0][1] + "\n" == run("I am tired.").stdout
+        assert rows[3:] == [["1", "", "0.0000"], ["2", "17", "0.0000"]]
+
+    def test_n_best_must_fit_the_beam(self) -> None:
+        assert "--beam-size 7" in only_error(run("-b", "2", "--n-best", "7", "hello"), 2)
+
+    def test_settings(self) -> None:
+        text = "I am tired, and you are tired. " * 3
+        done = run(
+            "-b", "1", "--length-penalty", "0.5", "--max-length", "9", "--threads", "1", text
+        )
+        assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
+
+    def test_ten_thousand_words_are_one_line(self) -> None:
+        [one] = run("-b", "1", "I see a house.").stdout.splitlines()
+        done = run("-b", "1", stdin="I see a house. " * 2500)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == " ".join([one] * 2500) + "\n"
+
+    def test_arguments_that_are_not_utf8(self) -> None:
+        done = subprocess.run([*COMMAND, b"b\xe4d"], capture_output=True, timeout=TIMEOUT)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.decode("utf-8").count("\n") == 1
+
+    def test_a_conversation_over_pipes(self) -> None:
+        """Each line is answered before the next one is sent."""
+        with started() as child:
+            assert [child.say(b"%d\n" % i) for i in range(3)] == [b"0\n", b"1\n", b"2\n"]
+            child.stdin.close()
+            assert child.wait() == 0
+
+    def test_a_reader_that_leaves_early(self, tmp_path: Path) -> None:
+        path = tmp_path / "in.txt"
+        path.write_text("17\n" * 100_000)
+        with started("-i", path) as child:
+            assert child.stdout.readline() == b"17\n"
+            child.stdout.close()
+            assert child.wait() == 141
+            assert child.stderr.read() == b""
+
+    def test_ctrl_c(self) -> None:
+        with started() as child:
+            assert child.say(b"17\n") == b"17\n"
+            child.process.send_signal(signal.SIGINT)
+            assert child.wait() == 130
+            assert child.stderr.read() == b""
+
+    def test_a_terminal_is_told_what_to_do(self) -> None:
+        keyboard, terminal = pty.openpty()
+        os.write(keyboard, b"17\n\x04")  # Ctrl-D
+        done = subprocess.run(COMMAND, stdin=terminal, capture_output=True, timeout=TIMEOUT)
+        os.close(terminal)
+        os.close(keyboard)
+        assert (done.returncode, done.stdout) == (0, b"17\n")
+        assert re.fullmatch(rb"Type a sentence .*\n", done.stderr)
+
+    def test_heavy_libraries_stay_out(self) -> None:
+        heavy = ("torch", "datasets", "matplotlib", "sacrebleu", "onnx", "rich")
+        program = (
+            "import sys\n"
+            "from seq2seq.cli.translate import app\n"
+            "app(['I am tired.'], standalone_mode=False)\n"
+            f"assert not {set(heavy)} & set(sys.modules)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=TIMEOUT)
+        assert (done.returncode, done.stderr) == (0, b"")
