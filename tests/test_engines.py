@@ -1,0 +1,227 @@
+"""Both engines compute the network, and the ONNX one computes the same bits in every batch."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from seq2seq.config import Attention, Cell, ModelConfig, SearchConfig
+from seq2seq.decoding.folder import load_folder
+from seq2seq.decoding.onnx_engine import OnnxEngine, OnnxState
+from seq2seq.decoding.protocol import Engine, S
+from seq2seq.decoding.search import beam_search
+from seq2seq.decoding.torch_engine import TorchEngine
+from seq2seq.nn.model import EncoderDecoder
+from seq2seq.tokenizer import BOS_ID, PAD_ID
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+KINDS: list[tuple[Cell, Attention]] = list(product(get_args(Cell), get_args(Attention)))
+V = 320
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+def onnx_engine(model: EncoderDecoder, folder: Path, threads: int = 1) -> OnnxEngine:
+    return load_folder(tiny.export(model, folder / "model.s2s"), threads).engine
+
+
+def pad(sources: Sequence[Ints], extra: int = 0) -> tuple[Ints, Ints]:
+    """-> (B, S), lengths (B,); `extra` columns of padding that nobody needs"""
+    lengths = np.array([len(source) for source in sources])
+    padded = np.full((len(sources), lengths.max() + extra), PAD_ID)
+    for row, source in zip(padded, sources, strict=True):
+        row[: len(source)] = source
+    return padded, lengths
+
+
+def random_sources(rng: np.random.Generator, lengths: Sequence[int]) -> list[Ints]:
+    return [rng.integers(4, V, size=length) for length in lengths]
+
+
+def follow(
+    engine: Engine[S], sources: Sequence[Ints], script: Ints, extra: int = 0
+) -> Iterator[tuple[Floats, Floats]]:
+    """Log-probs (B, K, V) and attention (B, K, S) after BOS and after each column of the script.
+
+    script (B, K, T): the ids that each hypothesis reads.
+    """
+    rows, beam = script.shape[:2]
+    result = engine.step(engine.start(*pad(sources, extra)), np.full((rows, 1), BOS_ID))
+    yield result.log_probs, result.attention
+    parents = np.repeat(np.arange(rows)[:, np.newaxis], beam, axis=1)
+    for column in range(script.shape[2]):
+        result = engine.step(result.state.select(parents), script[:, :, column])
+        yield result.log_probs, result.attention
+        parents = np.arange(rows * beam).reshape(rows, beam)
+
+
+@pytest.mark.parametrize(("cell", "attention"), KINDS)
+@pytest.mark.parametrize(("layers", "heads"), [((1, 1), 1), ((2, 3), 4)])
+def test_engines_agree(
+    cell: Cell, attention: Attention, layers: tuple[int, int], heads: int, folder: Path
+) -> None:
+    config = ModelConfig(cell, attention, 32, *layers, heads)
+    model = tiny.network(config)
+    rng = np.random.default_rng(1)
+    sources = random_sources(rng, [5, 12, 1, 2, 9])
+    script = rng.integers(4, V, size=(5, 3, 4))
+    onnx = follow(onnx_engine(model, folder), sources, script)
+    for ours, theirs in zip(onnx, follow(TorchEngine(model), sources, script), strict=True):
+        for mine, reference in zip(ours, theirs, strict=True):
+            assert mine.shape == reference.shape
+            assert mine.dtype == reference.dtype == np.float32
+            np.testing.assert_allclose(mine, reference, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("cell", "attention"), KINDS)
+def test_steps_equal_teacher_forcing(cell: Cell, attention: Attention, folder: Path) -> None:
+    model = tiny.network(ModelConfig(cell, attention, 24, heads=3))
+    rng = np.random.default_rng(2)
+    sources = random_sources(rng, [4, 9, 1])
+    script = rng.integers(4, V, size=(3, 1, 6))
+    src, lengths = map(torch.from_numpy, pad(sources))
+    tgt_in = torch.cat([torch.full((3, 1), BOS_ID), torch.from_numpy(script[:, 0])], dim=1)
+    with torch.no_grad():
+        readout = model(src, lengths, tgt_in, torch.arange(3 * 7))
+        expected = model.logits(readout).log_softmax(-1).view(3, 7, V).numpy()
+    in_torch = follow(TorchEngine(model), sources, script)
+    in_onnx = follow(onnx_engine(model, folder), sources, script)
+    for steps in (in_torch, in_onnx):
+        found = np.concatenate([log_probs for log_probs, _ in steps], axis=1)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.fixture(scope="module", params=KINDS, ids="-".join)
+def twins(
+    request: pytest.FixtureRequest, folder: Path
+) -> tuple[OnnxEngine, OnnxEngine, OnnxEngine]:
+    """One model on 1, 2 and 5 threads."""
+    cell, attention = request.param
+    # An odd head size and a vocabulary that no vector register divides.
+    path = tiny.export(tiny.network(ModelConfig(cell, attention, 30, heads=2)), folder / "t.s2s")
+    one, two, five = (load_folder(path, threads).engine for threads in (1, 2, 5))
+    return one, two, five
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 4) | st.integers(1, 50), min_size=1, max_size=64),
+    extra=st.integers(0, 9),
+    beam=st.integers(1, 9),
+    threads=st.integers(0, 2),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_same_bits_in_every_batch(
+    twins: tuple[OnnxEngine, OnnxEngine, OnnxEngine],
+    lengths: list[int],
+    extra: int,
+    beam: int,
+    threads: int,
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    sources = random_sources(rng, lengths)
+    script = rng.integers(4, V, size=(len(sources), beam, 3))
+    together = list(follow(twins[threads], sources, script, extra))
+    for b in rng.choice(len(sources), size=min(3, len(sources)), replace=False):
+        for few in (script[b : b + 1], script[b : b + 1, :1]):  # all K hypotheses, and one
+            alone = follow(twins[0], [sources[b]], few)
+            for (log_probs, attention), (batched, spread) in zip(alone, together, strict=True):
+                k, size = log_probs.shape[1], lengths[b]
+                assert np.array_equal(log_probs[0], batched[b, :k])
+                assert np.array_equal(attention[0], spread[b, :k, :size])
+                assert not spread[b, :, size:].any()
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_same_bits_of_long_sentences(heads: int, folder: Path) -> None:
+    rng = np.random.default_rng(3)
+    path = tiny.export(tiny.network(ModelConfig(hidden_size=64, heads=heads)), folder / "l.s2s")
+    one, two = (load_folder(path, threads).engine for threads in (1, 2))
+    sources = random_sources(rng, [300, 700, 130, 2])
+    script = rng.integers(4, V, size=(4, 5, 2))
+    for b, source in enumerate(sources):
+        for engine in (one, two):
+            alone = follow(one, [source], script[b : b + 1])
+            together = follow(engine, sources, script)
+            for (log_probs, _), (batched, _) in zip(alone, together, strict=True):
+                assert np.array_equal(log_probs[0], batched[b])
+
+
+def test_search_is_the_same_alone_and_in_a_batch(
+    twins: tuple[OnnxEngine, OnnxEngine, OnnxEngine],
+) -> None:
+    rng = np.random.default_rng(4)
+    sources = [source.tolist() for source in random_sources(rng, [7, 1, 20, 3, 11])]
+    config = SearchConfig(beam_size=4, max_length_ratio=0.5)
+    together = beam_search(twins[1], sources, config, n_best=2)
+    for source, expected in zip(sources, together, strict=True):
+        (found,) = beam_search(twins[0], [source], config, n_best=2)
+        for one, other in zip(found, expected, strict=True):
+            assert (one.ids, one.score, one.log_prob) == (other.ids, other.score, other.log_prob)
+            assert np.array_equal(one.attention, other.attention[:, : len(source)])
+
+
+@pytest.mark.parametrize("attention", get_args(Attention))
+def test_select(attention: Attention, folder: Path) -> None:
+    """Sentences leave and change places, hypotheses too, and each goes on as if alone."""
+    model = tiny.network(ModelConfig(attention=attention, hidden_size=16, heads=2))
+    attended = 1 if attention == "multihead" else 0
+    check_select(TorchEngine(model), attended)
+    check_select(onnx_engine(model, folder), attended)
+
+
+def check_select(engine: Engine[S], attended: int) -> None:
+    sources = random_sources(np.random.default_rng(5), [6, 3, 8])
+    first = engine.step(engine.start(*pad(sources)), np.full((3, 1), BOS_ID))
+    grown = first.state.select(np.array([[0, 0], [1, 1], [2, 2]]))
+    second = engine.step(grown, np.array([[10, 11], [20, 21], [30, 31]]))
+    # Hypotheses 31, 31, 30 of the third sentence, then 11, 10, 11 of the first.
+    state = second.state.select(np.array([[5, 5, 4], [1, 0, 1]]))
+    third = engine.step(state, np.array([[40, 41, 42], [50, 51, 52]]))
+    for place, (sentence, read) in {
+        (0, 0): (2, [31, 40]),
+        (0, 1): (2, [31, 41]),
+        (0, 2): (2, [30, 42]),
+        (1, 0): (0, [11, 50]),
+        (1, 1): (0, [10, 51]),
+        (1, 2): (0, [11, 52]),
+    }.items():
+        *_, (log_probs, attention) = follow(engine, [sources[sentence]], np.array([[read]]))
+        size = len(sources[sentence])
+        np.testing.assert_allclose(third.log_probs[place], log_probs[0, 0], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(third.attention[place][:size], attention[0, 0], atol=1e-5)
+        assert third.attention[place].sum() == pytest.approx(attended, abs=1e-5)
+
+
+def test_select_copies_no_memory_while_the_sentences_stay(folder: Path) -> None:
+    model = tiny.network(ModelConfig(hidden_size=16, heads=2))
+    source = pad(random_sources(np.random.default_rng(6), [6, 3]))
+    parents = np.array([[0, 0, 0], [1, 1, 1]])
+    in_torch = TorchEngine(model).start(*source)
+    assert in_torch.select(parents).memory is in_torch.memory
+    in_onnx: OnnxState = onnx_engine(model, folder).start(*source)
+    assert in_onnx.select(parents).memory is in_onnx.memory
+    assert len(in_onnx.select(parents[1:]).memory["keys"]) == 1
+
+
+def test_log_probs_may_be_written(folder: Path) -> None:
+    model = tiny.network(ModelConfig(hidden_size=16, heads=2))
+    sources, script = [np.array([5, 6])], np.full((1, 1, 1), 7)
+    in_torch = follow(TorchEngine(model), sources, script)
+    in_onnx = follow(onnx_engine(model, folder), sources, script)
+    for log_probs, _ in (*in_torch, *in_onnx):
+        log_probs[:, :, PAD_ID] = -np.inf

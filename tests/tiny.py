@@ -1,0 +1,47 @@
+"""Small models with random weights, for the tests of the engines and of the model folder."""
+
+import random
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from seq2seq.config import ModelConfig, SearchConfig, TokenizerConfig
+from seq2seq.decoding.export import export_folder
+from seq2seq.nn.model import EncoderDecoder
+from seq2seq.tokenizer import Tokenizer
+
+torch.set_num_threads(1)
+
+
+@cache
+def tokenizer(vocabulary_size: int = 320) -> Tokenizer:
+    """Learned from made-up words."""
+    rng = random.Random(1)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["".join(rng.choices(letters, k=rng.randint(2, 7))) for _ in range(300)]
+    sentences = [" ".join(rng.choices(words, k=6)) for _ in range(300)]
+    return Tokenizer.train(
+        sentences, TokenizerConfig(vocabulary_size=vocabulary_size), ["en", "de"]
+    )
+
+
+def network(config: ModelConfig, seed: int = 1) -> EncoderDecoder:
+    """A network whose matrices fit 16 bits, and whose every weight matters."""
+    torch.manual_seed(seed)
+    model = EncoderDecoder(config, len(tokenizer())).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            spread = 0.3 if parameter.ndim == 1 else 0.5 * parameter.shape[-1] ** -0.5
+            parameter.add_(spread * torch.randn_like(parameter))
+            if parameter.ndim > 1:
+                parameter.copy_(parameter.half().float())
+    return model
+
+
+def export(model: EncoderDecoder, output: Path) -> Path:
+    """The model folder of `model`."""
+    weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
+    search = SearchConfig(beam_size=3)
+    export_folder(weights, model.config, tokenizer(), "en", "de", search, "# Card\n", output)
+    return output
