@@ -182,12 +182,14 @@ class SearchConfig:
     length_penalty: float = 1.0
     max_length_ratio: float = 2.0
     max_length_extra: int = 10
+    max_source_length: int = 120
 
     def __post_init__(self) -> None:
         _require(self.beam_size >= 1, "search.beam_size must be at least 1.")
         _require(self.length_penalty >= 0, "search.length_penalty must not be negative.")
         _require(self.max_length_ratio > 0, "search.max_length_ratio must be above 0.")
         _require(self.max_length_extra >= 1, "search.max_length_extra must be at least 1.")
+        _require(self.max_source_length >= 1, "search.max_source_length must be at least 1.")
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,6 @@ from seq2seq.tokenizer import Tokenizer
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "en-de.s2s"
 
-MAX_LENGTH = 200
-"""A longer text is cut into pieces of at most so many ids. Models learn from sentences of up to
-120 ids (`training.max_length`) and keep their place somewhat beyond, but not through a page."""
-
 _BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
 _BATCH_IDS = 4096  # padding counted: long sentences go in smaller batches, and memory is bounded
 _CHUNK_LINES = 1024  # enough to find sentences of like length for every batch
@@ -80,12 +76,11 @@ class Translation:
 class Translator:
     """A model that translates text.
 
-    `search` and `max_length` (see `MAX_LENGTH`) may be changed between calls:
+    `search` may be changed between calls:
     `translator.search = dataclasses.replace(translator.search, beam_size=1)`.
     """
 
     search: SearchConfig
-    max_length: int
     source_language: str  # for those who ask; the model itself does not need to know
 
     def __init__(self, model: str | Path | None = None, threads: int = 0) -> None:
@@ -121,7 +116,6 @@ class Translator:
         self.tokenizer = tokenizer
         self.target_language = target_language
         self.search = search
-        self.max_length = MAX_LENGTH
         self._engine = engine
         pieces = tokenizer.pieces(range(len(tokenizer)))
         self._language_tags = [
@@ -157,15 +151,18 @@ class Translator:
             return [_Source(text, (), "")]
         text = text.strip()
         ids = self._encode(text)
-        if len(ids) - 1 <= self.max_length:
+        if len(ids) - 1 <= self.search.max_source_length:
             return [_Source(text, ids, "")]
+        pieces = split(
+            text, self.search.max_source_length, lambda part: len(self._encode(part)) - 1
+        )
         return [
             _Source(
                 piece.text,
                 self._encode(piece.text) if _has_letters(piece.text) else (),
                 piece.separator,
             )
-            for piece in split(text, self.max_length, lambda part: len(self._encode(part)) - 1)
+            for piece in pieces
         ]
 
     def _encode(self, text: str) -> tuple[int, ...]:

@@ -146,7 +146,7 @@ def test_a_text_of_ten_thousand_words_is_whole(translator: Translator) -> None:
     [translation] = translator.translate([" ".join(words)])
     assert translation.text == " ".join(words)
     lengths = [len(part.source_ids) - 1 for part in translation.parts]
-    assert max(lengths) <= translator.max_length
+    assert max(lengths) <= translator.search.max_source_length
     assert len(lengths) > 100
 
 
@@ -252,7 +252,7 @@ def test_lines_are_read_in_chunks(translator: Translator) -> None:
 def test_settings_may_be_changed(tokenizer: Tokenizer) -> None:
     translator = Translator.over(CopyEngine(len(tokenizer)), tokenizer, "de", SearchConfig())
     translator.search = replace(translator.search, beam_size=1)
-    translator.max_length = 5
+    translator.search = replace(translator.search, max_source_length=5)
     [translation] = translator.translate(["the dog sees the old cat"])
     assert len(translation.parts) > 1
     assert translation.text == "the dog sees the old cat"

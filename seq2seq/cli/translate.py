@@ -121,9 +121,9 @@ def _load(
             f"--n-best {n_best} is more than the beam of {search.beam_size}; "
             f"add --beam-size {n_best}."
         )
-    translator.search = search
     if max_length is not None:
-        translator.max_length = max_length
+        search = replace(search, max_source_length=max_length)
+    translator.search = search
     return translator
 
 
