@@ -1,0 +1,207 @@
+"""Checking parallel text, and what becomes of the pairs with problems."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.config import CorpusConfig, OnProblem
+from seq2seq.corpus import Finding, ParallelText, check, check_sources, prepare
+from seq2seq.corpus.checking import PROBLEMS, CorpusReport, Problem, find_problems
+from seq2seq.errors import Seq2SeqError
+
+TRAIN = [
+    ("A dog sleeps.", "Ein Hund schläft."),
+    ("", "Nichts."),
+    ("Taxi", " Taxi "),
+    ("Go.", "Das ist ein viel zu langer Satz für ein so kurzes Wort."),
+    ("A  dog sleeps.", "Ein Hund\u00a0schläft."),
+    ("The cat is here.", "Die Katze ist hier."),
+    ("The cat came.", "Die  Katze kam."),
+]
+VALID = [("The cat is  here.", "Hier ist die Katze."), ("The cat was here.", "Die Katze kam.")]
+TEST = [("A bird sings.", "Ein Vogel singt.")]
+LINES: dict[Problem, int] = {
+    "empty": 2,
+    "identical": 3,
+    "length_ratio": 4,
+    "duplicate": 5,
+    "leakage": 6,
+}
+
+
+def parallel(pairs: list[tuple[str, str]], name: str = "train") -> ParallelText:
+    return ParallelText(name, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> CorpusConfig:
+    """The three texts on disk, with every problem kept."""
+    paths = []
+    for name, pairs in {"train": TRAIN, "valid": VALID, "test": TEST}.items():
+        paths.append(str(tmp_path / f"{name}.tsv"))
+        text = "".join(f"{source}\t{target}\n" for source, target in pairs)
+        Path(paths[-1]).write_text(text, encoding="utf-8", newline="\n")
+    train, valid, test = paths
+    return CorpusConfig(
+        "en", "de", train, valid, test, empty="keep", length_ratio="keep", leakage="keep"
+    )
+
+
+def test_each_problem_is_counted_with_its_first_line() -> None:
+    findings = check(parallel(TRAIN), [parallel(VALID), parallel(TEST)]).findings
+    assert findings == {
+        "empty": Finding(1, (2,)),
+        "identical": Finding(1, (3,)),
+        "length_ratio": Finding(1, (4,)),
+        "duplicate": Finding(1, (5,)),
+        "leakage": Finding(2, (6, 7)),
+    }
+
+
+def test_statistics() -> None:
+    report = check(parallel([("One two three.", "Eins zwei."), ("Four.", "Vier fünf.")]))
+    assert report.pairs == 2
+    assert (report.source.words, report.source.characters, report.source.longest) == (4, 19, 3)
+    assert (report.target.words, report.target.characters, report.target.longest) == (4, 20, 2)
+    assert not report.findings
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "extreme"),
+    [
+        ("I would like to have a glass of cold water, please.", "请给我一杯冷水。", False),
+        ("I would like to have a glass of cold water, please.", "水", True),
+        ("Yes.", "ตกลงตามนั้นแล้วก็อย่าลืมโทรหาฉันด้วยนะ", True),
+        ("All right then, and do not forget to call me.", "ตกลงตามนั้นแล้วก็อย่าลืมโทรหาฉันด้วยนะ", False),
+        ("Где находится вокзал?", "Where is the station?", False),
+    ],
+)
+def test_length_ratio_works_without_spaces(source: str, target: str, extreme: bool) -> None:
+    for pair in ((source, target), (target, source)):
+        assert ("length_ratio" in check(parallel([pair])).findings) == extreme
+
+
+def test_length_ratio_is_a_setting() -> None:
+    text = parallel([("ab", "abcdefgh")])
+    assert "length_ratio" in check(text, max_length_ratio=3.9).findings
+    assert "length_ratio" not in check(text, max_length_ratio=4.0).findings
+
+
+def test_empty_sentences_do_not_leak() -> None:
+    held_out = parallel([("", "Etwas."), ("Something.", "")], "valid")
+    assert list(check(parallel([("", "Nichts.")]), [held_out]).findings) == ["empty"]
+
+
+SENTENCES = st.lists(st.tuples(st.text("ab \u2028", max_size=3), st.text("ab ", max_size=3)))
+
+
+@given(SENTENCES, SENTENCES)
+def test_problems_agree_with_their_definitions(
+    pairs: list[tuple[str, str]], held: list[tuple[str, str]]
+) -> None:
+    problems = find_problems(parallel(pairs), [parallel(held)])
+    plain = [(source.split(), target.split()) for source, target in pairs]
+    sources = [source.split() for source, _ in held]
+    targets = [target.split() for _, target in held]
+    for index, (source, target) in enumerate(plain):
+        full = bool(source and target)
+        leaks = source in sources or target in targets
+        assert (index in problems["empty"]) == (not full)
+        assert (index in problems["identical"]) == (full and source == target)
+        assert (index in problems["duplicate"]) == ((source, target) in plain[:index])
+        assert (index in problems["leakage"]) == (full and leaks)
+
+
+def test_the_report_fits_a_terminal_and_json(config: CorpusConfig) -> None:
+    report = prepare(replace(config, leakage="drop")).report
+    assert str(report) == "\n".join(report.lines())
+    for expected in ("7 pairs, 2 of them dropped", "held-out sentence, dropped (line 6, 7)"):
+        assert expected in str(report)
+    table = report.to_json()
+    assert json.loads(json.dumps(table)) == table
+    assert [text["pairs"] for text in table["texts"]] == [7, 2, 1]
+    assert table["texts"][0]["dropped"] == 2
+    assert table["texts"][0]["findings"]["leakage"] == {
+        "count": 2,
+        "lines": [6, 7],
+        "action": "dropped",
+    }
+
+
+def test_a_large_report_fits_80_columns() -> None:
+    report = check(parallel([("a", "b")]))
+    side = replace(report.source, words=123_456_789, characters=1_234_567_890, longest=1234)
+    findings = {
+        problem: Finding(9_999_999, (9_999_997, 9_999_998, 9_999_999), "dropped")
+        for problem in PROBLEMS
+    }
+    large = replace(report, pairs=9_999_999, source=side, findings=findings, dropped=9_999_999)
+    assert max(map(len, CorpusReport((large,)).lines())) <= 80
+
+
+def test_a_clean_text_says_so() -> None:
+    assert check(parallel(TEST)).lines()[-1].strip() == "no problems found"
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_stop_names_count_line_and_key(config: CorpusConfig, problem: Problem) -> None:
+    with pytest.raises(Seq2SeqError) as caught:
+        prepare(with_setting(config, problem, "stop"))
+    message = str(caught.value)
+    count = 2 if problem == "leakage" else 1
+    assert f"{count} of 7, the first on line {LINES[problem]}" in message
+    assert f"corpus.{problem} to 'drop' or 'keep'" in message
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_drop_takes_training_pairs_out(config: CorpusConfig, problem: Problem) -> None:
+    corpus = prepare(with_setting(config, problem, "drop"))
+    lines = [6, 7] if problem == "leakage" else [LINES[problem]]
+    kept = [pair for number, pair in enumerate(TRAIN, start=1) if number not in lines]
+    assert list(zip(corpus.train.source, corpus.train.target, strict=True)) == kept
+    assert corpus.report.texts[0].dropped == len(lines)
+
+
+def test_keep_changes_nothing_and_reports_all(config: CorpusConfig) -> None:
+    corpus = prepare(config)
+    assert list(zip(corpus.train.source, corpus.train.target, strict=True)) == TRAIN
+    assert [finding.action for finding in corpus.report.texts[0].findings.values()] == ["kept"] * 5
+
+
+def test_held_out_pairs_are_reported_and_never_dropped(config: CorpusConfig) -> None:
+    valid = Path(str(config.valid))
+    valid.write_text("A bird sings.\tVogelgesang\n\tLeer\n", encoding="utf-8")
+    corpus = prepare(replace(config, empty="drop", leakage="drop"))
+    assert len(corpus.valid) == 2
+    findings = corpus.report.texts[1].findings
+    assert findings == {"empty": Finding(1, (2,)), "leakage": Finding(1, (1,))}
+
+
+def test_a_corpus_without_test(config: CorpusConfig) -> None:
+    corpus = prepare(replace(config, test=None))
+    assert corpus.test is None
+    assert len(corpus.report.texts) == 2
+
+
+def test_nothing_left_to_train_on(config: CorpusConfig) -> None:
+    Path(str(config.train)).write_text("\teins\ntwo\t\n", encoding="utf-8")
+    with pytest.raises(Seq2SeqError, match="none is left"):
+        prepare(replace(config, empty="drop"))
+
+
+def test_check_sources_holds_the_first_against_the_others(config: CorpusConfig) -> None:
+    sources = [config.train, config.valid, config.test]
+    report = check_sources([source for source in sources if source], "en", "de")
+    assert report.texts[0].findings["leakage"].count == 2
+    assert not report.texts[2].findings
+    (alone,) = check_sources([config.train], "en", "de").texts
+    assert "leakage" not in alone.findings
+
+
+def with_setting(config: CorpusConfig, problem: Problem, setting: OnProblem) -> CorpusConfig:
+    changes: dict[str, OnProblem] = {problem: setting}
+    return replace(config, **changes)  # type: ignore[arg-type]

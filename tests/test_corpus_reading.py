@@ -1,0 +1,183 @@
+"""Reading parallel text: what comes back, and what each kind of bad file is told."""
+
+import gzip
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.config import HubSource
+from seq2seq.corpus import ParallelText, read_lines, read_parallel
+from seq2seq.errors import Seq2SeqError
+
+SEPARATORS = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\r\t\u00a0"
+LINES = st.lists(
+    st.text(
+        st.characters(codec="utf-8", exclude_characters="\n") | st.sampled_from(SEPARATORS)
+    ).filter(lambda line: not line.endswith("\r"))
+)
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def read(source: str | HubSource) -> ParallelText:
+    return read_parallel(source, "en", "de")
+
+
+def error(source: str | Path | HubSource) -> str:
+    with pytest.raises(Seq2SeqError) as caught:
+        read(str(source) if isinstance(source, Path) else source)
+    return str(caught.value)
+
+
+@given(lines=LINES, packed=st.booleans())
+def test_lines_come_back_as_written(lines: list[str], packed: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "text.gz" if packed else "text")
+        # U+FEFF is text, except at the very start of a file: write one there to be removed.
+        write(path, "\ufeff" + "".join(line + "\n" for line in lines))
+        assert read_lines(path) == lines
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"a", ["a"]),
+        (b"a\n\nb\n", ["a", "", "b"]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"\xef\xbb\xbfa\nb", ["a", "b"]),
+        ("a\u2028b\x85c\rd\n".encode(), ["a\u2028b\x85c\rd"]),
+    ],
+)
+def test_lines_end_at_line_feeds_only(tmp_path: Path, content: bytes, lines: list[str]) -> None:
+    assert read_lines(write(tmp_path / "text", content)) == lines
+
+
+@pytest.mark.parametrize(("english", "german"), [("", ""), (".gz", ".gz"), ("", ".gz")])
+def test_two_files_side_by_side(tmp_path: Path, english: str, german: str) -> None:
+    write(tmp_path / f"train.v1.en{english}", "one\ntwo\n")
+    write(tmp_path / f"train.v1.de{german}", "eins\nzwei\n")
+    text = read(str(tmp_path / "train.v1"))
+    assert text == ParallelText(str(tmp_path / "train.v1"), ["one", "two"], ["eins", "zwei"])
+    assert len(text) == 2
+
+
+@pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])
+def test_tsv_ignores_columns_after_the_second(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, "one\teins\ntwo\tzwei\tCC-BY 2.0\t#42\n\tleer\n")
+    text = read(str(path))
+    assert text == ParallelText(str(path), ["one", "two", ""], ["eins", "zwei", "leer"])
+
+
+def test_missing_files_are_both_named(tmp_path: Path) -> None:
+    write(tmp_path / "train.en", "one\n")
+    message = error(tmp_path / "train")
+    assert str(tmp_path / "train.de") in message
+    assert str(tmp_path / "train.de.gz") in message
+    assert "no such file" in error(tmp_path / "none.tsv")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "folder.tsv").mkdir()
+    assert "folder.tsv: cannot be read" in error(tmp_path / "folder.tsv")
+
+
+def test_unequal_line_counts_are_both_named(tmp_path: Path) -> None:
+    write(tmp_path / "train.en", "one\n" * 1200)
+    write(tmp_path / "train.de", "eins\n" * 1199)
+    message = error(tmp_path / "train")
+    assert "train.en has 1,200 lines" in message
+    assert "train.de has 1,199" in message
+
+
+@pytest.mark.parametrize("name", ["train.tsv", "train.tsv.gz"])
+def test_invalid_utf8_names_its_line(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, b"\xef\xbb\xbfone\teins\ntwo\tzwei\nfour\tf\xfcnf\n")
+    assert f"{path}, line 3: not UTF-8 (byte 0xfc)" in error(path)
+
+
+def test_damaged_gzip(tmp_path: Path) -> None:
+    whole = gzip.compress(b"one\teins\n" * 1000)
+    for name, data in {
+        "cut": whole[:-12],
+        "flipped": whole[:20] + b"\xff\xff" + whole[22:],
+        "plain": b"one\teins\n",
+    }.items():
+        path = tmp_path / f"{name}.tsv.gz"
+        path.write_bytes(data)
+        assert f"{path}: not a gzip file, or a damaged one" in error(path)
+
+
+def test_a_line_without_a_tab_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "pairs.tsv", "one\teins\ntwo zwei\n")
+    assert f"{path}, line 2: no tab" in error(path)
+
+
+def test_an_empty_corpus(tmp_path: Path) -> None:
+    write(tmp_path / "train.en", "")
+    write(tmp_path / "train.de", "")
+    assert error(tmp_path / "train").endswith("train: the corpus is empty.")
+    assert "is empty" in error(write(tmp_path / "pairs.tsv", ""))
+
+
+class TestDatasets:
+    """Local files through the same code as sources on the hub."""
+
+    @pytest.fixture(autouse=True)
+    def cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        datasets = pytest.importorskip("datasets")
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+    @pytest.fixture
+    def parquet(self, tmp_path: Path) -> str:
+        import datasets
+
+        rows = {"en": ["one\ntwo", "three"], "de": ["eins\u2028zwei", None]}
+        datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "pairs.parquet")
+        return str(tmp_path / "pairs.parquet")
+
+    @pytest.fixture
+    def jsonl(self, tmp_path: Path) -> str:
+        rows = [
+            {"id": 1, "translation": {"en": "one", "de": "eins"}},
+            {"id": 2, "translation": {"en": "two", "de": "zwei"}},
+        ]
+        return str(write(tmp_path / "pairs.jsonl", "\n".join(map(json.dumps, rows))))
+
+    def test_parquet(self, parquet: str) -> None:
+        text = read(HubSource("parquet", ("en", "de"), data_files=parquet))
+        assert text.source == ["one two", "three"]
+        assert text.target == ["eins\u2028zwei", ""]
+
+    def test_nested_columns_of_json(self, jsonl: str) -> None:
+        columns = ("translation.de", "translation.en")
+        text = read(HubSource("json", columns, split="train[:1]", data_files=jsonl))
+        assert (text.source, text.target) == (["eins"], ["one"])
+
+    def test_an_unknown_column_names_those_there_are(self, parquet: str) -> None:
+        message = error(HubSource("parquet", ("en", "fr"), data_files=parquet))
+        assert f"{parquet} train: there is no column 'fr'; it has en, de." in message
+
+    def test_a_column_that_is_no_text(self, jsonl: str) -> None:
+        message = error(HubSource("json", ("id", "translation.de"), data_files=jsonl))
+        assert "row 1: column 'id' has a int, not text" in message
+
+    def test_what_cannot_be_loaded(self, tmp_path: Path, jsonl: str) -> None:
+        nowhere = HubSource("json", ("en", "de"), data_files=str(tmp_path / "none.json"))
+        assert "datasets cannot load it: Unable to find" in error(nowhere)
+        unknown = HubSource("json", ("en", "de"), split="test", data_files=jsonl)
+        assert 'Unknown split "test"' in error(unknown)
+
+    def test_a_missing_package_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "datasets", None)
+        assert "pip install 'seq2seq[train]'" in error(HubSource("some/set", ("en", "de")))
