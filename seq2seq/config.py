@@ -137,7 +137,10 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the model is trained. `batch_tokens` counts target tokens, padding included."""
+    """How the model is trained.
+
+    `batch_tokens` is the most that the sentence pairs of a batch, times its longest side, come to.
+    """
 
     epochs: int = 20
     batch_tokens: int = 2000

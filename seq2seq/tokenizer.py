@@ -59,7 +59,8 @@ class Tokenizer:
         """
         self.model = model
         try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self._processor = sentencepiece.SentencePieceProcessor()
+            self._processor.LoadFromSerializedProto(model)
         except RuntimeError:
             raise Seq2SeqError(f"{name}: not a SentencePiece model.") from None
         processor = self._processor

@@ -165,3 +165,7 @@ def _require_extra(module: str, command: str) -> None:
 def main() -> None:
     """The console script `seq2seq`."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What a person sees of a run: a bar on a terminal, plain lines in a log."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class Display:
+    """Messages and progress on standard error."""
+
+    def __init__(self, console: Console, progress: Progress | None, quiet: bool) -> None:
+        self._console = console
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._quiet = quiet
+        self._bleu = ""
+
+    def say(self, message: str) -> None:
+        """One line that stays."""
+        if not self._quiet:
+            self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def start(self, batches: int) -> None:
+        """A run, or what is left of it, of about `batches` batches begins."""
+        if self._progress is not None:
+            self._task = self._progress.add_task("training", total=batches, status="")
+
+    def advance(self, loss: float, tokens_per_second: float) -> None:
+        """One batch is done."""
+        if self._progress is not None and self._task is not None:
+            status = f"loss {loss:.2f}, {tokens_per_second:,.0f} tok/s{self._bleu}"
+            self._progress.update(self._task, advance=1, status=status)
+
+    def validated(self, bleu: float) -> None:
+        """Show the newest BLEU beside the bar."""
+        self._bleu = f", BLEU {bleu:.1f}"
+
+
+@contextmanager
+def open_display(quiet: bool = False) -> Iterator[Display]:
+    """A `Display` for standard error as it is: terminal or not."""
+    console = Console(stderr=True)
+    if quiet or not sys.stderr.isatty():
+        yield Display(console, None, quiet)
+        return
+    columns = (
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:3.0f}%"),
+        TextColumn("{task.fields[status]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield Display(console, progress, quiet)

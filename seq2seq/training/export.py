@@ -1,0 +1,58 @@
+"""From a training run to the model folder that ships."""
+
+import json
+from pathlib import Path
+
+from seq2seq.config import Recipe
+from seq2seq.decoding.export import export_folder
+from seq2seq.errors import Seq2SeqError
+from seq2seq.training.run import RunFolder
+
+
+def export_run(run: Path, output: Path, card: Path | None = None) -> int:
+    """Write the best model of `run` as the model folder `output`; returns its size in bytes.
+
+    `card` is the model card (Markdown); without one a card is written from the recipe.
+    """
+    folder = RunFolder.open(run)
+    model, tokenizer, recipe = folder.best_model()
+    if card is None:
+        text = _card(folder, recipe, sum(weight.numel() for weight in model.parameters()))
+    else:
+        try:
+            text = card.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Seq2SeqError(f"{card}: cannot be read: {error}.") from None
+    export_folder(
+        {name: tensor.numpy() for name, tensor in model.state_dict().items()},
+        recipe.model,
+        tokenizer,
+        recipe.corpus.source_language,
+        recipe.corpus.target_language,
+        recipe.search,
+        text,
+        output,
+    )
+    return sum(file.stat().st_size for file in output.iterdir())
+
+
+def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
+    """What is known without being told: languages, shape, data, validation BLEU."""
+    corpus, model = recipe.corpus, recipe.model
+    rows = folder.metrics_file.read_text(encoding="utf-8").splitlines()
+    best = max(
+        (row for row in map(json.loads, rows) if row["kind"] == "valid"),
+        key=lambda row: float(row["bleu"]),
+    )
+    train = corpus.train if isinstance(corpus.train, str) else corpus.train.dataset
+    return (
+        f"# {corpus.source_language} to {corpus.target_language}\n\n"
+        f"A translation model made with seq2seq.\n\n"
+        f"- Model: {model.cell} encoder-decoder, attention {model.attention}, "
+        f"{model.encoder_layers}+{model.decoder_layers} layers of {model.hidden_size}, "
+        f"{parameters:,} parameters\n"
+        f"- Training corpus: `{train}`; whoever ships this model states its licence here\n"
+        f"- Validation: BLEU {best['bleu']:.2f} (greedy, sacreBLEU, detokenised, cased), "
+        f"perplexity {best['perplexity']:.2f} after {best['step']:,} steps\n"
+        f"- Seed: {recipe.training.seed}\n"
+    )

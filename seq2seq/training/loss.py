@@ -1,0 +1,89 @@
+"""Label-smoothed cross-entropy over a tied softmax, without ever holding all logits.
+
+The product with the vocabulary is the dearest part of a step, and its (P, V) logits are its
+largest array: reading and writing them takes longer than computing them. Here the softmax is
+taken a few hundred positions at a time, and the gradients of a block are computed while its
+logits are still in the cache, in the forward pass; the backward pass only scales them.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_BLOCK = 256  # positions; 256 x 6,000 float32 logits are 6 MB, about a core's share of the cache
+
+
+def smoothed_cross_entropy(
+    readout: Tensor, embedding: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Summed over P positions: the loss to be minimised, and the plain negative log-likelihood.
+
+    readout (P, H), embedding (V, H), bias (V,), targets (P,). With e = `smoothing` the loss is
+    -(1 - e) log p(target) - e / V * sum over the vocabulary of log p (Szegedy et al. 2016). The
+    products run in the autocast type; sums, exponentials and gradients stay in float32. Natural
+    logarithms. Only the loss has a gradient.
+    """
+    low = torch.get_autocast_dtype(readout.device.type)
+    dtype = low if torch.is_autocast_enabled(readout.device.type) else torch.float32
+    loss, likelihood = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        readout, embedding, bias, targets, smoothing, dtype
+    )
+    return loss, likelihood
+
+
+class _SmoothedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        readout: Tensor,
+        embedding: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        vocabulary_size = len(embedding)
+        with torch.autocast(readout.device.type, enabled=False):
+            words = embedding.to(dtype)  # (V, H)
+            d_readout = torch.empty_like(readout, dtype=torch.float32)
+            d_embedding = torch.zeros_like(embedding)
+            d_bias = torch.zeros_like(bias)
+            loss = bias.new_zeros(())
+            likelihood = bias.new_zeros(())
+            for first in range(0, len(readout), _BLOCK):
+                block = slice(first, first + _BLOCK)
+                features = readout[block].to(dtype)  # (b, H)
+                target = targets[block].unsqueeze(1)  # (b, 1)
+                logits = (features @ words.T).float() + bias  # (b, V)
+                at_target = logits.gather(1, target)
+                log_sum = logits.logsumexp(dim=1, keepdim=True)  # (b, 1)
+                nll = (log_sum - at_target).sum()
+                spread = (log_sum - logits.mean(dim=1, keepdim=True)).sum()
+                likelihood += nll
+                loss += (1 - smoothing) * nll + smoothing * spread
+                if not any(ctx.needs_input_grad):
+                    continue
+                # d loss / d logits = p - (1 - e) [target] - e / V, in place of the logits
+                d_logits = logits.sub_(log_sum).exp_().sub_(smoothing / vocabulary_size)
+                d_logits.scatter_add_(1, target, torch.full_like(at_target, smoothing - 1))
+                d_bias += d_logits.sum(dim=0)
+                d_low = d_logits.to(dtype)
+                d_readout[block] = d_low @ words
+                d_embedding += d_low.T @ features
+        ctx.save_for_backward(d_readout.to(readout.dtype), d_embedding, d_bias)
+        ctx.mark_non_differentiable(likelihood)
+        return loss, likelihood
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        scale = gradients[0]
+        d_readout, d_embedding, d_bias = ctx.saved_tensors
+        return (
+            d_readout * scale.to(d_readout.dtype),
+            d_embedding * scale,
+            d_bias * scale,
+            None,
+            None,
+            None,
+        )

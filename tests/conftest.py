@@ -1,0 +1,65 @@
+"""What many tests share: a tiny tokenizer, a tiny corpus on disk, a tiny recipe."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+from seq2seq.config import CorpusConfig, ModelConfig, Recipe, TokenizerConfig, TrainingConfig
+from seq2seq.tokenizer import Tokenizer
+
+torch.set_num_threads(1)
+settings.register_profile("seq2seq", deadline=None)
+settings.load_profile("seq2seq")
+
+SYLLABLES = ["ka", "lo", "mi", "sta", "ren", "tur", "el", "bo", "fi", "schu", "pan", "dre", "wog"]
+SYLLABLES += ["xi", "qua", "jun", "he", "cyl", "väz"]
+WORDS = SYLLABLES + [a + b for a in SYLLABLES for b in SYLLABLES[::3]]
+
+
+def make_sentences(number: int, seed: int) -> list[str]:
+    """Different sentences of made-up words."""
+    choose = random.Random(seed)
+    sentences: dict[str, None] = {}
+    while len(sentences) < number:
+        sentences[" ".join(choose.choices(WORDS, k=choose.randint(2, 5))) + "."] = None
+    return list(sentences)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """A unigram model of 400 pieces, with tags for English and German."""
+    config = TokenizerConfig(vocabulary_size=400)
+    return Tokenizer.train(make_sentences(400, seed=1), config, ["en", "de"])
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> CorpusConfig:
+    """A copy task on disk, `train` and `valid`, without a sentence in common."""
+    sentences = make_sentences(90, seed=2)
+    for name, part in (("train", sentences[:80]), ("valid", sentences[80:])):
+        for language in ("en", "de"):
+            text = "".join(f"{sentence}\n" for sentence in part)
+            (tmp_path / f"{name}.{language}").write_text(text, encoding="utf-8", newline="\n")
+    return CorpusConfig("en", "de", train=str(tmp_path / "train"), valid=str(tmp_path / "valid"))
+
+
+@pytest.fixture
+def recipe(corpus: CorpusConfig) -> Recipe:
+    """A run of three epochs of some ten steps, with everything random switched on."""
+    return Recipe(
+        corpus,
+        TokenizerConfig(vocabulary_size=330, sampling=0.3),
+        ModelConfig(hidden_size=16, encoder_layers=1, decoder_layers=2, heads=2),
+        TrainingConfig(
+            epochs=3,
+            batch_tokens=100,
+            warmup_steps=5,
+            dropout=0.2,
+            word_dropout=0.1,
+            precision="float32",
+            threads=1,
+        ),
+    )

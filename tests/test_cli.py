@@ -1,0 +1,206 @@
+"""The command `seq2seq`, as a process: from a corpus to a model, and every slip on the way."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TIMEOUT = 120  # seconds: only so that a process that waits for ever is a failure
+COMMAND = [sys.executable, "-m", "seq2seq.cli.main"]
+
+RECIPE = """
+[corpus]
+source_language = "en"
+target_language = "xx"
+train = "{folder}/train"
+valid = "{folder}/valid"
+test = "{folder}/valid"
+duplicate = "keep"
+leakage = "keep"
+
+[tokenizer]
+vocabulary_size = 320
+
+[model]
+hidden_size = 16
+encoder_layers = 1
+decoder_layers = 1
+
+[training]
+epochs = 2
+batch_tokens = 200
+threads = 1
+"""
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def only_error(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """The one sentence of a process that failed with `code` and printed nothing else."""
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("seq2seq: ")
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sentences and the same words in capitals: 60 pairs to train on, 8 held out."""
+    folder = tmp_path_factory.mktemp("corpus")
+    words = ["red", "green", "blue", "small", "tall", "house", "tree", "river", "road", "bird"]
+    pairs = [f"{a} {b} {c}" for a in words[:5] for b in words[5:] for c in words[5:]]
+    for name, lines in (("train", pairs[:60]), ("valid", pairs[60:68])):
+        (folder / f"{name}.en").write_text("".join(f"{line}\n" for line in lines))
+        (folder / f"{name}.xx").write_text("".join(f"{line.upper()}\n" for line in lines))
+    (folder / "recipe.toml").write_text(RECIPE.format(folder=folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    done = run("train", corpus / "recipe.toml", "-o", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert f"seq2seq export {folder}" in done.stderr
+    return folder
+
+
+def test_check_counts_and_says_it_as_json(corpus: Path) -> None:
+    arguments = ["check", corpus / "train", corpus / "valid", "-f", "en", "-t", "xx"]
+    assert "60 pairs" in run(*arguments).stdout
+    table = json.loads(run(*arguments, "--json").stdout)
+    assert len(table["texts"]) == 2
+
+
+def test_a_run_is_evaluated_exported_and_evaluated_again(
+    finished: Path, corpus: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "mine.s2s"
+    exported = run("export", finished, "-o", model)
+    assert (exported.returncode, exported.stdout) == (0, "")
+    reports = []
+    for path in (finished, model):
+        translations = tmp_path / f"{path.name}.txt"
+        done = run("evaluate", path, "--corpus", corpus / "valid", "--json", "-o", translations)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert report["sentences"] == 8
+        names = [score["name"] for score in report["scores"]]
+        assert names == ["BLEU", "chrF", "BLEU, lower-cased"]
+        assert all("version:" in score["signature"] for score in report["scores"])
+        assert translations.read_text().count("\n") == 8
+        reports.append(report["scores"])
+    assert reports[0] == reports[1]  # torch and ONNX Runtime choose the same words
+    table = run("evaluate", finished).stdout  # the test corpus of the recipe
+    assert "chrF" in table
+    assert all(len(line) <= 80 for line in table.splitlines() if str(finished) not in line)
+
+
+def test_set_changes_a_setting_and_is_kept(corpus: Path, tmp_path: Path) -> None:
+    overrides = ["--set", "training.epochs=1", "--set", "model.cell=gru", "--quiet"]
+    done = run("train", corpus / "recipe.toml", "-o", tmp_path / "run", *overrides)
+    assert (done.returncode, done.stderr) == (0, "")
+    recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert (recipe["training"]["epochs"], recipe["model"]["cell"]) == (1, "gru")
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ["train", str(corpus / "recipe.toml"), "-o", str(folder)]
+    overrides = ["--set", "training.epochs=100000"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments, *overrides], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    deadline = time.monotonic() + TIMEOUT
+    while not (folder / "best.safetensors").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130
+    assert b"--resume" in stderr
+    assert b"Traceback" not in stderr
+    assert list((folder / "checkpoints").glob("step-*"))
+    # `--resume` finds the checkpoint; another number of epochs would be another run.
+    assert "training.epochs" in only_error(run("train", *arguments[1:], "--resume"), 2)
+
+
+# Bad input
+
+
+def test_an_unknown_key_names_the_nearest(corpus: Path, tmp_path: Path) -> None:
+    done = run("train", corpus / "recipe.toml", "-o", tmp_path / "run", "--set", "training.epoch=1")
+    assert "training.epochs" in only_error(done, 2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unequal_files_leave_nothing_behind(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.en").write_text("one\ntwo\n")
+    (tmp_path / "a.xx").write_text("ONE\n")
+    override = f"corpus.train={tmp_path}/a"
+    done = run("train", corpus / "recipe.toml", "-o", tmp_path / "run", "--set", override)
+    message = only_error(done, 1)
+    assert "a.en" in message
+    assert "2" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_vocabulary_that_does_not_fit_the_corpus(corpus: Path, tmp_path: Path) -> None:
+    done = run(
+        *("train", corpus / "recipe.toml", "-o", tmp_path / "run", "--quiet"),
+        *("--set", "tokenizer.vocabulary_size=5000"),
+    )
+    assert "tokenizer.vocabulary_size" in only_error(done, 1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(corpus: Path, finished: Path) -> None:
+    before = (finished / "best.safetensors").read_bytes()
+    assert "--resume" in only_error(run("train", corpus / "recipe.toml", "-o", finished), 2)
+    assert (finished / "best.safetensors").read_bytes() == before
+
+
+def test_resuming_what_is_not_a_run(corpus: Path, tmp_path: Path) -> None:
+    done = run("train", corpus / "recipe.toml", "-o", tmp_path, "--resume")
+    assert "not a training run" in only_error(done, 1)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_a_folder_that_is_no_model(command: str, tmp_path: Path) -> None:
+    arguments = ["-o", tmp_path / "out"] if command == "export" else ["--corpus", "x"]
+    assert str(tmp_path) in only_error(run(command, tmp_path, *arguments), 1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_weights_are_named(finished: Path, tmp_path: Path) -> None:
+    for name in ("recipe.json", "tokenizer.model", "metrics.jsonl"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    whole = (finished / "best.safetensors").read_bytes()
+    (tmp_path / "best.safetensors").write_bytes(whole[: len(whole) // 2])
+    message = only_error(run("export", tmp_path, "-o", tmp_path / "out.s2s"), 1)
+    assert "best.safetensors" in message
+    assert not (tmp_path / "out.s2s").exists()
+
+
+def test_evaluate_wants_source_and_reference_together(finished: Path, corpus: Path) -> None:
+    assert "--ref" in only_error(run("evaluate", finished, "--src", corpus / "valid.en"), 2)
+    done = run("evaluate", finished, "--src", corpus / "valid.en", "--ref", corpus / "train.xx")
+    assert "60" in only_error(done, 1)
+    done = run("evaluate", finished, "--src", tmp := corpus / "none.en", "--ref", tmp)
+    assert "none.en" in only_error(done, 1)

@@ -1,0 +1,303 @@
+"""Recipes: what they may say, and how each mistake is named."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seq2seq.config import (
+    CorpusConfig,
+    HubSource,
+    ModelConfig,
+    Recipe,
+    SearchConfig,
+    TokenizerConfig,
+    TrainingConfig,
+    from_table,
+    to_table,
+)
+from seq2seq.errors import UsageError
+
+CORPUS = """
+[corpus]
+source_language = "en"
+target_language = "de"
+train = "data/train"
+valid = "data/valid"
+"""
+
+
+def load(tmp_path: Path, text: str, *overrides: str) -> Recipe:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return Recipe.load(path, overrides)
+
+
+def complaint(tmp_path: Path, text: str, *overrides: str) -> str:
+    """What loading the recipe complains about: one sentence, without the name of the file."""
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, text, *overrides)
+    message = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert is_one_sentence(message)
+    return message.removeprefix(f"{tmp_path / 'recipe.toml'}: ")
+
+
+def is_one_sentence(message: str) -> bool:
+    return message[-1] in ".?" and "\n" not in message and ". " not in message
+
+
+def test_the_smallest_recipe_has_the_defaults(tmp_path: Path) -> None:
+    recipe = load(tmp_path, CORPUS)
+    assert recipe == Recipe(CorpusConfig("en", "de", "data/train", "data/valid"))
+    assert recipe.model == ModelConfig()
+    assert recipe.training == TrainingConfig()
+    assert recipe.corpus.test is None
+
+
+def test_every_table_is_read(tmp_path: Path) -> None:
+    tables = """
+        [tokenizer]
+        algorithm = "bpe"
+        [model]
+        cell = "gru"
+        attention = "none"
+        [training]
+        epochs = 2
+        learning_rate = 1
+        [search]
+        beam_size = 3
+    """
+    recipe = load(tmp_path, CORPUS + tables)
+    assert recipe.tokenizer == TokenizerConfig(algorithm="bpe")
+    assert recipe.model == ModelConfig(cell="gru", attention="none")
+    assert recipe.training == TrainingConfig(epochs=2, learning_rate=1.0)
+    assert isinstance(recipe.training.learning_rate, float)
+    assert recipe.search == SearchConfig(beam_size=3)
+
+
+def test_a_hub_source_is_a_table(tmp_path: Path) -> None:
+    table = """
+        [corpus.test]
+        dataset = "bentrevett/multi30k"
+        columns = ["en", "translation.de"]
+        split = "test"
+    """
+    recipe = load(tmp_path, CORPUS + table)
+    assert recipe.corpus.test == HubSource(
+        "bentrevett/multi30k", ("en", "translation.de"), split="test"
+    )
+
+
+@pytest.mark.parametrize("test", [None, "data/test", HubSource("json", ("a", "b.c"))])
+def test_a_recipe_survives_json(test: str | HubSource | None) -> None:
+    recipe = Recipe(
+        CorpusConfig("en", "pt-BR", "data/train", "data/valid", test),
+        TokenizerConfig(sampling=0.1),
+        search=SearchConfig(length_penalty=0),
+    )
+    assert from_table(Recipe, json.loads(json.dumps(to_table(recipe)))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[training]\nepoch = 3", "unknown key 'training.epoch'; did you mean 'training.epochs'?"),
+        (
+            "[model]\nhiden_size = 8",
+            "unknown key 'model.hiden_size'; did you mean 'model.hidden_size'?",
+        ),
+        ("[modle]", "unknown key 'modle'; did you mean 'model'?"),
+        (
+            "[corpus.test]\ndataset = 'x'\ncolumns = ['a', 'b']\nsplits = 'x'",
+            "unknown key 'corpus.test.splits'; did you mean 'corpus.test.split'?",
+        ),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(tmp_path: Path, text: str, message: str) -> None:
+    assert complaint(tmp_path, CORPUS + text) == message
+
+
+def test_a_key_like_no_other_is_still_answered(tmp_path: Path) -> None:
+    assert complaint(tmp_path, CORPUS + "[model]\nzzz = 1").startswith("unknown key 'model.zzz'; ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "'corpus' is missing."),
+        ("[corpus]\nsource_language = 'en'", "'corpus.target_language' is missing."),
+        (CORPUS + "[corpus.test]\ndataset = 'x'", "'corpus.test.columns' is missing."),
+    ],
+)
+def test_a_missing_key_is_named(tmp_path: Path, text: str, message: str) -> None:
+    assert complaint(tmp_path, text) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[training]\nepochs = 'two'", "'training.epochs' must be a whole number, not 'two'."),
+        ("[training]\nepochs = 2.5", "'training.epochs' must be a whole number, not 2.5."),
+        ("[training]\nepochs = true", "'training.epochs' must be a whole number, not True."),
+        ("[training]\ndropout = '0.1'", "'training.dropout' must be a number, not '0.1'."),
+        ("[training]\ndropout = true", "'training.dropout' must be a number, not True."),
+        ("[training]\ndropout = nan", "'training.dropout' must be a finite number, not nan."),
+        (
+            "[search]\nmax_length_ratio = inf",
+            "'search.max_length_ratio' must be a finite number, not inf.",
+        ),
+        ("[tokenizer]\npath = 3", "'tokenizer.path' must be text, not 3."),
+        ("[model]\ncell = 'LSTM'", "'model.cell' is 'LSTM'; it can be 'lstm', 'gru', 'rnn'."),
+        ("[model]\ncell = ['lstm']", "'model.cell' is ['lstm']; it can be 'lstm', 'gru', 'rnn'."),
+        (
+            "[corpus.test]\ndataset = 'x'\ncolumns = ['a']",
+            "'corpus.test.columns' must be a list of 2.",
+        ),
+        (
+            "[corpus.test]\ndataset = 'x'\ncolumns = ['a', 1]",
+            "'corpus.test.columns' must be text, not 1.",
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named(tmp_path: Path, text: str, message: str) -> None:
+    assert complaint(tmp_path, CORPUS + text) == message
+
+
+def test_a_table_is_not_a_value(tmp_path: Path) -> None:
+    assert complaint(tmp_path, "corpus = 3") == "'corpus' must be a table."
+    assert complaint(tmp_path, "model = []\n" + CORPUS) == "'model' must be a table."
+
+
+@pytest.mark.parametrize("table", [None, 3, "model", [1, 2]])
+def test_json_that_is_no_table_is_refused(table: Any) -> None:
+    with pytest.raises(UsageError, match=r"^not a table\.$"):
+        from_table(ModelConfig, table)
+
+
+def test_overrides_are_toml_or_plain_text(tmp_path: Path) -> None:
+    recipe = load(
+        tmp_path,
+        CORPUS,
+        "training.epochs=7",
+        "training.learning_rate = 1e-2",
+        "model.cell=rnn",
+        "tokenizer.algorithm='bpe'",
+        "corpus.train=data/other=1",
+        "training.epochs=8",
+    )
+    assert recipe.training.epochs == 8
+    assert recipe.training.learning_rate == 0.01
+    assert recipe.model.cell == "rnn"
+    assert recipe.tokenizer.algorithm == "bpe"
+    assert recipe.corpus.train == "data/other=1"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs=3", "--set 'epochs=3': write table.key=value, as in training.epochs=3."),
+        (
+            "training.epochs",
+            "--set 'training.epochs': write table.key=value, as in training.epochs=3.",
+        ),
+        ("training.=3", "--set 'training.=3': write table.key=value, as in training.epochs=3."),
+        ("training.epoch=3", "unknown key 'training.epoch'; did you mean 'training.epochs'?"),
+        ("training.epochs=", "'training.epochs' must be a whole number, not ''."),
+        ("training.epochs=0", "training.epochs must be at least 1."),
+        ("corpus.train.split=x", "unknown key 'corpus.train.split'; did you mean 'corpus.train'?"),
+    ],
+)
+def test_a_wrong_override_is_named(tmp_path: Path, override: str, message: str) -> None:
+    assert complaint(tmp_path, CORPUS, override) == message
+
+
+def test_an_override_of_what_is_no_table(tmp_path: Path) -> None:
+    message = complaint(tmp_path, "model = 3\n" + CORPUS, "model.cell=gru")
+    assert message == "--set 'model.cell=gru': 'model' is not a table of the recipe."
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "corpus.source_language=''",
+            "corpus.source_language: '' is not a language code such as 'en' or 'pt-BR'.",
+        ),
+        (
+            "corpus.source_language='e n'",
+            "corpus.source_language: 'e n' is not a language code such as 'en' or 'pt-BR'.",
+        ),
+        (
+            "corpus.target_language=en",
+            "corpus.target_language: 'en' is the source language too.",
+        ),
+        ("corpus.max_length_ratio=1", "corpus.max_length_ratio must be above 1."),
+        ("tokenizer.vocabulary_size=299", "tokenizer.vocabulary_size must be at least 300."),
+        ("tokenizer.sampling=1.1", "tokenizer.sampling must lie in [0, 1]."),
+        ("tokenizer.sampling=-0.1", "tokenizer.sampling must lie in [0, 1]."),
+        ("model.hidden_size=0", "model.hidden_size must be at least 1."),
+        (
+            "model.hidden_size=5",
+            "model.hidden_size must be even: each encoder direction has half of it.",
+        ),
+        ("model.heads=3", "model.heads: 3 does not divide model.hidden_size 256."),
+        ("model.encoder_layers=0", "model.encoder_layers must be at least 1."),
+        ("training.batch_tokens=0", "training.batch_tokens must be at least 1."),
+        ("training.keep_checkpoints=0", "training.keep_checkpoints must be at least 1."),
+        ("training.warmup_steps=-1", "training.warmup_steps must not be negative."),
+        ("training.seed=-1", "training.seed must not be negative."),
+        (f"training.seed={1 << 63}", "training.seed must be below 2 ** 63."),
+        ("training.dropout=1.0", "training.dropout must lie in [0, 1)."),
+        ("training.ema_decay=1", "training.ema_decay must lie in [0, 1)."),
+        ("training.learning_rate=0", "training.learning_rate must be above 0."),
+        ("training.clip_norm=-1", "training.clip_norm must be above 0."),
+        ("training.weight_decay=-0.1", "training.weight_decay must not be negative."),
+        ("search.beam_size=0", "search.beam_size must be at least 1."),
+        ("search.length_penalty=-1", "search.length_penalty must not be negative."),
+        ("search.max_length_ratio=0", "search.max_length_ratio must be above 0."),
+        ("search.max_length_extra=0", "search.max_length_extra must be at least 1."),
+        ("search.max_source_length=0", "search.max_source_length must be at least 1."),
+    ],
+)
+def test_a_value_out_of_range_is_named(tmp_path: Path, override: str, message: str) -> None:
+    assert complaint(tmp_path, CORPUS, override) == message
+
+
+def test_the_edges_of_the_ranges_are_allowed() -> None:
+    TokenizerConfig(vocabulary_size=300, sampling=1)
+    ModelConfig(hidden_size=2, encoder_layers=1, decoder_layers=1, heads=1)
+    TrainingConfig(warmup_steps=0, weight_decay=0, dropout=0, ema_decay=0, seed=(1 << 63) - 1)
+    SearchConfig(beam_size=1, length_penalty=0, max_length_extra=1)
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe.load(tmp_path / "none.toml")
+    assert str(caught.value) == f"{tmp_path / 'none.toml'}: there is no such recipe."
+
+
+def test_a_recipe_that_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe.load(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: cannot be read: Is a directory."
+
+
+def test_text_that_is_not_toml(tmp_path: Path) -> None:
+    message = complaint(tmp_path, "[corpus]\ntrain = \n")
+    assert message.startswith("not a TOML file: ")
+    assert "line 2" in message
+
+
+def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"# \xff")
+    with pytest.raises(UsageError, match=r"recipe\.toml: not a TOML file: .*\.$"):
+        Recipe.load(path)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ModelConfig().hidden_size = 1  # type: ignore[misc]
