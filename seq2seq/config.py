@@ -99,6 +99,9 @@ class TokenizerConfig:
 
     `sampling` is the smoothing alpha of subword regularisation (Kudo 2018) for `unigram` and the
     dropout rate for `bpe` (Provilkov et al. 2020); 0 turns it off.
+
+    `path` is a model that an earlier run has trained, its `tokenizer.model`. It takes the place of
+    all other settings but `sampling`: the algorithm and the vocabulary are its own.
     """
 
     algorithm: Algorithm = "unigram"
@@ -144,20 +147,20 @@ class TrainingConfig:
 
     epochs: int = 20
     batch_tokens: int = 2000
-    max_length: int = 120
-    learning_rate: float = 3e-3
+    max_length: int = 120  # ids a side; longer pairs are left out
+    learning_rate: float = 3e-3  # its peak, when the warm-up ends
     warmup_steps: int = 400
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
+    weight_decay: float = 0.01  # of matrices alone
+    clip_norm: float = 1.0  # a longer gradient is scaled down to this norm
     label_smoothing: float = 0.1
     dropout: float = 0.3
-    word_dropout: float = 0.1
-    ema_decay: float = 0.998
-    validate_every: int = 0
-    patience: int = 0
-    keep_checkpoints: int = 2
-    precision: Precision = "auto"
-    threads: int = 0
+    word_dropout: float = 0.1  # the rate at which ids lose their whole embedding
+    ema_decay: float = 0.998  # of the moving average of the weights, which is what ships; 0: none
+    validate_every: int = 0  # steps; 0: at the end of each epoch
+    patience: int = 0  # validations without a new best before the run stops; 0: never
+    keep_checkpoints: int = 2  # the newest so many, to resume from
+    precision: Precision = "auto"  # auto: bfloat16 where the processor multiplies it natively
+    threads: int = 0  # of the CPU; 0: as many as torch takes
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -169,6 +172,7 @@ class TrainingConfig:
             _require(0 <= getattr(self, name) < 1, f"training.{name} must lie in [0, 1).")
         for name in ("learning_rate", "clip_norm"):
             _require(getattr(self, name) > 0, f"training.{name} must be above 0.")
+        _require(self.threads <= 1024, "training.threads must be at most 1024.")
         _require(self.seed < 1 << 63, "training.seed must be below 2 ** 63.")
         _require(self.weight_decay >= 0, "training.weight_decay must not be negative.")
 
@@ -189,8 +193,8 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         _require(self.beam_size >= 1, "search.beam_size must be at least 1.")
-        _require(self.length_penalty >= 0, "search.length_penalty must not be negative.")
-        _require(self.max_length_ratio > 0, "search.max_length_ratio must be above 0.")
+        _require(0 <= self.length_penalty <= 10, "search.length_penalty must lie in [0, 10].")
+        _require(0 < self.max_length_ratio <= 100, "search.max_length_ratio must lie in (0, 100].")
         _require(self.max_length_extra >= 1, "search.max_length_extra must be at least 1.")
         _require(self.max_source_length >= 1, "search.max_source_length must be at least 1.")
 
@@ -296,14 +300,17 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _set(table: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
-    section, dot, key = path.strip().partition(".")
-    if not (equals and dot and key):
+    *sections, key = path.strip().split(".")
+    if not (equals and sections and all(sections) and key):
         raise UsageError(f"--set {override!r}: write table.key=value, as in training.epochs=3.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    place = table.setdefault(section, {})
-    if not isinstance(place, dict):
-        raise UsageError(f"--set {override!r}: '{section}' is not a table of the recipe.")
+    place = table
+    for depth, section in enumerate(sections, start=1):
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            name = ".".join(sections[:depth])
+            raise UsageError(f"--set {override!r}: '{name}' is not a table of the recipe.")
     place[key] = value

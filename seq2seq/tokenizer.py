@@ -130,7 +130,10 @@ class Tokenizer:
         """The id of the tag that asks for `language`; raises `Seq2SeqError` without one."""
         identifier = int(self._processor.piece_to_id(language_tag(language)))
         if identifier == UNK_ID:
-            raise Seq2SeqError(f"the tokenizer has no tag for the language {language!r}.")
+            raise Seq2SeqError(
+                f"the tokenizer has no tag for the language {language!r}; train a tokenizer with "
+                "this pair of languages (leave tokenizer.path out)."
+            )
         return identifier
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:

@@ -1,6 +1,9 @@
 """The command `seq2seq`, as a process: from a corpus to a model, and every slip on the way."""
 
+import importlib.metadata
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -8,6 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
+
+from seq2seq.cli import main, translate
 
 TIMEOUT = 120  # seconds: only so that a process that waits for ever is a failure
 COMMAND = [sys.executable, "-m", "seq2seq.cli.main"]
@@ -82,10 +89,37 @@ def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_check_counts_and_says_it_as_json(corpus: Path) -> None:
-    arguments = ["check", corpus / "train", corpus / "valid", "-f", "en", "-t", "xx"]
+    arguments: list[str | Path] = [
+        "check",
+        corpus / "train",
+        corpus / "valid",
+        "-f",
+        "en",
+        "-t",
+        "xx",
+    ]
     assert "60 pairs" in run(*arguments).stdout
     table = json.loads(run(*arguments, "--json").stdout)
     assert len(table["texts"]) == 2
+    assert len(json.loads(run("check", corpus / "recipe.toml", "--json").stdout)["texts"]) == 3
+    assert "alone" in only_error(run("check", corpus / "recipe.toml", corpus / "train"), 2)
+
+
+@pytest.mark.parametrize(("name", "app"), [("seq2seq", main.app), ("translate", translate.app)])
+def test_version(name: str, app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", {"seq2seq": "1.2.3"}.__getitem__)
+    done = CliRunner().invoke(app, ["--version"], prog_name=name)
+    assert (done.exit_code, done.output) == (0, f"{name} 1.2.3\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-b", "0"], ["--length-penalty", "-1"], ["--threads", "-1"], ["--threads", "1025"]],
+)
+def test_an_option_out_of_range_is_named(arguments: list[str]) -> None:
+    done = run("evaluate", "x", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert arguments[0] in done.stderr
 
 
 def test_a_run_is_evaluated_exported_and_evaluated_again(
@@ -94,6 +128,7 @@ def test_a_run_is_evaluated_exported_and_evaluated_again(
     model = tmp_path / "mine.s2s"
     exported = run("export", finished, "-o", model)
     assert (exported.returncode, exported.stdout) == (0, "")
+    assert re.search(r": [1-9]\d* kB\n$", exported.stderr)
     reports = []
     for path in (finished, model):
         translations = tmp_path / f"{path.name}.txt"
@@ -121,7 +156,7 @@ def test_set_changes_a_setting_and_is_kept(corpus: Path, tmp_path: Path) -> None
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+    folder = tmp_path / "the run"
     arguments = ["train", str(corpus / "recipe.toml"), "-o", str(folder)]
     overrides = ["--set", "training.epochs=100000"]
     process = subprocess.Popen(
@@ -134,7 +169,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
-    assert b"--resume" in stderr
+    command = shlex.split(stderr.decode().rpartition("\n  ")[2])
+    assert command == ["seq2seq", *arguments, *overrides, "--resume"]
     assert b"Traceback" not in stderr
     assert list((folder / "checkpoints").glob("step-*"))
     # `--resume` finds the checkpoint; another number of epochs would be another run.

@@ -195,6 +195,12 @@ def test_overrides_are_toml_or_plain_text(tmp_path: Path) -> None:
     assert recipe.corpus.train == "data/other=1"
 
 
+def test_an_override_reaches_into_a_nested_table(tmp_path: Path) -> None:
+    table = "[corpus.test]\ndataset = 'x'\ncolumns = ['a', 'b']"
+    recipe = load(tmp_path, CORPUS + table, "corpus.test.split=dev")
+    assert recipe.corpus.test == HubSource("x", ("a", "b"), split="dev")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -207,7 +213,14 @@ def test_overrides_are_toml_or_plain_text(tmp_path: Path) -> None:
         ("training.epoch=3", "unknown key 'training.epoch'; did you mean 'training.epochs'?"),
         ("training.epochs=", "'training.epochs' must be a whole number, not ''."),
         ("training.epochs=0", "training.epochs must be at least 1."),
-        ("corpus.train.split=x", "unknown key 'corpus.train.split'; did you mean 'corpus.train'?"),
+        (
+            "model..cell=gru",
+            "--set 'model..cell=gru': write table.key=value, as in training.epochs=3.",
+        ),
+        (
+            "corpus.train.split=x",
+            "--set 'corpus.train.split=x': 'corpus.train' is not a table of the recipe.",
+        ),
     ],
 )
 def test_a_wrong_override_is_named(tmp_path: Path, override: str, message: str) -> None:
@@ -248,6 +261,7 @@ def test_an_override_of_what_is_no_table(tmp_path: Path) -> None:
         ("training.batch_tokens=0", "training.batch_tokens must be at least 1."),
         ("training.keep_checkpoints=0", "training.keep_checkpoints must be at least 1."),
         ("training.warmup_steps=-1", "training.warmup_steps must not be negative."),
+        ("training.threads=1025", "training.threads must be at most 1024."),
         ("training.seed=-1", "training.seed must not be negative."),
         (f"training.seed={1 << 63}", "training.seed must be below 2 ** 63."),
         ("training.dropout=1.0", "training.dropout must lie in [0, 1)."),
@@ -256,8 +270,10 @@ def test_an_override_of_what_is_no_table(tmp_path: Path) -> None:
         ("training.clip_norm=-1", "training.clip_norm must be above 0."),
         ("training.weight_decay=-0.1", "training.weight_decay must not be negative."),
         ("search.beam_size=0", "search.beam_size must be at least 1."),
-        ("search.length_penalty=-1", "search.length_penalty must not be negative."),
-        ("search.max_length_ratio=0", "search.max_length_ratio must be above 0."),
+        ("search.length_penalty=-1", "search.length_penalty must lie in [0, 10]."),
+        ("search.length_penalty=1000", "search.length_penalty must lie in [0, 10]."),
+        ("search.max_length_ratio=0", "search.max_length_ratio must lie in (0, 100]."),
+        ("search.max_length_ratio=101", "search.max_length_ratio must lie in (0, 100]."),
         ("search.max_length_extra=0", "search.max_length_extra must be at least 1."),
         ("search.max_source_length=0", "search.max_source_length must be at least 1."),
     ],
@@ -271,6 +287,7 @@ def test_the_edges_of_the_ranges_are_allowed() -> None:
     ModelConfig(hidden_size=2, encoder_layers=1, decoder_layers=1, heads=1)
     TrainingConfig(warmup_steps=0, weight_decay=0, dropout=0, ema_decay=0, seed=(1 << 63) - 1)
     SearchConfig(beam_size=1, length_penalty=0, max_length_extra=1)
+    SearchConfig(length_penalty=10, max_length_ratio=100)
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.config import CorpusConfig, OnProblem
-from seq2seq.corpus import Finding, ParallelText, check, check_sources, prepare
+from seq2seq.corpus import Finding, ParallelText, check, check_corpus, check_sources, prepare
 from seq2seq.corpus.checking import PROBLEMS, CorpusReport, Problem, find_problems
 from seq2seq.errors import Seq2SeqError
 
@@ -198,6 +198,8 @@ def test_check_sources_holds_the_first_against_the_others(config: CorpusConfig) 
     report = check_sources([source for source in sources if source], "en", "de")
     assert report.texts[0].findings["leakage"].count == 2
     assert not report.texts[2].findings
+    assert report == check_corpus(config)
+    assert "held-out sentence (line 6, 7)" in str(report)  # kept or dropped: not decided here
     (alone,) = check_sources([config.train], "en", "de").texts
     assert "leakage" not in alone.findings
 

@@ -84,7 +84,16 @@ def test_missing_files_are_both_named(tmp_path: Path) -> None:
     message = error(tmp_path / "train")
     assert str(tmp_path / "train.de") in message
     assert str(tmp_path / "train.de.gz") in message
+    assert "--from and --to" in message
     assert "no such file" in error(tmp_path / "none.tsv")
+
+
+def test_a_file_where_a_prefix_belongs(tmp_path: Path) -> None:
+    for name in ("test.en", "train.de.gz", "pairs.txt"):
+        (tmp_path / name).touch()
+    assert error(tmp_path / "test.en").endswith(f"give the prefix {tmp_path / 'test'}.")
+    assert error(tmp_path / "train.de.gz").endswith(f"give the prefix {tmp_path / 'train'}.")
+    assert "must end in .tsv" in error(tmp_path / "pairs.txt")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

@@ -228,7 +228,10 @@ def test_reserved_symbols_have_fixed_ids(tokenizer: Tokenizer) -> None:
 
 
 def test_a_language_without_a_tag(tokenizer: Tokenizer) -> None:
-    message = "the tokenizer has no tag for the language 'fr'."
+    message = (
+        "the tokenizer has no tag for the language 'fr'; train a tokenizer with this pair of "
+        "languages (leave tokenizer.path out)."
+    )
     assert_complains(lambda: tokenizer.language_id("fr"), message)
     assert_complains(lambda: tokenizer.encode_sources(["a"], "fr"), message)
 

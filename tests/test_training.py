@@ -39,7 +39,7 @@ from seq2seq.training.checkpoint import (
 )
 from seq2seq.training.display import Display, open_display
 from seq2seq.training.loss import smoothed_cross_entropy
-from seq2seq.training.pairs import PairEncoder
+from seq2seq.training.pairs import TrainingPairs, encode_pairs
 from seq2seq.training.run import RunFolder
 from seq2seq.training.schedule import learning_rate
 from seq2seq.training.step import uses_bfloat16
@@ -161,14 +161,15 @@ def test_the_average_follows_the_weights(recipe: Recipe, tmp_path: Path) -> None
 
 
 def test_each_epoch_draws_its_own_subwords(text: ParallelText, tokenizer: Tokenizer) -> None:
-    pairs = PairEncoder(text, tokenizer, "de")
+    pairs = TrainingPairs(text, tokenizer, "de", max_length=1000)
+    plain = encode_pairs(text, tokenizer, "de")
     config = TokenizerConfig(sampling=0.1)
     drawn = pairs.sample(config, seed=1, epoch=0)
     assert drawn == pairs.sample(config, seed=1, epoch=0)
     for other in (
         pairs.sample(config, seed=1, epoch=1),
         pairs.sample(config, seed=2, epoch=0),
-        pairs.encode(),
+        plain,
     ):
         assert drawn.sources != other.sources
         assert drawn.targets != other.targets
@@ -177,17 +178,21 @@ def test_each_epoch_draws_its_own_subwords(text: ParallelText, tokenizer: Tokeni
         assert [tokenizer.decode(ids) for ids in other.targets] == text.target
     # The two sides are equal here, and are drawn independently.
     assert [ids[1:] for ids in drawn.sources] != drawn.targets
-    assert pairs.sample(TokenizerConfig(), seed=1, epoch=0) == pairs.encode()
+    assert pairs.sample(TokenizerConfig(), seed=1, epoch=0) == plain
 
 
 def test_pairs_within_a_length(text: ParallelText, tokenizer: Tokenizer) -> None:
-    encoded = PairEncoder(text, tokenizer, "de").encode()
+    encoded = encode_pairs(text, tokenizer, "de")
     sizes = [max(len(s), len(t) + 1) for s, t in zip(encoded.sources, encoded.targets, strict=True)]
     limit = sorted(sizes)[len(sizes) // 2]
-    kept, left_out = PairEncoder(text, tokenizer, "de").within(limit)
-    assert kept.text.source == [s for s, n in zip(text.source, sizes, strict=True) if n <= limit]
-    assert kept.text.target == kept.text.source
-    assert left_out == len(text) - len(kept.text) > 0
+    pairs = TrainingPairs(text, tokenizer, "de", limit)
+    kept = [i for i, size in enumerate(sizes) if size <= limit]
+    for config in (TokenizerConfig(), TokenizerConfig(sampling=0.1)):
+        drawn = pairs.sample(config, seed=1, epoch=0)
+        assert [tokenizer.decode(ids) for ids in drawn.sources] == [text.source[i] for i in kept]
+        assert [tokenizer.decode(ids) for ids in drawn.targets] == [text.target[i] for i in kept]
+    assert len(pairs) == len(kept)
+    assert pairs.left_out == len(text) - len(kept) > 0
 
 
 def test_what_a_run_leaves_behind(recipe: Recipe, tmp_path: Path) -> None:
@@ -239,7 +244,7 @@ def test_the_best_model_is_the_average_that_validated_best(recipe: Recipe, tmp_p
     run = tmp_path / "run"
     train(with_training(recipe, keep_checkpoints=9), run, Recorder())
     rows = [row for row in read_metrics(run) if row["kind"] == "valid"]
-    best = max(rows, key=lambda row: (row["bleu"], -row["step"]))
+    best = max(rows, key=lambda row: (round(row["bleu"], 2), -row["nll"]))
     _, tensors = load_checkpoint(run / "checkpoints" / f"step-{best['step']:08d}")
     model, tokenizer, _ = RunFolder.open(run).best_model()
     assert not model.training
@@ -538,7 +543,8 @@ def test_a_tokenizer_can_be_given(recipe: Recipe, tokenizer: Tokenizer, tmp_path
     path.write_bytes(tokenizer.model)
     french = replace(recipe, corpus=replace(recipe.corpus, target_language="fr"))
     assert complaint(lambda: train(french, tmp_path / "x", Recorder())) == (
-        "the tokenizer has no tag for the language 'fr'."
+        "the tokenizer has no tag for the language 'fr'; train a tokenizer with this pair of "
+        "languages (leave tokenizer.path out)."
     )
 
 
@@ -650,7 +656,7 @@ def test_the_best_model_translates_alone_as_together(recipe: Recipe, tmp_path: P
 
 
 def test_checkpoints_come_back_as_they_were(tmp_path: Path) -> None:
-    position = Position(1, 2, 34, 56, 7.125, 8, 0.1, 0.2, 3, 4, 5)
+    position = Position(1, 2, 34, 56, 7.125, 1.5, 8, 0.1, 0.2, 3, 4, 5, True, "c", "cpu")
     tensors = {"a": torch.randn(2, 3), "b/c": torch.arange(3, dtype=torch.uint8)}
     path = save_checkpoint(tmp_path, position, tensors)
     assert path == tmp_path / "step-00000034"
@@ -746,7 +752,7 @@ def test_precision_is_as_the_recipe_says() -> None:
 def test_bfloat16_trains(recipe: Recipe, tmp_path: Path) -> None:
     display = Recorder()
     train(with_training(recipe, precision="bfloat16"), tmp_path / "run", display)
-    assert any("; cpu, bfloat16." in message for message in display.messages)
+    assert any("; cpu, bfloat16, " in message for message in display.messages)
     assert all(map(math.isfinite, display.losses))
     _, tensors = load_checkpoint(last_checkpoint(tmp_path / "run" / "checkpoints") or tmp_path)
     floating = {t.dtype for t in tensors.values() if t.is_floating_point()}
@@ -773,3 +779,25 @@ def test_the_display_of_a_log_and_of_a_terminal(
     if not terminal:
         assert "\x1b" not in captured.err
         assert "\r" not in captured.err
+
+
+def test_a_changed_corpus_is_another_run(recipe: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    interrupted_run(recipe, run)
+    assert isinstance(recipe.corpus.train, str)
+    for language in ("en", "de"):
+        path = Path(f"{recipe.corpus.train}.{language}")
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert "has changed" in complaint(lambda: train(recipe, run, Recorder(), resume=True))
+
+
+def test_of_equal_scores_the_likelier_model_is_best(recipe: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        likelihoods = iter([3.0, 2.0, 2.5])
+        patch.setattr(
+            trainer_module, "validate", lambda *_: Validation(nll=next(likelihoods), bleu=1.0)
+        )
+        train(recipe, run, Recorder())
+    position, _ = load_checkpoint(last_checkpoint(run / "checkpoints") or run)
+    assert (position.best_nll, position.validations_since_best) == (2.0, 1)

@@ -3,6 +3,7 @@
 `TestShipped` runs the model that comes with the package; without that model it fails.
 """
 
+import io
 import os
 import pty
 import re
@@ -12,10 +13,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
 from seq2seq.cli.streams import open_output, read_chunks
+from seq2seq.cli.translate import _progress
 from seq2seq.errors import Seq2SeqError
 from seq2seq.translator import SHIPPED_MODEL
 
@@ -48,7 +51,15 @@ def only_error(done: subprocess.CompletedProcess[str], code: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--bem-size", "3"], ["--beam-size", "0"], ["-b", "many"], ["--threads", "-1"]]
+    "arguments",
+    [
+        ["--bem-size", "3"],
+        ["--beam-size", "0"],
+        ["-b", "many"],
+        ["--threads", "-1"],
+        ["--threads", "1025"],
+        ["--length-penalty", "1000"],
+    ],
 )
 def test_a_wrong_option_is_named(arguments: list[str]) -> None:
     done = run(*arguments, "hello")
@@ -97,6 +108,45 @@ def test_help_names_the_options() -> None:
 
 
 # Streams
+
+
+@pytest.mark.parametrize(
+    ("closing", "message"),
+    [
+        ("<&-", "translate: stdin is closed; give sentences or --input.\n"),
+        (">&-", "translate: stdout is closed; give --output.\n"),
+    ],
+)
+def test_a_closed_stream_is_named(closing: str, message: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {closing}', "sh", *COMMAND]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", message)
+
+
+def test_given_sentences_need_no_stdin(tmp_path: Path) -> None:
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "hello", "-m", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT)
+    assert done.returncode == 1
+    assert b"none" in done.stderr  # only the model is missing
+
+
+@pytest.mark.parametrize("crossing", [False, True])
+def test_a_bar_is_shown_unless_translations_cross_it(
+    crossing: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    path, screen = tmp_path / "in.txt", Screen()
+    path.write_bytes(b"17\n" * 50_000)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", screen)
+    sink = cast(BinaryIO, screen if crossing else io.BytesIO())
+    with path.open("rb") as source, _progress(source, sink) as show_progress:
+        show_progress()
+    assert ("translate" in screen.getvalue()) is not crossing
 
 
 @contextmanager

@@ -1,12 +1,20 @@
 """`seq2seq`: check a corpus, train, evaluate, export."""
 
 import importlib.util
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.options import (
+    BeamSizeOption,
+    LengthPenaltyOption,
+    QuietOption,
+    ThreadsOption,
+    VersionOption,
+)
 from seq2seq.errors import Seq2SeqError, UsageError
 
 app = typer.Typer(
@@ -21,7 +29,11 @@ app = typer.Typer(
 FromOption = Annotated[str, typer.Option("-f", "--from", help="Language of the source side.")]
 ToOption = Annotated[str, typer.Option("-t", "--to", help="Language of the target side.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
+
+
+@app.callback()
+def _options(version: VersionOption = False) -> None:
+    pass
 
 
 @app.command()
@@ -32,7 +44,8 @@ def check(
         typer.Argument(
             metavar="CORPUS...",
             help="A prefix (dir/train for dir/train.en + dir/train.de) or a TSV file. "
-            "The first is the training corpus; the others must not share sentences with it.",
+            "The first is the training corpus; the others must not share sentences with it. "
+            "Or a recipe (.toml) alone: its languages and its train, valid and test.",
         ),
     ],
     source_language: FromOption = "en",
@@ -42,9 +55,16 @@ def check(
     """Show what is in a corpus, and what is wrong with it."""
     import json
 
-    from seq2seq.corpus import check_sources
+    from seq2seq.config import Recipe
+    from seq2seq.corpus import check_corpus, check_sources
 
-    report = check_sources(corpora, source_language, target_language)
+    recipes = [name for name in corpora if name.endswith(".toml")]
+    if recipes and len(corpora) > 1:
+        raise UsageError(f"{recipes[0]}: a recipe names all of its texts; give it alone.")
+    if recipes:
+        report = check_corpus(Recipe.load(Path(recipes[0])).corpus)
+    else:
+        report = check_sources(corpora, source_language, target_language)
     typer.echo(json.dumps(report.to_json(), indent=1) if as_json else str(report))
 
 
@@ -74,16 +94,21 @@ def train(
 
     with open_display(quiet) as display:
         outcome = run_training(settings, output, display, resume=resume)
-        again = f"seq2seq train {recipe} -o {output}"
-        again += "".join(f" --set {override}" for override in overrides or [])
-        if outcome.interrupted:
-            display.say(f"stopped; everything is saved. To go on:\n  {again} --resume")
-            raise typer.Exit(130)
-        display.say(
-            f"done: best validation BLEU {outcome.best_bleu:.2f} (greedy). Next:\n"
-            f"  seq2seq evaluate {output}\n"
-            f"  seq2seq export {output} -o {output.name}.s2s"
-        )
+    if outcome.interrupted:
+        what = "stopped; everything is saved. To go on:"
+        settings_again = [word for override in overrides or [] for word in ("--set", override)]
+        commands = [["train", str(recipe), "-o", str(output), *settings_again, "--resume"]]
+    else:
+        what = f"done: best validation BLEU {outcome.best_bleu:.2f} (greedy). Next:"
+        commands = [
+            ["evaluate", str(output)],
+            ["export", str(output), "-o", f"{output.name}.s2s"],
+        ]
+    if not quiet:
+        for line in (what, *(f"  {shlex.join(['seq2seq', *words])}" for words in commands)):
+            typer.echo(line, err=True)
+    if outcome.interrupted:
+        raise typer.Exit(130)
 
 
 @app.command()
@@ -100,16 +125,12 @@ def evaluate(
         str | None,
         typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
     ] = None,
-    beam_size: Annotated[
-        int | None, typer.Option("-b", "--beam-size", help="Hypotheses kept; 1 is greedy.")
-    ] = None,
-    length_penalty: Annotated[
-        float | None, typer.Option("--length-penalty", help="0 favours short translations.")
-    ] = None,
+    beam_size: BeamSizeOption = None,
+    length_penalty: LengthPenaltyOption = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the translations here.")
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", help="CPU threads; 0 takes all.")] = 0,
+    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -154,7 +175,8 @@ def export(
     from seq2seq.training.export import export_run
 
     size = export_run(run, output, card)
-    typer.echo(f"{output}: {size / 1e6:.1f} MB", err=True)
+    readable = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+    typer.echo(f"{output}: {readable}", err=True)
 
 
 def _require_extra(module: str, command: str) -> None:
@@ -164,7 +186,7 @@ def _require_extra(module: str, command: str) -> None:
 
 def main() -> None:
     """The console script `seq2seq`."""
-    app()
+    app(prog_name="seq2seq")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ def _decode(line: bytes, name: str, number: int) -> str:
 def open_input(path: Path | None) -> Iterator[BufferedReader]:
     """A file, or stdin for None."""
     if path is None:
+        if sys.stdin is None:
+            raise UsageError("stdin is closed; give sentences or --input.")
         yield cast(BufferedReader, sys.stdin.buffer)
         return
     try:
@@ -61,6 +63,8 @@ def open_input(path: Path | None) -> Iterator[BufferedReader]:
 def open_output(path: Path | None) -> Iterator[BinaryIO]:
     """A file, or stdout for None. A file appears when all of it is written, or not at all."""
     if path is None:
+        if sys.stdout is None:
+            raise UsageError("stdout is closed; give --output.")
         yield sys.stdout.buffer
         return
     path = path.resolve()  # what a link points to is replaced, not the link

@@ -3,15 +3,22 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.options import (
+    BeamSizeOption,
+    LengthPenaltyOption,
+    QuietOption,
+    ThreadsOption,
+    VersionOption,
+)
 from seq2seq.cli.streams import open_input, open_output, read_chunks
 from seq2seq.errors import UsageError
 
@@ -21,14 +28,6 @@ if TYPE_CHECKING:
 _LONG_INPUT = 1 << 16  # bytes; from here on a progress bar is worth its place
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"translate {version('seq2seq')}")
-        raise typer.Exit
 
 
 @app.command()
@@ -48,32 +47,21 @@ def translate(
         Path | None,
         typer.Option("-m", "--model", metavar="FOLDER", help="A model that `seq2seq export` made."),
     ] = None,
-    beam_size: Annotated[
-        int | None,
-        typer.Option("-b", "--beam-size", min=1, help="Hypotheses kept; 1 is greedy, and fast."),
-    ] = None,
+    beam_size: BeamSizeOption = None,
     n_best: Annotated[
         int | None,
         typer.Option(
             "--n-best", min=1, help="Print so many a sentence: NUMBER ||| TRANSLATION ||| SCORE."
         ),
     ] = None,
-    length_penalty: Annotated[
-        float | None,
-        typer.Option("--length-penalty", min=0, help="Above 0 favours long translations."),
-    ] = None,
+    length_penalty: LengthPenaltyOption = None,
     max_length: Annotated[
         int | None,
         typer.Option("--max-length", min=1, help="Cut longer texts into pieces of so many tokens."),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=0, help="0: one a core.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
-        ),
-    ] = False,
+    threads: ThreadsOption = 0,
+    quiet: QuietOption = False,
+    version: VersionOption = False,
 ) -> None:
     """Translate sentences: one line in, one line out.
 
@@ -81,16 +69,19 @@ def translate(
     """
     if texts and input_path:
         raise UsageError("give sentences or --input, not both.")
-    with open_input(input_path) as source, open_output(output_path) as sink:
+    opened: AbstractContextManager[BufferedReader | None] = (
+        nullcontext() if texts else open_input(input_path)
+    )
+    with opened as source, open_output(output_path) as sink:
         translator = _load(model, threads, beam_size, n_best or 1, length_penalty, max_length)
-        if texts:
-            chunks = iter([texts])
+        if source is None:
+            chunks = iter([texts or []])
         else:
             chunks = read_chunks(source, str(input_path or "stdin"))
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
         number = 0
-        with _progress(source, input_path is not None and not quiet) as show_progress:
+        with _progress(source if input_path and not quiet else None, sink) as show_progress:
             for chunk in chunks:
                 for translation in translator.translate(chunk, n_best or 1):
                     lines = _n_best_lines(number, translation) if n_best else [translation.text]
@@ -133,10 +124,10 @@ def _n_best_lines(number: int, translation: "Translation") -> list[str]:
 
 
 @contextmanager
-def _progress(source: BufferedReader, wanted: bool) -> Iterator[Callable[[], None]]:
+def _progress(source: BufferedReader | None, sink: BinaryIO) -> Iterator[Callable[[], None]]:
     """A bar on stderr for a long input file, where it does not cross the translations."""
-    size = os.fstat(source.fileno()).st_size if wanted else 0
-    if size < _LONG_INPUT or not sys.stderr.isatty() or sys.stdout.isatty():
+    size = os.fstat(source.fileno()).st_size if source else 0
+    if source is None or size < _LONG_INPUT or not sys.stderr.isatty() or sink.isatty():
         yield lambda: None
         return
     from rich.console import Console

@@ -26,14 +26,17 @@ DESCRIPTIONS: Mapping[Problem, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """How many pairs have a problem, the first of their line numbers, and what became of them."""
+    """How many pairs have a problem, the first of their line numbers, and what became of them.
+
+    `action` is None where nothing was to become of them: in a mere check, and in held-out texts.
+    """
 
     count: int
     lines: tuple[int, ...]
-    action: Action = "kept"
+    action: Action | None = None
 
     @classmethod
-    def of(cls, indices: Sequence[int], action: Action = "kept") -> Self:
+    def of(cls, indices: Sequence[int], action: Action | None = None) -> Self:
         return cls(len(indices), tuple(index + 1 for index in indices[:3]), action)
 
 
@@ -72,21 +75,27 @@ class TextReport:
         cls,
         text: ParallelText,
         problems: Mapping[Problem, Sequence[int]],
-        dropping: Iterable[Problem] = (),
+        dropping: Iterable[Problem] | None = None,
     ) -> Self:
-        """The report on `text` with these problems, of which those in `dropping` are dropped."""
-        dropping = set(dropping)
+        """The report on `text` with these problems, of which those in `dropping` are dropped.
+
+        Without `dropping` nothing is to become of them.
+        """
+        dropped = set(dropping or ())
+        actions: dict[Problem, Action] = {}
+        if dropping is not None:
+            actions = {problem: "dropped" if problem in dropped else "kept" for problem in problems}
         return cls(
             text.name,
             len(text),
             SideStatistics.of(text.source),
             SideStatistics.of(text.target),
             {
-                problem: Finding.of(indices, "dropped" if problem in dropping else "kept")
+                problem: Finding.of(indices, actions.get(problem))
                 for problem, indices in problems.items()
                 if indices
             },
-            len({index for problem in dropping for index in problems[problem]}),
+            len({index for problem in dropped for index in problems[problem]}),
         )
 
     def lines(self) -> list[str]:
@@ -102,9 +111,9 @@ class TextReport:
         for problem, finding in self.findings.items():
             first = ", ".join(str(line) for line in finding.lines)
             more = " ..." if finding.count > len(finding.lines) else ""
+            action = f", {finding.action}" if finding.action else ""
             lines.append(
-                f"  {finding.count:>9,}  {DESCRIPTIONS[problem]}, {finding.action} "
-                f"(line {first}{more})"
+                f"  {finding.count:>9,}  {DESCRIPTIONS[problem]}{action} (line {first}{more})"
             )
         if not self.findings:
             lines.append("  no problems found")

@@ -80,6 +80,13 @@ def check_sources(
     return CorpusReport((report, *_check_held_out(held_out, max_length_ratio)))
 
 
+def check_corpus(config: CorpusConfig) -> CorpusReport:
+    """Read and check the texts of `config`, whatever it says about their problems."""
+    sources = [source for source in (config.train, config.valid, config.test) if source is not None]
+    languages = config.source_language, config.target_language
+    return check_sources(sources, *languages, config.max_length_ratio)
+
+
 def _read(source: Source, config: CorpusConfig) -> ParallelText:
     return read_parallel(source, config.source_language, config.target_language)
 

@@ -6,7 +6,7 @@ A line ends at a line feed and nowhere else: U+2028, U+0085 and their like occur
 import gzip
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _read_side_by_side(prefix: str, *languages: str) -> ParallelText:
-    paths = [_find(prefix, language) for language in languages]
+    paths = [_find(prefix, language, languages) for language in languages]
     source, target = (read_lines(path) for path in paths)
     if len(source) != len(target):
         raise Seq2SeqError(
@@ -92,15 +92,24 @@ def _read_side_by_side(prefix: str, *languages: str) -> ParallelText:
     return ParallelText(prefix, source, target)
 
 
-def _find(prefix: str, language: str) -> Path:
+def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
     plain = Path(f"{prefix}.{language}")
     packed = Path(f"{plain}.gz")
     for path in (plain, packed):
         if os.path.exists(path):
             return path
+    if os.path.isfile(prefix):
+        stem, _, ending = prefix.removesuffix(".gz").rpartition(".")
+        if ending in languages:
+            raise Seq2SeqError(f"{prefix} is one side of a corpus; give the prefix {stem}.")
+        raise Seq2SeqError(
+            f"{prefix}: a corpus is a TSV file, whose name must end in .tsv or .tsv.gz, or a "
+            f"prefix (dir/train for dir/train.{language} and its translation)."
+        )
     raise Seq2SeqError(
         f"neither {plain} nor {packed} exists; a corpus is a prefix (dir/train for "
-        f"dir/train.{language} and its translation) or a .tsv file."
+        f"dir/train.{language} and its translation) or a .tsv file, and its languages are those of "
+        "the recipe, or --from and --to of `seq2seq check`."
     )
 
 

@@ -28,6 +28,7 @@ class Position:
     step: int = 0  # optimizer steps of the whole run
     metrics_bytes: int = 0  # length of metrics.jsonl
     best_bleu: float = -1.0
+    best_nll: float = 0.0
     validations_since_best: int = 0
     window_loss: float = 0.0  # sums since the last row of metrics.jsonl
     window_nll: float = 0.0
@@ -35,6 +36,8 @@ class Position:
     window_padding: int = 0
     window_positions: int = 0
     finished: bool = False
+    corpus: str = ""  # fingerprint of the training and validation text
+    arithmetic: str = ""  # device, precision and threads: results are the same to the byte on these
 
 
 def save_checkpoint(folder: Path, position: Position, tensors: Mapping[str, Tensor]) -> Path:
@@ -48,10 +51,12 @@ def save_checkpoint(folder: Path, position: Position, tensors: Mapping[str, Tens
     (aside / _STATE).write_text(text, encoding="utf-8")
     _sync(aside / _STATE)
     _sync(aside)
-    if target.exists():  # the same step again: the content is the same but for `finished`
-        shutil.rmtree(target)
+    replaced = folder / f"{target.name}.old.partial"
+    if target.exists():
+        target.rename(replaced)
     aside.rename(target)
     _sync(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
     return target
 
 

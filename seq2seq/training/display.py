@@ -25,7 +25,7 @@ class Display:
 
     def start(self, batches: int) -> None:
         """A run, or what is left of it, of about `batches` batches begins."""
-        if self._progress is not None:
+        if self._progress is not None and self._task is None:
             self._task = self._progress.add_task("training", total=batches, status="")
 
     def advance(self, loss: float, tokens_per_second: float) -> None:

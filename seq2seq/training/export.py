@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from seq2seq.config import Recipe
 from seq2seq.decoding.export import export_folder
@@ -39,11 +40,7 @@ def export_run(run: Path, output: Path, card: Path | None = None) -> int:
 def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
     """What is known without being told: languages, shape, data, validation BLEU."""
     corpus, model = recipe.corpus, recipe.model
-    rows = folder.metrics_file.read_text(encoding="utf-8").splitlines()
-    best = max(
-        (row for row in map(json.loads, rows) if row["kind"] == "valid"),
-        key=lambda row: float(row["bleu"]),
-    )
+    best = _best_validation(folder.metrics_file)
     train = corpus.train if isinstance(corpus.train, str) else corpus.train.dataset
     return (
         f"# {corpus.source_language} to {corpus.target_language}\n\n"
@@ -56,3 +53,14 @@ def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
         f"perplexity {best['perplexity']:.2f} after {best['step']:,} steps\n"
         f"- Seed: {recipe.training.seed}\n"
     )
+
+
+def _best_validation(metrics: Path) -> dict[str, Any]:
+    """The row of the best validation in `metrics.jsonl`."""
+    try:
+        rows = [json.loads(row) for row in metrics.read_text(encoding="utf-8").splitlines()]
+        return max((row for row in rows if row["kind"] == "valid"), key=lambda row: row["bleu"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Seq2SeqError(
+            f"{metrics}: no validation in it can be read ({error}); give a card with --card."
+        ) from None

@@ -1,5 +1,6 @@
 """The training corpus as ids, drawn anew each epoch where subword sampling is on."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,24 +17,36 @@ class EncodedPairs:
     sources: list[list[int]]
     targets: list[list[int]]
 
-    def __len__(self) -> int:
-        return len(self.sources)
+
+def encode_pairs(text: ParallelText, tokenizer: Tokenizer, language: str) -> EncodedPairs:
+    """The most likely ids of every pair; `language` is that of the target."""
+    return EncodedPairs(
+        tokenizer.encode_sources(text.source, language), tokenizer.encode(text.target)
+    )
 
 
-class PairEncoder:
-    """Encodes one parallel text for training into one target language."""
+class TrainingPairs:
+    """The pairs of a text of at most `max_length` ids a side; `left_out` counts the others."""
 
-    def __init__(self, text: ParallelText, tokenizer: Tokenizer, language: str) -> None:
-        self.text = text
-        self._tokenizer = tokenizer
-        self._language = language
-
-    def encode(self) -> EncodedPairs:
-        """The most likely ids of every pair."""
-        return EncodedPairs(
-            self._tokenizer.encode_sources(self.text.source, self._language),
-            self._tokenizer.encode(self.text.target),
+    def __init__(
+        self, text: ParallelText, tokenizer: Tokenizer, language: str, max_length: int
+    ) -> None:
+        encoded = encode_pairs(text, tokenizer, language)
+        pairs = zip(encoded.sources, encoded.targets, strict=True)
+        kept = [
+            i for i, (src, tgt) in enumerate(pairs) if max(len(src), len(tgt) + 1) <= max_length
+        ]
+        self.left_out = len(text) - len(kept)
+        self._encoded = EncodedPairs(
+            [encoded.sources[i] for i in kept], [encoded.targets[i] for i in kept]
         )
+        self._sources = [normalise_source(text.source[i]) for i in kept]
+        self._targets = [text.target[i] for i in kept]
+        self._tokenizer = tokenizer
+        self._tag = tokenizer.language_id(language)
+
+    def __len__(self) -> int:
+        return len(self._targets)
 
     def sample(self, config: TokenizerConfig, seed: int, epoch: int) -> EncodedPairs:
         """The ids of an epoch, drawn by `seed` and `epoch`.
@@ -41,25 +54,18 @@ class PairEncoder:
         Without `config.sampling` they are the most likely ones.
         """
         if config.sampling == 0:
-            return self.encode()
+            return self._encoded
         source_seed, target_seed = np.random.SeedSequence((seed, epoch)).generate_state(2)
-        tag = self._tokenizer.language_id(self._language)
-        normalised = [normalise_source(text) for text in self.text.source]
-        sources = self._tokenizer.sample(normalised, config.sampling, int(source_seed))
-        targets = self._tokenizer.sample(self.text.target, config.sampling, int(target_seed))
-        return EncodedPairs([[tag, *ids] for ids in sources], targets)
+        sources = self._tokenizer.sample(self._sources, config.sampling, int(source_seed))
+        targets = self._tokenizer.sample(self._targets, config.sampling, int(target_seed))
+        return EncodedPairs([[self._tag, *ids] for ids in sources], targets)
 
-    def within(self, max_length: int) -> "tuple[PairEncoder, int]":
-        """Only the pairs of at most `max_length` ids a side, and how many were left out."""
-        encoded = self.encode()
-        kept = [
-            i
-            for i, (src, tgt) in enumerate(zip(encoded.sources, encoded.targets, strict=True))
-            if max(len(src), len(tgt) + 1) <= max_length
-        ]
-        text = ParallelText(
-            self.text.name,
-            [self.text.source[i] for i in kept],
-            [self.text.target[i] for i in kept],
-        )
-        return PairEncoder(text, self._tokenizer, self._language), len(encoded) - len(kept)
+
+def fingerprint(*texts: ParallelText) -> str:
+    """A digest of the sentences, by which a resumed run knows its corpus again."""
+    digest = hashlib.sha256()
+    for text in texts:
+        for pair in zip(text.source, text.target, strict=True):
+            digest.update("\t".join(pair).encode() + b"\n")
+        digest.update(b"\n")
+    return digest.hexdigest()

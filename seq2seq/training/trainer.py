@@ -34,7 +34,7 @@ from seq2seq.training.checkpoint import (
 )
 from seq2seq.training.display import Display
 from seq2seq.training.loss import smoothed_cross_entropy
-from seq2seq.training.pairs import PairEncoder
+from seq2seq.training.pairs import TrainingPairs, encode_pairs, fingerprint
 from seq2seq.training.run import RunFolder, load_weights
 from seq2seq.training.schedule import learning_rate
 from seq2seq.training.step import autocast, forward, uses_bfloat16
@@ -104,57 +104,54 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(self.model, settings.weight_decay), betas=(0.9, 0.98), fused=True
         )
-        self.position = Position()
+        low = uses_bfloat16(self.device, settings.precision)
+        arithmetic = f"{self.device.type}, {'bfloat16' if low else 'float32'}"
+        if self.device.type == "cpu":
+            arithmetic += f", {torch.get_num_threads()} threads"
+        self.position = Position(
+            corpus=fingerprint(corpus.train, corpus.valid), arithmetic=arithmetic
+        )
         language = recipe.corpus.target_language
-        pairs, too_long = PairEncoder(corpus.train, tokenizer, language).within(settings.max_length)
-        if not pairs.text.source:
+        pairs = TrainingPairs(corpus.train, tokenizer, language, settings.max_length)
+        if not len(pairs):
             raise Seq2SeqError(
                 f"every training pair is longer than training.max_length = {settings.max_length}."
             )
         self.pairs = pairs
-        valid = PairEncoder(corpus.valid, tokenizer, language).encode()
+        valid = encode_pairs(corpus.valid, tokenizer, language)
         self.valid_text = corpus.valid
         self.valid_batches = [
             make_batch(lines.tolist(), valid.sources, valid.targets)
             for lines in plan_epoch(valid.sources, valid.targets, settings.batch_tokens, 0, 0)
         ]
         size = sum(weight.numel() for weight in self.model.parameters())
-        low = uses_bfloat16(self.device, settings.precision)
         display.say(
-            f"{len(pairs.text.source):,} training pairs ({too_long:,} longer than "
+            f"{len(pairs):,} training pairs ({pairs.left_out:,} longer than "
             f"{settings.max_length} ids left out), {len(tokenizer):,} subwords, "
-            f"{size:,} parameters; {self.device.type}, {'bfloat16' if low else 'float32'}."
+            f"{size:,} parameters; {arithmetic}."
         )
 
     def run(self, stop: "StopFlag") -> Outcome:
         """Train until the last epoch, until validation BLEU stops rising, or until `stop`."""
         settings, position = self.recipe.training, self.position
-        started = time.perf_counter()
-        trained_tokens = 0
+        clock = _Clock()
         while not position.finished:
             pairs = self.pairs.sample(self.recipe.tokenizer, settings.seed, position.epoch)
-            plan = plan_epoch(
-                pairs.sources,
-                pairs.targets,
-                settings.batch_tokens,
-                settings.seed,
-                position.epoch,
-            )
-            if trained_tokens == 0:
-                left = (settings.epochs - position.epoch) * len(plan) - position.batch
-                self.display.start(left)
-            while position.batch < len(plan):
-                lines = plan[position.batch].tolist()
-                batch = make_batch(lines, pairs.sources, pairs.targets)
+            budget, seed = settings.batch_tokens, settings.seed
+            plan = plan_epoch(pairs.sources, pairs.targets, budget, seed, position.epoch)
+            self.display.start((settings.epochs - position.epoch) * len(plan) - position.batch)
+            for lines in plan[position.batch :]:
                 progress = (position.epoch + position.batch / len(plan)) / settings.epochs
-                loss, rate, norm = self._step(batch, progress)
-                trained_tokens += batch.tokens
+                with clock:
+                    batch = make_batch(lines.tolist(), pairs.sources, pairs.targets)
+                    loss, rate, norm = self._step(batch, progress)
+                clock.tokens += batch.tokens
                 position.batch += 1
                 position.step += 1
-                speed = trained_tokens / (time.perf_counter() - started)
-                self.display.advance(loss, speed)
+                self.display.advance(loss, clock.tokens_per_second)
                 if position.step % _ROW_STEPS == 0:
-                    self._write_training_row(rate, norm, speed)
+                    self._write_training_row(rate, norm, clock.tokens_per_second)
+                    clock = _Clock()
                 epoch_done = position.batch == len(plan)
                 if epoch_done:
                     position.epoch += 1
@@ -163,10 +160,10 @@ class Trainer:
                     self._validate_and_save()
                 elif stop.requested:
                     self.save()
-                if stop.requested and not position.finished:
-                    return Outcome(position.best_bleu, interrupted=True)
-                if epoch_done or position.finished:
+                if position.finished:
                     break
+                if stop.requested:
+                    return Outcome(position.best_bleu, interrupted=True)
         return Outcome(position.best_bleu, interrupted=False)
 
     def save(self) -> None:
@@ -184,9 +181,12 @@ class Trainer:
         checkpoint = last_checkpoint(self.folder.checkpoints)
         if checkpoint is None:
             self.display.say("no checkpoint yet: the run starts from the beginning.")
+            self.folder.best_file.unlink(missing_ok=True)
             self._cut_metrics()
             return
+        begun = self.position
         self.position, tensors = load_checkpoint(checkpoint)
+        self._compare_with(begun)
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         try:
             random, random_cuda = tensors.pop("random"), tensors.pop("random_cuda", None)
@@ -203,7 +203,22 @@ class Trainer:
             torch.cuda.set_rng_state(random_cuda)
         self._cut_metrics()
         position = self.position
-        self.display.say(f"resumed at step {position.step:,}, epoch {position.epoch + 1}.")
+        if not position.finished:
+            self.display.say(f"resumed at step {position.step:,}, epoch {position.epoch + 1}.")
+
+    def _compare_with(self, begun: Position) -> None:
+        """Another corpus would be another run; other arithmetic is only worth a word."""
+        if self.position.corpus != begun.corpus:
+            raise Seq2SeqError(
+                "the training or validation text has changed since the run began; bring the old "
+                "text back, or start another run."
+            )
+        if self.position.arithmetic != begun.arithmetic:
+            self.display.say(
+                f"the run began on {self.position.arithmetic} and goes on with {begun.arithmetic}: "
+                "not byte for byte what it would have been."
+            )
+            self.position.arithmetic = begun.arithmetic
 
     def _step(self, batch: Batch, progress: float) -> tuple[float, float, float]:
         """One optimizer step: the loss of a token, the learning rate, the gradient's norm."""
@@ -260,8 +275,10 @@ class Trainer:
                 self.average, self.valid_batches, self._greedy_translator(), self.valid_text
             )
         self._write_validation_row(result, time.perf_counter() - started)
-        if result.bleu > position.best_bleu:
-            position.best_bleu = result.bleu
+        # To two decimals, as BLEU is reported; among equals the likelier one.
+        better = round(result.bleu, 2) - round(position.best_bleu, 2)
+        if better > 0 or (better == 0 and result.nll < position.best_nll):
+            position.best_bleu, position.best_nll = result.bleu, result.nll
             position.validations_since_best = 0
             save_tensors(self.folder.best_file, self.average.state_dict())
         else:
@@ -341,6 +358,24 @@ class Trainer:
         file = self.folder.metrics_file
         if file.exists():  # shorter than it was if the machine lost its last rows
             os.truncate(file, min(file.stat().st_size, self.position.metrics_bytes))
+
+
+class _Clock:
+    """Target tokens and seconds of training steps alone: no validation, no saving."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self._seconds = 0.0
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds += time.perf_counter() - self._started
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self._seconds
 
 
 class StopFlag:

@@ -1,0 +1,33 @@
+"""Options that both commands have."""
+
+from typing import Annotated
+
+import typer
+
+
+def _print_version(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"{context.info_name} {version('seq2seq')}")
+        raise typer.Exit
+
+
+BeamSizeOption = Annotated[
+    int | None,
+    typer.Option("-b", "--beam-size", min=1, help="Hypotheses kept; 1 is greedy, and fast."),
+]
+LengthPenaltyOption = Annotated[
+    float | None,
+    typer.Option("--length-penalty", min=0, max=10, help="Above 0 favours long translations."),
+]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", min=0, max=1024, help="CPU threads; 0: one a core.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+    ),
+]
