@@ -1,6 +1,6 @@
 """How fast things are here, and how that was measured.
 
-`python scripts/benchmark.py train [RECIPE]` measures training steps, float32 and bfloat16 in turn.
+`python scripts/benchmark.py train` measures training steps, in float32 and bfloat16 by turns.
 """
 
 import statistics
@@ -40,8 +40,9 @@ def train(
     """Target tokens a second of whole training steps: forward, loss, backward, clip, AdamW.
 
     The pairs are random ids with the lengths of image captions (13 to 14 subwords a side,
-    deviation 4), dropout 0.3, word dropout 0.1, label smoothing 0.1, 2 + 2 layers. Each round runs the same 20
-    batches in float32 and in bfloat16; the figures are medians over the rounds.
+    deviation 4), dropout 0.3, word dropout 0.1, label smoothing 0.1, 2 + 2 layers.
+    Each round runs the same 20 batches in float32 and in bfloat16; the figures are medians over
+    the rounds.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -113,7 +114,7 @@ def _steps(
                 settings.label_smoothing,
             )
         optimizer.zero_grad(set_to_none=True)
-        (loss / batch.tokens).backward()
+        torch.autograd.backward(loss / batch.tokens)
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
         optimizer.step()
 
@@ -121,7 +122,7 @@ def _steps(
 
 
 def _useful_flops(config: ModelConfig, vocabulary_size: int, batch: Batch) -> float:
-    """Multiplications and additions of the matrix products at real positions; padding is not useful.
+    """Multiplications and additions of the matrix products at real positions, without padding.
 
     Forward and backward: three products for each one.
     """

@@ -1,29 +1,19 @@
-"""How good translations are: BLEU and chrF as sacreBLEU computes them, signed, with an interval."""
+"""A test set translated and scored: by an exported model, or by the best model of a run."""
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from seq2seq.corpus import ParallelText, read_lines, read_parallel
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.metrics import MetricScore, score
 from seq2seq.translator import Translation, Translator
 
-BOOTSTRAP_SAMPLES = 1000
 SMALL = 200
 """Below this many sentences a difference of a few points says little."""
-
-
-@dataclass(frozen=True)
-class MetricScore:
-    """One figure, from 0 to 100, and how to get it again."""
-
-    name: str
-    score: float
-    interval: float  # half the width of the 95% interval, by bootstrap resampling (Koehn 2004)
-    signature: str
 
 
 @dataclass(frozen=True)
@@ -52,36 +42,12 @@ class Evaluation:
             f"{self.sentences_per_second:,.1f} sentences/s",
             "",
         ]
-        for score in self.scores:
-            lines.append(f"{score.name:<18} {score.score:6.2f} ± {score.interval:.2f}")
-            lines.append(f"  {score.signature}")
+        for metric in self.scores:
+            lines.append(f"{metric.name:<18} {metric.score:6.2f} ± {metric.interval:.2f}")
+            lines.append(f"  {metric.signature}")
         if self.sentences < SMALL:
             lines += ["", f"{self.sentences} sentences are few: trust the interval, not the score."]
         return "\n".join(lines)
-
-
-def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Cased BLEU of detokenised text, sacreBLEU's default (13a, exponential smoothing)."""
-    from sacrebleu.metrics import BLEU
-
-    return float(BLEU().corpus_score(list(hypotheses), [list(references)]).score)
-
-
-def score(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[MetricScore, ...]:
-    """BLEU, chrF, and the lower-cased BLEU of published comparisons, over detokenised text."""
-    from sacrebleu.metrics import BLEU, CHRF
-
-    if len(hypotheses) != len(references):
-        raise Seq2SeqError(
-            f"{len(hypotheses):,} translations do not fit {len(references):,} references: "
-            "both need the same number of lines."
-        )
-    metrics = (
-        ("BLEU", BLEU()),
-        ("chrF", CHRF()),
-        ("BLEU, lower-cased", BLEU(lowercase=True)),
-    )
-    return tuple(_score(name, metric, hypotheses, references) for name, metric in metrics)
 
 
 def evaluate_model(
@@ -91,13 +57,13 @@ def evaluate_model(
     beam_size: int | None = None,
     length_penalty: float | None = None,
     threads: int = 0,
-    output: Path | None = None,
+    sink: BinaryIO | None = None,
     show_progress: bool = False,
 ) -> Evaluation:
     """Translate a test set with an exported model, or with the best model of a run, and score it.
 
     `test` is a pair of files (source, reference), a corpus as `read_parallel` takes it, or `None`
-    for the test corpus of the run's recipe. The translations go to `output`, one a line.
+    for the test corpus of the run's recipe. The translations go to `sink`, one a line.
     """
     translator = open_translator(model, threads)
     text = _read_test(test, model, translator)
@@ -118,11 +84,8 @@ def evaluate_model(
         )
     hypotheses = [translation.text for translation in lines]
     seconds = time.perf_counter() - started
-    if output is not None:
-        try:
-            output.write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8")
-        except OSError as error:
-            raise Seq2SeqError(f"{output}: cannot be written: {error.strerror}.") from None
+    if sink is not None:
+        sink.writelines(f"{line}\n".encode() for line in hypotheses)
     scores = score(hypotheses, text.target)
     return Evaluation(str(model), len(text), scores, seconds, translator.search.beam_size)
 
@@ -175,13 +138,3 @@ def _read_test(
         if corpus.test is not None:
             return read_parallel(corpus.test, corpus.source_language, corpus.target_language)
     raise UsageError("nothing to translate: give --src and --ref, or --corpus.")
-
-
-def _score(
-    name: str, metric: Any, hypotheses: Sequence[str], references: Sequence[str]
-) -> MetricScore:
-    result = metric.corpus_score(
-        list(hypotheses), [list(references)], n_bootstrap=BOOTSTRAP_SAMPLES
-    )
-    signature = str(metric.get_signature())
-    return MetricScore(name, float(result.score), float(result._ci), signature)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from seq2seq.cli.options import (
     ThreadsOption,
     VersionOption,
 )
+from seq2seq.cli.streams import open_output
 from seq2seq.errors import Seq2SeqError, UsageError
 
 app = typer.Typer(
@@ -145,15 +147,16 @@ def evaluate(
         raise UsageError("--src and --ref go together.")
     if src is not None and corpus is not None:
         raise UsageError("give --corpus, or --src and --ref, not both.")
-    evaluation = evaluate_model(
-        model,
-        (src, ref) if src is not None and ref is not None else corpus,
-        beam_size=beam_size,
-        length_penalty=length_penalty,
-        threads=threads,
-        output=output,
-        show_progress=not quiet,
-    )
+    with open_output(output) if output is not None else nullcontext() as sink:
+        evaluation = evaluate_model(
+            model,
+            (src, ref) if src is not None and ref is not None else corpus,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            threads=threads,
+            sink=sink,
+            show_progress=not quiet,
+        )
     typer.echo(evaluation.to_json() if as_json else str(evaluation))
 
 

@@ -8,7 +8,7 @@ import torch
 
 from seq2seq.batching import Batch
 from seq2seq.corpus import ParallelText
-from seq2seq.evaluation import corpus_bleu
+from seq2seq.metrics import corpus_bleu
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.step import forward
