@@ -1,7 +1,6 @@
 """Writes a model folder: what ships and what `translate` runs."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from seq2seq.decoding.folder import (
     weight_shapes,
 )
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.files import replace_folder, sync
 from seq2seq.nn.cells import Weights
 from seq2seq.tokenizer import Tokenizer
 
@@ -81,8 +81,8 @@ def export_folder(
         (aside / TOKENIZER).write_bytes(tokenizer.model)
         (aside / CARD).write_text(card, encoding="utf-8")
         for path in (*aside.iterdir(), aside):
-            _sync(path)
-        _replace(aside, output)
+            sync(path)
+        replace_folder(aside, output)
     except OSError as error:
         raise Seq2SeqError(f"{output}: cannot be written: {error.strerror}.") from None
     finally:
@@ -167,25 +167,3 @@ def _refuse_others(output: Path) -> None:
         raise UsageError(
             f"{output}: a folder that is not a model is in the way; choose another with -o."
         )
-
-
-def _replace(new: Path, target: Path) -> None:
-    """Rename `new` to `target`, and remove what was there."""
-    if target.exists():
-        old = target.with_name(f"{target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        target.rename(old)
-        new.rename(target)
-        shutil.rmtree(old)
-    else:
-        new.rename(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    """Wait until the file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -57,7 +57,7 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        # The graphs are run as they are written: rewriting them would take longer than it saves.
+        # The graphs are run as they are written, so that no rewriting changes the order of a sum.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         # A thread that spins while it waits takes a core from whoever has work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -10,9 +10,9 @@ _LEVELS = 1 << 16
 class Dropout(nn.Module):
     """Zeroes a share `rate` of the values while training, and scales the others up to match.
 
-    See Srivastava et al. (2014). On a CPU torch draws its masks one by one, an eighth of a training
-    step. Here each 64 random bits serve four values, so `rate` is rounded to a multiple of
-    1 / 65,536.
+    See Srivastava et al. (2014). On a CPU torch draws its masks value by value, and a training step
+    waits for it. Here each 64 random bits serve four values, so `rate` is rounded to a multiple
+    of 1 / 65,536.
     """
 
     def __init__(self, rate: float) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seq2seq.config import from_table
 from seq2seq.errors import Seq2SeqError
+from seq2seq.files import replace_folder, sync
 
 _TENSORS, _STATE = "tensors.safetensors", "state.json"
 
@@ -49,14 +50,9 @@ def save_checkpoint(folder: Path, position: Position, tensors: Mapping[str, Tens
     save_tensors(aside / _TENSORS, tensors)
     text = json.dumps(dataclasses.asdict(position), indent=1)
     (aside / _STATE).write_text(text, encoding="utf-8")
-    _sync(aside / _STATE)
-    _sync(aside)
-    replaced = folder / f"{target.name}.old.partial"
-    if target.exists():
-        target.rename(replaced)
-    aside.rename(target)
-    _sync(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    sync(aside / _STATE)
+    sync(aside)
+    replace_folder(aside, target)
     return target
 
 
@@ -69,8 +65,8 @@ def prune_checkpoints(folder: Path, keep: int) -> None:
     """Remove all but the newest `keep` checkpoints, and what a killed run left half-written."""
     for path in sorted(folder.glob("step-????????"))[:-keep]:
         shutil.rmtree(path)
-    for path in folder.glob("*.partial"):
-        shutil.rmtree(path)
+    for leftover in (*folder.glob("*.partial"), *folder.glob("*.old")):
+        shutil.rmtree(leftover)
 
 
 def load_checkpoint(path: Path) -> tuple[Position, dict[str, Tensor]]:
@@ -90,9 +86,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, aside)
     except SafetensorError as error:  # what a full disk comes as
         raise Seq2SeqError(f"{path}: cannot be written: {error}.") from None
-    _sync(aside)
+    sync(aside)
     os.replace(aside, path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -101,15 +97,6 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise Seq2SeqError(f"{path}: not a whole safetensors file: {error}.") from None
-
-
-def _sync(path: Path) -> None:
-    """Wait until the file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_BLOCK = 256  # positions; 256 x 6,000 float32 logits are 6 MB, about a core's share of the cache
+_BLOCK = 256  # positions; 256 x 6,000 float32 logits are 6 MB
 
 
 def smoothed_cross_entropy(

@@ -31,8 +31,8 @@ def forward(model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """The context in which products run in bfloat16, where `precision` says so.
 
-    `auto` takes bfloat16 where the processor multiplies it natively: there it is about one and a
-    half times as fast. Weights, sums and the optimizer stay in float32.
+    `auto` takes bfloat16 where the processor multiplies it natively: there it is faster, see
+    `scripts/benchmark.py train`. Weights, sums and the optimizer stay in float32.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(device, precision))
 
