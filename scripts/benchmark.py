@@ -1,11 +1,15 @@
 """How fast things are here, and how that was measured.
 
-`python scripts/benchmark.py train` measures training steps, in float32 and bfloat16 by turns.
+`python scripts/benchmark.py train` measures training steps, in float32 and bfloat16 by turns;
+`python scripts/benchmark.py translate` measures the model that ships, or another one.
 """
 
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -15,12 +19,15 @@ from rich.progress import track
 
 from seq2seq.batching import Batch, make_batch, plan_epoch
 from seq2seq.config import ModelConfig, Precision, TrainingConfig
+from seq2seq.corpus import read_lines
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.step import autocast, forward
+from seq2seq.translator import SHIPPED_MODEL, Translator
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+SENTENCES = Path("data/sample/test.en")
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
@@ -79,6 +86,48 @@ def train(
             f"{precision:<9}  {tokens / median:15,.0f}  {rate:14.1f}  "
             f"{peak:17.1f}  {rate / peak:5.0%}"
         )
+
+
+@app.command()
+def translate(
+    model: Annotated[Path, typer.Option(help="A model folder.")] = SHIPPED_MODEL,
+    text: Annotated[Path, typer.Option(help="Sentences, one a line.")] = SENTENCES,
+    rounds: Annotated[int, typer.Option(help="Rounds over the sentences.")] = 3,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
+) -> None:
+    """Time to load a model, time for a sentence alone, and sentences a second side by side.
+
+    Each sentence is translated alone, then all together, with beam 1 and 5 by turns; the figures
+    are medians over all sentences and rounds.
+    """
+    started = time.perf_counter()
+    translator = Translator(model, threads)
+    translator.translate(["Hello!"])
+    loading = time.perf_counter() - started
+    sentences = read_lines(text)
+    alone: dict[int, list[float]] = {1: [], 5: []}
+    together: dict[int, list[float]] = {1: [], 5: []}
+    for _ in track(range(rounds), "translating", transient=True):
+        for beam_size in (1, 5):
+            translator.search = replace(translator.search, beam_size=beam_size)
+            for sentence in sentences:
+                alone[beam_size].append(_seconds(partial(translator.translate, [sentence])))
+            together[beam_size].append(_seconds(partial(translator.translate, sentences)))
+    print(
+        f"{threads} threads, {len(sentences)} sentences, medians of {rounds} rounds\n"
+        f"load and first sentence: {loading * 1e3:.0f} ms (imports not counted)\n\n"
+        "beam  one sentence  together"
+    )
+    for beam_size in (1, 5):
+        one = statistics.median(alone[beam_size]) * 1e3
+        rate = len(sentences) / statistics.median(together[beam_size])
+        print(f"{beam_size:4}  {one:9.2f} ms  {rate:,.0f} sentences/s")
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def _caption_batches(vocabulary_size: int, batch_tokens: int) -> list[Batch]:
