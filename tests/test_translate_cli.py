@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -259,7 +260,11 @@ class Child:
 def started(*arguments: str | Path) -> Iterator[Child]:
     pipe = subprocess.PIPE
     command = [*COMMAND, *map(str, arguments)]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    # A shell starts background jobs, and so their children, with Ctrl-C ignored.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, preexec_fn=listen
+    ) as process:
         try:
             yield Child(process)
         finally:
