@@ -90,7 +90,7 @@ def train(
     from seq2seq.config import Recipe
 
     settings = Recipe.load(recipe, overrides or [])
-    _require_extra("torch", "seq2seq train")
+    _require_extra("torch", "train")
     from seq2seq.training.display import open_display
     from seq2seq.training.trainer import train as run_training
 
@@ -140,7 +140,7 @@ def evaluate(
 
     Without --src, --ref and --corpus a run is evaluated on the test corpus of its recipe.
     """
-    _require_extra("sacrebleu", "seq2seq evaluate")
+    _require_extra("sacrebleu", "evaluate")
     from seq2seq.evaluation import evaluate_model
 
     if (src is None) != (ref is None):
@@ -173,8 +173,8 @@ def export(
     ] = None,
 ) -> None:
     """Write the model folder that `translate -m` runs: small, and without torch."""
-    _require_extra("torch", "seq2seq export")
-    _require_extra("onnx", "seq2seq export")
+    _require_extra("torch", "export")
+    _require_extra("onnx", "export")
     from seq2seq.training.export import export_run
 
     size = export_run(run, output, card)
