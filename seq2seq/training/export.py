@@ -59,7 +59,9 @@ def _best_validation(metrics: Path) -> dict[str, Any]:
     """The row of the best validation in `metrics.jsonl`."""
     try:
         rows = [json.loads(row) for row in metrics.read_text(encoding="utf-8").splitlines()]
-        return max((row for row in rows if row["kind"] == "valid"), key=lambda row: row["bleu"])
+        validations = [row for row in rows if row["kind"] == "valid"]
+        # By the rule that chose the weights, see Trainer: two decimals, then the likelier one.
+        return max(validations, key=lambda row: (round(row["bleu"], 2), -row["nll"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Seq2SeqError(
             f"{metrics}: no validation in it can be read ({error}); give a card with --card."
