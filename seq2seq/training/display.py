@@ -16,7 +16,6 @@ class Display:
         self._progress = progress
         self._task: TaskID | None = None
         self._quiet = quiet
-        self._bleu = ""
 
     def say(self, message: str) -> None:
         """One line that stays."""
@@ -26,17 +25,18 @@ class Display:
     def start(self, batches: int) -> None:
         """A run, or what is left of it, of about `batches` batches begins."""
         if self._progress is not None and self._task is None:
-            self._task = self._progress.add_task("training", total=batches, status="")
+            self._task = self._progress.add_task("training", total=batches, status="", bleu="")
 
     def advance(self, loss: float, tokens_per_second: float) -> None:
         """One batch is done."""
         if self._progress is not None and self._task is not None:
-            status = f"loss {loss:.2f}, {tokens_per_second:,.0f} tok/s{self._bleu}"
+            status = f"loss {loss:.2f}, {tokens_per_second:,.0f} tok/s"
             self._progress.update(self._task, advance=1, status=status)
 
     def validated(self, bleu: float) -> None:
         """Show the newest BLEU beside the bar."""
-        self._bleu = f", BLEU {bleu:.1f}"
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, bleu=f"BLEU {bleu:.1f}")
 
 
 @contextmanager
@@ -50,6 +50,7 @@ def open_display(quiet: bool = False) -> Iterator[Display]:
         BarColumn(bar_width=20),
         TextColumn("{task.percentage:3.0f}%"),
         TextColumn("{task.fields[status]}"),
+        TextColumn("{task.fields[bleu]}"),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console) as progress:
