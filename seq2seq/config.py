@@ -31,6 +31,7 @@ Attention = Literal["multihead", "none"]
 Algorithm = Literal["unigram", "bpe"]
 OnProblem = Literal["keep", "drop", "stop"]
 Precision = Literal["auto", "float32", "bfloat16"]
+WeightPrecision = Literal["int8", "fp32"]
 
 T = TypeVar("T")
 
@@ -137,6 +138,15 @@ class ModelConfig:
             f"model.heads: {self.heads} does not divide model.hidden_size {self.hidden_size}.",
         )
 
+    @property
+    def embedding_scale(self) -> float:
+        """What embeddings are multiplied by before a layer reads them.
+
+        They begin with the deviation H ** -0.5, which suits the softmax that they are tied to. In
+        between that and 1 the layers learn fastest.
+        """
+        return float(self.hidden_size**0.25)
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -182,7 +192,8 @@ class SearchConfig:
     """Beam search.
 
     A hypothesis of length t scores log p / ((5 + t) / 6) ** `length_penalty` (Wu et al. 2016,
-    eq. 14). Its length is at most `max_length_ratio` * source + `max_length_extra`.
+    eq. 14). Its length is at most `max_length_ratio` * source + `max_length_extra`. With `prune`, a
+    hypothesis is dropped that is less likely by so many nats than the best one of its length.
     """
 
     beam_size: int = 5
@@ -190,6 +201,7 @@ class SearchConfig:
     max_length_ratio: float = 2.0
     max_length_extra: int = 10
     max_source_length: int = 120
+    prune: float | None = None
 
     def __post_init__(self) -> None:
         _require(self.beam_size >= 1, "search.beam_size must be at least 1.")
@@ -197,6 +209,7 @@ class SearchConfig:
         _require(0 < self.max_length_ratio <= 100, "search.max_length_ratio must lie in (0, 100].")
         _require(self.max_length_extra >= 1, "search.max_length_extra must be at least 1.")
         _require(self.max_source_length >= 1, "search.max_source_length must be at least 1.")
+        _require(self.prune is None or self.prune > 0, "search.prune must be above 0.")
 
 
 @dataclass(frozen=True)
@@ -276,6 +289,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list) or len(value) != len(items):
             raise UsageError(f"'{where}' must be a list of {len(items)}.")
         return tuple(_convert(item, v, where) for item, v in zip(items, value, strict=True))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise UsageError(f"'{where}' must be a table.")
+        item = get_args(hint)[1]
+        return {key: _convert(item, v, f"{where}.{key}") for key, v in value.items()}
     if dataclasses.is_dataclass(hint):
         return from_table(typing.cast(type[Any], hint), value, where + ".")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

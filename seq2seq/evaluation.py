@@ -56,6 +56,7 @@ def evaluate_model(
     *,
     beam_size: int | None = None,
     length_penalty: float | None = None,
+    prune: float | None = None,
     threads: int = 0,
     sink: BinaryIO | None = None,
     show_progress: bool = False,
@@ -71,6 +72,8 @@ def evaluate_model(
         translator.search = replace(translator.search, beam_size=beam_size)
     if length_penalty is not None:
         translator.search = replace(translator.search, length_penalty=length_penalty)
+    if prune is not None:
+        translator.search = replace(translator.search, prune=prune or None)
     started = time.perf_counter()
     lines: Iterable[Translation] = translator.translate_lines(text.source)
     if show_progress:

@@ -183,7 +183,11 @@ class Tokenizer:
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         prefixed = [f" {text}" if text else "" for text in texts]
-        encoded: list[list[int]] = self._processor.encode(prefixed, num_threads=1)
+        encoded: list[list[int]]
+        if len(prefixed) == 1:  # a list takes five times as long as its text
+            encoded = [self._processor.encode(prefixed[0])]
+        else:
+            encoded = self._processor.encode(prefixed, num_threads=1)
         for index, text in enumerate(prefixed):
             if _SPACE in text:
                 first, *rest = text.split(_SPACE)

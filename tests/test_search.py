@@ -1,7 +1,7 @@
 """The beam search over hand-made probability tables, against exhaustive search."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Self
 
@@ -22,6 +22,7 @@ WORDS = (A, B, C)
 V = 7
 
 Ids = tuple[int, ...]
+Ints = NDArray[np.int64]
 Model = Callable[[Ids, Ids], NDArray[np.float32]]  # source, prefix -> log-probabilities (V,)
 
 
@@ -29,41 +30,48 @@ Model = Callable[[Ids, Ids], NDArray[np.float32]]  # source, prefix -> log-proba
 class TableState:
     """Spells out what a real decoder keeps in vectors: the source and the ids so far."""
 
-    rows: list[list[tuple[Ids, Ids]]]  # B lists of K pairs (source, prefix with BOS)
+    rows: list[tuple[int, Ids, Ids]]  # N times sentence, source, prefix with BOS
 
-    def select(self, parents: NDArray[np.int64]) -> Self:
-        flat = [row for sentence in self.rows for row in sentence]
-        beam = len(self.rows[0])
-        assert all(len({p // beam for p in row}) == 1 for row in parents.tolist())
-        return type(self)([[flat[p] for p in row] for row in parents.tolist()])
+    def select(self, rows: Ints) -> Self:
+        chosen = [self.rows[row] for row in rows.tolist()]
+        sentences = [sentence for sentence, _, _ in chosen]
+        assert sentences == sorted(sentences)
+        return type(self)(chosen)
 
 
 class TableEngine:
-    """An `Engine` over a table; counts the steps and the rows that it was asked for."""
+    """An `Engine` over a table; counts the rows that it was asked for at each step.
 
-    def __init__(self, model: Model) -> None:
+    With `candidates` it considers only these ids, for each source its own.
+    """
+
+    def __init__(self, model: Model, candidates: Callable[[Ids], Ids] | None = None) -> None:
         self.model = model
-        self.grids: list[tuple[int, int]] = []
+        self.candidates = candidates
+        self.rows: list[int] = []
 
-    def start(self, source: NDArray[np.int64], lengths: NDArray[np.int64]) -> TableState:
+    def start(self, source: Ints, lengths: Ints) -> TableState:
         self.source_size = source.shape[1]
         assert all((row[n:] == PAD_ID).all() for row, n in zip(source, lengths, strict=True))
         sources = [tuple(row[:n].tolist()) for row, n in zip(source, lengths, strict=True)]
-        return TableState([[(one, ())] for one in sources])
+        return TableState([(b, one, ()) for b, one in enumerate(sources)])
 
-    def step(self, state: TableState, tokens: NDArray[np.int64]) -> Step[TableState]:
-        self.grids.append(tokens.shape)
+    def step(self, state: TableState, tokens: Ints) -> Step[TableState]:
+        self.rows.append(len(tokens))
         rows = [
-            [(source, (*prefix, token)) for (source, prefix), token in zip(row, new, strict=True)]
-            for row, new in zip(state.rows, tokens.tolist(), strict=True)
+            (b, source, (*prefix, token))
+            for (b, source, prefix), token in zip(state.rows, tokens.tolist(), strict=True)
         ]
-        log_probs = [[self.model(source, prefix[1:]) for source, prefix in row] for row in rows]
-        attention = [
-            [attention_of(source, prefix[1:], self.source_size) for source, prefix in row]
-            for row in rows
-        ]
-        assert all(prefix[0] == BOS_ID for row in rows for _, prefix in row)
-        return Step(np.array(log_probs), np.array(attention), TableState(rows))
+        assert all(prefix[0] == BOS_ID for _, _, prefix in rows)
+        log_probs = np.array([self.model(source, prefix[1:]) for _, source, prefix in rows])
+        attention = [attention_of(source, ids[1:], self.source_size) for _, source, ids in rows]
+        candidates = None
+        if self.candidates is not None:
+            lists = [self.candidates(source) for _, source, _ in rows]
+            width = max(map(len, lists))
+            candidates = np.array([(*ids, *[PAD_ID] * (width - len(ids))) for ids in lists])
+            log_probs = np.take_along_axis(log_probs, candidates, axis=1)
+        return Step(log_probs, candidates, np.array(attention), TableState(rows))
 
 
 def attention_of(source: Ids, prefix: Ids, size: int) -> NDArray[np.float32]:
@@ -235,7 +243,7 @@ def test_the_search_stops_when_nothing_can_get_better() -> None:
     engine = TableEngine(table({(): {EOS_ID: 0.9, A: 0.1}, (A,): {A: 1.0}}))
     [[found]] = beam_search(engine, [(A,)], longest(3, beam_size=4))
     assert found.ids == ()
-    assert len(engine.grids) == 1
+    assert len(engine.rows) == 1
 
 
 @settings(deadline=None, max_examples=30)
@@ -263,7 +271,67 @@ def test_finished_sentences_and_unused_places_leave_the_batch() -> None:
     batch = [(A,) * 3, (A,), (A,) * 2]
     found = beam_search(engine, batch, SearchConfig(beam_size=5))
     assert [one.ids for [one] in found] == [(A,) * 3, (A,), (A,) * 2]
-    assert engine.grids == [(3, 1), (3, 1), (2, 1), (1, 1)]
+    assert engine.rows == [3, 3, 2, 1]
+
+
+def test_what_cannot_win_any_more_leaves_and_changes_nothing() -> None:
+    """After B nothing is sure: its extensions lose against the finished (A,) and are not asked."""
+    model = table(
+        {
+            (): {A: 0.9, B: 0.1},
+            (A,): {EOS_ID: 0.9, A: 0.1},
+            (B,): {A: 0.5, B: 0.5},
+            (A, A): {EOS_ID: 1.0},
+        }
+    )
+    engine = TableEngine(model)
+    [[found]] = beam_search(engine, [(A,)], longest(4, beam_size=4))
+    assert found.ids == (A,)
+    assert engine.rows == [1, 2]
+
+
+@settings(deadline=None, max_examples=50)
+@given(seeds, st.lists(sources, min_size=1, max_size=4), st.integers(1, 5), st.data())
+def test_candidates_narrow_the_search(
+    seed: int, batch: list[Ids], beam_size: int, data: st.DataObject
+) -> None:
+    """The same as a model that gives all other ids no probability."""
+    model = random_model(seed, sharpness=2.0)
+    allowed = {
+        source: (
+            PAD_ID,
+            BOS_ID,
+            EOS_ID,
+            UNK_ID,
+            *sorted(data.draw(st.sets(st.sampled_from(WORDS)))),
+        )
+        for source in set(batch)
+    }
+
+    def narrow(source: Ids, prefix: Ids) -> NDArray[np.float32]:
+        log_probs = np.full(V, -np.inf, dtype=np.float32)
+        log_probs[list(allowed[source])] = model(source, prefix)[list(allowed[source])]
+        return log_probs
+
+    forbidden = [data.draw(st.sampled_from(WORDS))]
+    engine = TableEngine(model, lambda source: allowed[source])
+    found = beam_search(engine, batch, longest(5, beam_size), beam_size, forbidden)
+    expected = beam_search(TableEngine(narrow), batch, longest(5, beam_size), beam_size, forbidden)
+    assert list(map(plain, found)) == list(map(plain, expected))
+
+
+@settings(deadline=None, max_examples=50)
+@given(seeds, st.lists(sources, min_size=1, max_size=4), st.integers(1, 5))
+def test_wide_pruning_changes_nothing_and_narrow_pruning_keeps_one(
+    seed: int, batch: list[Ids], beam_size: int
+) -> None:
+    model, config = random_model(seed, sharpness=2.0), longest(6, beam_size)
+    plainly = beam_search(TableEngine(model), batch, config)
+    wide = beam_search(TableEngine(model), batch, replace(config, prune=1e9))
+    assert list(map(plain, wide)) == list(map(plain, plainly))
+    engine = TableEngine(model)
+    beam_search(engine, batch, replace(config, prune=1e-9))
+    assert max(engine.rows) <= len(batch)
 
 
 def test_the_limit_follows_the_source_and_forces_eos_at_its_honest_price() -> None:

@@ -39,9 +39,34 @@ def network(config: ModelConfig, seed: int = 1) -> EncoderDecoder:
     return model
 
 
-def export(model: EncoderDecoder, output: Path) -> Path:
+def corpus(number: int = 60) -> tuple[list[list[int]], list[list[int]]]:
+    """Ids of made-up pairs, the tag first in each source."""
+    rng = random.Random(2)
+    tag = tokenizer().language_id("de")
+
+    def sentences() -> list[list[int]]:
+        return [
+            rng.choices(range(24, len(tokenizer())), k=rng.randint(1, 9)) for _ in range(number)
+        ]
+
+    return [[tag, *ids] for ids in sentences()], sentences()
+
+
+def export(
+    model: EncoderDecoder, output: Path, quantised: bool = False, shortlist: bool = False
+) -> Path:
     """The model folder of `model`."""
     weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
-    search = SearchConfig(beam_size=3)
-    export_folder(weights, model.config, tokenizer(), "en", "de", search, "# Card\n", output)
+    export_folder(
+        weights,
+        model.config,
+        tokenizer(),
+        "en",
+        "de",
+        SearchConfig(beam_size=3),
+        "# Card\n",
+        output,
+        corpus() if quantised else None,
+        shortlist,
+    )
     return output

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,25 @@ from seq2seq.decoding.folder import (
     ENCODER,
     FILES,
     FORMAT_VERSION,
+    SHORTLIST,
     STEP,
     TOKENIZER,
     WEIGHTS,
     FolderConfig,
-    weight_shapes,
 )
+from seq2seq.decoding.layout import layout
+from seq2seq.decoding.shortlist import learn_shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import replace_folder, sync
 from seq2seq.nn.cells import Weights
 from seq2seq.tokenizer import Tokenizer
 
-Floats = NDArray[np.float32]
+Corpus = tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]
 
-_SHUT, _OPEN = -1e4, 1e4  # biases that hold a gate at 0 or at 1
+_OBSERVED_SENTENCES = 300  # some ten thousand hypotheses
+_SHORTLIST_PAIRS = 200_000
+
+Floats = NDArray[np.float32]
 
 
 def export_folder(
@@ -42,44 +48,74 @@ def export_folder(
     search: SearchConfig,
     card: str,
     output: Path,
+    corpus: Corpus | None = None,
+    shortlist: bool = True,
 ) -> None:
     """Write the model folder `output`; it appears whole or not at all.
 
-    `weights` is the state of an `EncoderDecoder`, `card` the text of the model card. An older
-    model folder is replaced; raises `UsageError` where something else is in the way.
+    `weights` is the state of an `EncoderDecoder`, `card` the text of the model card. With `corpus`,
+    the ids of sources and targets of the training corpus, the model is exported in 8 bits, and with
+    a shortlist unless that is false. An older model folder is replaced; raises `UsageError` where
+    something else is in the way.
     """
     try:
-        from seq2seq.decoding.graphs import encoder_graph, step_graph  # needs onnx
+        from seq2seq.decoding.graph import Graph, QuantisedGraph  # needs onnx
+        from seq2seq.decoding.graphs import encoder_graph, step_graph
+        from seq2seq.decoding.quantisation import observe, quantise
     except ModuleNotFoundError as error:
         if error.name != "onnx":
             raise
         raise UsageError(
             "export needs the package onnx, which comes with: pip install 'seq2seq[train]'"
         ) from None
+    output = output.resolve()
+    _refuse_others(output)
     tokenizer.language_id(target_language)
     arranged = arrange(weights, model)
     shapes = {name: weight.shape for name, weight in arranged.items()}
-    if shapes != weight_shapes(model, len(tokenizer)):
+    vocabulary_size = len(tokenizer)
+    if shapes != {name: shape for name, (_, shape) in layout(model, vocabulary_size).items()}:
         raise Seq2SeqError(
             f"{output}: the weights do not fit the model's settings and a tokenizer of "
-            f"{len(tokenizer)} pieces."
+            f"{vocabulary_size} pieces."
         )
-    config = FolderConfig(FORMAT_VERSION, source_language, target_language, model, search)
+    stored = {name: _stored(name, weight) for name, weight in arranged.items()}
+    graph, short = Graph, False
+    files: dict[str, bytes] = {}
+    if corpus is not None:
+        graph, short = QuantisedGraph, shortlist
+        candidates = None
+        if shortlist:
+            source_ids, target_ids = (_spread(side, _SHORTLIST_PAIRS) for side in corpus)
+            candidates = learn_shortlist(source_ids, target_ids, vocabulary_size)
+            files[SHORTLIST] = candidates.to_bytes()
+        sources = _spread(corpus[0], _OBSERVED_SENTENCES)
+        observations = observe(model, arranged, sources, search, candidates)
+        stored = quantise(model, arranged, observations)
+    files[ENCODER] = encoder_graph(graph(model, vocabulary_size), short)
+    files[STEP] = step_graph(graph(model, vocabulary_size), short)
+    files[WEIGHTS] = save(stored)
+    files[TOKENIZER] = tokenizer.model
+    config = FolderConfig(
+        FORMAT_VERSION,
+        source_language,
+        target_language,
+        graph.precision,
+        short,
+        model,
+        search,
+        {name: sha256(data).hexdigest() for name, data in files.items()},
+    )
     table = json.dumps(to_table(config), indent=2, ensure_ascii=False) + "\n"
+    files[CONFIG] = table.encode()
+    files[CARD] = card.encode()
 
-    output = output.resolve()
-    _refuse_others(output)
     aside = output.with_name(f"{output.name}.partial")
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        (aside / CONFIG).write_text(table, encoding="utf-8")
-        (aside / ENCODER).write_bytes(encoder_graph(model, len(tokenizer)))
-        (aside / STEP).write_bytes(step_graph(model, len(tokenizer)))
-        stored = {name: _stored(name, weight) for name, weight in arranged.items()}
-        (aside / WEIGHTS).write_bytes(save(stored))
-        (aside / TOKENIZER).write_bytes(tokenizer.model)
-        (aside / CARD).write_text(card, encoding="utf-8")
+        for name, data in files.items():
+            (aside / name).write_bytes(data)
         for path in (*aside.iterdir(), aside):
             sync(path)
         replace_folder(aside, output)
@@ -89,51 +125,53 @@ def export_folder(
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def _spread(items: Sequence[Sequence[int]], number: int) -> Sequence[Sequence[int]]:
+    """About `number` of the items, from all over."""
+    return items[:: max(1, -(-len(items) // number))]
+
+
 def arrange(weights: Mapping[str, Floats], model: ModelConfig) -> dict[str, Floats]:
-    """The state of an `EncoderDecoder` as `seq2seq.decoding.folder.weight_shapes` lays it out."""
+    """The state of an `EncoderDecoder` in the layout "fp32", see `seq2seq.decoding.layout`."""
     arranged = {name: weight for name, weight in weights.items() if ".fused." not in name}
     for layer in range(model.encoder_layers):
         name = f"encoder.layers.{layer}"
-        both = [
-            _operator_weights(model.cell, _fused(weights, f"{name}.{direction}"))
+        both = {
+            direction: _fused(weights, f"{name}.{direction}", model.cell)
             for direction in ("forwards", "backwards")
-        ]
-        arranged[f"{name}.input"] = np.stack([one.input for one in both])
-        arranged[f"{name}.hidden"] = np.stack([one.hidden for one in both])
-        arranged[f"{name}.bias"] = np.stack(
-            [np.concatenate([one.input_bias, one.hidden_bias]) for one in both]
-        )
+        }
+        arranged[f"{name}.input.weight"] = np.concatenate([one.input for one in both.values()])
+        arranged[f"{name}.input.bias"] = np.concatenate([one.input_bias for one in both.values()])
+        for direction, one in both.items():
+            arranged[f"{name}.{direction}.weight"] = one.hidden
+            if model.cell == "gru":
+                arranged[f"{name}.{direction}.bias"] = one.hidden_bias
     for layer in range(model.decoder_layers):
         name = f"decoder.layers.{layer}"
-        fused = _fused(weights, name)
-        if model.cell == "lstm":
-            fused = _reorder(fused, (0, 1, 3, 2))
-        arranged[f"{name}.input.weight"] = fused.input
-        arranged[f"{name}.hidden.weight"] = fused.hidden
+        one = _fused(weights, name, model.cell)
         if model.cell == "gru":
-            arranged[f"{name}.input.bias"] = fused.input_bias
-            arranged[f"{name}.hidden.bias"] = fused.hidden_bias
+            arranged[f"{name}.input.weight"], arranged[f"{name}.hidden.weight"] = one[:2]
+            arranged[f"{name}.input.bias"], arranged[f"{name}.hidden.bias"] = one[2:]
         else:
-            arranged[f"{name}.input.bias"] = fused.input_bias + fused.hidden_bias
+            arranged[f"{name}.weight"] = np.concatenate(one[:2], axis=1)
+            arranged[f"{name}.bias"] = one.input_bias
     return arranged
 
 
-def _fused(weights: Mapping[str, Floats], layer: str) -> Weights:
+def _fused(weights: Mapping[str, Floats], layer: str, cell: Cell) -> Weights:
+    """The weights of one layer and direction, an LSTM's three sigmoid gates first.
+
+    The two biases are one, the input's, where they are only added (LSTM, plain cell).
+    """
     parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return Weights(*(weights[f"{layer}.fused.{part}_l0"] for part in parts))
-
-
-def _operator_weights(cell: Cell, fused: Weights) -> Weights:
-    """From the order of torch to that of the ONNX operators."""
+    found = Weights(*(weights[f"{layer}.fused.{part}_l0"] for part in parts))
     if cell == "lstm":
-        return _reorder(fused, (0, 3, 1, 2))
+        found = _reorder(found, (0, 1, 3, 2))
     if cell == "gru":
-        return _reorder(fused, (1, 0, 2))
-    # A GRU whose update gate is shut and whose reset gate is open is a plain cell.
-    nothing = [np.zeros_like(part) for part in fused]
-    shut = Weights(*nothing)._replace(input_bias=np.full_like(fused.input_bias, _SHUT))
-    opened = Weights(*nothing)._replace(input_bias=np.full_like(fused.input_bias, _OPEN))
-    return Weights(*(np.concatenate(parts) for parts in zip(shut, opened, fused, strict=True)))
+        return found
+    return found._replace(
+        input_bias=found.input_bias + found.hidden_bias,
+        hidden_bias=np.zeros_like(found.hidden_bias),
+    )
 
 
 def _reorder(fused: Weights, order: Sequence[int]) -> Weights:
@@ -148,9 +186,8 @@ def _reorder(fused: Weights, order: Sequence[int]) -> Weights:
 
 def _stored(name: str, weight: Floats) -> NDArray[Any]:
     """Matrices in 16 bits; biases and norms are few, and keep their 32."""
-    matrix = weight.ndim > 1 and not name.endswith(".bias")
     with np.errstate(over="ignore"):
-        stored = np.ascontiguousarray(weight, np.float16 if matrix else np.float32)
+        stored = np.ascontiguousarray(weight, np.float16 if weight.ndim > 1 else np.float32)
     if not np.isfinite(stored).all():
         raise Seq2SeqError(f"the weight '{name}' is not finite in 16 bits: training diverged.")
     return stored

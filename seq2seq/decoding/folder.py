@@ -1,38 +1,58 @@
 """A model folder: everything `translate` needs, and nothing that could run code.
 
-config.json           format version, languages, shape of the network, search settings
-encoder.onnx          the graphs, without weights; see `seq2seq.decoding.graphs`
+config.json             format version, languages, shape of the network, search settings, and the
+                        SHA-256 of the other files
+encoder.onnx            the graphs, without weights; see `seq2seq.decoding.graphs`
 step.onnx
-weights.safetensors   matrices in 16 bits, biases and norms in 32, each of them once
-tokenizer.model       SentencePiece
-README.md             the model card
+weights.safetensors     see `seq2seq.decoding.layout`; 8 bits, or matrices in 16 and vectors in 32
+shortlist.safetensors   where there is one; see `seq2seq.decoding.shortlist`
+tokenizer.model         SentencePiece
+README.md               the model card; the only file that may be edited, so it has no checksum
+
+A folder from a stranger is data: loading it runs no code of it, and its graphs read no file outside
+of it (ONNX Runtime sees to that from 1.24.1 on). How long they run and how much memory they take is
+not bounded.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize
 
-from seq2seq.config import ModelConfig, SearchConfig, from_table
-from seq2seq.decoding.onnx_engine import OnnxEngine
+from seq2seq.config import ModelConfig, SearchConfig, WeightPrecision, from_table
+from seq2seq.decoding.layout import OUTPUT, Shape, Tensor, layout
+from seq2seq.decoding.onnx_engine import OnnxEngine, Signature, reason
+from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.tokenizer import BOS_ID, EOS_ID, Tokenizer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG = "config.json"
 ENCODER = "encoder.onnx"
 STEP = "step.onnx"
 WEIGHTS = "weights.safetensors"
+SHORTLIST = "shortlist.safetensors"
 TOKENIZER = "tokenizer.model"
 CARD = "README.md"
-FILES = (CONFIG, ENCODER, STEP, WEIGHTS, TOKENIZER, CARD)
+FILES = (CONFIG, ENCODER, STEP, WEIGHTS, SHORTLIST, TOKENIZER, CARD)
 
-Shape = tuple[int, ...]
+_LARGEST: Mapping[str, int] = {  # bytes; what is larger is not read
+    CONFIG: 1 << 20,
+    ENCODER: 16 << 20,
+    STEP: 16 << 20,
+    WEIGHTS: 2 << 30,
+    SHORTLIST: 256 << 20,
+    TOKENIZER: 64 << 20,
+}
+_MOST_LAYERS = 64  # of encoder and decoder each
+_STORED_TYPES: Mapping[str, type] = {"F16": np.float16, "F32": np.float32, "I8": np.int8}
 
 
 @dataclass(frozen=True)
@@ -42,8 +62,11 @@ class FolderConfig:
     format_version: int
     source_language: str
     target_language: str
+    precision: WeightPrecision
+    shortlist: bool
     model: ModelConfig
     search: SearchConfig
+    checksums: dict[str, str]  # SHA-256 of each other file but the card
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,16 +88,23 @@ def load_folder(path: Path, threads: int = 0) -> ShippedModel:
     `threads` 0: one a core.
     """
     config = _read_config(path)
-    for name in (ENCODER, STEP, WEIGHTS, TOKENIZER):
-        if not (path / name).is_file():
-            raise Seq2SeqError(f"{path / name}: missing; the model folder is not whole.")
-    tokenizer = Tokenizer.load(path / TOKENIZER)
+    tokenizer = Tokenizer(_read(path / TOKENIZER, config), name=str(path / TOKENIZER))
     try:
         tokenizer.language_id(config.target_language)
     except Seq2SeqError as error:
         raise Seq2SeqError(f"{path / TOKENIZER}: {error}") from None
-    weights = _read_weights(path / WEIGHTS, config.model, len(tokenizer))
-    engine = OnnxEngine(path / ENCODER, path / STEP, weights, threads)
+    weights = _read_weights(path / WEIGHTS, config, len(tokenizer))
+    shortlist = None
+    if config.shortlist:
+        data = _read(path / SHORTLIST, config)
+        try:
+            shortlist = Shortlist.from_bytes(data, len(tokenizer))
+        except ValueError as error:
+            raise Seq2SeqError(f"{path / SHORTLIST}: {error}.") from None
+    engine = OnnxEngine(
+        path, _read(path / ENCODER, config), _read(path / STEP, config), weights, shortlist, threads
+    )
+    _check_graphs(engine, path, config)
     _try_out(engine, path, len(tokenizer))
     return ShippedModel(
         engine,
@@ -87,85 +117,94 @@ def load_folder(path: Path, threads: int = 0) -> ShippedModel:
     )
 
 
-def weight_shapes(model: ModelConfig, vocabulary_size: int) -> dict[str, Shape]:
-    """Names and shapes of the weights: those of the torch network, but for the recurrent layers.
+def _check_graphs(engine: OnnxEngine, path: Path, config: FolderConfig) -> None:
+    """Raises `Seq2SeqError` unless the graphs read and give what the engine will expect."""
+    found = engine.signatures()
+    for part, expected in _signatures(config).items():
+        graph, kind = part.split()
+        file = path / {"encoder": ENCODER, "step": STEP}[graph]
+        if found[part].keys() != expected.keys():
+            raise Seq2SeqError(
+                f"{file}: the graph has the {kind} {', '.join(sorted(found[part]))}, "
+                f"not {', '.join(sorted(expected))}; export the model again."
+            )
+        for name, (type_, rank) in expected.items():
+            found_type, found_rank = found[part][name]
+            if (found_type, found_rank) != (type_, rank):
+                raise Seq2SeqError(
+                    f"{file}: among the {kind}, '{name}' is a {found_type} of rank {found_rank}, "
+                    f"not a {type_} of rank {rank}; export the model again."
+                )
 
-    The encoder's lie as the ONNX operators read them: both directions in one, gates in the order
-    input, output, forget, cell (LSTM) or update, reset, candidate (GRU), a plain cell as a GRU
-    whose gates stand still. The decoder's lie as in torch, except that the LSTM's three sigmoid
-    gates come first (input, forget, output, candidate), and that the two biases are one where
-    they are only added (LSTM, plain cell).
-    """
-    size, half = model.hidden_size, model.hidden_size // 2
-    shapes: dict[str, Shape] = {
-        "embedding.weight": (vocabulary_size, size),
-        "output_bias": (vocabulary_size,),
-        "encoder.norm.weight": (size,),
-        "encoder.norm.bias": (size,),
+
+def _signatures(config: FolderConfig) -> dict[str, Signature]:
+    """What `seq2seq.decoding.graphs` builds for such a model."""
+    source: Signature = {"src": _ints(2), "lengths": _ints(1)}
+    memory: Signature = {}
+    target: Signature = {"tokens": _ints(1), "states": _floats(2)}
+    results: Signature = {"log_probs": _floats(2), "new_states": _floats(2)}
+    if config.model.attention == "multihead":
+        memory |= {"keys": _floats(4), "values": _floats(4), "mask": _floats(4)}
+        target |= {"slots": _ints(2), "places": _ints(2)}
+        results |= {"attention": _floats(2)}
+    if config.shortlist:
+        source |= {"pool": _ints(1)}
+        memory |= {
+            "candidate_weights": ("tensor(int8)", 2),
+            "candidate_scales": _floats(1),
+            "candidate_biases": _floats(1),
+        }
+        target |= {"columns": _ints(2), "sentences": _ints(1)}
+    return {
+        "encoder inputs": source,
+        "encoder outputs": {"states": _floats(2)} | memory,
+        "step inputs": target | memory,
+        "step outputs": results,
     }
-    gates = 4 if model.cell == "lstm" else 3
-    for layer in range(model.encoder_layers):
-        name = f"encoder.layers.{layer}"
-        shapes[f"{name}.input"] = (2, gates * half, size)
-        shapes[f"{name}.hidden"] = (2, gates * half, half)
-        shapes[f"{name}.bias"] = (2, 2 * gates * half)
-    gates = {"lstm": 4, "gru": 3, "rnn": 1}[model.cell]
-    for layer in range(model.decoder_layers):
-        name = f"decoder.layers.{layer}"
-        shapes[f"{name}.input.weight"] = (gates * size, size)
-        shapes[f"{name}.hidden.weight"] = (gates * size, size)
-        shapes[f"{name}.input.bias"] = (gates * size,)
-        if model.cell == "gru":
-            shapes[f"{name}.hidden.bias"] = (gates * size,)
-    columns = model.decoder_layers * size * (2 if model.cell == "lstm" else 1)
-    shapes["decoder.bridge.weight"] = (columns, size)
-    shapes["decoder.bridge.bias"] = (columns,)
-    features = size
-    if model.attention == "multihead":
-        shapes["decoder.attention.key_value.weight"] = (2 * size, size)
-        shapes["decoder.attention.query.weight"] = (size, size)
-        shapes["decoder.attention.output.weight"] = (size, size)
-        shapes["decoder.norm.weight"] = (size,)
-        shapes["decoder.norm.bias"] = (size,)
-        features = 2 * size
-    shapes["decoder.project.weight"] = (size, features)
-    shapes["decoder.project.bias"] = (size,)
-    return shapes
+
+
+def _floats(rank: int) -> tuple[str, int]:
+    return "tensor(float)", rank
+
+
+def _ints(rank: int) -> tuple[str, int]:
+    return "tensor(int64)", rank
 
 
 def _try_out(engine: OnnxEngine, path: Path, vocabulary_size: int) -> None:
     """One step, so that graphs of another model are found out here and not amid a translation."""
     try:
         state = engine.start(np.array([[EOS_ID, EOS_ID]]), np.array([2]))
-        log_probs = engine.step(state, np.array([[BOS_ID]])).log_probs
+        step = engine.step(state, np.array([BOS_ID]))
     except Exception as error:  # the exceptions of ONNX Runtime have no other base
-        reason = str(error).splitlines()[0].rstrip(".")
         raise Seq2SeqError(
-            f"{path}: {ENCODER} and {STEP} do not fit {WEIGHTS}: {reason}."
+            f"{path}: {ENCODER} and {STEP} do not fit {WEIGHTS}: {reason(error)}."
         ) from None
-    if log_probs.shape != (1, 1, vocabulary_size):
+    width = vocabulary_size if step.candidates is None else step.candidates.shape[1]
+    if step.log_probs.shape != (1, width):
         raise Seq2SeqError(f"{path / STEP}: made for another vocabulary than {TOKENIZER}.")
 
 
 def _read_config(path: Path) -> FolderConfig:
-    if not path.is_dir():
-        what = "a file" if path.exists() else "not there"
-        raise Seq2SeqError(f"{path}: {what}; a model is a folder that `seq2seq export` made.")
     file = path / CONFIG
-    if not file.is_file() and (path / "recipe.json").is_file():
-        raise Seq2SeqError(
-            f"{path}: a training run; export it first: seq2seq export {path} -o NAME.s2s"
-        )
     try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Seq2SeqError(f"{path}: not a model folder: it has no {CONFIG}.") from None
+        if not path.is_dir():
+            what = "a file" if path.exists() else "not there"
+            raise Seq2SeqError(f"{path}: {what}; a model is a folder that `seq2seq export` made.")
+        if not file.exists() and (path / "recipe.json").is_file():
+            raise Seq2SeqError(
+                f"{path}: a training run; export it first: seq2seq export {path} -o NAME.s2s"
+            )
+        if not file.exists():
+            raise Seq2SeqError(f"{path}: not a model folder: it has no {CONFIG}.")
     except OSError as error:
-        raise Seq2SeqError(f"{file}: cannot be read: {error.strerror}.") from None
+        raise Seq2SeqError(f"{path}: cannot be read: {error.strerror}.") from None
+    try:
+        table = json.loads(_read_bytes(file))
     except (ValueError, RecursionError) as error:
         raise Seq2SeqError(f"{file}: damaged: {error}.") from None
     version = table.get("format_version") if isinstance(table, dict) else None
-    if not isinstance(version, int):
+    if type(version) is not int:  # True is an instance of int
         raise Seq2SeqError(f"{file}: not the config of a model folder: no format_version.")
     if version > FORMAT_VERSION:
         raise Seq2SeqError(
@@ -173,44 +212,96 @@ def _read_config(path: Path) -> FolderConfig:
             f"{FORMAT_VERSION}; upgrade seq2seq."
         )
     if version != FORMAT_VERSION:
-        raise Seq2SeqError(f"{file}: there is no format version {version}.")
+        raise Seq2SeqError(
+            f"{file}: format version {version} is older than this program reads, which is "
+            f"{FORMAT_VERSION}; export the model again."
+        )
     try:
-        return from_table(FolderConfig, table)
+        config = from_table(FolderConfig, table)
     except UsageError as error:
         raise Seq2SeqError(f"{file}: {error}") from None
+    for name in ("encoder_layers", "decoder_layers"):
+        if getattr(config.model, name) > _MOST_LAYERS:
+            raise Seq2SeqError(f"{file}: 'model.{name}' must be at most {_MOST_LAYERS}.")
+    return config
+
+
+def _read(file: Path, config: FolderConfig) -> bytes:
+    """A file of the folder, checked against its checksum.
+
+    It is read once: the bytes that were checked are those that are used.
+    """
+    data = _read_bytes(file)
+    if sha256(data).hexdigest() != config.checksums.get(file.name):
+        raise Seq2SeqError(
+            f"{file}: altered: its checksum is not the one in {CONFIG}; copy or export the model "
+            "again."
+        )
+    return data
+
+
+def _read_bytes(file: Path) -> bytes:
+    """A file or what a link leads to, unless it is too large or, as a pipe is, without end."""
+    largest = _LARGEST[file.name]
+    try:
+        if file.exists() and not file.is_file():
+            raise Seq2SeqError(f"{file}: not a file; the model folder is not whole.")
+        with file.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > largest:
+                raise Seq2SeqError(
+                    f"{file}: {size:,} bytes, too large for a model folder, where it has at most "
+                    f"{largest:,}."
+                )
+            return stream.read(size)
+    except FileNotFoundError:
+        raise Seq2SeqError(f"{file}: missing; the model folder is not whole.") from None
+    except OSError as error:
+        raise Seq2SeqError(f"{file}: cannot be read: {error.strerror}.") from None
 
 
 def _read_weights(
-    file: Path, model: ModelConfig, vocabulary_size: int
-) -> dict[str, NDArray[np.float32]]:
-    """The weights in float32; raises `Seq2SeqError` unless they are those of this model."""
-    shapes = weight_shapes(model, vocabulary_size)
+    file: Path, config: FolderConfig, vocabulary_size: int
+) -> dict[str, NDArray[Any]]:
+    """The weights as the graphs read them; raises `Seq2SeqError` unless they are this model's."""
+    expected = layout(config.model, vocabulary_size, config.precision)
+    expected.pop(OUTPUT, None)
     try:
-        with safe_open(file, framework="numpy") as stored:
-            names = stored.keys()
-            _check_weights(file, {name: stored.get_slice(name) for name in names}, shapes)
-            return {name: stored.get_tensor(name).astype(np.float32) for name in shapes}
-    except (OSError, SafetensorError) as error:
+        stored = dict(deserialize(_read(file, config)))  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
         raise Seq2SeqError(f"{file}: not a whole safetensors file: {error}.") from None
+    _check_weights(file, stored, expected)
+    weights = {
+        name: np.frombuffer(part["data"], _STORED_TYPES[part["dtype"]])
+        .reshape(part["shape"])
+        .astype(expected[name].type, copy=False)
+        for name, part in stored.items()
+    }
+    if config.precision == "int8" and not config.shortlist:
+        weights[OUTPUT] = np.ascontiguousarray(weights["embedding.weight"].T)
+    return weights
 
 
-def _check_weights(file: Path, stored: Mapping[str, Any], shapes: Mapping[str, Shape]) -> None:
-    """`stored` are safetensors slices: what the header says, before any data are read."""
-    for name in shapes:
+def _check_weights(
+    file: Path, stored: Mapping[str, Mapping[str, Any]], expected: Mapping[str, Tensor]
+) -> None:
+    for name in expected:
         if name not in stored:
             raise Seq2SeqError(f"{file}: '{name}' is missing; the weights are of another model.")
     for name, part in stored.items():
-        if name not in shapes:
+        if name not in expected:
             raise Seq2SeqError(f"{file}: '{name}' is unknown; the weights are of another model.")
-        shape = tuple(part.get_shape())
-        if name in ("embedding.weight", "output_bias") and shape[:1] != shapes[name][:1]:
+        type_, wanted = expected[name]
+        shape: Shape = tuple(part["shape"])
+        if name in ("embedding.weight", "output_bias") and shape[:1] != wanted[:1]:
             raise Seq2SeqError(
                 f"{file}: the weights are of a vocabulary of {shape[0] if shape else 0}, but "
-                f"{TOKENIZER} has {shapes[name][0]} pieces; they are of different models."
+                f"{TOKENIZER} has {wanted[0]} pieces; they are of different models."
             )
-        if shape != shapes[name]:
+        if shape != wanted:
             raise Seq2SeqError(
-                f"{file}: '{name}' has the shape {shape}, not {shapes[name]} as {CONFIG} says."
+                f"{file}: '{name}' has the shape {shape}, not {wanted} as {CONFIG} says."
             )
-        if part.get_dtype() not in ("F16", "F32"):
-            raise Seq2SeqError(f"{file}: '{name}' holds {part.get_dtype()}, not F16 or F32.")
+        types = ("I8",) if type_ is np.int8 else ("F16", "F32")
+        if part["dtype"] not in types:
+            raise Seq2SeqError(f"{file}: '{name}' holds {part['dtype']}, not {' or '.join(types)}.")

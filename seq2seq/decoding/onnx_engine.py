@@ -5,7 +5,7 @@ told in `seq2seq.decoding.graphs`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,29 +13,45 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from seq2seq.decoding.protocol import Step
+from seq2seq.decoding.protocol import Ints, Step, grid, renumber
+from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.errors import Seq2SeqError
+from seq2seq.tokenizer import PAD_ID
 
 Floats = NDArray[np.float32]
+Signature = dict[str, tuple[str, int]]
+"""Type, as ONNX Runtime calls it, and rank of each input or output of a graph, by name."""
+
+_WORTH_KEEPING = 0.8
+"""Above this share of living sentences their memory is not copied to leave out the others."""
 
 
 @dataclass(frozen=True, eq=False)
 class OnnxState:
-    """What the next step needs to know of B sentences with K hypotheses each."""
+    """What the next step needs to know of B sentences with N hypotheses."""
 
-    memory: Mapping[str, Floats]  # of B sentences, shared by their hypotheses
-    states: Floats  # (B * K, C), the parts of all decoder layers side by side
-    beam: int  # K
+    memory: Mapping[str, NDArray[Any]]  # of B sentences, shared by their hypotheses
+    pool: Mapping[str, NDArray[Any]]  # what is known of the candidates of all sentences
+    candidates: Ints | None  # (B, C) the ids that each sentence may use
+    states: Floats  # (N, M), the parts of all decoder layers side by side
+    sentences: Ints  # (N,) ascending
+    number: int  # B
     source_size: int  # S; a model without attention has no memory to tell it
 
-    def select(self, parents: NDArray[np.int64]) -> Self:
-        """The state of the hypotheses `parents` (B', K'), by their row numbers b * K + k."""
-        sentences = parents[:, 0] // self.beam
-        memory = self.memory
-        if not np.array_equal(sentences, np.arange(len(self.states) // self.beam)):
-            memory = {name: part[sentences] for name, part in memory.items()}
-        states = self.states[parents.reshape(-1)]
-        return type(self)(memory, states, parents.shape[1], self.source_size)
+    def select(self, rows: Ints) -> Self:
+        """The state of the hypotheses `rows` (N',)."""
+        states, sentences = self.states[rows], self.sentences[rows]
+        kept, renumbered = renumber(sentences)
+        if len(kept) > _WORTH_KEEPING * self.number:
+            return replace(self, states=states, sentences=sentences)
+        return replace(
+            self,
+            memory={name: part[kept] for name, part in self.memory.items()},
+            candidates=None if self.candidates is None else self.candidates[kept],
+            states=states,
+            sentences=renumbered,
+            number=len(kept),
+        )
 
 
 class OnnxEngine:
@@ -43,72 +59,126 @@ class OnnxEngine:
 
     def __init__(
         self,
-        encoder: Path,
-        step: Path,
-        weights: Mapping[str, Floats],
+        folder: Path,
+        encoder: bytes,
+        step: bytes,
+        weights: Mapping[str, NDArray[Any]],
+        shortlist: Shortlist | None = None,
         threads: int = 0,
     ) -> None:
-        """`threads` 0: one a core."""
+        """The graphs of `seq2seq.decoding.graphs` over weights of their layout.
+
+        `folder` is where they come from, and must hold a `weights.safetensors`. `threads` 0: one a
+        core.
+        """
         # ONNX Runtime reads these arrays where they are, so they live as long as the engine.
         self._weights = {
             name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(weight))
             for name, weight in weights.items()
         }
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        # The graphs are run as they are written, so that no rewriting changes the order of a sum.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # A thread that spins while it waits takes a core from whoever has work.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # what goes wrong is raised
+        options = session_options(threads)
         for name, weight in self._weights.items():
             options.add_initializer(name, weight)
-        self._encoder = _session(encoder, options)
-        self._step = _session(step, options)
-        memory = set(_names(self._encoder.get_outputs())) - {"states"}
-        _check_names(encoder, self._encoder.get_inputs(), {"src", "lengths"})
-        _check_names(step, self._step.get_inputs(), {"tokens", "states"} | memory)
-
-    def start(self, source: NDArray[np.int64], lengths: NDArray[np.int64]) -> OnnxState:
-        """source (B, S), lengths (B,) -> the state before the first token, with K = 1."""
-        memory = _run(self._encoder, {"src": source, "lengths": lengths})
-        states = memory.pop("states")
-        return OnnxState(memory, states, beam=1, source_size=source.shape[1])
-
-    def step(self, state: OnnxState, tokens: NDArray[np.int64]) -> Step[OnnxState]:
-        """tokens (B, K) -> the log-probabilities of what follows, and the state after them."""
-        outputs = _run(self._step, {"tokens": tokens, "states": state.states, **state.memory})
-        attention = outputs.get("attention")
-        if attention is None:
-            attention = np.zeros((*tokens.shape, state.source_size), np.float32)
-        new_state = OnnxState(state.memory, outputs["new_states"], state.beam, state.source_size)
-        return Step(outputs["log_probs"], attention, new_state)
-
-
-def _session(path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    providers = ["CPUExecutionProvider"]
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # the exceptions of ONNX Runtime have no other base
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise Seq2SeqError(f"{path}: not a graph that ONNX Runtime can run: {reason}.") from None
-
-
-def _check_names(path: Path, values: Sequence[onnxruntime.NodeArg], expected: set[str]) -> None:
-    names = set(_names(values))
-    if names != expected:
-        raise Seq2SeqError(
-            f"{path}: the graph has the inputs {', '.join(sorted(names))}, "
-            f"not {', '.join(sorted(expected))}; export the model again."
+        # ONNX Runtime does not read the weights' file, but looks whether it is there, and from 1.24
+        # on whether it is really in this folder: a link (uv can install so) is followed before.
+        weights_folder = (folder / "weights.safetensors").resolve().parent
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(weights_folder)
         )
+        self._encoder = _open(encoder, options, folder / "encoder.onnx")
+        self._step = _open(step, options, folder / "step.onnx")
+        self._shortlist = shortlist
+        self._reads_grid = any(value.name == "slots" for value in self._step.get_inputs())
+
+    def signatures(self) -> dict[str, Signature]:
+        """What the graphs read and give: "encoder inputs", "encoder outputs", "step inputs"..."""
+        return {
+            "encoder inputs": _signature(self._encoder.get_inputs()),
+            "encoder outputs": _signature(self._encoder.get_outputs()),
+            "step inputs": _signature(self._step.get_inputs()),
+            "step outputs": _signature(self._step.get_outputs()),
+        }
+
+    def start(self, source: Ints, lengths: Ints) -> OnnxState:
+        """source (B, S), lengths (B,) -> the state before the first token, a row each."""
+        size = source.shape[1]
+        if size == 1:  # see there
+            source = np.pad(source, [(0, 0), (0, 1)], constant_values=PAD_ID)
+        inputs = {"src": source, "lengths": lengths}
+        if self._shortlist is None:
+            memory, ids, pool = self._run(self._encoder, inputs), None, {}
+        else:
+            ids, inputs["pool"], columns = self._shortlist.candidates(source)
+            memory = self._run(self._encoder, inputs)
+            pool = {name: memory.pop(name) for name in [*memory] if name.startswith("candidate_")}
+            memory["columns"] = columns
+        states = memory.pop("states")
+        return OnnxState(memory, pool, ids, states, np.arange(len(source)), len(source), size)
+
+    def step(self, state: OnnxState, tokens: Ints) -> Step[OnnxState]:
+        """tokens (N,) -> the log-probabilities of what follows, and the state after them."""
+        inputs: dict[str, NDArray[Any]] = {"tokens": tokens, "states": state.states}
+        inputs.update(state.memory)
+        inputs.update(state.pool)
+        if self._reads_grid:
+            slots, numbers = grid(state.sentences, state.number)
+            # One place more than hypotheses, see `seq2seq.decoding.graphs`.
+            inputs["slots"] = np.concatenate([slots, slots[:, -1:]], axis=1)
+            inputs["places"] = np.stack([state.sentences, numbers], axis=1)
+        if state.candidates is not None:
+            inputs["sentences"] = state.sentences
+        outputs = self._run(self._step, inputs)
+        attention = np.zeros((len(tokens), state.source_size), np.float32)
+        if "attention" in outputs:
+            attention = outputs["attention"][:, : state.source_size]
+        candidates = None if state.candidates is None else state.candidates[state.sentences]
+        new_state = replace(state, states=outputs["new_states"])
+        return Step(outputs["log_probs"], candidates, attention, new_state)
+
+    def _run(
+        self, session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
-def _run(
-    session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]
-) -> dict[str, Floats]:
-    names = _names(session.get_outputs())
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """How every graph is run."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # The graphs are run as they are written, so that no rewriting changes the order of a sum.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    # A thread that spins while it waits takes a core from whoever has work.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # what goes wrong is raised
+    return options
+
+
+def open_session(graph: bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """A graph that can be run."""
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _open(
+    graph: bytes, options: onnxruntime.SessionOptions, path: Path
+) -> onnxruntime.InferenceSession:
+    try:
+        return open_session(graph, options)
+    except Exception as error:  # the exceptions of ONNX Runtime have no other base
+        raise Seq2SeqError(
+            f"{path}: not a graph that ONNX Runtime can run: {reason(error)}."
+        ) from None
+
+
+def reason(error: Exception) -> str:
+    """An exception of ONNX Runtime, which can have many lines or none, in a phrase."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
+
+
+def _signature(values: Sequence[onnxruntime.NodeArg]) -> Signature:
+    return {value.name: (value.type, len(value.shape)) for value in values}
 
 
 def _names(values: Sequence[onnxruntime.NodeArg]) -> list[str]:

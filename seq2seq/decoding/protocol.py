@@ -1,8 +1,7 @@
-"""What the search asks of a model: `start` once, then `step` for each target token.
+"""What the beam search asks of a model: N hypotheses, a row each.
 
-The state between two steps is a value. Only its engine can read it; the search can only say, with
-`select`, which hypotheses go on. B sentences have K hypotheses each: a (B, K) grid whose row
-number b * K + k names hypothesis k of sentence b.
+The hypotheses of a sentence are neighbours, and sentences keep their order. A sentence has as many
+rows as it has hypotheses, so that no product is computed for a place that is empty.
 """
 
 from dataclasses import dataclass
@@ -11,15 +10,17 @@ from typing import Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+Ints = NDArray[np.int64]
+
 
 class DecoderState(Protocol):
-    """What a decoder remembers of a (B, K) grid of hypotheses."""
+    """What the decoder remembers of N hypotheses."""
 
-    def select(self, parents: NDArray[np.int64]) -> Self:
-        """The state of the hypotheses with the row numbers `parents` (B', K').
+    def select(self, rows: Ints) -> Self:
+        """The state of the hypotheses with the row numbers `rows` (N',).
 
-        Each row of `parents` stays within one sentence. Sentences may be missing or reordered,
-        hypotheses may be missing or repeated, and K' need not be K.
+        Rows may be missing, repeated or in another order within their sentence. A sentence without
+        rows leaves.
         """
         ...
 
@@ -31,18 +32,43 @@ S = TypeVar("S", bound=DecoderState)
 class Step(Generic[S]):
     """What the model says after one more token."""
 
-    log_probs: NDArray[np.float32]  # (B, K, V) of the next token; the caller may write into it
-    attention: NDArray[np.float32]  # (B, K, S) mean over the heads; zeros where there is none
+    log_probs: NDArray[np.float32]  # (N, C) of the next token; the caller may write into it
+    candidates: Ints | None  # (N, C) the ids of the columns, ascending; None: each id has its own
+    attention: NDArray[np.float32]  # (N, S) mean over the heads; zeros where there is none
     state: S
 
 
 class Engine(Protocol[S]):
-    """A translation model. What it says of a sentence must not depend on the rest of the batch."""
+    """A translation model. What it says of a sentence must not depend on the rest of the batch.
 
-    def start(self, source: NDArray[np.int64], lengths: NDArray[np.int64]) -> S:
-        """source (B, S) padded with PAD_ID, lengths (B,) -> the state before BOS, with K = 1."""
+    Where it considers only some `candidates`, the first four are PAD, BOS, EOS and UNK.
+    """
+
+    def start(self, source: Ints, lengths: Ints) -> S:
+        """source (B, S) padded with PAD_ID, lengths (B,) -> the state before BOS: N = B rows."""
         ...
 
-    def step(self, state: S, tokens: NDArray[np.int64]) -> Step[S]:
-        """Read tokens (B, K), the newest of each hypothesis (BOS at first)."""
+    def step(self, state: S, tokens: Ints) -> Step[S]:
+        """Read tokens (N,), the newest of each hypothesis (BOS at first)."""
         ...
+
+
+def grid(sentences: Ints, number: int) -> tuple[Ints, Ints]:
+    """Rows as a grid of places: sentences (N,), ascending -> slots (B, K) and numbers (N,).
+
+    B is the `number` of sentences. `slots` has the row in each place; places left over repeat a
+    row. `numbers` has the k of each row.
+    """
+    counts = np.bincount(sentences, minlength=number)  # (B,)
+    ends = counts.cumsum()
+    begins = ends - counts
+    slots = np.minimum(begins[:, None] + np.arange(counts.max()), ends[:, None] - 1)
+    return slots, np.arange(len(sentences)) - begins[sentences]
+
+
+def renumber(sentences: Ints) -> tuple[Ints, Ints]:
+    """sentences (N,), ascending -> those that occur (B',) and (N,) their numbers among them."""
+    is_first = np.empty(len(sentences), np.bool_)
+    is_first[:1] = True
+    np.not_equal(sentences[1:], sentences[:-1], out=is_first[1:])
+    return sentences[is_first], is_first.cumsum() - 1

@@ -9,10 +9,15 @@ Finished hypotheses are compared by score: the natural log-probability, EOS incl
 length penalty of Wu et al. (2016), eq. 14; the length counts EOS too. A hypothesis that reaches the
 longest length allowed can only be extended by EOS there, so its score is as honest as any other.
 
-Stop rule: a sentence is done when none of its live hypotheses can still beat the worst of its
-`n_best` best finished ones. A log-probability only falls and the penalty only rises with the
-length, so no live hypothesis can come to more than log_prob / penalty(longest length). The rule
-never changes the result; it saves steps. Sentences that are done leave the batch.
+Stop rule: a hypothesis that cannot beat the worst of its sentence's `n_best` best finished ones is
+dropped, and a sentence without live hypotheses is done. A log-probability only falls and the
+penalty only rises with the length, so a hypothesis can come to no more than
+log_prob / penalty(longest length); whatever is less likely than a dropped hypothesis could not win
+either. The rule never changes the result; it saves work.
+
+Pruning, an option, goes further and can change the result: a hypothesis is dropped that is less
+likely by `prune` nats than the best one of its sentence and length (Freitag & Al-Onaizan 2017,
+relative threshold).
 
 Equals are ordered by parent, then by id, the lower one first, so a search can be repeated exactly.
 """
@@ -25,13 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.config import SearchConfig
-from seq2seq.decoding.protocol import Engine, S
+from seq2seq.decoding.protocol import Engine, Ints, S, Step, grid, renumber
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 _NEVER = -np.inf
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
@@ -69,44 +73,54 @@ def beam_search(
         )
     if not sources:
         return []
-    never = sorted({PAD_ID, BOS_ID, UNK_ID, *forbidden} - {EOS_ID})
+    never = np.zeros(max([UNK_ID, *forbidden]) + 2, np.bool_)  # the last stands for all others
+    never[[PAD_ID, BOS_ID, UNK_ID, *forbidden]] = True
+    never[EOS_ID] = False
     sentences = [_Sentence(len(source), config, n_best) for source in sources]
     history: list[_Growth] = []
 
-    active = sentences  # the B sentences of the grid
-    live: Floats = np.zeros((len(active), 1))  # (B, K) log-probabilities; -inf: no hypothesis
-    tokens: Ints = np.full((len(active), 1), BOS_ID)  # (B, K) the newest of each hypothesis
+    active = sentences  # the B sentences that are not done
+    limits = np.array([sentence.limit for sentence in active])  # (B,) the longest lengths
+    places = np.full(len(active), config.beam_size)  # (B,) how many hypotheses may go on
+    floors = np.full(len(active), _NEVER)  # (B,) what a log-probability must exceed
+    owners: Ints = np.arange(len(active))  # (N,) whose hypothesis each row is, ascending
+    live: Floats = np.zeros(len(active))  # (N,) log-probabilities
+    tokens: Ints = np.full(len(active), BOS_ID)  # (N,) the newest of each hypothesis
     state = engine.start(*_pad(sources))
 
     for length in count(1):
         # Ask for the log-probabilities of the next tokens, and rule out what may not come.
         step = engine.step(state, tokens)
-        step.log_probs[:, :, never] = _NEVER
-        at_limit = [sentence.limit <= length for sentence in active]
-        step.log_probs[at_limit, :, :EOS_ID] = _NEVER
-        step.log_probs[at_limit, :, EOS_ID + 1 :] = _NEVER
+        _rule_out(step, never)
+        at_limit = (limits <= length)[owners]
+        step.log_probs[at_limit, :EOS_ID] = _NEVER
+        step.log_probs[at_limit, EOS_ID + 1 :] = _NEVER
 
         # Extend: the best extensions of each sentence, as many as it has places.
-        places = np.array([sentence.places for sentence in active])
-        live, parents, tokens = _best_extensions(live, step.log_probs, places)  # each (B, K)
+        owners, live, parents, tokens = _best_extensions(owners, live, step, places)  # each (N',)
 
-        # Finish: extensions by EOS leave the grid.
-        ended = (tokens == EOS_ID) & (live > _NEVER)
-        for b, k in np.argwhere(ended):
-            active[b].finish(_Ending(length, float(live[b, k]), int(parents[b, k])))
-        live[ended] = _NEVER
+        # Finish: extensions by EOS leave.
+        ended = tokens == EOS_ID
+        for b, log_prob, parent in zip(owners[ended], live[ended], parents[ended], strict=True):
+            active[b].finish(_Ending(length, float(log_prob), int(parent)))
+            places[b] -= 1
+            floors[b] = active[b].floor()
 
-        # Go on: with the sentences that are not done, their live hypotheses still best first.
-        on = [b for b, sentence in enumerate(active) if sentence.can_improve(live[b].max())]
-        if not on:
+        # Go on: with the hypotheses that may still come among the best.
+        on = ~ended & (live > floors[owners])
+        if config.prune is not None:
+            leaders = np.full(len(active), _NEVER)
+            np.maximum.at(leaders, owners, live)
+            on &= live > (leaders - config.prune)[owners]
+        if not on.any():
             break
-        used = int((live[on] > _NEVER).sum(axis=1).max())
-        order = np.argsort(-live[on], axis=1, kind="stable")[:, :used]
-        kept = np.array(on)[:, None], order
-        live, parents, tokens = live[kept], parents[kept], tokens[kept]  # each (B', K')
-        active = [active[b] for b in on]
+        owners, live, parents, tokens = owners[on], live[on], parents[on], tokens[on]
+        remaining, owners = renumber(owners)
+        if len(remaining) < len(active):
+            active = [active[b] for b in remaining]
+            limits, places, floors = limits[remaining], places[remaining], floors[remaining]
 
-        history.append(_Growth(tokens, parents, step.attention))
+        history.append(_Growth(tokens, parents, step.attention[parents]))
         state = step.state.select(parents)
 
     # The last step's attention belongs to EOS alone and is not needed.
@@ -136,21 +150,16 @@ class _Sentence:
         self.limit = int(longest) + self.config.max_length_extra
         self._penalty_at_limit = length_penalty(self.limit, self.config.length_penalty)
 
-    @property
-    def places(self) -> int:
-        """How many hypotheses may go on."""
-        return self.config.beam_size - len(self.finished)
-
     def finish(self, ending: _Ending) -> None:
         """Take up a finished hypothesis; among equals the earlier one stays first."""
         self.finished.append(ending)
         self.finished.sort(key=self._score, reverse=True)
 
-    def can_improve(self, log_prob: float) -> bool:
-        """Whether a live hypothesis with `log_prob` may still become one of the n best."""
+    def floor(self) -> float:
+        """The log-probability that a live hypothesis must exceed to become one of the n best."""
         if len(self.finished) < self.n_best:
-            return log_prob > _NEVER
-        return log_prob / self._penalty_at_limit > self._score(self.finished[self.n_best - 1])
+            return _NEVER
+        return self._score(self.finished[self.n_best - 1]) * self._penalty_at_limit
 
     def results(self, history: "Sequence[_Growth]") -> list[Hypothesis]:
         """The n best hypotheses, their ids and attention read back from the history."""
@@ -176,60 +185,71 @@ class _Sentence:
         return Hypothesis(tuple(reversed(ids)), self._score(ending), ending.log_prob, attention)
 
 
+@dataclass(frozen=True, eq=False)
 class _Growth:
-    """One step of the search: how each row of the new grid came out of the old one.
+    """One step of the search: how each of its N rows came out of those before.
 
     A hypothesis is not copied as it grows. Its ids are read back at the end, from row to parent.
     """
 
-    def __init__(
-        self,
-        tokens: Ints,
-        parents: Ints,
-        attention: NDArray[np.float32],
-    ) -> None:
-        """tokens, parents (B', K') of the new grid; attention (B, K, S) of the old one."""
-        self.tokens = tokens.reshape(-1)
-        self.parents = parents.reshape(-1)
-        self.attention = attention.reshape(-1, attention.shape[-1])[self.parents]  # (B' * K', S)
+    tokens: Ints  # (N,)
+    parents: Ints  # (N,)
+    attention: NDArray[np.float32]  # (N, S)
+
+
+def _rule_out(step: Step[S], never: NDArray[np.bool_]) -> None:
+    """Nothing of `never` may come next; its last element stands for all higher ids."""
+    if step.candidates is None:
+        step.log_probs[:, np.flatnonzero(never)] = _NEVER
+    else:
+        step.log_probs[never.take(step.candidates, mode="clip")] = _NEVER
 
 
 def _best_extensions(
-    live: Floats, log_probs: NDArray[np.float32], places: Ints
-) -> tuple[Floats, Ints, Ints]:
-    """The best one-token extensions of the hypotheses `live` (B, K), best first.
+    owners: Ints, live: Floats, step: Step[S], places: Ints
+) -> tuple[Ints, Floats, Ints, Ints]:
+    """The best one-token extensions of the hypotheses `live` (N,) of the sentences `owners` (N,).
 
-    `log_probs` (B, K, V) are used up. Gives the new log-probabilities, the parents' row numbers and
-    the tokens, each (B, K') with K' = max(places); beyond a sentence's `places` (B,) they are -inf.
+    Each sentence gets as many as it has `places` (B,), or fewer where the model gives fewer a
+    probability. The log-probabilities of `step` are used up. Gives the owners, log-probabilities,
+    parents' rows and tokens of the N' extensions, by sentence, best first.
     """
-    sentences, beam = live.shape
     width = int(places.max())
-    values, tokens = _largest(log_probs, width)  # (B, K, W): no parent can win more than K' places
-    totals = (live[:, :, None] + values).reshape(sentences, -1)  # (B, K * W), in float64
-    winners = np.argsort(-totals, axis=1, kind="stable")[:, :width]  # (B, K')
-    totals = np.take_along_axis(totals, winners, axis=1)
-    totals[np.arange(winners.shape[1]) >= places[:, None]] = _NEVER
-    first_rows = np.arange(sentences)[:, None] * beam  # (B, 1)
-    parents = first_rows + winners // values.shape[-1]
-    return totals, parents, np.take_along_axis(tokens.reshape(sentences, -1), winners, axis=1)
+    values, columns = _largest(step.log_probs, width)  # (N, W): no parent can win more places
+    totals = live[:, None] + values  # (N, W), in float64
+    slots, numbers = grid(owners, len(places))  # (B, K), (N,)
+    by_sentence = np.full((*slots.shape, values.shape[1]), _NEVER)
+    by_sentence[owners, numbers] = totals
+    by_sentence = by_sentence.reshape(len(places), -1)  # (B, K * W)
+
+    winners = np.argsort(-by_sentence, axis=1, kind="stable")[:, :width]  # (B, W')
+    best = by_sentence[np.arange(len(places))[:, None], winners]
+    wins = (best > _NEVER) & (np.arange(winners.shape[1]) < places[:, None])
+    new_owners, _ = np.nonzero(wins)  # (N',)
+    number, column = np.divmod(winners[wins], values.shape[1])
+    parents = slots[new_owners, number]
+    tokens = columns[parents, column]
+    if step.candidates is not None:
+        tokens = step.candidates[parents, tokens]
+    return new_owners, best[wins], parents, tokens
 
 
 def _largest(array: NDArray[np.float32], number: int) -> tuple[NDArray[np.float32], Ints]:
-    """The `number` largest along the last axis and their indices, each (..., number).
+    """The `number` largest of each row and their columns: array (N, C) -> each (N, number).
 
     `array` is used up.
     Taking the maximum and striking it out, `number` times over, is much faster than
     `np.argpartition` for the few that a beam needs, and unlike it takes the first among equals.
     """
-    number = min(number, array.shape[-1])
-    values = np.empty((*array.shape[:-1], number), dtype=array.dtype)
-    indices = np.empty(values.shape, dtype=np.int64)
+    rows = np.arange(len(array))
+    number = min(number, array.shape[1])
+    values = np.empty((len(array), number), array.dtype)
+    columns = np.empty(values.shape, np.int64)
     for i in range(number):
-        best = array.argmax(axis=-1, keepdims=True)
-        values[..., i : i + 1] = np.take_along_axis(array, best, axis=-1)
-        indices[..., i : i + 1] = best
-        np.put_along_axis(array, best, _NEVER, axis=-1)
-    return values, indices
+        columns[:, i] = best = array.argmax(axis=1)
+        values[:, i] = array[rows, best]
+        array[rows, best] = _NEVER
+    return values, columns
 
 
 def _pad(sources: Sequence[Sequence[int]]) -> tuple[Ints, Ints]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seq2seq.decoding.protocol import Step
+from seq2seq.decoding.protocol import Ints, Step, grid, renumber
 from seq2seq.nn.attention import Memory
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.nn.recurrent import State
@@ -19,24 +19,23 @@ from seq2seq.nn.recurrent import State
 
 @dataclass(frozen=True, eq=False)
 class TorchState:
-    """What the next step needs to know of B sentences with K hypotheses each."""
+    """What the next step needs to know of B sentences with N hypotheses."""
 
     memory: Memory  # of B sentences, shared by their hypotheses
-    layers: list[State]  # per decoder layer, each part (B * K, H)
-    beam: int  # K
+    layers: list[State]  # per decoder layer, each part (N, H)
+    sentences: Ints  # (N,) ascending
     source_size: int  # S; the memory of a model without attention is empty
 
-    def select(self, parents: NDArray[np.int64]) -> Self:
-        """The state of the hypotheses `parents` (B', K'), by their row numbers b * K + k."""
+    def select(self, rows: Ints) -> Self:
+        """The state of the hypotheses `rows` (N',)."""
         device = self.layers[0][0].device
-        sentences = parents[:, 0] // self.beam
+        kept, sentences = renumber(self.sentences[rows])
         memory = self.memory
-        if not np.array_equal(sentences, np.arange(len(memory.mask))):
-            kept = torch.from_numpy(sentences).to(device)
-            memory = Memory(*(part.index_select(0, kept) for part in memory))
-        rows = torch.from_numpy(parents.reshape(-1)).to(device)
-        layers = [tuple(part.index_select(0, rows) for part in layer) for layer in self.layers]
-        return type(self)(memory, layers, parents.shape[1], self.source_size)
+        if len(kept) < len(memory.mask):
+            chosen = torch.from_numpy(kept).to(device)
+            memory = Memory(*(part.index_select(0, chosen) for part in memory))
+        layers = _rows(self.layers, torch.from_numpy(rows).to(device))
+        return type(self)(memory, layers, sentences, self.source_size)
 
 
 class TorchEngine:
@@ -49,25 +48,44 @@ class TorchEngine:
         self.device = torch.device(device)
         self.model = model.to(self.device)
 
-    def start(self, source: NDArray[np.int64], lengths: NDArray[np.int64]) -> TorchState:
-        """source (B, S), lengths (B,) -> the state before the first token, with K = 1."""
+    def start(self, source: Ints, lengths: Ints) -> TorchState:
+        """source (B, S), lengths (B,) -> the state before the first token, a row each."""
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             memory, layers = self.model.encode(self._tensor(source), self._tensor(lengths))
-        return TorchState(memory, layers, beam=1, source_size=source.shape[1])
+        return TorchState(memory, layers, np.arange(len(source)), source.shape[1])
 
-    def step(self, state: TorchState, tokens: NDArray[np.int64]) -> Step[TorchState]:
-        """tokens (B, K) -> the log-probabilities of what follows, and the state after them."""
+    def step(self, state: TorchState, tokens: Ints) -> Step[TorchState]:
+        """tokens (N,) -> the log-probabilities of what follows, and the state after them.
+
+        The network takes a grid of hypotheses: places left over are computed and thrown away.
+        """
+        slots, numbers = grid(state.sentences, len(state.memory.mask))  # (B, K), (N,)
+        filled = self._tensor(state.sentences * slots.shape[1] + numbers)
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             log_probs, weights, layers = self.model.step(
-                self._tensor(tokens), state.memory, state.layers
+                self._tensor(tokens[slots]),
+                state.memory,
+                _rows(state.layers, self._tensor(slots.reshape(-1))),
             )
             mean = (
-                log_probs.new_zeros(*tokens.shape, state.source_size)
+                log_probs.new_zeros(*slots.shape, state.source_size)
                 if weights is None
                 else weights.mean(dim=1)
             )  # (B, K, S)
-        new_state = TorchState(state.memory, layers, state.beam, state.source_size)
-        return Step(log_probs.cpu().numpy(), mean.cpu().numpy(), new_state)
+            new_state = TorchState(
+                state.memory, _rows(layers, filled), state.sentences, state.source_size
+            )
+            return Step(_flat(log_probs, filled), None, _flat(mean, filled), new_state)
 
-    def _tensor(self, array: NDArray[np.int64]) -> Tensor:
+    def _tensor(self, array: Ints) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def _rows(layers: list[State], rows: Tensor) -> list[State]:
+    return [tuple(part.index_select(0, rows) for part in layer) for layer in layers]
+
+
+def _flat(x: Tensor, places: Tensor) -> NDArray[np.float32]:
+    """(B, K, X) -> the rows of the N `places` (N, X)"""
+    array: NDArray[np.float32] = x.flatten(0, 1).index_select(0, places).cpu().numpy()
+    return array

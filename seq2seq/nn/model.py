@@ -79,7 +79,7 @@ class EncoderDecoder(nn.Module):
 
     def _embed(self, ids: Tensor) -> Tensor:
         """ids (B, T) -> (B, T, H)"""
-        x: Tensor = self.embedding(ids) * self.config.hidden_size**0.25
+        x: Tensor = self.embedding(ids) * self.config.embedding_scale
         if self.training and self.word_dropout:
             # Whole words vanish: the model learns to lean on their context (Gal & Ghahramani 2016).
             kept = torch.rand(ids.shape, device=ids.device) >= self.word_dropout

@@ -4,19 +4,42 @@ import json
 from pathlib import Path
 from typing import Any
 
-from seq2seq.config import Recipe
+from seq2seq.config import Recipe, WeightPrecision
+from seq2seq.corpus import read_parallel
 from seq2seq.decoding.export import export_folder
 from seq2seq.errors import Seq2SeqError
+from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run import RunFolder
 
 
-def export_run(run: Path, output: Path, card: Path | None = None) -> int:
+def export_run(
+    run: Path,
+    output: Path,
+    card: Path | None = None,
+    precision: WeightPrecision = "int8",
+    shortlist: bool = True,
+    corpus: str | None = None,
+) -> int:
     """Write the best model of `run` as the model folder `output`; returns its size in bytes.
 
-    `card` is the model card (Markdown); without one a card is written from the recipe.
+    `card` is the model card (Markdown); without one a card is written from the recipe. 8 bits need
+    sentence pairs, see `seq2seq.decoding.quantisation`: those of the training corpus, or of
+    `corpus`, a prefix or TSV file.
     """
     folder = RunFolder.open(run)
     model, tokenizer, recipe = folder.best_model()
+    languages = recipe.corpus.source_language, recipe.corpus.target_language
+    ids = None
+    if precision == "int8":
+        source = recipe.corpus.train if corpus is None else corpus
+        try:
+            pairs = encode_pairs(read_parallel(source, *languages), tokenizer, languages[1])
+        except Seq2SeqError as error:
+            raise Seq2SeqError(
+                f"{error} 8 bits need the training corpus: name it with --corpus, or export with "
+                "--precision fp32."
+            ) from None
+        ids = pairs.sources, pairs.targets
     if card is None:
         text = _card(folder, recipe, sum(weight.numel() for weight in model.parameters()))
     else:
@@ -28,11 +51,12 @@ def export_run(run: Path, output: Path, card: Path | None = None) -> int:
         {name: tensor.numpy() for name, tensor in model.state_dict().items()},
         recipe.model,
         tokenizer,
-        recipe.corpus.source_language,
-        recipe.corpus.target_language,
+        *languages,
         recipe.search,
         text,
         output,
+        ids,
+        shortlist,
     )
     return sum(file.stat().st_size for file in output.iterdir())
 

@@ -1,0 +1,238 @@
+"""Builds ONNX graphs node by node, without their weights.
+
+Each weight is an initializer whose data lie outside, as `seq2seq.decoding.layout` lays them out, so
+that the embedding, which the encoder, the decoder and the softmax share, exists once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from seq2seq.config import ModelConfig
+from seq2seq.decoding.layout import OUTPUT, layout
+from seq2seq.tokenizer import PAD_ID
+
+_OPSET, _IR_VERSION = 17, 8  # read by every ONNX Runtime since 1.12
+_MICROSOFT = "com.microsoft"  # ONNX Runtime's own operators, part of every build of it
+_ZERO = 128  # what 0 is as an unsigned byte
+
+
+class Graph:
+    """Collects nodes. A method returns the name of the value that its last node computes."""
+
+    def __init__(self, model: ModelConfig, vocabulary_size: int) -> None:
+        self.model = model
+        self._tensors = layout(model, vocabulary_size, self.precision)
+        self._nodes: list[NodeProto] = []
+        self._initializers: dict[str, TensorProto] = {}
+        self._numbers = count()
+        self._inside = False  # the body of a loop
+
+    precision: Any = "fp32"
+
+    def node(
+        self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any
+    ) -> str:
+        """A node with one output, which has a name of its own unless it is one of the graph's."""
+        output = output or f"{operator}_{next(self._numbers)}"
+        node = helper.make_node(operator, inputs, [output], domain=domain, **attributes)
+        self._nodes.append(node)
+        return output
+
+    def split(self, x: str, *sizes: int, axis: int = -1) -> list[str]:
+        """x (..., sum of sizes) -> a part (..., size) each, or along another axis"""
+        if len(sizes) == 1:
+            return [x]
+        number = next(self._numbers)
+        outputs = [f"Split_{number}_{part}" for part in range(len(sizes))]
+        self._nodes.append(helper.make_node("Split", [x, self.ints(*sizes)], outputs, axis=axis))
+        return outputs
+
+    def scan(
+        self,
+        step: Callable[[str, list[str]], list[str]],
+        x: str,
+        initial: Sequence[str],
+    ) -> str:
+        """Run `step` over x (S, B, X) -> its first output at each position (S, B, Y).
+
+        `step` takes x (B, X) at one position and the states, and gives the new states.
+        """
+        number = next(self._numbers)
+        here, states = f"x_{number}", [f"state_{number}_{i}" for i in range(len(initial))]
+        outside, self._nodes, self._inside = self._nodes, [], True
+        new_states = step(here, states)
+        emitted = self.node("Identity", new_states[0])
+        body = helper.make_graph(
+            self._nodes,
+            f"body_{number}",
+            [helper.make_empty_tensor_value_info(name) for name in (*states, here)],
+            [helper.make_empty_tensor_value_info(name) for name in (*new_states, emitted)],
+        )
+        self._nodes, self._inside = outside, False
+        outputs = [f"last_{name}" for name in states] + [f"Scan_{number}"]
+        node = helper.make_node("Scan", [*initial, x], outputs, body=body, num_scan_inputs=1)
+        self._nodes.append(node)
+        return outputs[-1]
+
+    def weight(self, name: str) -> str:
+        """A tensor of the file, declared where it is first used."""
+        if name not in self._initializers:
+            type_, shape = self._tensors[name]
+            kind = helper.np_dtype_to_tensor_dtype(np.dtype(type_))
+            tensor = TensorProto(name=name, data_type=kind, dims=shape)
+            tensor.data_location = TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value="weights.safetensors")
+            self._initializers[name] = tensor
+        return name
+
+    def constant(self, value: NDArray[Any]) -> str:
+        name = f"{value.dtype}:{value.tolist()}"
+        self._initializers[name] = numpy_helper.from_array(value, name)
+        return name
+
+    def ints(self, *values: int) -> str:
+        """A vector of whole numbers: axes, sizes, positions."""
+        return self.constant(np.array(values, np.int64))
+
+    def scalar(self, value: float) -> str:
+        return self.constant(np.array(value, np.float32))
+
+    def product(self, name: str, *inputs: str) -> str:
+        """The product `name` of the inputs (N, X1), (N, X2)... side by side -> (N, Y)"""
+        x = self.side_by_side(*inputs)
+        bias = [self.weight(f"{name}.bias")] if f"{name}.bias" in self._tensors else []
+        return self.node("Gemm", x, self.weight(f"{name}.weight"), *bias, transB=1)
+
+    def side_by_side(self, *parts: str) -> str:
+        """(..., X1), (..., X2)... -> (..., X1 + X2...)"""
+        return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=-1)
+
+    def norm(self, x: str, name: str) -> str:
+        """Layer normalisation over the last axis."""
+        scale, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.node("LayerNormalization", x, scale, bias, axis=-1, epsilon=1e-5)
+
+    def embed(self, ids: str) -> str:
+        """ids (...) -> (..., H)"""
+        rows = self.node("Gather", self.weight("embedding.weight"), ids)
+        return self.node("Mul", rows, self.scalar(self.model.embedding_scale))
+
+    def logits(self, readout: str) -> str:
+        """readout (N, H) -> (N, V)"""
+        weight, bias = self.weight("embedding.weight"), self.weight("output_bias")
+        return self.node("Gemm", readout, weight, bias, transB=1)
+
+    def reshape(self, x: str, *shape: int, output: str = "") -> str:
+        return self.node("Reshape", x, self.ints(*shape), output=output)
+
+    def grid(self, x: str, like: str, *sizes: int) -> str:
+        """x (R * C, ...) -> (R, C, *sizes), where `like` is (R, C, ...)"""
+        two = self.node("Slice", self.node("Shape", like), self.ints(0), self.ints(2))
+        shape = self.node("Concat", two, self.ints(*sizes), axis=0)
+        return self.node("Reshape", x, shape)
+
+    def serialise(self, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]) -> bytes:
+        initializers = list(self._initializers.values())
+        graph = helper.make_graph(self._nodes, "seq2seq", inputs, outputs, initializers)
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+        return bytes(model.SerializeToString())
+
+
+class ObservingGraph(Graph):
+    """Has the largest magnitude of each product's inputs and the readout as additional outputs.
+
+    Inside of loops the inputs are states of cells, which are bounded by 1. Holds its weights.
+    """
+
+    def __init__(self, model: ModelConfig, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        super().__init__(model, len(weights["embedding.weight"]))
+        self.observed: list[str] = []
+        self._weights = weights
+
+    def weight(self, name: str) -> str:
+        if name not in self._initializers:
+            self._initializers[name] = numpy_helper.from_array(self._weights[name], name)
+        return name
+
+    def product(self, name: str, *inputs: str) -> str:
+        if not self._inside:
+            for number, x in enumerate(inputs):
+                peak = f"{name}.step.{number}"
+                self.node("ReduceMax", self.node("Abs", x), keepdims=0, output=peak)
+                self.observed.append(peak)
+        return super().product(name, *inputs)
+
+    def logits(self, readout: str) -> str:
+        self.observed.append(self.node("Identity", readout, output="readout"))
+        return super().logits(readout)
+
+    def serialise(self, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]) -> bytes:
+        observed = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.observed
+        ]
+        return super().serialise(inputs, outputs + observed)
+
+
+class QuantisedGraph(Graph):
+    """Products in 8 bits, summed up exactly in 32; everything else in float32."""
+
+    precision = "int8"
+
+    def product(self, name: str, *inputs: str) -> str:
+        steps = [self.weight(f"{name}.step.{number}") for number in range(len(inputs))]
+        quantised = [self._quantise(x, step) for x, step in zip(inputs, steps, strict=True)]
+        bias = [self.weight(f"{name}.bias")] if f"{name}.bias" in self._tensors else []
+        return self._exact_product(
+            self.side_by_side(*quantised),
+            self.weight(f"{name}.weight"),
+            self.scalar(1.0),  # the steps are in the weights
+            self.weight(f"{name}.scale"),
+            *bias,
+        )
+
+    def embed(self, ids: str) -> str:
+        rows = self.node("Gather", self.weight("embedding.weight"), ids)
+        scales = self.node("Gather", self.weight("embedding.scale"), ids)
+        scales = self.node("Mul", scales, self.scalar(self.model.embedding_scale))
+        column = self.node("Unsqueeze", scales, self.ints(-1))
+        return self.node("Mul", self.node("Cast", rows, to=TensorProto.FLOAT), column)
+
+    def logits(self, readout: str) -> str:
+        step = self.scalar(1 / 127)  # a tanh lies in [-1, 1]
+        weight = self.weight(OUTPUT)
+        scale, bias = self.weight("embedding.scale"), self.weight("output_bias")
+        return self._exact_product(self._quantise(readout, step), weight, step, scale, bias)
+
+    def remember_candidates(self, pool: str) -> None:
+        """pool (U,), ids -> candidate_weights (H, U), candidate_scales and candidate_biases (U,)
+
+        PAD, which fills up what a sentence has too few, has the bias -inf.
+        """
+        rows = self.node("Gather", self.weight("embedding.weight"), pool)  # (U, H)
+        self.node("Transpose", rows, perm=[1, 0], output="candidate_weights")
+        self.node("Gather", self.weight("embedding.scale"), pool, output="candidate_scales")
+        biases = self.node("Gather", self.weight("output_bias"), pool)
+        is_pad = self.node("Equal", pool, self.constant(np.array(PAD_ID)))
+        self.node("Where", is_pad, self.scalar(-np.inf), biases, output="candidate_biases")
+
+    def candidate_logits(self, readout: str, columns: str) -> str:
+        """readout (N, H), columns (N, C) of the pool -> (N, C)"""
+        step = self.scalar(1 / 127)
+        quantised = self._quantise(readout, step)
+        parts = "candidate_weights", step, "candidate_scales", "candidate_biases"
+        return self.node("GatherElements", self._exact_product(quantised, *parts), columns, axis=1)
+
+    def _quantise(self, x: str, step: str) -> str:
+        zero = self.constant(np.array(_ZERO, np.uint8))
+        return self.node("QuantizeLinear", x, step, zero)
+
+    def _exact_product(self, x: str, weight: str, step: str, scale: str, bias: str = "") -> str:
+        zeros = self.constant(np.array(_ZERO, np.uint8)), self.constant(np.array(0, np.int8))
+        inputs = [x, weight, step, scale, *zeros, *([bias] if bias else [])]
+        return self.node("MatMulIntegerToFloat", *inputs, domain=_MICROSOFT)

@@ -1,0 +1,71 @@
+"""Eight bits: how far a weight can move, what is observed, and what the rest of the words gets."""
+
+import numpy as np
+import pytest
+import tiny
+
+from seq2seq.config import Cell, ModelConfig, SearchConfig
+from seq2seq.decoding.export import arrange
+from seq2seq.decoding.layout import OUTPUT, layout, products
+from seq2seq.decoding.quantisation import Observations, observe, quantise
+from seq2seq.decoding.shortlist import learn_shortlist
+from seq2seq.tokenizer import UNK_ID
+
+V = 320
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_every_weight_moves_by_half_a_step_at_most(cell: Cell) -> None:
+    model = ModelConfig(cell, hidden_size=16)
+    weights = arrange(
+        {name: part.numpy() for name, part in tiny.network(model).state_dict().items()}, model
+    )
+    peaks = {
+        f"{name}.step.{number}": 2.0
+        for name, product in products(model).items()
+        for number in range(product.inputs)
+    }
+    eight = quantise(model, weights, Observations(peaks, None))
+    expected = layout(model, V, "int8")
+    expected.pop(OUTPUT)
+    assert {name: (part.dtype.type, part.shape) for name, part in eight.items()} == expected
+    for name in products(model):
+        scale = eight[f"{name}.scale"]
+        restored = eight[f"{name}.weight"].T * scale[:, None] / np.float32(2.0 / 127)
+        limit = scale[:, None] / np.float32(2.0 / 127) * 0.501
+        assert (np.abs(restored - weights[f"{name}.weight"]) <= limit).all()
+        assert np.abs(eight[f"{name}.weight"]).max() == 63  # 7 bits: nothing can overflow
+    embedding = eight["embedding.weight"] * eight["embedding.scale"][:, None]
+    error = np.abs(embedding - weights["embedding.weight"])
+    assert (error <= eight["embedding.scale"][:, None] * 0.501).all()
+
+
+def test_what_is_observed() -> None:
+    model = ModelConfig(hidden_size=32)
+    weights = arrange(
+        {name: part.numpy() for name, part in tiny.network(model).state_dict().items()}, model
+    )
+    sources, targets = tiny.corpus()
+    shortlist = learn_shortlist(sources, targets, V, translations=5, frequent=10)
+    seen = observe(model, weights, sources[:20], SearchConfig(beam_size=2), shortlist)
+    assert seen.peaks.keys() == {name for name in layout(model, V, "int8") if ".step." in name}
+    # Embeddings are as large as the largest that occurs, states of cells never exceed 1.
+    used = sorted({id_ for source in sources[:20] for id_ in source})
+    largest = np.abs(weights["embedding.weight"][used]).max() * model.embedding_scale
+    assert seen.peaks["encoder.layers.0.input.step.0"] == pytest.approx(largest, rel=1e-6)
+    assert seen.peaks["encoder.layers.0.forwards.step.0"] == 1.0
+    assert 0 < seen.peaks["decoder.layers.0.step.1"] <= 1.0
+    assert seen.rest is not None
+    eight = quantise(model, weights, seen)
+    assert eight["output_bias"][UNK_ID] == pytest.approx(seen.rest[1])
+    unk = eight["embedding.weight"][UNK_ID] * eight["embedding.scale"][UNK_ID]
+    assert np.abs(unk - seen.rest[0]).max() <= eight["embedding.scale"][UNK_ID]
+
+
+def test_without_a_shortlist_there_is_no_rest() -> None:
+    model = ModelConfig(hidden_size=16)
+    weights = arrange(
+        {name: part.numpy() for name, part in tiny.network(model).state_dict().items()}, model
+    )
+    seen = observe(model, weights, tiny.corpus()[0][:3], SearchConfig(beam_size=2), None)
+    assert seen.rest is None
