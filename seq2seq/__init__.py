@@ -2,7 +2,8 @@
 
 from seq2seq import Translator
 
-Translator().translate(["Where is the station?"])[0].text
+for translation in Translator().translate(["Where is the station?", "Good morning!"]):
+    print(translation.text, translation.score)
 """
 
 from typing import TYPE_CHECKING, Any

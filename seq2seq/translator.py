@@ -5,9 +5,10 @@ to translate and passes through unchanged. Every translation is one line.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,13 +16,14 @@ from seq2seq.config import SearchConfig
 from seq2seq.decoding.protocol import Engine
 from seq2seq.decoding.search import Hypothesis, beam_search
 from seq2seq.splitting import split
-from seq2seq.tokenizer import Tokenizer
+from seq2seq.tokenizer import UNK_ID, Tokenizer
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "en-de.s2s"
 
 _BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
 _BATCH_IDS = 4096  # padding counted: long sentences go in smaller batches, and memory is bounded
-_CHUNK_LINES = 1024  # enough to find sentences of like length for every batch
+_READ_AHEAD = 2048  # pieces: enough to find some of like length for every batch
+_READ_AT_FIRST = 512  # so that the first lines do not wait for their like
 
 _LINE_ENDS = re.compile(r"[\r\n]+")
 
@@ -76,8 +78,17 @@ class Translation:
 class Translator:
     """A model that translates text.
 
-    `search` may be changed between calls:
+    from seq2seq import Translator
+
+    translator = Translator("mine.s2s")
+    [translation] = translator.translate(["Where is the station?"])
+    print(translation.text, translation.score)
+
+    `search` has the settings, and may be changed between calls:
     `translator.search = dataclasses.replace(translator.search, beam_size=1)`.
+
+    A translator of a model folder may be called from several threads at once; a call goes by the
+    `search` that it found when it began.
     """
 
     search: SearchConfig
@@ -86,7 +97,8 @@ class Translator:
     def __init__(self, model: str | Path | None = None, threads: int = 0) -> None:
         """Load a model folder, or the model that comes with the package.
 
-        `threads` 0: one a core.
+        `threads` 0: one a core. Raises `Seq2SeqError`, which names the file that is missing,
+        damaged or of another model.
         """
         from seq2seq.decoding.folder import load_folder  # brings ONNX Runtime
 
@@ -117,98 +129,116 @@ class Translator:
         self.target_language = target_language
         self.search = search
         self._engine = engine
-        pieces = tokenizer.pieces(range(len(tokenizer)))
-        self._language_tags = [
-            id_ for id_, piece in enumerate(pieces) if re.fullmatch("<2.+>", piece)
-        ]
+        self._language_tags = _language_tags(tokenizer)
 
     def translate(self, texts: Sequence[str], n_best: int = 1) -> list[Translation]:
         """A translation for each text, in order, with up to `n_best` candidates.
 
-        `n_best` can be 1 to the beam size.
+        Raises `UsageError`, a `Seq2SeqError`, where `n_best` is more than the beam size.
         """
         if isinstance(texts, str):
             raise TypeError("translate() takes a list of texts: write translate([text])")
-        sources = [self._read(text) for text in texts]
-        found = iter(self._search([source.ids for text in sources for source in text], n_best))
-        return [
-            Translation(text, self._candidates(pieces, list(islice(found, len(pieces)))))
-            for text, pieces in zip(texts, sources, strict=True)
-        ]
+        return list(self.translate_lines(texts, n_best))
 
     def translate_lines(self, lines: Iterable[str], n_best: int = 1) -> Iterator[Translation]:
-        """The same for any number of lines, in bounded memory: reads them in chunks."""
-        remaining = iter(lines)
-        while chunk := list(islice(remaining, _CHUNK_LINES)):
-            yield from self.translate(chunk, n_best)
+        """The same for any number of lines, in bounded memory: each as soon as it is ready.
 
-    def _read(self, text: str) -> "list[_Source]":
-        """The pieces of a text; blank text has none."""
+        Lines are read ahead, up to some thousand of them, so that lines of like length are searched
+        side by side. The next batch is always the one with the oldest line.
+        """
+        search = self.search
+        remaining = iter(lines)
+        texts: deque[_Text] = deque()  # read and not given back yet, in order
+        held = 0  # their sizes together
+        given = 0
+        while True:
+            room = min(_READ_AHEAD, _READ_AT_FIRST + given)
+            while held < room and (line := next(remaining, None)) is not None:
+                texts.append(_Text(line, self._read(line, search.max_source_length)))
+                held += texts[-1].size
+            if not texts:
+                return
+            if not texts[0].done:
+                waiting = [piece for text in texts for piece in text.pieces if piece.found is None]
+                batch = next(batch for batch in _batches(waiting) if waiting[0] in batch)
+                self._search(batch, search, n_best)
+            while texts and texts[0].done:
+                text = texts.popleft()
+                held -= text.size
+                given += 1
+                yield Translation(text.source, self._candidates(text.pieces))
+
+    def _read(self, text: str, limit: int) -> "list[_Piece]":
+        """The pieces of a text, none of more than `limit` ids; blank text has none."""
         text = _valid(text)
         if not text.strip():
             return []
         if not _has_letters(text):
-            return [_Source(text, (), "")]
+            return [_Piece(text, (), "")]
         text = text.strip()
         ids = self._encode(text)
-        if len(ids) - 1 <= self.search.max_source_length:
-            return [_Source(text, ids, "")]
-        pieces = split(
-            text, self.search.max_source_length, lambda part: len(self._encode(part)) - 1
-        )
+        if len(ids) - 1 <= limit:
+            return [_Piece(text, ids, "")]
         return [
-            _Source(
+            _Piece(
                 piece.text,
                 self._encode(piece.text) if _has_letters(piece.text) else (),
                 piece.separator,
             )
-            for piece in pieces
+            for piece in split(text, limit, lambda part: len(self._encode(part)) - 1)
         ]
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode_sources([text], self.target_language)[0])
 
-    def _search(self, sources: Sequence[Sequence[int]], n_best: int) -> list[list[Hypothesis]]:
-        """The hypotheses for each source; for an empty one none."""
-        found: list[list[Hypothesis]] = [[] for _ in sources]
-        for batch in _batches([len(source) for source in sources]):
-            hypotheses = beam_search(
-                self._engine,
-                [sources[i] for i in batch],
-                self.search,
-                n_best,
-                forbidden=self._language_tags,
-            )
-            for i, one in zip(batch, hypotheses, strict=True):
-                found[i] = one
-        return found
+    def _search(self, batch: "Sequence[_Piece]", search: SearchConfig, n_best: int) -> None:
+        sources = [piece.ids for piece in batch]
+        found = beam_search(self._engine, sources, search, n_best, forbidden=self._language_tags)
+        for piece, hypotheses in zip(batch, found, strict=True):
+            piece.found = hypotheses
 
-    def _candidates(
-        self, sources: "Sequence[_Source]", found: Sequence[Sequence[Hypothesis]]
-    ) -> tuple[Candidate, ...]:
+    def _candidates(self, pieces: "Sequence[_Piece]") -> tuple[Candidate, ...]:
         """Candidate number r has each piece's hypothesis number r, or the last of its own."""
-        number = max([1, *map(len, found)])
-        return tuple(
-            _join([self._part(*piece, rank) for piece in zip(sources, found, strict=True)])
-            for rank in range(number)
-        )
+        number = max([1, *(len(piece.found or ()) for piece in pieces)])
+        return tuple(_join([self._part(piece, rank) for piece in pieces]) for rank in range(number))
 
-    def _part(self, source: "_Source", hypotheses: Sequence[Hypothesis], rank: int) -> Part:
-        if not hypotheses:
-            return Part(source.text, source.ids, source.text, None, source.separator)
-        hypothesis = hypotheses[min(rank, len(hypotheses) - 1)]
+    def _part(self, piece: "_Piece", rank: int) -> Part:
+        if not piece.found:
+            return Part(piece.text, piece.ids, piece.text, None, piece.separator)
+        hypothesis = piece.found[min(rank, len(piece.found) - 1)]
         # Where the model has nothing to say the source stands, rather than a hole in the text.
-        text = self.tokenizer.decode(hypothesis.ids).strip() or source.text
-        return Part(source.text, source.ids, text, hypothesis, source.separator)
+        text = self.tokenizer.decode(hypothesis.ids).strip() or piece.text
+        return Part(piece.text, piece.ids, text, hypothesis, piece.separator)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A piece of a text as the model reads it."""
+@dataclass(eq=False)
+class _Piece:
+    """A piece of a text as the model reads it, and what the search found for it."""
 
     text: str
     ids: tuple[int, ...]  # none: passes through
     separator: str
+    found: Sequence[Hypothesis] | None = None  # until it was searched
+
+    def __post_init__(self) -> None:
+        if not self.ids:
+            self.found = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Text:
+    """A text under way."""
+
+    source: str
+    pieces: Sequence[_Piece]
+
+    @property
+    def size(self) -> int:
+        return max(1, len(self.pieces))
+
+    @property
+    def done(self) -> bool:
+        return all(piece.found is not None for piece in self.pieces)
 
 
 def _join(parts: Sequence[Part]) -> Candidate:
@@ -219,19 +249,26 @@ def _join(parts: Sequence[Part]) -> Candidate:
     return Candidate(_LINE_ENDS.sub(" ", text), score, tuple(parts))
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of sentences of like length, shortest first; those of length 0 are left out."""
-    batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if lengths[i] == 0:
-            continue
-        full = len(batch) == _BATCH_SENTENCES or (len(batch) + 1) * lengths[i] > _BATCH_IDS
+def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    """Pieces of like length side by side, the shortest first."""
+    batch: list[_Piece] = []
+    for piece in sorted(pieces, key=lambda piece: len(piece.ids)):
+        full = len(batch) == _BATCH_SENTENCES or (len(batch) + 1) * len(piece.ids) > _BATCH_IDS
         if batch and full:
             yield batch
             batch = []
-        batch.append(i)
+        batch.append(piece)
     if batch:
         yield batch
+
+
+def _language_tags(tokenizer: Tokenizer) -> list[int]:
+    """The ids of the tags: they follow the special ids and come before all other pieces."""
+
+    def is_tag(id_: int) -> bool:
+        return re.fullmatch("<2.+>", tokenizer.pieces([id_])[0]) is not None
+
+    return list(takewhile(is_tag, count(UNK_ID + 1)))
 
 
 def _valid(text: str) -> str:

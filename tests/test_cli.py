@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,6 +113,38 @@ def test_version(name: str, app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -
     assert (done.exit_code, done.output) == (0, f"{name} 1.2.3\n")
 
 
+def test_help_names_the_commands_and_their_options() -> None:
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    options = {
+        "check": ["--from", "--to", "--json"],
+        "train": ["--output", "--set", "--resume", "--quiet"],
+        "evaluate": ["--src", "--ref", "--corpus", "--beam-size", "--threads", "--json"],
+        "export": ["--output", "--card", "--precision", "--no-shortlist", "--corpus"],
+    }
+    for command, names in options.items():
+        assert re.search(rf"^ +{command} +[A-Z]", done.stdout, re.MULTILINE)
+        explained = run(command, "--help")
+        assert (explained.returncode, explained.stderr) == (0, "")
+        assert [name for name in names if name not in explained.stdout] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["trian"], "'trian'"),
+        (["train", "r.toml"], "--output"),
+        (["train", "r.toml", "-o", "x", "--resum"], "--resume"),
+        (["export", "x", "--cart", "y", "-o", "z"], "--card"),
+        (["export", "x", "--precision", "int4", "-o", "z"], "'int8', 'fp32'"),
+    ],
+)
+def test_wrong_usage_is_named(arguments: list[str], named: str) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert named in done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["-b", "0"], ["--length-penalty", "-1"], ["--threads", "-1"], ["--threads", "1025"]],
@@ -122,11 +155,43 @@ def test_an_option_out_of_range_is_named(arguments: list[str]) -> None:
     assert arguments[0] in done.stderr
 
 
+def test_a_run_is_exported_in_eight_bits(finished: Path, corpus: Path, tmp_path: Path) -> None:
+    model = tmp_path / "mine.s2s"
+    for options, shortlist in ([], True), (["--no-shortlist"], False):
+        assert only_line(run("export", finished, "-o", model, *options)).endswith(" kB")
+        config = json.loads((model / "config.json").read_text())
+        assert (config["precision"], config["shortlist"]) == ("int8", shortlist)
+        done = run("evaluate", model, "--corpus", corpus / "valid", "--json")
+        assert json.loads(done.stdout)["sentences"] == 8
+    assert run("export", finished, "-o", model, "--quiet").stderr == ""
+
+
+def test_eight_bits_need_the_corpus(finished: Path, corpus: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(finished, tmp_path / "moved"))
+    recipe = json.loads((moved / "recipe.json").read_text())
+    recipe["corpus"]["train"] = str(tmp_path / "gone")
+    (moved / "recipe.json").write_text(json.dumps(recipe))
+    model = tmp_path / "mine.s2s"
+    error = only_error(run("export", moved, "-o", model), 1)
+    assert "gone" in error
+    assert "--corpus" in error
+    assert not model.exists()
+    assert only_line(run("export", moved, "-o", model, "--corpus", corpus / "train"))
+    assert only_line(run("export", moved, "-o", model, "--precision", "fp32"))
+
+
+def only_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr of a command that went well and printed nothing else."""
+    assert (done.returncode, done.stdout) == (0, "")
+    [line] = done.stderr.splitlines()
+    return line
+
+
 def test_a_run_is_evaluated_exported_and_evaluated_again(
     finished: Path, corpus: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "mine.s2s"
-    exported = run("export", finished, "-o", model)
+    exported = run("export", finished, "-o", model, "--precision", "fp32")
     assert (exported.returncode, exported.stdout) == (0, "")
     assert re.search(r": [1-9]\d* kB\n$", exported.stderr)
     reports = []
@@ -142,6 +207,8 @@ def test_a_run_is_evaluated_exported_and_evaluated_again(
         assert translations.read_text().count("\n") == 8
         reports.append(report["scores"])
     assert reports[0] == reports[1]  # torch and ONNX Runtime choose the same words
+    pruned = run("evaluate", model, "--corpus", corpus / "valid", "--json", "--prune", "9")
+    assert json.loads(pruned.stdout)["sentences"] == 8
     table = run("evaluate", finished).stdout  # the test corpus of the recipe
     assert "chrF" in table
     assert all(len(line) <= 80 for line in table.splitlines() if str(finished) not in line)

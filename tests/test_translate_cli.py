@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
+from seq2seq.cli import progress
 from seq2seq.cli.streams import open_output, read_chunks
 from seq2seq.cli.translate import _progress
 from seq2seq.errors import Seq2SeqError
@@ -66,6 +67,10 @@ def test_a_wrong_option_is_named(arguments: list[str]) -> None:
     done = run(*arguments, "hello")
     assert (done.returncode, done.stdout) == (2, "")
     assert arguments[0] in done.stderr
+
+
+def test_the_option_that_was_meant_is_named() -> None:
+    assert "--beam-size" in run("--bem-size", "3", "hello").stderr
 
 
 def test_sentences_and_input_exclude_each_other(tmp_path: Path) -> None:
@@ -131,23 +136,95 @@ def test_given_sentences_need_no_stdin(tmp_path: Path) -> None:
     assert b"none" in done.stderr  # only the model is missing
 
 
-@pytest.mark.parametrize("crossing", [False, True])
-def test_a_bar_is_shown_unless_translations_cross_it(
-    crossing: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [["17"], ["--help"]])
+def test_a_full_disk_is_named_once(arguments: list[str]) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT,
+            env=environment,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"translate: No space left on device.\n"
 
-    path, screen = tmp_path / "in.txt", Screen()
-    path.write_bytes(b"17\n" * 50_000)
+
+# The bar
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def show_stderr(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """A terminal that stderr goes to. Not a fixture: pytest replaces stderr after the fixtures."""
+    screen = Screen()
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "stderr", screen)
-    sink = cast(BinaryIO, screen if crossing else io.BytesIO())
-    with path.open("rb") as source, _progress(source, sink) as show_progress:
-        show_progress()
-    assert ("translate" in screen.getvalue()) is not crossing
+    return screen
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in seconds."""
+    now = [100.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    return now
+
+
+def test_the_bar_shows_sentences_speed_and_time_left(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = show_stderr(monkeypatch)
+    with progress.ProgressBar(size=4000) as bar:
+        for _ in range(50):
+            clock[0] += 0.1
+            bar.advance("äöüÄÖÜß 1234")  # twenty bytes with its end
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue())
+    assert "50 sentences, 10/s, 0:00:15 left" in shown
+    assert all(len(line) <= 80 for line in re.split("[\r\n]", shown))
+
+
+def test_little_work_has_no_bar(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = show_stderr(monkeypatch)
+    with progress.ProgressBar(size=200) as bar:
+        for _ in range(10):
+            clock[0] += 0.1
+            bar.advance("äöüÄÖÜß 1234")
+    assert screen.getvalue() == ""
+
+
+def test_a_bar_does_not_cross_the_translations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = show_stderr(monkeypatch)
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"17\n")
+    elsewhere, here = io.BytesIO(), cast(BinaryIO, screen)
+    with path.open("rb") as source:
+        with _progress(source, elsewhere) as bar:
+            assert bar is not None
+        with _progress(source, here) as bar:
+            assert bar is None
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        with _progress(source, elsewhere) as bar:
+            assert bar is None
+
+
+def test_what_has_no_size_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    show_stderr(monkeypatch)
+    read_end, write_end = os.pipe()
+    os.close(write_end)
+    with open(read_end, "rb") as pipe, _progress(pipe, io.BytesIO()) as bar:
+        assert bar is None
+
+
+# Reading and writing
 
 
 @contextmanager
@@ -163,8 +240,11 @@ def reading_from(*parts: bytes) -> Iterator[Iterator[list[str]]]:
             os.write(write_end, waiting.pop(0))
             return os.read(read_end, size)
 
+        def fileno(self) -> int:
+            return read_end
+
     try:
-        yield read_chunks(Pipe(), "stdin")  # type: ignore[arg-type]
+        yield map(list, read_chunks(Pipe(), "stdin"))  # type: ignore[arg-type]
     finally:
         os.close(read_end)
         os.close(write_end)
@@ -186,6 +266,27 @@ def reading_from(*parts: bytes) -> Iterator[Iterator[list[str]]]:
 def test_lines_are_read_as_they_arrive(parts: list[bytes], expected: list[list[str]]) -> None:
     with reading_from(*parts) as chunks:
         assert list(chunks) == expected
+
+
+def test_a_file_is_one_chunk_that_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    lines = ["a" * (7919 * i % 300) for i in range(10_000)]
+    path.write_text("\n".join(lines))
+    with path.open("rb") as file:
+        [chunk] = read_chunks(file, "in.txt")
+        remaining = iter(chunk)
+        assert file.tell() == 0
+        assert [next(remaining) for _ in range(10)] == lines[:10]
+        assert file.tell() < path.stat().st_size / 2
+        assert list(remaining) == lines[10:]
+
+
+def test_a_line_of_a_megabyte_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    lines = ["a", "b" * 1_000_000, "", "c" * 100_000]
+    path.write_text("\n".join(lines) + "\n")
+    with path.open("rb") as file:
+        assert [list(chunk) for chunk in read_chunks(file, "in.txt")] == [lines]
 
 
 def test_bad_utf8_is_named_by_line_and_byte() -> None:
@@ -304,6 +405,20 @@ class TestShipped:
         assert translated == translated[:4] * 200
         assert len(set(translated)) == 4
 
+    def test_a_long_file_keeps_its_order(self, tmp_path: Path) -> None:
+        kinds = ["I am tired.", "", "Where is the station?", "17", "Tom has a big house. " * 5]
+        path = tmp_path / "in.txt"
+        numbers = [7 * i % 5 for i in range(4000)]
+        path.write_text("".join(f"{kinds[number]}\n" for number in numbers))
+        alone = run("-b", "1", *kinds).stdout.removesuffix("\n").split("\n")
+        with path.open("rb") as file:
+            done = subprocess.run(
+                [*COMMAND, "-b", "1"], stdin=file, capture_output=True, timeout=TIMEOUT
+            )
+        assert (done.returncode, done.stderr) == (0, b"")
+        translated = done.stdout.decode().removesuffix("\n").split("\n")
+        assert translated == [alone[number] for number in numbers]
+
     def test_file_to_file(self, tmp_path: Path) -> None:
         source, target = tmp_path / "in.txt", tmp_path / "out.txt"
         source.write_text("I am tired.\n\nI am tired.\n", encoding="utf-8")
@@ -352,6 +467,10 @@ class TestShipped:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == " ".join([one] * 2500) + "\n"
 
+    def test_what_is_a_sentence_and_what_is_an_option(self) -> None:
+        done = run("17", "--beam-size", "1", "18", "--", "-5", "- 3", "--")
+        assert (done.returncode, done.stdout) == (0, "17\n18\n-5\n- 3\n--\n")
+
     def test_arguments_that_are_not_utf8(self) -> None:
         done = subprocess.run([*COMMAND, b"b\xe4d"], capture_output=True, timeout=TIMEOUT)
         assert (done.returncode, done.stderr) == (0, b"")
@@ -365,10 +484,12 @@ class TestShipped:
             assert child.wait() == 0
 
     def test_a_reader_that_leaves_early(self, tmp_path: Path) -> None:
+        """And has what is ready before the rest is: all of it would take an hour."""
         path = tmp_path / "in.txt"
-        path.write_text("17\n" * 100_000)
+        path.write_text("17\n" + "Tom has a big house.\n" * 500_000)
         with started("-i", path) as child:
             assert child.stdout.readline() == b"17\n"
+            assert child.stdout.readline() == child.stdout.readline() != b""
             child.stdout.close()
             assert child.wait() == 141
             assert child.stderr.read() == b""
@@ -378,6 +499,17 @@ class TestShipped:
             assert child.say(b"17\n") == b"17\n"
             child.process.send_signal(signal.SIGINT)
             assert child.wait() == 130
+            assert child.stderr.read() == b""
+
+    def test_ctrl_c_keeps_what_is_done(self, tmp_path: Path) -> None:
+        path = tmp_path / "in.txt"
+        path.write_text("Tom has a big house.\n" * 500_000)
+        with started("-i", path) as child:
+            first = child.stdout.readline()
+            child.process.send_signal(signal.SIGINT)
+            rest = child.stdout.read()
+            assert child.wait() == 130
+            assert set(rest.splitlines(keepends=True)) <= {first}
             assert child.stderr.read() == b""
 
     def test_a_terminal_is_told_what_to_do(self) -> None:
@@ -390,11 +522,13 @@ class TestShipped:
         assert re.fullmatch(rb"Type a sentence .*\n", done.stderr)
 
     def test_heavy_libraries_stay_out(self) -> None:
-        heavy = ("torch", "datasets", "matplotlib", "sacrebleu", "onnx", "rich")
+        heavy = ("torch", "datasets", "matplotlib", "sacrebleu", "onnx", "rich", "pydantic")
         program = (
             "import sys\n"
-            "from seq2seq.cli.translate import app\n"
-            "app(['I am tired.'], standalone_mode=False)\n"
+            "from seq2seq.cli import translate\n"
+            "translate.leave = lambda: None\n"
+            "sys.argv = ['translate', 'I am tired.']\n"
+            "translate.main()\n"
             f"assert not {set(heavy)} & set(sys.modules)\n"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=TIMEOUT)

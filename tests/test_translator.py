@@ -1,7 +1,13 @@
 """Text in, text out, over engines that do something simple and a tiny tokenizer."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count, islice
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import seq2seq
 from seq2seq.config import SearchConfig, TokenizerConfig
 from seq2seq.decoding.protocol import Step
 from seq2seq.errors import UsageError
@@ -19,16 +26,12 @@ from seq2seq.translator import Translation, Translator
 
 @dataclass
 class CopyState:
-    source: NDArray[np.int64]  # (B, S)
-    lengths: NDArray[np.int64]  # (B,)
+    source: NDArray[np.int64]  # (N, S)
+    lengths: NDArray[np.int64]  # (N,)
     position: int = 0  # of the source id before the next one; 0 is the language tag
-    beam: int = 1
 
-    def select(self, parents: NDArray[np.int64]) -> Self:
-        kept = parents[:, 0] // self.beam
-        return replace(
-            self, source=self.source[kept], lengths=self.lengths[kept], beam=parents.shape[1]
-        )
+    def select(self, rows: NDArray[np.int64]) -> Self:
+        return replace(self, source=self.source[rows], lengths=self.lengths[rows])
 
 
 class CopyEngine:
@@ -44,21 +47,19 @@ class CopyEngine:
         return CopyState(source, lengths)
 
     def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
-        sentences, beam = tokens.shape
-        size = state.source.shape[1]
+        number, size = state.source.shape
         position = state.position + 1
-        copied = np.full(sentences, EOS_ID)
+        copied = np.full(number, EOS_ID)
         running = position < state.lengths
         copied[running] = state.source[running, min(position, size - 1)]
-        probabilities = np.full((sentences, beam, self.vocabulary_size), 1e-6)
-        probabilities[:, :, EOS_ID] = 0.03
-        probabilities[:, :, self.second] = 0.06
-        np.put_along_axis(probabilities, copied[:, None, None], 0.9, axis=2)
-        attention = np.zeros((sentences, beam, size), dtype=np.float32)
-        attention[:, :, min(position, size - 1)] = 1.0
-        return Step(
-            np.log(probabilities).astype(np.float32), attention, replace(state, position=position)
-        )
+        probabilities = np.full((number, self.vocabulary_size), 1e-6)
+        probabilities[:, EOS_ID] = 0.03
+        probabilities[:, self.second] = 0.06
+        np.put_along_axis(probabilities, copied[:, None], 0.9, axis=1)
+        attention = np.zeros((number, size), dtype=np.float32)
+        attention[:, min(position, size - 1)] = 1.0
+        log_probs = np.log(probabilities).astype(np.float32)
+        return Step(log_probs, None, attention, replace(state, position=position))
 
 
 @pytest.fixture(scope="module")
@@ -234,19 +235,51 @@ def test_batches_are_bounded(tokenizer: Tokenizer) -> None:
     assert len(engine.batches) < 12
 
 
-def test_lines_are_read_in_chunks(translator: Translator) -> None:
+def endless_lines(read: list[str]) -> Iterator[str]:
+    """Lines of very different lengths, some of which pass through; each is noted as it is read."""
+    for i in count():
+        read.append(["17", "", f"the {'old ' * (17 * i % 29)}dog {i}"][min(2, i % 7)])
+        yield read[-1]
+
+
+def test_lines_keep_their_order(translator: Translator) -> None:
+    lines = list(islice(endless_lines([]), 5000))
+    translations = translator.translate_lines(iter(lines))
+    assert [(one.source, one.text) for one in translations] == [(line, line) for line in lines]
+
+
+def test_lines_are_read_ahead_but_not_without_end(translator: Translator) -> None:
+    read: list[str] = []
+    translations = translator.translate_lines(endless_lines(read))
+    assert read == []
+    ahead = []
+    for number, _ in enumerate(islice(translations, 5000)):
+        ahead.append(len(read) - number)
+    assert 1000 < max(ahead) < 5000
+
+
+def test_long_lines_are_not_read_ahead_by_the_thousand(translator: Translator) -> None:
     read = 0
 
     def lines() -> Iterator[str]:
         nonlocal read
-        for i in range(100_000):
+        while True:
             read += 1
-            yield "17" if i % 100 else "a dog"
+            yield "The dog sees. " * 1000
 
     translations = translator.translate_lines(lines())
-    assert read == 0
-    assert [next(translations).text for _ in range(1500)].count("a dog") == 15
-    assert read < 5000
+    assert next(translations).text == "The dog sees. " * 999 + "The dog sees."
+    assert read < 5
+
+
+def test_a_line_does_not_wait_for_those_behind_it(tokenizer: Tokenizer) -> None:
+    engine = CopyEngine(len(tokenizer))
+    greedy = Translator.over(engine, tokenizer, "de", SearchConfig(beam_size=1))
+    translations = greedy.translate_lines(endless_lines([]))
+    for number in range(1, 2000):
+        next(translations)
+        assert len(engine.batches) <= number
+    assert np.mean([sentences for sentences, _ in engine.batches]) > 40
 
 
 def test_settings_may_be_changed(tokenizer: Tokenizer) -> None:
@@ -270,7 +303,7 @@ def test_where_the_model_is_silent_the_source_stands(tokenizer: Tokenizer) -> No
     class SilentEngine(CopyEngine):
         def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
             step = super().step(state, tokens)
-            step.log_probs[:, :, EOS_ID] = 0.0
+            step.log_probs[:, EOS_ID] = 0.0
             return step
 
     translator = Translator.over(SilentEngine(len(tokenizer)), tokenizer, "de", SearchConfig())
@@ -280,3 +313,62 @@ def test_where_the_model_is_silent_the_source_stands(tokenizer: Tokenizer) -> No
 def test_a_bare_string_is_a_mistake(translator: Translator) -> None:
     with pytest.raises(TypeError, match="list of texts"):
         translator.translate("the dog")
+
+
+def test_threads_may_share_a_translator() -> None:
+    """The one that ships, on ONNX Runtime."""
+    translator = Translator(threads=2)
+    translator.search = replace(translator.search, beam_size=2)
+    texts = [f"The {'old ' * (i % 7)}dog is in house {i}." for i in range(40)]
+
+    def translated(chosen: list[str]) -> list[tuple[str, float]]:
+        return [(one.text, one.score) for one in translator.translate(chosen)]
+
+    expected = translated(texts)
+    starts = [*range(8)] * 4
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(translated, [texts[start::8] for start in starts])
+        assert list(found) == [expected[start::8] for start in starts]
+
+
+PROGRAM = """
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from seq2seq import Seq2SeqError, Translation, Translator, UsageError
+
+def best(lines: Iterator[str]) -> Iterator[tuple[str, float]]:
+    translator = Translator("mine.s2s", threads=2)
+    translator.search = replace(translator.search, beam_size=2)
+    for translation in translator.translate_lines(lines):
+        yield translation.text, translation.score
+
+def alternatives(model: Path | None, text: str) -> list[str]:
+    try:
+        translations: list[Translation] = Translator(model).translate([text], n_best=3)
+    except UsageError as error:
+        raise SystemExit(error.exit_code) from None
+    except Seq2SeqError as error:
+        raise SystemExit(str(error)) from None
+    return [candidate.text for one in translations for candidate in one.candidates]
+"""
+
+
+def test_programs_that_use_it_are_type_checked(tmp_path: Path) -> None:
+    (tmp_path / "right.py").write_text(PROGRAM)
+    (tmp_path / "wrong.py").write_text(f"{PROGRAM}\nTranslator().translate([1])\n")
+
+    root = Path(seq2seq.__file__).parents[1]
+    environment = dict(os.environ)
+    if root.name != "site-packages":  # where mypy finds it, through py.typed
+        environment["MYPYPATH"] = str(root)
+
+    def check(name: str) -> str:
+        command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", name]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment
+        ).stdout
+
+    assert check("right.py").startswith("Success")
+    assert "List item 0" in check("wrong.py")

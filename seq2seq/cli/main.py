@@ -12,11 +12,13 @@ from seq2seq.cli.errors import reported_errors
 from seq2seq.cli.options import (
     BeamSizeOption,
     LengthPenaltyOption,
+    PruneOption,
     QuietOption,
     ThreadsOption,
     VersionOption,
 )
 from seq2seq.cli.streams import open_output
+from seq2seq.config import WeightPrecision
 from seq2seq.errors import Seq2SeqError, UsageError
 
 app = typer.Typer(
@@ -129,6 +131,7 @@ def evaluate(
     ] = None,
     beam_size: BeamSizeOption = None,
     length_penalty: LengthPenaltyOption = None,
+    prune: PruneOption = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the translations here.")
     ] = None,
@@ -153,6 +156,7 @@ def evaluate(
             (src, ref) if src is not None and ref is not None else corpus,
             beam_size=beam_size,
             length_penalty=length_penalty,
+            prune=prune,
             threads=threads,
             sink=sink,
             show_progress=not quiet,
@@ -171,15 +175,38 @@ def export(
         Path | None,
         typer.Option("--card", help="A model card (Markdown) to ship instead of the default one."),
     ] = None,
+    precision: Annotated[
+        WeightPrecision,
+        typer.Option("--precision", help="int8: small and fast; fp32: exactly what was trained."),
+    ] = "int8",
+    shortlist: Annotated[
+        bool,
+        typer.Option(help="With int8: consider only likely words for each sentence, faster still."),
+    ] = True,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            "--corpus", help="For int8, where the training corpus is not at hand: a prefix or TSV."
+        ),
+    ] = None,
+    quiet: QuietOption = False,
 ) -> None:
-    """Write the model folder that `translate -m` runs: small, and without torch."""
+    """Write the model folder that `translate -m` runs: small, and without torch.
+
+    int8 needs the training corpus, to see how large activations get and what translates what.
+    """
     _require_extra("torch", "export")
     _require_extra("onnx", "export")
+    from rich.console import Console
+
     from seq2seq.training.export import export_run
 
-    size = export_run(run, output, card)
+    console = Console(stderr=True, quiet=quiet)
+    with console.status("exporting"):
+        size = export_run(run, output, card, precision, shortlist, corpus)
     readable = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
-    typer.echo(f"{output}: {readable}", err=True)
+    if not quiet:
+        typer.echo(f"{output}: {readable}", err=True)
 
 
 def _require_extra(module: str, command: str) -> None:

@@ -21,6 +21,16 @@ LengthPenaltyOption = Annotated[
     float | None,
     typer.Option("--length-penalty", min=0, max=10, help="Above 0 favours long translations."),
 ]
+PruneOption = Annotated[
+    float | None,
+    typer.Option(
+        "--prune",
+        min=0,
+        metavar="NATS",
+        help="Drop hypotheses so far behind the best one: faster, and can change the result; "
+        "3 hardly ever does. 0: drop none.",
+    ),
+]
 ThreadsOption = Annotated[
     int, typer.Option("--threads", min=0, max=1024, help="CPU threads; 0: one a core.")
 ]

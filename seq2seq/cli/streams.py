@@ -1,24 +1,41 @@
 """Lines of text in and out: UTF-8 whatever the locale, ended by "\\n" alone."""
 
 import os
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from seq2seq.errors import Seq2SeqError, UsageError
 
-_CHUNK_BYTES = 1 << 14  # some hundred lines: worth a batch, and a few seconds of work
+_CHUNK_BYTES = 1 << 16  # what a pipe holds on Linux: more than a thousand sentences
 
 
-def read_chunks(stream: BufferedReader, name: str) -> Iterator[list[str]]:
-    """The lines of `stream` without their ends, each time as many as have arrived.
+def read_chunks(stream: BufferedReader, name: str) -> Iterator[Iterable[str]]:
+    """The lines of `stream` without their ends, in chunks whose lines need not be waited for.
 
-    So a program that sends one line and waits has its answer, and a file comes in chunks of a
-    good size. `name` is what errors call the stream.
+    A file is a single chunk, read as its lines are asked for. From a pipe or a terminal each chunk
+    has the lines that have arrived, so that a program that sends one line and waits has its answer.
+    `name` is what errors call the stream.
     """
+    chunks = _read_arriving(stream, name)
+    if file_size(stream) is None:
+        yield from chunks
+    else:
+        yield chain.from_iterable(chunks)
+
+
+def file_size(stream: BufferedReader) -> int | None:
+    """The size in bytes of a file; of a pipe or a terminal none."""
+    status = os.fstat(stream.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _read_arriving(stream: BufferedReader, name: str) -> Iterator[list[str]]:
     number = 1  # of the next line
     begun: list[bytes] = []  # the parts of a line that has not ended yet
     while data := stream.read1(_CHUNK_BYTES):

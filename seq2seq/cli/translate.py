@@ -1,31 +1,31 @@
 """`translate`: sentences in, translations out, one line each."""
 
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.errors import leave, reported_errors
 from seq2seq.cli.options import (
     BeamSizeOption,
     LengthPenaltyOption,
+    PruneOption,
     QuietOption,
     ThreadsOption,
     VersionOption,
 )
-from seq2seq.cli.streams import open_input, open_output, read_chunks
+from seq2seq.cli.progress import ProgressBar
+from seq2seq.cli.streams import file_size, open_input, open_output, read_chunks
 from seq2seq.errors import UsageError
 
 if TYPE_CHECKING:
     from seq2seq.translator import Translation, Translator
-
-_LONG_INPUT = 1 << 16  # bytes; from here on a progress bar is worth its place
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -55,6 +55,7 @@ def translate(
         ),
     ] = None,
     length_penalty: LengthPenaltyOption = None,
+    prune: PruneOption = None,
     max_length: Annotated[
         int | None,
         typer.Option("--max-length", min=1, help="Cut longer texts into pieces of so many tokens."),
@@ -73,22 +74,24 @@ def translate(
         nullcontext() if texts else open_input(input_path)
     )
     with opened as source, open_output(output_path) as sink:
-        translator = _load(model, threads, beam_size, n_best or 1, length_penalty, max_length)
-        if source is None:
-            chunks = iter([texts or []])
-        else:
+        translator = _load(
+            model, threads, beam_size, n_best or 1, length_penalty, prune, max_length
+        )
+        chunks: Iterable[Iterable[str]] = [texts or []]
+        if source is not None:
             chunks = read_chunks(source, str(input_path or "stdin"))
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
-        number = 0
-        with _progress(source if input_path and not quiet else None, sink) as show_progress:
-            for chunk in chunks:
-                for translation in translator.translate(chunk, n_best or 1):
-                    lines = _n_best_lines(number, translation) if n_best else [translation.text]
-                    sink.writelines(f"{line}\n".encode() for line in lines)
-                    number += 1
+        translations = chain.from_iterable(
+            translator.translate_lines(chunk, n_best or 1) for chunk in chunks
+        )
+        with nullcontext() if quiet else _progress(source, sink) as bar:
+            for number, translation in enumerate(translations):
+                lines = _n_best_lines(number, translation) if n_best else [translation.text]
+                sink.writelines(f"{line}\n".encode() for line in lines)
                 sink.flush()
-                show_progress()
+                if bar:
+                    bar.advance(translation.source)
 
 
 def _load(
@@ -97,9 +100,10 @@ def _load(
     beam_size: int | None,
     n_best: int,
     length_penalty: float | None,
+    prune: float | None,
     max_length: int | None,
 ) -> "Translator":
-    from seq2seq.translator import Translator
+    from seq2seq.translator import Translator  # not before the options are known to be right
 
     translator = Translator(model, threads)
     search = translator.search
@@ -112,6 +116,8 @@ def _load(
             f"--n-best {n_best} is more than the beam of {search.beam_size}; "
             f"add --beam-size {n_best}."
         )
+    if prune is not None:
+        search = replace(search, prune=prune or None)
     if max_length is not None:
         search = replace(search, max_source_length=max_length)
     translator.search = search
@@ -123,24 +129,25 @@ def _n_best_lines(number: int, translation: "Translation") -> list[str]:
     return [f"{number} ||| {one.text} ||| {one.score:.4f}" for one in translation.candidates]
 
 
-@contextmanager
-def _progress(source: BufferedReader | None, sink: BinaryIO) -> Iterator[Callable[[], None]]:
-    """A bar on stderr for a long input file, where it does not cross the translations."""
-    size = os.fstat(source.fileno()).st_size if source else 0
-    if source is None or size < _LONG_INPUT or not sys.stderr.isatty() or sink.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True) as bar:
-        task = bar.add_task("translate", total=size)
-        yield lambda: bar.update(task, completed=source.tell())
+def _progress(
+    source: BufferedReader | None, sink: BinaryIO
+) -> AbstractContextManager[ProgressBar | None]:
+    """A bar for a file, where someone sees it and it does not cross the translations."""
+    size = file_size(source) if source else None
+    if size is None or sys.stderr is None or not sys.stderr.isatty() or sink.isatty():
+        return nullcontext()
+    return ProgressBar(size)
 
 
 def main() -> None:
     """The console script."""
-    app(prog_name="translate")
+    with reported_errors("translate"):
+        try:
+            app(prog_name="translate")
+        except SystemExit as end:
+            if end.code:
+                raise
+    leave()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""A bar on stderr, for a long file."""
+
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_PATIENCE = 2.0  # seconds; less work than that needs no bar
+
+
+class ProgressBar:
+    """Shows the sentences done, sentences a second and the time left, once work takes a while.
+
+    How many sentences a file has nobody knows before its end, but its size is known.
+    """
+
+    def __init__(self, size: int) -> None:
+        """`size` is that of the file, in bytes."""
+        self._size = size
+        self._started = monotonic()
+        self._sentences = 0
+        self._bytes = 0
+        self._shown: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._shown.stop()
+
+    def advance(self, line: str) -> None:
+        """A line of the file, given without its end, is done."""
+        self._sentences += 1
+        self._bytes = min(self._size, self._bytes + len(line.encode()) + 1)
+        seconds = monotonic() - self._started
+        if seconds < _PATIENCE:
+            return
+        rate = self._sentences / seconds
+        left = timedelta(seconds=round(seconds * (self._size / self._bytes - 1)))
+        self._shown = self._shown or _bar(self._size)
+        self._shown.update(
+            self._shown.task_ids[0],
+            completed=self._bytes,
+            description=f"{self._sentences:,} sentences, {rate:,.0f}/s, {left} left",
+        )
+        self._shown.start()  # the first time; later nothing
+
+
+def _bar(size: int) -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    bar = Progress(
+        BarColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        redirect_stdout=False,
+        transient=True,
+    )
+    bar.add_task("", total=size)
+    return bar
