@@ -1,0 +1,129 @@
+"""Training steps for `benchmark.py train`: the only part of the benchmarks that needs torch."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+
+from seq2seq.batching import Batch, make_batch, plan_epoch
+from seq2seq.config import ModelConfig, Precision, TrainingConfig
+from seq2seq.nn.model import EncoderDecoder
+from seq2seq.training.loss import smoothed_cross_entropy
+from seq2seq.training.step import autocast, forward
+
+_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+def measure_training(
+    rounds: int,
+    batch_tokens: int,
+    vocabulary_size: int,
+    hidden_size: int,
+    threads: int,
+    bar: Callable[[range], Iterable[int]],
+) -> None:
+    """Print target tokens a second in both precisions; `bar` shows how far the rounds are."""
+    if threads:
+        torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    config = ModelConfig(hidden_size=hidden_size)
+    batches = _caption_batches(vocabulary_size, batch_tokens)
+    tokens = sum(batch.tokens for batch in batches)
+    work = sum(_useful_flops(config, vocabulary_size, batch) for batch in batches)
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    trainers = {p: _steps(config, vocabulary_size, p) for p in precisions}
+    seconds: dict[str, list[float]] = {p: [] for p in precisions}
+    for batch in batches[:3]:
+        for precision in precisions:
+            trainers[precision](batch)
+    for _ in bar(range(rounds)):
+        for precision in precisions:
+            started = time.perf_counter()
+            for batch in batches:
+                trainers[precision](batch)
+            seconds[precision].append(time.perf_counter() - started)
+    padding = sum(batch.padding for batch in batches) / sum(
+        batch.src.size + batch.tgt_out.size for batch in batches
+    )
+    print(
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, {len(batches)} batches of "
+        f"{batch_tokens} tokens,\nV = {vocabulary_size}, H = {hidden_size}, "
+        f"{padding:.0%} padding, medians of {rounds} rounds\n"
+    )
+    print("precision  target tokens/s  GFLOP/s useful  1024-cube product  share")
+    for precision in precisions:
+        median = statistics.median(seconds[precision])
+        rate, peak = work / median / 1e9, _product_rate(precision)
+        print(
+            f"{precision:<9}  {tokens / median:15,.0f}  {rate:14.1f}  "
+            f"{peak:17.1f}  {rate / peak:5.0%}"
+        )
+
+
+def _caption_batches(vocabulary_size: int, batch_tokens: int) -> list[Batch]:
+    """Twenty batches of random ids, cut from an epoch of 4,000 pairs."""
+    random = np.random.default_rng(1)
+
+    def sentences(mean: float) -> list[list[int]]:
+        lengths = np.clip(random.normal(mean, 4, 4000).round(), 4, 40).astype(int)
+        return [random.integers(300, vocabulary_size, n).tolist() for n in lengths]
+
+    sources, targets = sentences(14), sentences(13)
+    plan = plan_epoch(sources, targets, batch_tokens, seed=1, epoch=0)
+    return [make_batch(lines.tolist(), sources, targets) for lines in plan[:20]]
+
+
+def _steps(
+    config: ModelConfig, vocabulary_size: int, precision: Precision
+) -> Callable[[Batch], None]:
+    settings = TrainingConfig(precision=precision)
+    model = EncoderDecoder(
+        config, vocabulary_size, dropout=settings.dropout, word_dropout=settings.word_dropout
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+    def step(batch: Batch) -> None:
+        with autocast(torch.device("cpu"), precision):
+            readout, targets = forward(model, batch)
+            loss, _ = smoothed_cross_entropy(
+                readout,
+                model.embedding.weight,
+                model.output_bias,
+                targets,
+                settings.label_smoothing,
+            )
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss / batch.tokens)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        optimizer.step()
+
+    return step
+
+
+def _useful_flops(config: ModelConfig, vocabulary_size: int, batch: Batch) -> float:
+    """Multiplications and additions of the matrix products at real positions, without padding.
+
+    Forward and backward: three products for each one.
+    """
+    size, gates = config.hidden_size, _GATES[config.cell]
+    half = size // 2
+    source = config.encoder_layers * 2 * gates * half * (size + half) + 2 * size * size
+    target = config.decoder_layers * gates * size * 2 * size  # recurrent layers
+    target += 2 * size * size + 2 * size * size  # query and output of the attention; projection
+    target += vocabulary_size * size
+    attention = 2 * size * float((batch.src_lengths * batch.tgt_lengths).sum())
+    return 3 * 2 * (source * float(batch.src_lengths.sum()) + target * batch.tokens + attention)
+
+
+def _product_rate(precision: Precision) -> float:
+    """GFLOP/s of a 1024-cube matrix product, median of 15."""
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    a, b = torch.randn(1024, 1024).to(dtype), torch.randn(1024, 1024).to(dtype)
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - started)
+    return float(2 * 1024**3 / statistics.median(seconds[5:]) / 1e9)
