@@ -7,6 +7,7 @@ import io
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,13 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.translator import SHIPPED_MODEL
 
 COMMAND = [sys.executable, "-m", "seq2seq.cli.translate"]
+CAN_CUT_THE_NETWORK = (
+    shutil.which("unshare") is not None
+    and subprocess.run(
+        ["unshare", "--map-root-user", "--net", "true"], capture_output=True
+    ).returncode
+    == 0
+)
 TIMEOUT = 120  # seconds: only so that a process that waits for ever is a failure
 
 
@@ -382,6 +390,24 @@ class TestShipped:
         assert second
         assert first != second
         assert rest == ""
+
+    def test_every_process_says_the_same(self) -> None:
+        sentences = [f"Tom has {n} big houses in the old town." for n in range(12)]
+        one = run("--n-best", "3", "--threads", "1", *sentences)
+        two = run("--n-best", "3", "--threads", "2", *sentences)
+        alone = [run("--n-best", "3", sentence).stdout for sentence in sentences[:3]]
+        assert one.stdout == two.stdout
+        assert one.stdout.startswith(alone[0])
+        for number, lines in enumerate(alone):
+            assert lines.replace("0 |||", f"{number} |||") in one.stdout
+
+    @pytest.mark.skipif(not CAN_CUT_THE_NETWORK, reason="unshare may not make network namespaces")
+    def test_no_network_is_needed(self) -> None:
+        sentence = "Where is the station?"
+        command = ["unshare", "--map-root-user", "--net", *COMMAND, sentence]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == run(sentence).stdout
 
     def test_the_empty_sentence_does_not_wait_for_stdin(self) -> None:
         with started("") as child:
