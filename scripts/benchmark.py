@@ -90,17 +90,15 @@ def translate(
     rounds: Annotated[int, typer.Option(help="Rounds over the sentences.")] = 3,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
 ) -> None:
-    """Time to load a model, time for a sentence alone, and sentences a second side by side.
+    """Time for a sentence alone, and sentences a second side by side.
 
     Each sentence is translated alone, then all together, with beam 1 and 5 by turns; the figures
     are medians over all sentences and rounds.
     """
     from seq2seq.corpus import read_lines
 
-    started = time.perf_counter()
     translator = Translator(model, threads)
     translator.translate(["Hello!"])
-    loading = time.perf_counter() - started
     sentences = read_lines(text)
     alone: dict[int, list[float]] = {beam_size: [] for beam_size in _BEAMS}
     together: dict[int, list[float]] = {beam_size: [] for beam_size in _BEAMS}
@@ -110,8 +108,7 @@ def translate(
             alone[beam_size].append(_seconds(partial(translator.translate, [sentence])))
         together[beam_size].append(_seconds(partial(translator.translate, sentences)))
     print(
-        f"{threads} threads, {len(sentences)} sentences, medians of {rounds} rounds\n"
-        f"load and first sentence: {loading * 1e3:.0f} ms (imports not counted)\n\n"
+        f"{threads} threads, {len(sentences)} sentences, medians of {rounds} rounds\n\n"
         "beam  one sentence  together"
     )
     for beam_size in _BEAMS:

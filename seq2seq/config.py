@@ -204,7 +204,7 @@ class SearchConfig:
     prune: float | None = None
 
     def __post_init__(self) -> None:
-        _require(self.beam_size >= 1, "search.beam_size must be at least 1.")
+        _require(1 <= self.beam_size <= 1000, "search.beam_size must lie in [1, 1000].")
         _require(0 <= self.length_penalty <= 10, "search.length_penalty must lie in [0, 10].")
         _require(0 < self.max_length_ratio <= 100, "search.max_length_ratio must lie in (0, 100].")
         _require(self.max_length_extra >= 1, "search.max_length_extra must be at least 1.")

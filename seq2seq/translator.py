@@ -146,6 +146,8 @@ class Translator:
         Lines are read ahead, up to some thousand of them, so that lines of like length are searched
         side by side. The next batch is always the one with the oldest line.
         """
+        if isinstance(lines, str):
+            raise TypeError("translate_lines() takes lines, not a text")
         search = self.search
         remaining = iter(lines)
         texts: deque[_Text] = deque()  # read and not given back yet, in order

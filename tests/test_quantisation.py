@@ -7,7 +7,12 @@ import tiny
 from seq2seq.config import Cell, ModelConfig, SearchConfig
 from seq2seq.decoding.export import arrange
 from seq2seq.decoding.layout import OUTPUT, layout, products
-from seq2seq.decoding.quantisation import Observations, observe, quantise
+from seq2seq.decoding.quantisation import (
+    Observations,
+    _logistic_regression,
+    observe,
+    quantise,
+)
 from seq2seq.decoding.shortlist import learn_shortlist
 from seq2seq.tokenizer import UNK_ID
 
@@ -69,3 +74,14 @@ def test_without_a_shortlist_there_is_no_rest() -> None:
     )
     seen = observe(model, weights, tiny.corpus()[0][:3], SearchConfig(beam_size=2), None)
     assert seen.rest is None
+
+
+def test_the_rest_is_found_from_few_rows_too() -> None:
+    """Where a whole step of Newton's method would lead ever farther away."""
+    rng = np.random.default_rng(1)
+    x = np.tanh(rng.normal(size=(20, 64)))
+    offsets = 30 + 10 * rng.normal(size=20)
+    shares = np.clip(rng.normal(0.05, 0.2, 20), 0, 1)
+    w, b = _logistic_regression(x, offsets, shares, rounds=40)
+    found = 1 / (1 + np.exp(offsets - x @ w - b))
+    assert np.abs(found - shares).max() < 0.1

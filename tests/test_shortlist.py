@@ -30,6 +30,14 @@ def test_the_translation_of_a_word_comes_first() -> None:
     assert shortlist.frequent.tolist() == [39]
 
 
+def test_blank_lines_say_nothing() -> None:
+    sources, targets = dictionary_corpus(50)
+    plain = learn_shortlist(sources, targets, V)
+    blank = learn_shortlist([*sources, [TAG, 6], []], [*targets, [], [20]], V)
+    assert np.array_equal(blank.translations, plain.translations)
+    assert set(learn_shortlist([[TAG]], [[]], V).translations.reshape(-1).tolist()) == {PAD_ID}
+
+
 def test_candidates_are_translations_copies_and_what_is_frequent() -> None:
     shortlist = learn_shortlist(*dictionary_corpus(400), V, translations=1, frequent=1, rounds=8)
     candidates = shortlist.candidates(np.array([[TAG, 6, 7], [TAG, 18, PAD_ID]])).ids

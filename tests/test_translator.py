@@ -313,6 +313,8 @@ def test_where_the_model_is_silent_the_source_stands(tokenizer: Tokenizer) -> No
 def test_a_bare_string_is_a_mistake(translator: Translator) -> None:
     with pytest.raises(TypeError, match="list of texts"):
         translator.translate("the dog")
+    with pytest.raises(TypeError, match="takes lines"):
+        next(translator.translate_lines("the dog"))
 
 
 def test_threads_may_share_a_translator() -> None:

@@ -177,7 +177,9 @@ def export(
     ] = None,
     precision: Annotated[
         WeightPrecision,
-        typer.Option("--precision", help="int8: small and fast; fp32: exactly what was trained."),
+        typer.Option(
+            "--precision", help="int8: small and fast; fp32: as trained, stored in 16 bits."
+        ),
     ] = "int8",
     shortlist: Annotated[
         bool,
@@ -186,7 +188,9 @@ def export(
     corpus: Annotated[
         str | None,
         typer.Option(
-            "--corpus", help="For int8, where the training corpus is not at hand: a prefix or TSV."
+            "--corpus",
+            help="For int8, in place of the training corpus: a prefix or TSV file of some "
+            "thousand pairs.",
         ),
     ] = None,
     quiet: QuietOption = False,

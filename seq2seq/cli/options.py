@@ -15,7 +15,9 @@ def _print_version(context: typer.Context, wanted: bool) -> None:
 
 BeamSizeOption = Annotated[
     int | None,
-    typer.Option("-b", "--beam-size", min=1, help="Hypotheses kept; 1 is greedy, and fast."),
+    typer.Option(
+        "-b", "--beam-size", min=1, max=1000, help="Hypotheses kept; 1 is greedy, and fast."
+    ),
 ]
 LengthPenaltyOption = Annotated[
     float | None,

@@ -132,9 +132,12 @@ def _n_best_lines(number: int, translation: "Translation") -> list[str]:
 def _progress(
     source: BufferedReader | None, sink: BinaryIO
 ) -> AbstractContextManager[ProgressBar | None]:
-    """A bar for a file, where someone sees it and it does not cross the translations."""
+    """A bar for a file, where someone sees it and it does not cross the translations.
+
+    Files of the kernel, as in /proc, say that their size is 0: they have no bar.
+    """
     size = file_size(source) if source else None
-    if size is None or sys.stderr is None or not sys.stderr.isatty() or sink.isatty():
+    if not size or sys.stderr is None or not sys.stderr.isatty() or sink.isatty():
         return nullcontext()
     return ProgressBar(size)
 

@@ -34,7 +34,6 @@ from seq2seq.tokenizer import Tokenizer
 Corpus = tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]
 
 _OBSERVED_SENTENCES = 300  # some ten thousand hypotheses
-_SHORTLIST_PAIRS = 200_000
 
 Floats = NDArray[np.float32]
 
@@ -86,10 +85,9 @@ def export_folder(
         graph, short = QuantisedGraph, shortlist
         candidates = None
         if shortlist:
-            source_ids, target_ids = (_spread(side, _SHORTLIST_PAIRS) for side in corpus)
-            candidates = learn_shortlist(source_ids, target_ids, vocabulary_size)
+            candidates = learn_shortlist(*corpus, vocabulary_size)
             files[SHORTLIST] = candidates.to_bytes()
-        sources = _spread(corpus[0], _OBSERVED_SENTENCES)
+        sources = corpus[0][:: -(-len(corpus[0]) // _OBSERVED_SENTENCES)]
         observations = observe(model, arranged, sources, search, candidates)
         stored = quantise(model, arranged, observations)
     files[ENCODER] = encoder_graph(graph(model, vocabulary_size), short)
@@ -123,11 +121,6 @@ def export_folder(
         raise Seq2SeqError(f"{output}: cannot be written: {error.strerror}.") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _spread(items: Sequence[Sequence[int]], number: int) -> Sequence[Sequence[int]]:
-    """About `number` of the items, from all over."""
-    return items[:: max(1, -(-len(items) // number))]
 
 
 def arrange(weights: Mapping[str, Floats], model: ModelConfig) -> dict[str, Floats]:

@@ -176,12 +176,13 @@ def _try_out(engine: OnnxEngine, path: Path, vocabulary_size: int) -> None:
     try:
         state = engine.start(np.array([[EOS_ID, EOS_ID]]), np.array([2]))
         step = engine.step(state, np.array([BOS_ID]))
+        two = engine.step(step.state.select(np.array([0, 0])), np.array([EOS_ID, EOS_ID]))
     except Exception as error:  # the exceptions of ONNX Runtime have no other base
         raise Seq2SeqError(
             f"{path}: {ENCODER} and {STEP} do not fit {WEIGHTS}: {reason(error)}."
         ) from None
     width = vocabulary_size if step.candidates is None else step.candidates.shape[1]
-    if step.log_probs.shape != (1, width):
+    if (step.log_probs.shape, two.log_probs.shape) != ((1, width), (2, width)):
         raise Seq2SeqError(f"{path / STEP}: made for another vocabulary than {TOKENIZER}.")
 
 

@@ -6,13 +6,13 @@ that the embedding, which the encoder, the decoder and the softmax share, exists
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from seq2seq.config import ModelConfig
+from seq2seq.config import ModelConfig, WeightPrecision
 from seq2seq.decoding.layout import OUTPUT, layout
 from seq2seq.tokenizer import PAD_ID
 
@@ -24,6 +24,8 @@ _ZERO = 128  # what 0 is as an unsigned byte
 class Graph:
     """Collects nodes. A method returns the name of the value that its last node computes."""
 
+    precision: ClassVar[WeightPrecision] = "fp32"
+
     def __init__(self, model: ModelConfig, vocabulary_size: int) -> None:
         self.model = model
         self._tensors = layout(model, vocabulary_size, self.precision)
@@ -31,8 +33,6 @@ class Graph:
         self._initializers: dict[str, TensorProto] = {}
         self._numbers = count()
         self._inside = False  # the body of a loop
-
-    precision: Any = "fp32"
 
     def node(
         self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any
@@ -182,7 +182,7 @@ class ObservingGraph(Graph):
 class QuantisedGraph(Graph):
     """Products in 8 bits, summed up exactly in 32; everything else in float32."""
 
-    precision = "int8"
+    precision: ClassVar[WeightPrecision] = "int8"
 
     def product(self, name: str, *inputs: str) -> str:
         steps = [self.weight(f"{name}.step.{number}") for number in range(len(inputs))]

@@ -102,7 +102,7 @@ class OnnxEngine:
     def start(self, source: Ints, lengths: Ints) -> OnnxState:
         """source (B, S), lengths (B,) -> the state before the first token, a row each."""
         size = source.shape[1]
-        if size == 1:  # see there
+        if size == 1:  # a single column would take another kernel, see `seq2seq.decoding.graphs`
             source = np.pad(source, [(0, 0), (0, 1)], constant_values=PAD_ID)
         inputs = {"src": source, "lengths": lengths}
         if self._shortlist is None:

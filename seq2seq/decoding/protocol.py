@@ -63,6 +63,7 @@ def grid(sentences: Ints, number: int) -> tuple[Ints, Ints]:
     ends = counts.cumsum()
     begins = ends - counts
     slots = np.minimum(begins[:, None] + np.arange(counts.max()), ends[:, None] - 1)
+    slots = np.maximum(slots, 0)  # where the first sentences have no rows any more
     return slots, np.arange(len(sentences)) - begins[sentences]
 
 

@@ -167,9 +167,19 @@ def _logistic_regression(
     ridge = penalty * np.eye(x.shape[1])
     w = np.zeros(x.shape[1])
     w[-1] = offsets.mean()
+
+    def loss(w: Doubles) -> float:
+        z = x @ w - offsets
+        return float((np.logaddexp(0, z) - shares * z).sum() + w @ ridge @ w / 2)
+
     for _ in range(rounds):
-        predicted = 1 / (1 + np.exp(offsets - x @ w))
+        predicted = np.exp(-np.logaddexp(0, offsets - x @ w))
         gradient = x.T @ (predicted - shares) + ridge @ w
         curvature = x.T @ (x * (predicted * (1 - predicted))[:, None]) + ridge
-        w -= np.linalg.solve(curvature, gradient)
+        step = np.linalg.solve(curvature, gradient)
+        # With little to see a whole step can lead too far, and from there on farther away.
+        most = loss(w) * (1 + 1e-9)
+        while loss(w - step) > most:
+            step /= 2
+        w -= step
     return w[:-1], float(w[-1])

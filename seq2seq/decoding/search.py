@@ -13,7 +13,7 @@ Stop rule: a hypothesis that cannot beat the worst of its sentence's `n_best` be
 dropped, and a sentence without live hypotheses is done. A log-probability only falls and the
 penalty only rises with the length, so a hypothesis can come to no more than
 log_prob / penalty(longest length); whatever is less likely than a dropped hypothesis could not win
-either. The rule never changes the result; it saves work.
+either. So nothing that could win is lost, and work is saved.
 
 Pruning, an option, goes further and can change the result: a hypothesis is dropped that is less
 likely by `prune` nats than the best one of its sentence and length (Freitag & Al-Onaizan 2017,
@@ -63,8 +63,8 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The `n_best` best translations of each source, best first.
 
-    There are fewer where the model gives fewer a probability above 0. PAD, BOS, UNK and the
-    `forbidden` ids are never generated.
+    There are fewer where the model gives fewer a probability above 0, or pruning leaves fewer.
+    PAD, BOS, UNK and the `forbidden` ids are never generated.
     """
     if not 1 <= n_best <= config.beam_size:
         raise UsageError(
@@ -99,19 +99,21 @@ def beam_search(
         # Extend: the best extensions of each sentence, as many as it has places.
         owners, live, parents, tokens = _best_extensions(owners, live, step, places)  # each (N',)
 
-        # Finish: extensions by EOS leave.
-        ended = tokens == EOS_ID
+        # Finish: extensions by EOS leave, and take a place where they may be among the best.
+        is_end = tokens == EOS_ID
+        may_win = live > floors[owners]
+        ended = is_end & may_win
         for b, log_prob, parent in zip(owners[ended], live[ended], parents[ended], strict=True):
             active[b].finish(_Ending(length, float(log_prob), int(parent)))
             places[b] -= 1
             floors[b] = active[b].floor()
 
         # Go on: with the hypotheses that may still come among the best.
-        on = ~ended & (live > floors[owners])
+        on = ~is_end & may_win & (live > floors[owners])
         if config.prune is not None:
             leaders = np.full(len(active), _NEVER)
             np.maximum.at(leaders, owners, live)
-            on &= live > (leaders - config.prune)[owners]
+            on &= live >= (leaders - config.prune)[owners]
         if not on.any():
             break
         owners, live, parents, tokens = owners[on], live[on], parents[on], tokens[on]

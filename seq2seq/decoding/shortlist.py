@@ -21,6 +21,7 @@ from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 Ints = NDArray[np.int64]
 
 _SPECIAL = (PAD_ID, BOS_ID, EOS_ID, UNK_ID)
+_MOST_COOCCURRENCES = 30_000_000  # about 3 GB; beyond, a part of the corpus has to do
 _MULTIPLE = 64  # see `seq2seq.decoding.graphs`
 
 
@@ -100,7 +101,9 @@ def learn_shortlist(
 
     The language tag in front of each source takes the part of the empty word.
     """
-    source, target, pair_of = _cooccurrences(sources, targets)
+    size = sum(len(s) * len(t) for s, t in zip(sources, targets, strict=True))
+    every = max(1, -(-size // _MOST_COOCCURRENCES))
+    source, target, pair_of = _cooccurrences(sources[::every], targets[::every])
     links, which = np.unique(source * vocabulary_size + target, return_inverse=True)
     link_source = links // vocabulary_size
     link_target = links % vocabulary_size
@@ -120,7 +123,7 @@ def learn_shortlist(
     table = np.full((vocabulary_size, translations), PAD_ID, narrow)
     table[link_source[kept], rank[rank < translations]] = link_target[kept]
     counts = np.bincount(
-        np.concatenate([np.asarray(ids) for ids in targets]), minlength=vocabulary_size
+        np.concatenate([np.asarray(ids, np.int64) for ids in targets]), minlength=vocabulary_size
     )
     common = np.argsort(-counts, kind="stable")[:frequent]
     return Shortlist(table, common[counts[common] > 0].astype(narrow))

@@ -35,10 +35,14 @@ def export_run(
         try:
             pairs = encode_pairs(read_parallel(source, *languages), tokenizer, languages[1])
         except Seq2SeqError as error:
+            if corpus is not None:
+                raise
             raise Seq2SeqError(
                 f"{error} 8 bits need the training corpus: name it with --corpus, or export with "
                 "--precision fp32."
             ) from None
+        if not any(pairs.targets):
+            raise Seq2SeqError(f"{source}: every {languages[1]} line is blank; 8 bits need text.")
         ids = pairs.sources, pairs.targets
     if card is None:
         text = _card(folder, recipe, sum(weight.numel() for weight in model.parameters()))
