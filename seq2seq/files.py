@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -23,3 +24,18 @@ def replace_folder(new: Path, target: Path) -> None:
     new.rename(target)
     sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_folder(files: Mapping[str, bytes], target: Path) -> None:
+    """Make the folder `target` of `files`, in place of what was there; raises `OSError`."""
+    aside = target.with_name(f"{target.name}.partial")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for name, data in files.items():
+            (aside / name).write_bytes(data)
+        for path in (*aside.iterdir(), aside):
+            sync(path)
+        replace_folder(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

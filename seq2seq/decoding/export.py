@@ -1,7 +1,6 @@
 """Writes a model folder: what ships and what `translate` runs."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +26,7 @@ from seq2seq.decoding.folder import (
 from seq2seq.decoding.layout import layout
 from seq2seq.decoding.shortlist import learn_shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.files import replace_folder, sync
+from seq2seq.files import write_folder
 from seq2seq.nn.cells import Weights
 from seq2seq.tokenizer import Tokenizer
 
@@ -72,55 +71,38 @@ def export_folder(
     tokenizer.language_id(target_language)
     arranged = arrange(weights, model)
     shapes = {name: weight.shape for name, weight in arranged.items()}
-    vocabulary_size = len(tokenizer)
-    if shapes != {name: shape for name, (_, shape) in layout(model, vocabulary_size).items()}:
+    if shapes != {name: shape for name, (_, shape) in layout(model, len(tokenizer)).items()}:
         raise Seq2SeqError(
             f"{output}: the weights do not fit the model's settings and a tokenizer of "
-            f"{vocabulary_size} pieces."
+            f"{len(tokenizer)} pieces."
         )
-    stored = {name: _stored(name, weight) for name, weight in arranged.items()}
-    graph, short = Graph, False
-    files: dict[str, bytes] = {}
+    files = {WEIGHTS: save({name: _in_16_bits(name, one) for name, one in arranged.items()})}
+    graph, shortlist = (Graph, False) if corpus is None else (QuantisedGraph, shortlist)
     if corpus is not None:
-        graph, short = QuantisedGraph, shortlist
-        candidates = None
-        if shortlist:
-            candidates = learn_shortlist(*corpus, vocabulary_size)
-            files[SHORTLIST] = candidates.to_bytes()
+        candidates = learn_shortlist(*corpus, len(tokenizer)) if shortlist else None
         sources = corpus[0][:: -(-len(corpus[0]) // _OBSERVED_SENTENCES)]
         observations = observe(model, arranged, sources, search, candidates)
-        stored = quantise(model, arranged, observations)
-    files[ENCODER] = encoder_graph(graph(model, vocabulary_size), short)
-    files[STEP] = step_graph(graph(model, vocabulary_size), short)
-    files[WEIGHTS] = save(stored)
+        files[WEIGHTS] = save(quantise(model, arranged, observations))
+        if candidates is not None:
+            files[SHORTLIST] = candidates.to_bytes()
+    files[ENCODER] = encoder_graph(graph(model, len(tokenizer)), shortlist)
+    files[STEP] = step_graph(graph(model, len(tokenizer)), shortlist)
     files[TOKENIZER] = tokenizer.model
     config = FolderConfig(
         FORMAT_VERSION,
         source_language,
         target_language,
         graph.precision,
-        short,
+        shortlist,
         model,
         search,
         {name: sha256(data).hexdigest() for name, data in files.items()},
     )
     table = json.dumps(to_table(config), indent=2, ensure_ascii=False) + "\n"
-    files[CONFIG] = table.encode()
-    files[CARD] = card.encode()
-
-    aside = output.with_name(f"{output.name}.partial")
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        for name, data in files.items():
-            (aside / name).write_bytes(data)
-        for path in (*aside.iterdir(), aside):
-            sync(path)
-        replace_folder(aside, output)
+        write_folder(files | {CONFIG: table.encode(), CARD: card.encode()}, output)
     except OSError as error:
         raise Seq2SeqError(f"{output}: cannot be written: {error.strerror}.") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def arrange(weights: Mapping[str, Floats], model: ModelConfig) -> dict[str, Floats]:
@@ -177,7 +159,7 @@ def _reorder(fused: Weights, order: Sequence[int]) -> Weights:
     return Weights(*map(reorder, fused))
 
 
-def _stored(name: str, weight: Floats) -> NDArray[Any]:
+def _in_16_bits(name: str, weight: Floats) -> NDArray[Any]:
     """Matrices in 16 bits; biases and norms are few, and keep their 32."""
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(weight, np.float16 if weight.ndim > 1 else np.float32)
