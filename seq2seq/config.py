@@ -129,6 +129,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("hidden_size", "encoder_layers", "decoder_layers", "heads"):
             _require(getattr(self, name) >= 1, f"model.{name} must be at least 1.")
+        for name in ("encoder_layers", "decoder_layers"):
+            _require(getattr(self, name) <= 64, f"'model.{name}' must be at most 64.")
         _require(
             self.hidden_size % 2 == 0,
             "model.hidden_size must be even: each encoder direction has half of it.",
@@ -210,6 +212,26 @@ class SearchConfig:
         _require(self.max_length_extra >= 1, "search.max_length_extra must be at least 1.")
         _require(self.max_source_length >= 1, "search.max_source_length must be at least 1.")
         _require(self.prune is None or self.prune > 0, "search.prune must be above 0.")
+
+    def changed(
+        self,
+        *,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        prune: float | None = None,
+        max_source_length: int | None = None,
+    ) -> Self:
+        """These settings but for what is given, as options of a command; `prune` 0 is none."""
+        given = {
+            "beam_size": beam_size,
+            "length_penalty": length_penalty,
+            "prune": prune,
+            "max_source_length": max_source_length,
+        }
+        changes: dict[str, Any] = {name: one for name, one in given.items() if one is not None}
+        if prune == 0:
+            changes["prune"] = None
+        return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True)

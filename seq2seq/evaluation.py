@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,12 +68,9 @@ def evaluate_model(
     """
     translator = open_translator(model, threads)
     text = _read_test(test, model, translator)
-    if beam_size is not None:
-        translator.search = replace(translator.search, beam_size=beam_size)
-    if length_penalty is not None:
-        translator.search = replace(translator.search, length_penalty=length_penalty)
-    if prune is not None:
-        translator.search = replace(translator.search, prune=prune or None)
+    translator.search = translator.search.changed(
+        beam_size=beam_size, length_penalty=length_penalty, prune=prune
+    )
     started = time.perf_counter()
     lines: Iterable[Translation] = translator.translate_lines(text.source)
     if show_progress:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
@@ -106,21 +105,17 @@ def _load(
     from seq2seq.translator import Translator  # not before the options are known to be right
 
     translator = Translator(model, threads)
-    search = translator.search
-    if beam_size is not None:
-        search = replace(search, beam_size=beam_size)
-    if length_penalty is not None:
-        search = replace(search, length_penalty=length_penalty)
-    if n_best > search.beam_size:
+    translator.search = translator.search.changed(
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        prune=prune,
+        max_source_length=max_length,
+    )
+    if n_best > translator.search.beam_size:
         raise UsageError(
-            f"--n-best {n_best} is more than the beam of {search.beam_size}; "
+            f"--n-best {n_best} is more than the beam of {translator.search.beam_size}; "
             f"add --beam-size {n_best}."
         )
-    if prune is not None:
-        search = replace(search, prune=prune or None)
-    if max_length is not None:
-        search = replace(search, max_source_length=max_length)
-    translator.search = search
     return translator
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from seq2seq.config import ModelConfig, SearchConfig, WeightPrecision, from_table
-from seq2seq.decoding.layout import OUTPUT, Shape, Tensor, layout
+from seq2seq.decoding.layout import ENCODER, OUTPUT, STEP, WEIGHTS, Shape, Tensor, layout
 from seq2seq.decoding.onnx_engine import OnnxEngine, Signature, reason
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -35,9 +35,6 @@ from seq2seq.tokenizer import BOS_ID, EOS_ID, Tokenizer
 
 FORMAT_VERSION = 2
 CONFIG = "config.json"
-ENCODER = "encoder.onnx"
-STEP = "step.onnx"
-WEIGHTS = "weights.safetensors"
 SHORTLIST = "shortlist.safetensors"
 TOKENIZER = "tokenizer.model"
 CARD = "README.md"
@@ -51,7 +48,6 @@ _LARGEST: Mapping[str, int] = {  # bytes; what is larger is not read
     SHORTLIST: 256 << 20,
     TOKENIZER: 64 << 20,
 }
-_MOST_LAYERS = 64  # of encoder and decoder each
 _STORED_TYPES: Mapping[str, type] = {"F16": np.float16, "F32": np.float32, "I8": np.int8}
 
 
@@ -172,7 +168,7 @@ def _ints(rank: int) -> tuple[str, int]:
 
 
 def _try_out(engine: OnnxEngine, path: Path, vocabulary_size: int) -> None:
-    """One step, so that graphs of another model are found out here and not amid a translation."""
+    """Two steps, so that graphs of another model are found out here and not amid a translation."""
     try:
         state = engine.start(np.array([[EOS_ID, EOS_ID]]), np.array([2]))
         step = engine.step(state, np.array([BOS_ID]))
@@ -218,13 +214,9 @@ def _read_config(path: Path) -> FolderConfig:
             f"{FORMAT_VERSION}; export the model again."
         )
     try:
-        config = from_table(FolderConfig, table)
+        return from_table(FolderConfig, table)
     except UsageError as error:
         raise Seq2SeqError(f"{file}: {error}") from None
-    for name in ("encoder_layers", "decoder_layers"):
-        if getattr(config.model, name) > _MOST_LAYERS:
-            raise Seq2SeqError(f"{file}: 'model.{name}' must be at most {_MOST_LAYERS}.")
-    return config
 
 
 def _read(file: Path, config: FolderConfig) -> bytes:
