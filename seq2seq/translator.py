@@ -88,7 +88,7 @@ class Translator:
     `translator.search = dataclasses.replace(translator.search, beam_size=1)`.
 
     A translator of a model folder may be called from several threads at once; a call goes by the
-    `search` that it found when it began.
+    `search` that it found when it began, `translate_lines` when it was asked for its first line.
     """
 
     search: SearchConfig

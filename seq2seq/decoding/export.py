@@ -14,16 +14,13 @@ from seq2seq.config import Cell, ModelConfig, SearchConfig, to_table
 from seq2seq.decoding.folder import (
     CARD,
     CONFIG,
-    ENCODER,
     FILES,
     FORMAT_VERSION,
     SHORTLIST,
-    STEP,
     TOKENIZER,
-    WEIGHTS,
     FolderConfig,
 )
-from seq2seq.decoding.layout import layout
+from seq2seq.decoding.layout import ENCODER, STEP, WEIGHTS, layout
 from seq2seq.decoding.shortlist import learn_shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_folder
@@ -76,6 +73,7 @@ def export_folder(
             f"{output}: the weights do not fit the model's settings and a tokenizer of "
             f"{len(tokenizer)} pieces."
         )
+    # Also where 8 bits follow: weights that are not finite are found out here.
     files = {WEIGHTS: save({name: _in_16_bits(name, one) for name, one in arranged.items()})}
     graph, shortlist = (Graph, False) if corpus is None else (QuantisedGraph, shortlist)
     if corpus is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from seq2seq.config import ModelConfig, WeightPrecision
-from seq2seq.decoding.layout import OUTPUT, layout
+from seq2seq.decoding.layout import OUTPUT, WEIGHTS, layout
 from seq2seq.tokenizer import PAD_ID
 
 _OPSET, _IR_VERSION = 17, 8  # read by every ONNX Runtime since 1.12
@@ -86,7 +86,7 @@ class Graph:
             kind = helper.np_dtype_to_tensor_dtype(np.dtype(type_))
             tensor = TensorProto(name=name, data_type=kind, dims=shape)
             tensor.data_location = TensorProto.EXTERNAL
-            tensor.external_data.add(key="location", value="weights.safetensors")
+            tensor.external_data.add(key="location", value=WEIGHTS)
             self._initializers[name] = tensor
         return name
 
@@ -127,8 +127,8 @@ class Graph:
         weight, bias = self.weight("embedding.weight"), self.weight("output_bias")
         return self.node("Gemm", readout, weight, bias, transB=1)
 
-    def reshape(self, x: str, *shape: int, output: str = "") -> str:
-        return self.node("Reshape", x, self.ints(*shape), output=output)
+    def reshape(self, x: str, *shape: int) -> str:
+        return self.node("Reshape", x, self.ints(*shape))
 
     def grid(self, x: str, like: str, *sizes: int) -> str:
         """x (R * C, ...) -> (R, C, *sizes), where `like` is (R, C, ...)"""

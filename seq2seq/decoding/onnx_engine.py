@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from seq2seq.decoding.layout import ENCODER, STEP, WEIGHTS
 from seq2seq.decoding.protocol import Ints, Step, grid, renumber
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.errors import Seq2SeqError
@@ -76,17 +77,17 @@ class OnnxEngine:
             name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(weight))
             for name, weight in weights.items()
         }
-        options = session_options(threads)
+        options = _session_options(threads)
         for name, weight in self._weights.items():
             options.add_initializer(name, weight)
         # ONNX Runtime does not read the weights' file, but looks whether it is there, and from 1.24
         # on whether it is really in this folder: a link (uv can install so) is followed before.
-        weights_folder = (folder / "weights.safetensors").resolve().parent
+        weights_folder = (folder / WEIGHTS).resolve().parent
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(weights_folder)
         )
-        self._encoder = _open(encoder, options, folder / "encoder.onnx")
-        self._step = _open(step, options, folder / "step.onnx")
+        self._encoder = _open(encoder, options, folder / ENCODER)
+        self._step = _open(step, options, folder / STEP)
         self._shortlist = shortlist
         self._reads_grid = any(value.name == "slots" for value in self._step.get_inputs())
 
@@ -142,7 +143,7 @@ class OnnxEngine:
         return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
-def session_options(threads: int) -> onnxruntime.SessionOptions:
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
     """How every graph is run."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -155,16 +156,11 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def open_session(graph: bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    """A graph that can be run."""
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
 def _open(
     graph: bytes, options: onnxruntime.SessionOptions, path: Path
 ) -> onnxruntime.InferenceSession:
     try:
-        return open_session(graph, options)
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of ONNX Runtime have no other base
         raise Seq2SeqError(
             f"{path}: not a graph that ONNX Runtime can run: {reason(error)}."
@@ -179,7 +175,3 @@ def reason(error: Exception) -> str:
 
 def _signature(values: Sequence[onnxruntime.NodeArg]) -> Signature:
     return {value.name: (value.type, len(value.shape)) for value in values}
-
-
-def _names(values: Sequence[onnxruntime.NodeArg]) -> list[str]:
-    return [value.name for value in values]

@@ -101,15 +101,14 @@ def beam_search(
 
         # Finish: extensions by EOS leave, and take a place where they may be among the best.
         is_end = tokens == EOS_ID
-        may_win = live > floors[owners]
-        ended = is_end & may_win
+        ended = is_end & (live > floors[owners])
         for b, log_prob, parent in zip(owners[ended], live[ended], parents[ended], strict=True):
             active[b].finish(_Ending(length, float(log_prob), int(parent)))
             places[b] -= 1
             floors[b] = active[b].floor()
 
         # Go on: with the hypotheses that may still come among the best.
-        on = ~is_end & may_win & (live > floors[owners])
+        on = ~is_end & (live > floors[owners])
         if config.prune is not None:
             leaders = np.full(len(active), _NEVER)
             np.maximum.at(leaders, owners, live)
