@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import tiny
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from seq2seq.config import ModelConfig, SearchConfig
+from seq2seq.decoding import protobuf
 from seq2seq.decoding.export import export_folder
 from seq2seq.decoding.folder import FILES, load_folder
 from seq2seq.decoding.layout import OUTPUT, layout
@@ -25,6 +25,7 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.tokenizer import BOS_ID
 
 CONFIG = ModelConfig(hidden_size=16, heads=2)
+ONE = np.zeros(1, np.uint16)
 
 
 def export_int8(output: Path, shortlist: bool = True) -> Path:
@@ -34,9 +35,8 @@ def export_int8(output: Path, shortlist: bool = True) -> Path:
     side = np.random.default_rng(1).integers(4, len(tiny.tokenizer()), (50, 8)).tolist()
     search = SearchConfig(beam_size=3)
     tokenizer = tiny.tokenizer()
-    export_folder(
-        weights, CONFIG, tokenizer, "en", "de", search, "", output, (side, side), shortlist
-    )
+    corpora = {tiny.EN_DE: (side, side)}
+    export_folder(weights, CONFIG, tokenizer, [tiny.EN_DE], search, "", output, corpora, shortlist)
     return output
 
 
@@ -70,10 +70,10 @@ def test_round_trip(exported: Path) -> None:
     assert shipped.path == exported
     assert shipped.model == CONFIG
     assert shipped.search == SearchConfig(beam_size=3)
-    assert (shipped.source_language, shipped.target_language) == ("en", "de")
+    assert shipped.directions == (tiny.EN_DE,)
     assert shipped.tokenizer.model == tiny.tokenizer().model
     assert (exported / "README.md").read_text() == "# Card\n"
-    assert json.loads((exported / "config.json").read_text())["format_version"] == 2
+    assert json.loads((exported / "config.json").read_text())["format_version"] == 3
 
 
 def test_round_trip_in_8_bits(exported_int8: Path, tmp_path: Path) -> None:
@@ -134,16 +134,6 @@ def test_weights_in_8_bits_are_stored_once(exported_int8: Path) -> None:
     assert {name: (weight.dtype, weight.shape) for name, weight in stored.items()} == expected
 
 
-@pytest.mark.parametrize("graph", ["encoder.onnx", "step.onnx"])
-def test_graphs_hold_no_weights(graph: str, exported: Path) -> None:
-    onnx.checker.check_model(str(exported / graph), full_check=True)
-    model = onnx.load(str(exported / graph), load_external_data=False)
-    assert (exported / graph).stat().st_size < 12_000
-    for tensor in model.graph.initializer:
-        outside = tensor.data_location == onnx.TensorProto.EXTERNAL
-        assert outside or np.prod(tensor.dims) <= 8, tensor.name
-
-
 def test_loading_imports_neither_torch_nor_onnx(exported: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from seq2seq.decoding.folder import load_folder; "
@@ -191,7 +181,7 @@ def test_export_refuses_what_does_not_fit(tmp_path: Path) -> None:
     def export(weights: dict[str, NDArray[np.float32]], vocabulary_size: int) -> None:
         tokenizer = tiny.tokenizer(vocabulary_size)
         output = tmp_path / "m.s2s"
-        export_folder(weights, CONFIG, tokenizer, "en", "de", SearchConfig(), "", output)
+        export_folder(weights, CONFIG, tokenizer, [tiny.EN_DE], SearchConfig(), "", output)
 
     with pytest.raises(Seq2SeqError, match="a tokenizer of 330 pieces"):
         export(weights, 330)
@@ -200,12 +190,34 @@ def test_export_refuses_what_does_not_fit(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_export_names_the_extra_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny.network(CONFIG)
-    monkeypatch.delitem(sys.modules, "seq2seq.decoding.graphs")
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UsageError, match=r"pip install 'seq2seq\[train\]'"):
-        tiny.export(model, tmp_path / "m.s2s")
+def test_export_replaces_a_folder_of_an_older_version(folder: Path) -> None:
+    edit_config(format_version=2)(folder)
+    for graph in ("encoder.onnx", "step.onnx"):
+        (folder / graph).write_bytes(b"graph")
+    first_step(tiny.export(tiny.network(CONFIG), folder))
+    assert not list(folder.glob("*.onnx"))
+
+
+def test_export_needs_no_onnx(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['onnx'] = None\n"
+        "from pathlib import Path; import tiny; from seq2seq.config import ModelConfig\n"
+        "tiny.export(tiny.network(ModelConfig(hidden_size=16)), Path(sys.argv[1]), True, True)"
+    )
+    path = os.pathsep.join(sys.path)
+    environment = os.environ | {"PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", script, tmp_path / "m.s2s"], env=environment, check=True)
+    first_step(tmp_path / "m.s2s")
+
+
+def test_export_refuses_a_search_that_no_folder_may_ask_for(tmp_path: Path) -> None:
+    weights = {name: w.numpy() for name, w in tiny.network(CONFIG).state_dict().items()}
+    search = SearchConfig(beam_size=500)
+    with pytest.raises(UsageError, match=r"beam_size' must be at most 100 in a model"):
+        export_folder(
+            weights, CONFIG, tiny.tokenizer(), [tiny.EN_DE], search, "", tmp_path / "m.s2s"
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def edit_config(**changes: Any) -> Callable[[Path], None]:
@@ -221,6 +233,14 @@ def edit_model(**changes: Any) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         model = json.loads((folder / "config.json").read_text())["model"]
         edit_config(model=model | changes)(folder)
+
+    return edit
+
+
+def edit_search(**changes: Any) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        search = json.loads((folder / "config.json").read_text())["search"]
+        edit_config(search=search | changes)(folder)
 
     return edit
 
@@ -254,6 +274,25 @@ def write(name: str, content: bytes) -> Callable[[Path], None]:
     return edit
 
 
+def edit_text(old: str, new: str) -> Callable[[Path], None]:
+    """Replace text in `config.json`."""
+
+    def edit(folder: Path) -> None:
+        text = (folder / "config.json").read_text()
+        assert old in text
+        (folder / "config.json").write_text(text.replace(old, new))
+
+    return edit
+
+
+def link(name: str, target: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to(target)
+
+    return edit
+
+
 def cut(name: str, size: int) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         (folder / name).write_bytes((folder / name).read_bytes()[:size])
@@ -277,77 +316,51 @@ def make_folder(name: str) -> Callable[[Path], None]:
     return edit
 
 
-def edit_graph(name: str, change: Callable[[onnx.GraphProto], None]) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        model = onnx.load(str(folder / name), load_external_data=False)
-        change(model.graph)
-        (folder / name).write_bytes(model.SerializeToString())
-
-    return edit
-
-
-def add_node(operator: str, *inputs: str, domain: str = "") -> Callable[[onnx.GraphProto], None]:
-    return lambda graph: graph.node.insert(
-        0, onnx.helper.make_node(operator, inputs, ["surplus"], domain=domain)
-    )
-
-
-def retype_output(name: str, type_: int) -> Callable[[onnx.GraphProto], None]:
-    def change(graph: onnx.GraphProto) -> None:
-        """What was `name` is cast."""
-        for node in graph.node:
-            node.output[:] = ["before" if output == name else output for output in node.output]
-        graph.node.append(onnx.helper.make_node("Cast", ["before"], [name], to=type_))
-        next(one for one in graph.output if one.name == name).type.tensor_type.elem_type = type_
-
-    return change
-
-
-def add_dimension(graph: onnx.GraphProto) -> None:
-    graph.input[0].type.tensor_type.shape.dim.add(dim_value=1)
-    squeeze = onnx.helper.make_node("Squeeze", [graph.input[0].name, "last"], ["squeezed"])
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1]), "last"))
-    for node in graph.node:
-        node.input[:] = ["squeezed" if i == graph.input[0].name else i for i in node.input]
-    graph.node.insert(0, squeeze)
-
-
-def drop_output(name: str) -> Callable[[onnx.GraphProto], None]:
-    return lambda graph: graph.output.remove(next(o for o in graph.output if o.name == name))
-
-
-def read_outside(location: str) -> Callable[[onnx.GraphProto], None]:
-    """One more tensor, whose data lie in another file."""
-
-    def change(graph: onnx.GraphProto) -> None:
-        tensor = onnx.TensorProto(name="stolen", data_type=onnx.TensorProto.UINT8, dims=[4])
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value=location)
-        graph.initializer.append(tensor)
-        graph.node.append(onnx.helper.make_node("Identity", ["stolen"], ["surplus"]))
-
-    return change
-
-
-def huge(graph: onnx.GraphProto) -> None:
-    shape = onnx.numpy_helper.from_array(np.array([1 << 60]), "huge")
-    graph.initializer.append(shape)
-    graph.node.append(onnx.helper.make_node("ConstantOfShape", ["huge"], ["surplus"]))
-
-
 def remove(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
 
-def graph_of(graph: str, **changes: Any) -> Callable[[Path], None]:
-    """The graph of another model in its place."""
+def give(name: str, **changes: Any) -> Callable[[Path], None]:
+    """A file of another model in its place."""
 
     def put(folder: Path) -> None:
         config = ModelConfig(**{"hidden_size": 16, "heads": 2, **changes})
         other = tiny.export(tiny.network(config), folder.parent / "other.s2s")
-        shutil.copy(other / graph, folder / graph)
+        shutil.copy(other / name, folder / name)
 
     return put
+
+
+def edit_header(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """Change what a safetensors file says of its tensors."""
+
+    def edit(folder: Path) -> None:
+        data = (folder / "weights.safetensors").read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size])
+        change(header)
+        text = json.dumps(header).encode()
+        (folder / "weights.safetensors").write_bytes(
+            len(text).to_bytes(8, "little") + text + data[8 + size :]
+        )
+
+    return edit
+
+
+def edit_tensor(name: str, **changes: Any) -> Callable[[Path], None]:
+    return edit_header(lambda header: header[name].update(changes))
+
+
+def edit_tokenizer(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        file = folder / "tokenizer.model"
+        file.write_bytes(change(file.read_bytes()))
+
+    return edit
+
+
+def piece(letters: bytes, score: float = 0.0) -> bytes:
+    return protobuf.message(1, protobuf.message(1, letters) + protobuf.single(2, score))
 
 
 ALTERED = "altered: its checksum is not the one in config.json; copy or export the model again"
@@ -361,86 +374,90 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "config a folder": (make_folder("config.json"), "config.json: not a file"),
     "no version": (edit_config(format_version=None), "config.json: .*no format_version"),
     "true version": (edit_config(format_version=True), "config.json: .*no format_version"),
-    "newer": (edit_config(format_version=3), "config.json: .*newer than.*upgrade seq2seq"),
-    "older": (edit_config(format_version=1), "config.json: .*older than.*export the model again"),
+    "newer": (edit_config(format_version=4), "config.json: .*newer than.*upgrade seq2seq"),
+    "older": (edit_config(format_version=2), "config.json: .*older than.*export the model again"),
+    "oldest": (edit_config(format_version=1), "config.json: .*older than.*export the model again"),
     "unknown key": (edit_config(sarch={}), "config.json: unknown key 'sarch'.*'search'"),
     "missing key": (edit_config(model=None), "config.json: 'model' is missing"),
     "wrong value": (edit_config(model={"cell": "lsmt"}), "config.json: 'model.cell' is 'lsmt'"),
     "wrong type": (edit_config(search=5), "config.json: 'search' must be a table"),
     "absurd depth": (edit_model(encoder_layers=10**9), "'model.encoder_layers' must be at most 64"),
-    "absurd width": (edit_model(hidden_size=10**9), "safetensors: '.*' has the shape"),
+    "absurd width": (edit_model(hidden_size=10**9), "'model.hidden_size' must be at most 65,536"),
+    "width": (edit_model(hidden_size=65_536), "safetensors: '.*' has the shape"),
+    "digits": (edit_model(hidden_size=10**4299), "'model.hidden_size' must be at most 65,536"),
+    "too many digits": (
+        write("config.json", b'{"format_version": 1' + b"0" * 5000 + b"}"),
+        "config.json: damaged: Exceeds the limit",
+    ),
+    "no float": (edit_search(length_penalty=10**400), "config.json: damaged: int too large"),
+    "nan": (edit_search(prune=float("nan")), "'search.prune' must be a finite number"),
+    "lists in lists": (
+        edit_text('"hidden_size": 16', '"hidden_size": ' + "[" * 900 + "]" * 900),
+        r"config.json: 'model.hidden_size' must be a whole number, not \[\[\[\[",
+    ),
+    "key of many lines": (
+        edit_config(**{"a\nb\x1b[31m\ud800": 1}),
+        r"config.json: unknown key 'a\\nb\\x1b\[31m\\ud800'",
+    ),
+    "endless key": (edit_config(**{"x" * 100_000: 1}), "config.json: unknown key 'xxx.*xxx'; did"),
+    "language of many lines": (
+        edit_config(directions=[{"source": "en", "target": "d\ne"}]),
+        r"config.json: 'directions\.0' has 'd\\ne', which is no language",
+    ),
+    "surrogate": (
+        edit_config(directions=[{"source": "\ud800", "target": "de"}]),
+        r"config.json: 'directions\.0' has '\\ud800', which is no language",
+    ),
+    "no language": (
+        edit_config(directions=[{"source": "", "target": "de"}]),
+        r"config.json: 'directions\.0' has '', which is no language",
+    ),
+    "no directions": (edit_config(directions=[]), "'directions' must be at least 1 and at most"),
+    "many directions": (
+        edit_config(directions=[{"source": "en", "target": "de"}] * 1001),
+        "'directions' must be at least 1 and at most 1,000",
+    ),
+    "wide beam": (edit_search(beam_size=101), "'search.beam_size' must be at most 100 in a model"),
+    "short pieces": (
+        edit_search(max_source_length=9),
+        r"'search.max_source_length' must lie in \[10, 10000\] in a model folder",
+    ),
+    "long pieces": (edit_search(max_source_length=10**9), "'search.max_source_length' must lie"),
+    "endless search": (edit_search(max_length_extra=10**9), "'search.max_length_extra' must be at"),
+    "long search": (
+        edit_search(beam_size=100, max_length_ratio=10.0),
+        r"'search' must have a beam_size \* \(max_length_ratio \* max_source_length \+ .* 20000 in",
+    ),
+    "shortlist in fp32": (
+        edit_config(shortlist=True),
+        "config.json: 'shortlist' needs the precision 'int8'",
+    ),
     "no checksums": (edit_config(checksums=None), "config.json: 'checksums' is missing"),
     "checksums no table": (edit_config(checksums=[]), "config.json: 'checksums' must be a table"),
     "checksum no text": (
-        edit_config(checksums={"step.onnx": 1}),
-        r"config.json: 'checksums\.step\.onnx' must be text",
+        edit_config(checksums={"tokenizer.model": 1}),
+        r"config.json: 'checksums\.tokenizer\.model' must be text",
     ),
     "checksum gone": (edit_config(checksums={}), f"tokenizer.model: {ALTERED}"),
-    "language": (edit_config(target_language="fr"), "tokenizer.model: .*no tag for .*'fr'"),
-    "no encoder": (remove("encoder.onnx"), "encoder.onnx: missing"),
-    "no step": (remove("step.onnx"), "step.onnx: missing"),
+    "language": (
+        edit_config(directions=[{"source": "en", "target": "fr"}]),
+        "tokenizer.model: .*no tag for .*'fr'",
+    ),
     "no weights": (remove("weights.safetensors"), "weights.safetensors: missing"),
     "no tokenizer": (remove("tokenizer.model"), "tokenizer.model: missing"),
-    "no shortlist": (edit_config(shortlist=True), "shortlist.safetensors: missing"),
-    "large encoder": (grow("encoder.onnx", 1 << 30), "encoder.onnx: .* bytes, too large"),
     "large tokenizer": (grow("tokenizer.model", 1 << 30), "tokenizer.model: .* bytes, too large"),
-    "folder for a step": (make_folder("step.onnx"), "step.onnx: not a file"),
+    "large weights": (grow("weights.safetensors", 2 << 20), "safetensors: .* bytes, too large"),
+    "folder for weights": (make_folder("weights.safetensors"), "weights.safetensors: not a file"),
+    "itself": (link("weights.safetensors", "weights.safetensors"), "cannot be read: Too many"),
+    "device": (link("weights.safetensors", "/dev/zero"), "weights.safetensors: not a file"),
+    "nothing": (link("tokenizer.model", "../nothing"), "tokenizer.model: missing"),
+    "a secret": (link("tokenizer.model", "../secret"), f"tokenizer.model: {ALTERED}"),
+    "a secret config": (link("config.json", "../secret"), "config.json: damaged"),
     # From here on mostly with checksums that fit, or there would be no more to find out.
     "cut tokenizer": (
         sealed(cut("tokenizer.model", 100)),
         "tokenizer.model: not a SentencePiece model",
     ),
-    "cut encoder": (sealed(cut("encoder.onnx", 1000)), "encoder.onnx: not a graph"),
-    "foreign step": (sealed(write("step.onnx", b"pickle")), "step.onnx: not a graph"),
-    "foreign shortlist": (
-        sealed(
-            lambda folder: (
-                write("shortlist.safetensors", b"pickle")(folder),
-                edit_config(shortlist=True)(folder),
-            )[0]
-        ),
-        "shortlist.safetensors: not a shortlist",
-    ),
-    "other inputs": (
-        sealed(graph_of("step.onnx", attention="none")),
-        "step.onnx: the graph has the inputs states, tokens, not ",
-    ),
-    "other outputs": (
-        sealed(edit_graph("step.onnx", drop_output("attention"))),
-        "step.onnx: the graph has the outputs log_probs, new_states, not attention, log_probs",
-    ),
-    "less memory": (
-        sealed(graph_of("encoder.onnx", attention="none")),
-        "encoder.onnx: the graph has the outputs states, not ",
-    ),
-    "output type": (
-        sealed(edit_graph("step.onnx", retype_output("log_probs", onnx.TensorProto.DOUBLE))),
-        r"step.onnx: among the outputs, 'log_probs' is a tensor\(double\) of rank 2, not a ",
-    ),
-    "input rank": (
-        sealed(edit_graph("encoder.onnx", add_dimension)),
-        r"encoder.onnx: among the inputs, 'src' is a tensor\(int64\) of rank 3, not .* rank 2",
-    ),
-    "other cell": (sealed(graph_of("encoder.onnx", cell="gru")), "encoder.onnx and .* do not fit"),
-    "other size": (sealed(graph_of("step.onnx", decoder_layers=3)), "step.onnx do not fit"),
-    "more layers": (graph_of("encoder.onnx", encoder_layers=3), f"encoder.onnx: {ALTERED}"),
-    "unknown operator": (
-        sealed(edit_graph("step.onnx", add_node("Run", "tokens", domain="my.own"))),
-        "step.onnx: not a graph that ONNX Runtime can run",
-    ),
-    "file outside": (
-        sealed(edit_graph("step.onnx", read_outside("../secret"))),
-        "step.onnx: not a graph that ONNX Runtime can run",
-    ),
-    "file of the system": (
-        sealed(edit_graph("step.onnx", read_outside("/etc/hosts"))),
-        "step.onnx: not a graph that ONNX Runtime can run",
-    ),
-    "memory of the process": (
-        sealed(edit_graph("step.onnx", read_outside("*/_ORT_MEM_ADDR_/*"))),
-        "step.onnx: not a graph that ONNX Runtime can run",
-    ),
-    "huge constant": (sealed(edit_graph("step.onnx", huge)), "step.onnx do not fit"),
     "cut weights": (sealed(cut("weights.safetensors", 5000)), "weights.safetensors: not a whole"),
     "empty weights": (sealed(cut("weights.safetensors", 0)), "weights.safetensors: not a whole"),
     "weight gone": (
@@ -448,7 +465,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         "safetensors: 'output_bias' is missing",
     ),
     "weight too many": (
-        sealed(edit_weights(extra=np.zeros(3))),
+        sealed(edit_weights(extra=np.zeros(3, np.float32))),
         "safetensors: 'extra' is unknown",
     ),
     "other shape": (
@@ -457,7 +474,98 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "other type": (
         sealed(edit_weights(**{"decoder.bridge.bias": np.zeros(64, np.int8)})),
-        "safetensors: 'decoder.bridge.bias' holds I8",
+        "safetensors: 'decoder.bridge.bias' holds int8, not float16 or float32",
+    ),
+    "foreign type": (
+        sealed(edit_tensor("decoder.bridge.bias", dtype="BF16", shape=[128])),
+        "safetensors: 'decoder.bridge.bias' holds BF16, which no model has",
+    ),
+    "type of half a byte": (
+        sealed(edit_tensor("decoder.bridge.bias", dtype="F4", shape=[512])),
+        "weights.safetensors: ",
+    ),
+    "huge shape": (
+        sealed(edit_tensor("decoder.bridge.bias", shape=[1 << 62, 1 << 62])),
+        "weights.safetensors: not a whole safetensors file",
+    ),
+    "flat shape": (
+        sealed(edit_tensor("decoder.bridge.bias", shape=[64] + [1] * 70)),
+        "safetensors: 'decoder.bridge.bias' has a shape that cannot be used",
+    ),
+    "overlap": (
+        sealed(edit_tensor("decoder.bridge.bias", data_offsets=[4, 260])),
+        "weights.safetensors: not a whole safetensors file",
+    ),
+    "name of many lines": (
+        sealed(edit_header(lambda header: header.update({"a\nb": header.pop("output_bias")}))),
+        "weights.safetensors: 'output_bias' is missing",
+    ),
+    "header too long": (
+        sealed(write("weights.safetensors", b"\xff" * 7 + b"\x00" + b"{" * 100)),
+        "weights.safetensors: not a whole safetensors file",
+    ),
+    "not finite": (
+        sealed(edit_weights(output_bias=np.full(320, np.nan, np.float32))),
+        "weights.safetensors: 'output_bias' holds numbers that are not finite",
+    ),
+    "more layers": (
+        sealed(give("weights.safetensors", encoder_layers=3)),
+        "safetensors: 'encoder.layers.2.* is unknown; the weights are of another model",
+    ),
+    "other cell": (sealed(give("weights.safetensors", cell="gru")), "safetensors: '.*' is missing"),
+    "normaliser": (
+        sealed(
+            edit_tokenizer(
+                lambda data: data + protobuf.message(3, protobuf.message(2, b"\x04\0\0\0abcd"))
+            )
+        ),
+        "tokenizer.model: not a SentencePiece .* it changes characters",
+    ),
+    "denormaliser": (
+        sealed(
+            edit_tokenizer(
+                lambda data: data + protobuf.message(5, protobuf.message(2, b"\x04\0\0\0abcd"))
+            )
+        ),
+        "tokenizer.model: not a SentencePiece .* it has more than pieces",
+    ),
+    "algorithm": (
+        sealed(edit_tokenizer(lambda data: data + protobuf.message(2, protobuf.integer(3, 4)))),
+        "tokenizer.model: not a SentencePiece .* neither unigram nor BPE",
+    ),
+    "long piece": (
+        sealed(edit_tokenizer(lambda data: piece(b"a" * 10**6) + data)),
+        "tokenizer.model: not a SentencePiece .* a piece is too long",
+    ),
+    "late piece": (
+        sealed(edit_tokenizer(lambda data: data + piece(b"a" * 10**6))),
+        "tokenizer.model: not a SentencePiece .* it has more than pieces",
+    ),
+    "zero byte": (
+        sealed(edit_tokenizer(lambda data: piece(b"a\0b") + data)),
+        "tokenizer.model: not a SentencePiece .* a zero byte",
+    ),
+    "half a letter": (
+        sealed(edit_tokenizer(lambda data: piece(b"\xc3") + piece(b"\xa4") + data)),
+        "tokenizer.model: not a SentencePiece .* a piece is not UTF-8",
+    ),
+    "score": (
+        sealed(edit_tokenizer(lambda data: piece(b"qx", float("nan")) + data)),
+        "tokenizer.model: not a SentencePiece .* the score of a piece is not a finite number",
+    ),
+    "no piece": (
+        sealed(
+            edit_tokenizer(lambda data: protobuf.message(1, b"\x0a\x09abc\x15" + bytes(4)) + data)
+        ),
+        "tokenizer.model: not a SentencePiece .* a piece has more than text, score and type",
+    ),
+    "empty piece": (
+        sealed(edit_tokenizer(lambda data: protobuf.message(1, b"") + data)),
+        "tokenizer.model: not a SentencePiece .* a piece is not whole",
+    ),
+    "piece twice": (
+        sealed(edit_tokenizer(lambda data: piece(b"qx") + piece(b"qx") + data)),
+        "tokenizer.model: not a SentencePiece model",
     ),
     "other vocabulary": (
         sealed(write("tokenizer.model", tiny.tokenizer(330).model)),
@@ -475,8 +583,65 @@ def test_bad_folder(problem: str, folder: Path) -> None:
         load_folder(folder, threads=1)
     text = str(raised.value)
     assert text.startswith(str(folder))
-    assert "\n" not in text
+    assert text.isprintable()
+    assert len(text) < 1100
     assert raised.value.exit_code == 1
+
+
+def shortlist(translations: NDArray[np.integer], frequent: NDArray[np.integer]) -> bytes:
+    return save({"translations": translations, "frequent": frequent})
+
+
+BAD_INT8: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no shortlist": (remove("shortlist.safetensors"), "shortlist.safetensors: missing"),
+    "foreign shortlist": (
+        sealed(write("shortlist.safetensors", b"pickle")),
+        "shortlist.safetensors: not a shortlist",
+    ),
+    "long shortlist": (
+        sealed(write("shortlist.safetensors", shortlist(np.zeros((320, 1001), np.uint16), ONE))),
+        "shortlist.safetensors: a shortlist of 1,001 translations a piece; 1,000 are the most",
+    ),
+    "frequent shortlist": (
+        sealed(
+            write(
+                "shortlist.safetensors",
+                shortlist(np.zeros((320, 1), np.uint16), np.zeros(10**6, np.uint8)),
+            )
+        ),
+        "shortlist.safetensors: not a shortlist of a vocabulary of 320 pieces",
+    ),
+    "infinite scale": (
+        sealed(edit_weights(**{"embedding.scale": np.full(320, np.inf, np.float32)})),
+        "weights.safetensors: 'embedding.scale' holds numbers that are not finite",
+    ),
+    "no step": (
+        sealed(edit_weights(**{"decoder.layers.0.step.1": np.array(0, np.float32)})),
+        r"weights.safetensors: 'decoder.layers.0.step.1' is 0\.0, but must be above 0",
+    ),
+    "fp32": (edit_config(precision="fp32"), "'shortlist' needs the precision 'int8'"),
+    "fp32 without": (
+        edit_config(precision="fp32", shortlist=False),
+        "weights.safetensors: .*; the weights are of another model",
+    ),
+}
+
+
+@pytest.mark.parametrize("problem", BAD_INT8)
+def test_bad_folder_in_8_bits(problem: str, exported_int8: Path, tmp_path: Path) -> None:
+    damage, message = BAD_INT8[problem]
+    folder = Path(shutil.copytree(exported_int8, tmp_path / "model.s2s"))
+    damage(folder)
+    with pytest.raises(Seq2SeqError, match=message):
+        load_folder(folder, threads=1)
+
+
+def test_checksums_of_other_files_are_not_looked_at(folder: Path) -> None:
+    before = first_step(folder)
+    table = json.loads((folder / "config.json").read_text())
+    others = dict.fromkeys(["/etc/passwd", "../secret", "encoder.onnx", ""], "0")
+    edit_config(checksums=table["checksums"] | others)(folder)
+    assert np.array_equal(first_step(folder), before)
 
 
 @pytest.mark.parametrize("name", sorted(set(FILES) - {"config.json", "README.md"}))

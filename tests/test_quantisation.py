@@ -7,6 +7,7 @@ import tiny
 from seq2seq.config import Cell, ModelConfig, SearchConfig
 from seq2seq.decoding.export import arrange
 from seq2seq.decoding.layout import OUTPUT, layout, products
+from seq2seq.decoding.lexicon import Lexicon
 from seq2seq.decoding.quantisation import (
     Observations,
     _logistic_regression,
@@ -51,7 +52,8 @@ def test_what_is_observed() -> None:
         {name: part.numpy() for name, part in tiny.network(model).state_dict().items()}, model
     )
     sources, targets = tiny.corpus()
-    shortlist = learn_shortlist(sources, targets, V, translations=5, frequent=10)
+    lexicon = Lexicon.learn(sources, targets, V)
+    shortlist = learn_shortlist({(4, 5): lexicon}, V, translations=5, frequent=10)
     seen = observe(model, weights, sources[:20], SearchConfig(beam_size=2), shortlist)
     assert seen.peaks.keys() == {name for name in layout(model, V, "int8") if ".step." in name}
     # Embeddings are as large as the largest that occurs, states of cells never exceed 1.

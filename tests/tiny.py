@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.config import ModelConfig, SearchConfig, TokenizerConfig
+from seq2seq.config import Direction, ModelConfig, SearchConfig, TokenizerConfig
 from seq2seq.decoding.export import export_folder
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 
 torch.set_num_threads(1)
+
+EN_DE = Direction("en", "de")
 
 
 @cache
@@ -61,12 +63,11 @@ def export(
         weights,
         model.config,
         tokenizer(),
-        "en",
-        "de",
+        [EN_DE],
         SearchConfig(beam_size=3),
         "# Card\n",
         output,
-        corpus() if quantised else None,
+        {EN_DE: corpus()} if quantised else None,
         shortlist,
     )
     return output

@@ -2,16 +2,14 @@
 
 config.json             format version, languages, shape of the network, search settings, and the
                         SHA-256 of the other files
-encoder.onnx            the graphs, without weights; see `seq2seq.decoding.graphs`
-step.onnx
 weights.safetensors     see `seq2seq.decoding.layout`; 8 bits, or matrices in 16 and vectors in 32
 shortlist.safetensors   where there is one; see `seq2seq.decoding.shortlist`
 tokenizer.model         SentencePiece
 README.md               the model card; the only file that may be edited, so it has no checksum
 
-A folder from a stranger is data: loading it runs no code of it, and its graphs read no file outside
-of it (ONNX Runtime sees to that from 1.24.1 on). How long they run and how much memory they take is
-not bounded.
+A folder from a stranger is data: loading it runs no code of it. The graphs are the program's own,
+built from the settings; what the settings ask for has bounds, and is compared with what the files
+hold before much memory is taken.
 """
 
 import json
@@ -19,36 +17,53 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, deserialize
 
-from seq2seq.config import ModelConfig, SearchConfig, WeightPrecision, from_table
-from seq2seq.decoding.layout import ENCODER, OUTPUT, STEP, WEIGHTS, Shape, Tensor, layout
-from seq2seq.decoding.onnx_engine import OnnxEngine, Signature, reason
+from seq2seq.config import Direction, ModelConfig, SearchConfig, WeightPrecision, from_table
+from seq2seq.decoding.graph import Graph, QuantisedGraph
+from seq2seq.decoding.graphs import encoder_graph, step_graph
+from seq2seq.decoding.layout import OUTPUT, Tensor, layout
+from seq2seq.decoding.onnx_engine import OnnxEngine
+from seq2seq.decoding.pieces import check_pieces
 from seq2seq.decoding.shortlist import Shortlist
+from seq2seq.decoding.tensors import read_tensors
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.tokenizer import BOS_ID, EOS_ID, Tokenizer
+from seq2seq.tokenizer import Tokenizer
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CONFIG = "config.json"
+WEIGHTS = "weights.safetensors"
 SHORTLIST = "shortlist.safetensors"
 TOKENIZER = "tokenizer.model"
 CARD = "README.md"
-FILES = (CONFIG, ENCODER, STEP, WEIGHTS, SHORTLIST, TOKENIZER, CARD)
+FILES = (CONFIG, WEIGHTS, SHORTLIST, TOKENIZER, CARD)
+OLDER_FILES = ("encoder.onnx", "step.onnx")
+"""What folders of format version 1 and 2 also had."""
 
 _LARGEST: Mapping[str, int] = {  # bytes; what is larger is not read
     CONFIG: 1 << 20,
-    ENCODER: 16 << 20,
-    STEP: 16 << 20,
     WEIGHTS: 2 << 30,
     SHORTLIST: 256 << 20,
-    TOKENIZER: 64 << 20,
+    TOKENIZER: 16 << 20,
 }
-_STORED_TYPES: Mapping[str, type] = {"F16": np.float16, "F32": np.float32, "I8": np.int8}
+_HEADER = 1 << 20  # bytes; of a safetensors file, more than any model needs
+
+_LARGEST_HIDDEN_SIZE = 1 << 16
+_MOST_DIRECTIONS = 1000
+
+# With these a search has an end in sight, and takes some hundred megabytes at most.
+_WIDEST_BEAM = 100
+_LONGEST_SOURCE = 10_000
+_LONGEST_EXTRA = 1000
+_SHORTEST_LIMIT = 10  # of the length of a source; shorter pieces would be too many
+_MOST_TOKENS = 20_000  # of all hypotheses of the longest source together
+
+_LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -56,8 +71,7 @@ class FolderConfig:
     """What `config.json` holds."""
 
     format_version: int
-    source_language: str
-    target_language: str
+    directions: tuple[Direction, ...]
     precision: WeightPrecision
     shortlist: bool
     model: ModelConfig
@@ -71,8 +85,7 @@ class ShippedModel:
 
     engine: OnnxEngine
     tokenizer: Tokenizer
-    source_language: str
-    target_language: str
+    directions: tuple[Direction, ...]
     search: SearchConfig
     model: ModelConfig
     path: Path
@@ -83,103 +96,55 @@ def load_folder(path: Path, threads: int = 0) -> ShippedModel:
 
     `threads` 0: one a core.
     """
-    config = _read_config(path)
-    tokenizer = Tokenizer(_read(path / TOKENIZER, config), name=str(path / TOKENIZER))
     try:
-        tokenizer.language_id(config.target_language)
+        return _load(path, threads)
     except Seq2SeqError as error:
-        raise Seq2SeqError(f"{path / TOKENIZER}: {error}") from None
+        raise Seq2SeqError(_legible(str(error))) from None
+
+
+def _load(path: Path, threads: int) -> ShippedModel:
+    config = _read_config(path)
+    tokenizer = _read_tokenizer(path / TOKENIZER, config)
     weights = _read_weights(path / WEIGHTS, config, len(tokenizer))
     shortlist = None
     if config.shortlist:
-        data = _read(path / SHORTLIST, config)
+        tags = [tokenizer.language_id(language) for language in _targets(config)]
+        largest = Shortlist.most_bytes(len(tokenizer), len(tags)) + _HEADER
+        data = _read(path / SHORTLIST, config, largest)
         try:
-            shortlist = Shortlist.from_bytes(data, len(tokenizer))
+            shortlist = Shortlist.from_bytes(data, len(tokenizer), tags)
         except ValueError as error:
             raise Seq2SeqError(f"{path / SHORTLIST}: {error}.") from None
+    graph = QuantisedGraph if config.precision == "int8" else Graph
     engine = OnnxEngine(
-        path, _read(path / ENCODER, config), _read(path / STEP, config), weights, shortlist, threads
+        encoder_graph(graph(config.model, len(tokenizer)), config.shortlist),
+        step_graph(graph(config.model, len(tokenizer)), config.shortlist),
+        weights,
+        shortlist,
+        threads,
     )
-    _check_graphs(engine, path, config)
-    _try_out(engine, path, len(tokenizer))
     return ShippedModel(
         engine,
         tokenizer,
-        config.source_language,
-        config.target_language,
+        config.directions,
         config.search,
         config.model,
         path,
     )
 
 
-def _check_graphs(engine: OnnxEngine, path: Path, config: FolderConfig) -> None:
-    """Raises `Seq2SeqError` unless the graphs read and give what the engine will expect."""
-    found = engine.signatures()
-    for part, expected in _signatures(config).items():
-        graph, kind = part.split()
-        file = path / {"encoder": ENCODER, "step": STEP}[graph]
-        if found[part].keys() != expected.keys():
-            raise Seq2SeqError(
-                f"{file}: the graph has the {kind} {', '.join(sorted(found[part]))}, "
-                f"not {', '.join(sorted(expected))}; export the model again."
-            )
-        for name, (type_, rank) in expected.items():
-            found_type, found_rank = found[part][name]
-            if (found_type, found_rank) != (type_, rank):
-                raise Seq2SeqError(
-                    f"{file}: among the {kind}, '{name}' is a {found_type} of rank {found_rank}, "
-                    f"not a {type_} of rank {rank}; export the model again."
-                )
+def _targets(config: FolderConfig) -> list[str]:
+    """The languages it translates into, each once."""
+    return [*dict.fromkeys(direction.target for direction in config.directions)]
 
 
-def _signatures(config: FolderConfig) -> dict[str, Signature]:
-    """What `seq2seq.decoding.graphs` builds for such a model."""
-    source: Signature = {"src": _ints(2), "lengths": _ints(1)}
-    memory: Signature = {}
-    target: Signature = {"tokens": _ints(1), "states": _floats(2)}
-    results: Signature = {"log_probs": _floats(2), "new_states": _floats(2)}
-    if config.model.attention == "multihead":
-        memory |= {"keys": _floats(4), "values": _floats(4), "mask": _floats(4)}
-        target |= {"slots": _ints(2), "places": _ints(2)}
-        results |= {"attention": _floats(2)}
-    if config.shortlist:
-        source |= {"pool": _ints(1)}
-        memory |= {
-            "candidate_weights": ("tensor(int8)", 2),
-            "candidate_scales": _floats(1),
-            "candidate_biases": _floats(1),
-        }
-        target |= {"columns": _ints(2), "sentences": _ints(1)}
-    return {
-        "encoder inputs": source,
-        "encoder outputs": {"states": _floats(2)} | memory,
-        "step inputs": target | memory,
-        "step outputs": results,
-    }
-
-
-def _floats(rank: int) -> tuple[str, int]:
-    return "tensor(float)", rank
-
-
-def _ints(rank: int) -> tuple[str, int]:
-    return "tensor(int64)", rank
-
-
-def _try_out(engine: OnnxEngine, path: Path, vocabulary_size: int) -> None:
-    """Two steps, so that graphs of another model are found out here and not amid a translation."""
-    try:
-        state = engine.start(np.array([[EOS_ID, EOS_ID]]), np.array([2]))
-        step = engine.step(state, np.array([BOS_ID]))
-        two = engine.step(step.state.select(np.array([0, 0])), np.array([EOS_ID, EOS_ID]))
-    except Exception as error:  # the exceptions of ONNX Runtime have no other base
-        raise Seq2SeqError(
-            f"{path}: {ENCODER} and {STEP} do not fit {WEIGHTS}: {reason(error)}."
-        ) from None
-    width = vocabulary_size if step.candidates is None else step.candidates.shape[1]
-    if (step.log_probs.shape, two.log_probs.shape) != ((1, width), (2, width)):
-        raise Seq2SeqError(f"{path / STEP}: made for another vocabulary than {TOKENIZER}.")
+def _legible(message: str) -> str:
+    """On one line and not too long, whatever strangers write into their files."""
+    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in message)
+    if len(line) <= _LONGEST_MESSAGE:
+        return line
+    half = _LONGEST_MESSAGE // 2
+    return f"{line[:half]} ... {line[-half:]}"
 
 
 def _read_config(path: Path) -> FolderConfig:
@@ -214,17 +179,60 @@ def _read_config(path: Path) -> FolderConfig:
             f"{FORMAT_VERSION}; export the model again."
         )
     try:
-        return from_table(FolderConfig, table)
+        config = from_table(FolderConfig, table)
+        _check_bounds(config)
     except UsageError as error:
         raise Seq2SeqError(f"{file}: {error}") from None
+    except (OverflowError, RecursionError) as error:
+        raise Seq2SeqError(f"{file}: damaged: {error}.") from None
+    return config
 
 
-def _read(file: Path, config: FolderConfig) -> bytes:
+def _check_bounds(config: FolderConfig) -> None:
+    """Raises `UsageError` where a setting is more than any model needs."""
+    if not 0 < len(config.directions) <= _MOST_DIRECTIONS:
+        raise UsageError(f"'directions' must be at least 1 and at most {_MOST_DIRECTIONS:,}.")
+    for number, direction in enumerate(config.directions):
+        for language in (direction.source, direction.target):
+            if not (language and language.isprintable()):
+                raise UsageError(f"'directions.{number}' has {language!r}, which is no language.")
+    if config.model.hidden_size > _LARGEST_HIDDEN_SIZE:
+        raise UsageError(f"'model.hidden_size' must be at most {_LARGEST_HIDDEN_SIZE:,}.")
+    if config.shortlist and config.precision != "int8":
+        raise UsageError("'shortlist' needs the precision 'int8'.")
+    check_search(config.search)
+
+
+def check_search(search: SearchConfig) -> None:
+    """Raises `UsageError` where a model folder may not ask for so long a search.
+
+    Who translates can still widen it.
+    """
+    if search.beam_size > _WIDEST_BEAM:
+        raise UsageError(f"'search.beam_size' must be at most {_WIDEST_BEAM} in a model folder.")
+    if not _SHORTEST_LIMIT <= search.max_source_length <= _LONGEST_SOURCE:
+        raise UsageError(
+            f"'search.max_source_length' must lie in [{_SHORTEST_LIMIT}, {_LONGEST_SOURCE}] in a "
+            "model folder."
+        )
+    if search.max_length_extra > _LONGEST_EXTRA:
+        raise UsageError(
+            f"'search.max_length_extra' must be at most {_LONGEST_EXTRA} in a model folder."
+        )
+    longest = search.max_length_ratio * search.max_source_length + search.max_length_extra
+    if search.beam_size * longest > _MOST_TOKENS:
+        raise UsageError(
+            "'search' must have a beam_size * (max_length_ratio * max_source_length + "
+            f"max_length_extra) of at most {_MOST_TOKENS} in a model folder."
+        )
+
+
+def _read(file: Path, config: FolderConfig, largest: int | None = None) -> bytes:
     """A file of the folder, checked against its checksum.
 
     It is read once: the bytes that were checked are those that are used.
     """
-    data = _read_bytes(file)
+    data = _read_bytes(file, largest)
     if sha256(data).hexdigest() != config.checksums.get(file.name):
         raise Seq2SeqError(
             f"{file}: altered: its checksum is not the one in {CONFIG}; copy or export the model "
@@ -233,9 +241,9 @@ def _read(file: Path, config: FolderConfig) -> bytes:
     return data
 
 
-def _read_bytes(file: Path) -> bytes:
+def _read_bytes(file: Path, largest: int | None = None) -> bytes:
     """A file or what a link leads to, unless it is too large or, as a pipe is, without end."""
-    largest = _LARGEST[file.name]
+    largest = min(_LARGEST[file.name], largest or _LARGEST[file.name])
     try:
         if file.exists() and not file.is_file():
             raise Seq2SeqError(f"{file}: not a file; the model folder is not whole.")
@@ -243,8 +251,8 @@ def _read_bytes(file: Path) -> bytes:
             size = os.fstat(stream.fileno()).st_size
             if size > largest:
                 raise Seq2SeqError(
-                    f"{file}: {size:,} bytes, too large for a model folder, where it has at most "
-                    f"{largest:,}."
+                    f"{file}: {size:,} bytes, too large for this model folder, where it has at "
+                    f"most {largest:,}."
                 )
             return stream.read(size)
     except FileNotFoundError:
@@ -253,22 +261,38 @@ def _read_bytes(file: Path) -> bytes:
         raise Seq2SeqError(f"{file}: cannot be read: {error.strerror}.") from None
 
 
+def _read_tokenizer(file: Path, config: FolderConfig) -> Tokenizer:
+    data = _read(file, config)
+    try:
+        check_pieces(data)
+    except ValueError as error:
+        raise Seq2SeqError(
+            f"{file}: not a SentencePiece model that `seq2seq train` made: {error}."
+        ) from None
+    tokenizer = Tokenizer(data, name=str(file))
+    try:
+        for language in _targets(config):
+            tokenizer.language_id(language)
+    except Seq2SeqError as error:
+        raise Seq2SeqError(f"{file}: {error}") from None
+    return tokenizer
+
+
 def _read_weights(
     file: Path, config: FolderConfig, vocabulary_size: int
 ) -> dict[str, NDArray[Any]]:
     """The weights as the graphs read them; raises `Seq2SeqError` unless they are this model's."""
     expected = layout(config.model, vocabulary_size, config.precision)
     expected.pop(OUTPUT, None)
+    largest = sum(prod(shape) * np.dtype(type_).itemsize for type_, shape in expected.values())
+    data = _read(file, config, largest + _HEADER)
     try:
-        stored = dict(deserialize(_read(file, config)))  # type: ignore[no-untyped-call]
-    except SafetensorError as error:
-        raise Seq2SeqError(f"{file}: not a whole safetensors file: {error}.") from None
-    _check_weights(file, stored, expected)
+        weights = read_tensors(data)
+    except ValueError as error:
+        raise Seq2SeqError(f"{file}: {error}.") from None
+    _check_weights(file, weights, expected)
     weights = {
-        name: np.frombuffer(part["data"], _STORED_TYPES[part["dtype"]])
-        .reshape(part["shape"])
-        .astype(expected[name].type, copy=False)
-        for name, part in stored.items()
+        name: weight.astype(expected[name].type, copy=False) for name, weight in weights.items()
     }
     if config.precision == "int8" and not config.shortlist:
         weights[OUTPUT] = np.ascontiguousarray(weights["embedding.weight"].T)
@@ -276,16 +300,17 @@ def _read_weights(
 
 
 def _check_weights(
-    file: Path, stored: Mapping[str, Mapping[str, Any]], expected: Mapping[str, Tensor]
+    file: Path, weights: Mapping[str, NDArray[Any]], expected: Mapping[str, Tensor]
 ) -> None:
     for name in expected:
-        if name not in stored:
+        if name not in weights:
             raise Seq2SeqError(f"{file}: '{name}' is missing; the weights are of another model.")
-    for name, part in stored.items():
+    for name in sorted(weights):
         if name not in expected:
             raise Seq2SeqError(f"{file}: '{name}' is unknown; the weights are of another model.")
+    for name, weight in sorted(weights.items()):
         type_, wanted = expected[name]
-        shape: Shape = tuple(part["shape"])
+        shape = weight.shape
         if name in ("embedding.weight", "output_bias") and shape[:1] != wanted[:1]:
             raise Seq2SeqError(
                 f"{file}: the weights are of a vocabulary of {shape[0] if shape else 0}, but "
@@ -295,6 +320,11 @@ def _check_weights(
             raise Seq2SeqError(
                 f"{file}: '{name}' has the shape {shape}, not {wanted} as {CONFIG} says."
             )
-        types = ("I8",) if type_ is np.int8 else ("F16", "F32")
-        if part["dtype"] not in types:
-            raise Seq2SeqError(f"{file}: '{name}' holds {part['dtype']}, not {' or '.join(types)}.")
+        types = [np.int8] if type_ is np.int8 else [np.float16, np.float32]
+        if weight.dtype not in types:
+            raise Seq2SeqError(
+                f"{file}: '{name}' holds {weight.dtype}, not "
+                f"{' or '.join(np.dtype(one).name for one in types)}."
+            )
+        if ".step." in name and weight <= 0:
+            raise Seq2SeqError(f"{file}: '{name}' is {weight}, but must be above 0.")

@@ -2,23 +2,31 @@
 
 Each weight is an initializer whose data lie outside, as `seq2seq.decoding.layout` lays them out, so
 that the embedding, which the encoder, the decoder and the softmax share, exists once.
+ONNX Runtime is given all of them in memory and never reads the file where they are said to lie, but
+looks whether there is one: it is a file of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from seq2seq.config import ModelConfig, WeightPrecision
-from seq2seq.decoding.layout import OUTPUT, WEIGHTS, layout
+from seq2seq.decoding import onnx_format
+from seq2seq.decoding.layout import OUTPUT, layout
+from seq2seq.decoding.onnx_format import Attribute
 from seq2seq.tokenizer import PAD_ID
 
 _OPSET, _IR_VERSION = 17, 8  # read by every ONNX Runtime since 1.12
 _MICROSOFT = "com.microsoft"  # ONNX Runtime's own operators, part of every build of it
 _ZERO = 128  # what 0 is as an unsigned byte
+
+OUTSIDE = Path(onnxruntime.__file__).resolve()
+"""The file where the weights are said to lie."""
 
 
 class Graph:
@@ -29,18 +37,22 @@ class Graph:
     def __init__(self, model: ModelConfig, vocabulary_size: int) -> None:
         self.model = model
         self._tensors = layout(model, vocabulary_size, self.precision)
-        self._nodes: list[NodeProto] = []
-        self._initializers: dict[str, TensorProto] = {}
+        self._nodes: list[bytes] = []
+        self._initializers: dict[str, bytes] = {}
         self._numbers = count()
         self._inside = False  # the body of a loop
 
     def node(
-        self, operator: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any
+        self,
+        operator: str,
+        *inputs: str,
+        output: str = "",
+        domain: str = "",
+        **attributes: Attribute,
     ) -> str:
         """A node with one output, which has a name of its own unless it is one of the graph's."""
         output = output or f"{operator}_{next(self._numbers)}"
-        node = helper.make_node(operator, inputs, [output], domain=domain, **attributes)
-        self._nodes.append(node)
+        self._nodes.append(onnx_format.node(operator, inputs, [output], domain, **attributes))
         return output
 
     def split(self, x: str, *sizes: int, axis: int = -1) -> list[str]:
@@ -49,7 +61,8 @@ class Graph:
             return [x]
         number = next(self._numbers)
         outputs = [f"Split_{number}_{part}" for part in range(len(sizes))]
-        self._nodes.append(helper.make_node("Split", [x, self.ints(*sizes)], outputs, axis=axis))
+        inputs = [x, self.ints(*sizes)]
+        self._nodes.append(onnx_format.node("Split", inputs, outputs, axis=axis))
         return outputs
 
     def scan(
@@ -67,32 +80,28 @@ class Graph:
         outside, self._nodes, self._inside = self._nodes, [], True
         new_states = step(here, states)
         emitted = self.node("Identity", new_states[0])
-        body = helper.make_graph(
-            self._nodes,
+        body = onnx_format.graph(
             f"body_{number}",
-            [helper.make_empty_tensor_value_info(name) for name in (*states, here)],
-            [helper.make_empty_tensor_value_info(name) for name in (*new_states, emitted)],
+            self._nodes,
+            map(onnx_format.value, (*states, here)),
+            map(onnx_format.value, (*new_states, emitted)),
         )
         self._nodes, self._inside = outside, False
         outputs = [f"last_{name}" for name in states] + [f"Scan_{number}"]
-        node = helper.make_node("Scan", [*initial, x], outputs, body=body, num_scan_inputs=1)
+        node = onnx_format.node("Scan", [*initial, x], outputs, body=body, num_scan_inputs=1)
         self._nodes.append(node)
         return outputs[-1]
 
     def weight(self, name: str) -> str:
-        """A tensor of the file, declared where it is first used."""
+        """A tensor of the layout, declared where it is first used."""
         if name not in self._initializers:
-            type_, shape = self._tensors[name]
-            kind = helper.np_dtype_to_tensor_dtype(np.dtype(type_))
-            tensor = TensorProto(name=name, data_type=kind, dims=shape)
-            tensor.data_location = TensorProto.EXTERNAL
-            tensor.external_data.add(key="location", value=WEIGHTS)
-            self._initializers[name] = tensor
+            tensor = self._tensors[name]
+            self._initializers[name] = onnx_format.outside_tensor(name, *tensor, OUTSIDE.name)
         return name
 
     def constant(self, value: NDArray[Any]) -> str:
         name = f"{value.dtype}:{value.tolist()}"
-        self._initializers[name] = numpy_helper.from_array(value, name)
+        self._initializers[name] = onnx_format.tensor(name, value)
         return name
 
     def ints(self, *values: int) -> str:
@@ -136,29 +145,22 @@ class Graph:
         shape = self.node("Concat", two, self.ints(*sizes), axis=0)
         return self.node("Reshape", x, shape)
 
-    def serialise(self, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]) -> bytes:
-        initializers = list(self._initializers.values())
-        graph = helper.make_graph(self._nodes, "seq2seq", inputs, outputs, initializers)
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
-        return bytes(model.SerializeToString())
+    def serialise(self, inputs: Sequence[bytes], outputs: Sequence[bytes]) -> bytes:
+        """The ONNX model; inputs and outputs are of `onnx_format.value`."""
+        initializers = self._initializers.values()
+        graph = onnx_format.graph("seq2seq", self._nodes, inputs, outputs, initializers)
+        return onnx_format.model(graph, _IR_VERSION, {"": _OPSET, _MICROSOFT: 1})
 
 
 class ObservingGraph(Graph):
     """Has the largest magnitude of each product's inputs and the readout as additional outputs.
 
-    Inside of loops the inputs are states of cells, which are bounded by 1. Holds its weights.
+    Inside of loops the inputs are states of cells, which are bounded by 1.
     """
 
-    def __init__(self, model: ModelConfig, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        super().__init__(model, len(weights["embedding.weight"]))
+    def __init__(self, model: ModelConfig, vocabulary_size: int) -> None:
+        super().__init__(model, vocabulary_size)
         self.observed: list[str] = []
-        self._weights = weights
-
-    def weight(self, name: str) -> str:
-        if name not in self._initializers:
-            self._initializers[name] = numpy_helper.from_array(self._weights[name], name)
-        return name
 
     def product(self, name: str, *inputs: str) -> str:
         if not self._inside:
@@ -172,11 +174,12 @@ class ObservingGraph(Graph):
         self.observed.append(self.node("Identity", readout, output="readout"))
         return super().logits(readout)
 
-    def serialise(self, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]) -> bytes:
+    def serialise(self, inputs: Sequence[bytes], outputs: Sequence[bytes]) -> bytes:
         observed = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.observed
+            onnx_format.value(name, onnx_format.FLOAT, ("N", "H") if name == "readout" else ())
+            for name in self.observed
         ]
-        return super().serialise(inputs, outputs + observed)
+        return super().serialise(inputs, [*outputs, *observed])
 
 
 class QuantisedGraph(Graph):
@@ -201,7 +204,7 @@ class QuantisedGraph(Graph):
         scales = self.node("Gather", self.weight("embedding.scale"), ids)
         scales = self.node("Mul", scales, self.scalar(self.model.embedding_scale))
         column = self.node("Unsqueeze", scales, self.ints(-1))
-        return self.node("Mul", self.node("Cast", rows, to=TensorProto.FLOAT), column)
+        return self.node("Mul", self.node("Cast", rows, to=onnx_format.FLOAT), column)
 
     def logits(self, readout: str) -> str:
         step = self.scalar(1 / 127)  # a tanh lies in [-1, 1]

@@ -25,9 +25,9 @@ from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
-from onnx import TensorProto, ValueInfoProto, helper
 
 from seq2seq.config import Cell, ModelConfig
+from seq2seq.decoding import onnx_format
 from seq2seq.decoding.graph import Graph, QuantisedGraph
 from seq2seq.decoding.layout import GATES
 
@@ -225,7 +225,7 @@ def _advance(
     return [graph.node("Tanh", sums[0])]
 
 
-def _attention_memory(model: ModelConfig) -> list[ValueInfoProto]:
+def _attention_memory(model: ModelConfig) -> list[bytes]:
     heads, size = model.heads, model.hidden_size // model.heads
     return [
         _floats("keys", "B", heads, size, "S"),
@@ -234,18 +234,17 @@ def _attention_memory(model: ModelConfig) -> list[ValueInfoProto]:
     ]
 
 
-def _candidate_memory(model: ModelConfig) -> list[ValueInfoProto]:
-    shape = model.hidden_size, "U"
+def _candidate_memory(model: ModelConfig) -> list[bytes]:
     return [
-        helper.make_tensor_value_info("candidate_weights", TensorProto.INT8, shape),
+        onnx_format.value("candidate_weights", onnx_format.INT8, (model.hidden_size, "U")),
         _floats("candidate_scales", "U"),
         _floats("candidate_biases", "U"),
     ]
 
 
-def _floats(name: str, *shape: int | str) -> ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+def _floats(name: str, *shape: int | str) -> bytes:
+    return onnx_format.value(name, onnx_format.FLOAT, shape)
 
 
-def _ints(name: str, *shape: int | str) -> ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+def _ints(name: str, *shape: int | str) -> bytes:
+    return onnx_format.value(name, onnx_format.INT64, shape)

@@ -17,11 +17,6 @@ from seq2seq.config import ModelConfig, WeightPrecision
 
 Shape = tuple[int, ...]
 
-ENCODER = "encoder.onnx"
-STEP = "step.onnx"
-WEIGHTS = "weights.safetensors"
-"""The graphs and their weights, as the files of a model folder are called."""
-
 OUTPUT = "output.weight"
 """The embedding as (H, V) in 8 bits: made on loading a model without a shortlist, not stored."""
 

@@ -1,27 +1,23 @@
-"""Runs the two graphs of a model folder on ONNX Runtime: what ships.
+"""Runs the two graphs of a model on ONNX Runtime: what ships.
 
 A sentence gets the same bits whatever its batch, its padding and the number of threads; how is
 told in `seq2seq.decoding.graphs`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from seq2seq.decoding.layout import ENCODER, STEP, WEIGHTS
+from seq2seq.decoding.graph import OUTSIDE
 from seq2seq.decoding.protocol import Ints, Step, grid, renumber
 from seq2seq.decoding.shortlist import Shortlist
-from seq2seq.errors import Seq2SeqError
 from seq2seq.tokenizer import PAD_ID
 
 Floats = NDArray[np.float32]
-Signature = dict[str, tuple[str, int]]
-"""Type, as ONNX Runtime calls it, and rank of each input or output of a graph, by name."""
 
 _WORTH_KEEPING = 0.8
 """Above this share of living sentences their memory is not copied to leave out the others."""
@@ -60,7 +56,6 @@ class OnnxEngine:
 
     def __init__(
         self,
-        folder: Path,
         encoder: bytes,
         step: bytes,
         weights: Mapping[str, NDArray[Any]],
@@ -69,8 +64,7 @@ class OnnxEngine:
     ) -> None:
         """The graphs of `seq2seq.decoding.graphs` over weights of their layout.
 
-        `folder` is where they come from, and must hold a `weights.safetensors`. `threads` 0: one a
-        core.
+        `threads` 0: one a core.
         """
         # ONNX Runtime reads these arrays where they are, so they live as long as the engine.
         self._weights = {
@@ -80,25 +74,15 @@ class OnnxEngine:
         options = _session_options(threads)
         for name, weight in self._weights.items():
             options.add_initializer(name, weight)
-        # ONNX Runtime does not read the weights' file, but looks whether it is there, and from 1.24
-        # on whether it is really in this folder: a link (uv can install so) is followed before.
-        weights_folder = (folder / WEIGHTS).resolve().parent
         options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(weights_folder)
+            "session.model_external_initializers_file_folder_path", str(OUTSIDE.parent)
         )
-        self._encoder = _open(encoder, options, folder / ENCODER)
-        self._step = _open(step, options, folder / STEP)
+        self._encoder, self._step = (
+            onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            for graph in (encoder, step)
+        )
         self._shortlist = shortlist
         self._reads_grid = any(value.name == "slots" for value in self._step.get_inputs())
-
-    def signatures(self) -> dict[str, Signature]:
-        """What the graphs read and give: "encoder inputs", "encoder outputs", "step inputs"..."""
-        return {
-            "encoder inputs": _signature(self._encoder.get_inputs()),
-            "encoder outputs": _signature(self._encoder.get_outputs()),
-            "step inputs": _signature(self._step.get_inputs()),
-            "step outputs": _signature(self._step.get_outputs()),
-        }
 
     def start(self, source: Ints, lengths: Ints) -> OnnxState:
         """source (B, S), lengths (B,) -> the state before the first token, a row each."""
@@ -154,24 +138,3 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong is raised
     return options
-
-
-def _open(
-    graph: bytes, options: onnxruntime.SessionOptions, path: Path
-) -> onnxruntime.InferenceSession:
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the exceptions of ONNX Runtime have no other base
-        raise Seq2SeqError(
-            f"{path}: not a graph that ONNX Runtime can run: {reason(error)}."
-        ) from None
-
-
-def reason(error: Exception) -> str:
-    """An exception of ONNX Runtime, which can have many lines or none, in a phrase."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
-
-
-def _signature(values: Sequence[onnxruntime.NodeArg]) -> Signature:
-    return {value.name: (value.type, len(value.shape)) for value in values}

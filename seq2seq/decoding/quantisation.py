@@ -15,7 +15,6 @@ everything that is not in the list.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,9 +96,9 @@ class _Observer(OnnxEngine):
     def __init__(
         self, model: ModelConfig, weights: Mapping[str, Floats], shortlist: Shortlist | None
     ) -> None:
-        graphs = [ObservingGraph(model, weights) for _ in range(2)]
+        graphs = [ObservingGraph(model, len(weights["embedding.weight"])) for _ in range(2)]
         encoder, step = encoder_graph(graphs[0]), step_graph(graphs[1])
-        super().__init__(Path(), encoder, step, {}, threads=1)
+        super().__init__(encoder, step, weights, threads=1)
         # The states of cells, inside of loops, are not observed.
         self.peaks = {
             f"{name}.step.{number}": 1.0

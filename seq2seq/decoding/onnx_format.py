@@ -1,0 +1,117 @@
+"""Writes ONNX models, to the byte as `onnx.helper` would: what the graphs here need, and no more.
+
+Each function gives a serialised message of `onnx.proto`
+(<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>), whose field numbers these are; fields
+come in the order of their numbers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.decoding.protobuf import integer, message, single, text
+
+Attribute = int | float | Sequence[int] | bytes
+"""The value of an attribute; bytes are a graph."""
+
+FLOAT, UINT8, INT8, INT64 = 1, 2, 3, 7
+"""TensorProto.DataType"""
+
+_TYPES: Mapping[np.dtype[Any], int] = {
+    np.dtype(np.float32): FLOAT,
+    np.dtype(np.uint8): UINT8,
+    np.dtype(np.int8): INT8,
+    np.dtype(np.int64): INT64,
+}
+_ATTRIBUTE_FLOAT, _ATTRIBUTE_INT, _ATTRIBUTE_GRAPH, _ATTRIBUTE_INTS = 1, 2, 5, 7
+_EXTERNAL = 1  # TensorProto.DataLocation
+
+
+def model(graph: bytes, ir_version: int, opsets: Mapping[str, int]) -> bytes:
+    """ModelProto; `opsets` has the version of each domain of operators."""
+    versions = (text(1, domain) + integer(2, version) for domain, version in opsets.items())
+    return integer(1, ir_version) + message(7, graph) + _messages(8, versions)
+
+
+def graph(
+    name: str,
+    nodes: Iterable[bytes],
+    inputs: Iterable[bytes],
+    outputs: Iterable[bytes],
+    initializers: Iterable[bytes] = (),
+) -> bytes:
+    """GraphProto"""
+    return (
+        _messages(1, nodes)
+        + text(2, name)
+        + _messages(5, initializers)
+        + _messages(11, inputs)
+        + _messages(12, outputs)
+    )
+
+
+def node(
+    operator: str,
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    domain: str = "",
+    **attributes: Attribute,
+) -> bytes:
+    """NodeProto"""
+    return (
+        b"".join([text(1, name) for name in inputs])
+        + b"".join([text(2, name) for name in outputs])
+        + text(4, operator)
+        + _messages(5, (_attribute(name, attributes[name]) for name in sorted(attributes)))
+        + (text(7, domain) if domain else b"")
+    )
+
+
+def value(name: str, type_: int | None = None, shape: Sequence[int | str] = ()) -> bytes:
+    """ValueInfoProto: an input or output; without `type_` it is inferred.
+
+    A text in `shape` is the name of a size that is not known beforehand.
+    """
+    if type_ is None:
+        return text(1, name)
+    sizes = (integer(1, size) if isinstance(size, int) else text(2, size) for size in shape)
+    tensor_type = integer(1, type_) + message(2, _messages(1, sizes))
+    return text(1, name) + message(2, message(1, tensor_type))
+
+
+def tensor(name: str, array: NDArray[Any]) -> bytes:
+    """TensorProto that holds its data."""
+    return _tensor(name, array.dtype, array.shape) + message(9, array.tobytes())
+
+
+def outside_tensor(
+    name: str, type_: type[np.generic], shape: Sequence[int], location: str
+) -> bytes:
+    """TensorProto whose data lie in the file `location`."""
+    place = text(1, "location") + text(2, location)
+    return _tensor(name, np.dtype(type_), shape) + message(13, place) + integer(14, _EXTERNAL)
+
+
+def _tensor(name: str, type_: np.dtype[Any], shape: Sequence[int]) -> bytes:
+    sizes = b"".join([integer(1, size) for size in shape])
+    return sizes + integer(2, _TYPES[type_]) + text(8, name)
+
+
+def _attribute(name: str, value: Attribute) -> bytes:
+    """AttributeProto"""
+    if isinstance(value, int):
+        content, kind = integer(3, value), _ATTRIBUTE_INT
+    elif isinstance(value, float):
+        content, kind = single(2, value), _ATTRIBUTE_FLOAT
+    elif isinstance(value, bytes):
+        content, kind = message(6, value), _ATTRIBUTE_GRAPH
+    else:
+        content = b"".join([integer(8, number) for number in value])
+        kind = _ATTRIBUTE_INTS
+    return text(1, name) + content + integer(20, kind)
+
+
+def _messages(number: int, values: Iterable[bytes]) -> bytes:
+    return b"".join([message(number, value) for value in values])

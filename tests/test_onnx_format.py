@@ -1,0 +1,118 @@
+"""Our ONNX models are, to the byte, what the package onnx writes, and they are valid."""
+
+from itertools import product
+from typing import Any, get_args
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from seq2seq.config import Attention, Cell, ModelConfig
+from seq2seq.decoding import onnx_format, protobuf
+from seq2seq.decoding.graph import OUTSIDE, Graph, ObservingGraph, QuantisedGraph
+from seq2seq.decoding.graphs import encoder_graph, step_graph
+
+V = 40
+MODELS = [
+    ModelConfig(cell, attention, 12, 2, 2, 3)
+    for cell, attention in product(get_args(Cell), get_args(Attention))
+]
+
+
+def graphs(model: ModelConfig) -> list[bytes]:
+    """Every graph that a model can have."""
+    found = []
+    for kind, shortlist in ((Graph, False), (ObservingGraph, False), (QuantisedGraph, False)):
+        for build in (encoder_graph, step_graph):
+            found.append(build(kind(model, V), shortlist))
+    for build in (encoder_graph, step_graph):
+        found.append(build(QuantisedGraph(model, V), True))
+    return found
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_graphs_are_written_as_onnx_writes_them(model: ModelConfig) -> None:
+    for data in graphs(model):
+        parsed = onnx.load_from_string(data)
+        assert parsed.SerializeToString(deterministic=True) == data
+        nodes = [rebuilt(node) for node in parsed.graph.node]
+        assert nodes == list(parsed.graph.node)
+
+
+def rebuilt(node: Any) -> Any:
+    """The node as `onnx.helper` makes it."""
+    attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    if "body" in attributes:
+        body = attributes["body"]
+        attributes["body"] = helper.make_graph(
+            [rebuilt(one) for one in body.node],
+            body.name,
+            [helper.make_empty_tensor_value_info(one.name) for one in body.input],
+            [helper.make_empty_tensor_value_info(one.name) for one in body.output],
+        )
+    domain = node.domain or None
+    return helper.make_node(node.op_type, node.input, node.output, domain=domain, **attributes)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_graphs_are_valid(model: ModelConfig) -> None:
+    for data in graphs(model):
+        parsed = onnx.load_from_string(data)
+        for tensor in parsed.graph.initializer:
+            if tensor.data_location == TensorProto.EXTERNAL:  # onnx looks only in a model's folder
+                assert tensor.external_data[0].value == OUTSIDE.name
+                assert OUTSIDE.is_file()
+                array = np.zeros(tensor.dims, helper.tensor_dtype_to_np_dtype(tensor.data_type))
+                tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+        onnx.checker.check_model(parsed)
+
+
+def test_graphs_hold_no_weights() -> None:
+    for data in graphs(ModelConfig()):
+        for tensor in onnx.load_from_string(data).graph.initializer:
+            outside = tensor.data_location == TensorProto.EXTERNAL
+            assert outside or np.prod(tensor.dims) <= 8, tensor.name
+
+
+ATTRIBUTES: list[onnx_format.Attribute] = [0, 1, -1, 127, 128, -(2**63), 2**63 - 1, 0.0, 1e-5, -2.5]
+
+
+@pytest.mark.parametrize("value", [*ATTRIBUTES, [1, 0, 2], [-1], [300, -300]])
+def test_attributes(value: Any) -> None:
+    node = helper.make_node("A", ["x", "y"], ["z"], domain="d", b=value, a=1)
+    ours = onnx_format.node("A", ["x", "y"], ["z"], "d", b=value, a=1)
+    assert ours == node.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("type_", [np.float32, np.uint8, np.int8, np.int64])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 300)])
+def test_tensors(type_: type[np.generic], shape: tuple[int, ...]) -> None:
+    array = np.ones(shape, type_)
+    ours = onnx_format.tensor("größe", array)
+    assert ours == numpy_helper.from_array(array, "größe").SerializeToString(deterministic=True)
+
+
+def test_values() -> None:
+    expected = helper.make_tensor_value_info("x", TensorProto.INT64, ["B", 1, 300])
+    ours = onnx_format.value("x", onnx_format.INT64, ["B", 1, 300])
+    assert ours == expected.SerializeToString(deterministic=True)
+
+
+def test_fields_are_read_as_they_are_written() -> None:
+    data = (
+        protobuf.integer(1, 300)
+        + protobuf.text(20, "ä" * 200)
+        + protobuf.single(3, 1.5)
+        + protobuf.integer(4, -1)
+    )
+    read = [(1, 300), (20, ("ä" * 200).encode()), (3, b"\x00\x00\xc0\x3f"), (4, 2**64 - 1)]
+    assert list(protobuf.fields(data)) == read
+
+
+@pytest.mark.parametrize("data", [b"\x08", b"\x08\xff", b"\x0a\x05abcd", b"\x0d\0\0\0", b"\x0b"])
+def test_cut_fields_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"it ends amid|there is no type"):
+        list(protobuf.fields(data))
+    with pytest.raises(ValueError, match="it ends amid"):
+        list(protobuf.fields(b"\xff" * 20))
