@@ -1,11 +1,12 @@
 """Ids to batches: sentences of like length side by side, in an order that a seed decides.
 
-The batches of an epoch follow from the corpus, the budget, the seed and the number of the epoch
-alone, so a resumed run finds its place by counting.
+Batches follow from the lengths, the budget and the seed alone, so a resumed run finds its place by
+counting.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,38 +38,39 @@ class Batch:
         return self.src.size + self.tgt_out.size - int(self.src_lengths.sum()) - self.tokens
 
 
-def make_batch(lines: Sequence[int], sources: Sequence[Ids], targets: Sequence[Ids]) -> Batch:
-    """The pairs numbered `lines` of the corpus, padded."""
-    src = [sources[i] for i in lines]
-    tgt = [targets[i] for i in lines]
+def make_batch(
+    lines: Sequence[int] | NDArray[np.int64], sources: Sequence[Ids], targets: Sequence[Ids]
+) -> Batch:
+    """The pairs with these numbers in the corpus, padded; `sources` and `targets` are theirs."""
     return Batch(
         lines=np.asarray(lines, dtype=np.int64),
-        src=pad(src),
-        src_lengths=_lengths(src),
-        tgt_in=pad([(BOS_ID, *ids) for ids in tgt]),
-        tgt_out=pad([(*ids, EOS_ID) for ids in tgt]),
-        tgt_lengths=_lengths(tgt) + 1,
+        src=pad(sources),
+        src_lengths=_lengths(sources),
+        tgt_in=pad([(BOS_ID, *ids) for ids in targets]),
+        tgt_out=pad([(*ids, EOS_ID) for ids in targets]),
+        tgt_lengths=_lengths(targets) + 1,
     )
 
 
-def plan_epoch(
-    sources: Sequence[Ids], targets: Sequence[Ids], batch_tokens: int, seed: int, epoch: int
+def plan_batches(
+    longer: NDArray[np.integer[Any]], batch_tokens: int, *seed: int
 ) -> list[NDArray[np.int64]]:
-    """Which pairs go together in one epoch, in which order: arrays of pair numbers, each (B,).
+    """Which pairs go together, in which order: arrays of pair numbers, each (B,).
 
-    Pairs are sorted by their longer side (ties in random order) and cut so that B times the
-    longest side, EOS counted, is at most `batch_tokens`; then the batches are shuffled. A pair
-    longer than the budget is a batch of its own.
+    `longer` has the length of the longer side of each pair, EOS counted. Pairs are sorted by it
+    (ties in random order) and cut so that B times the longest side is at most `batch_tokens`; then
+    the batches are shuffled. A pair longer than the budget is a batch of its own.
     """
-    random = np.random.default_rng((seed, epoch))
-    longer = np.maximum(_lengths(sources), _lengths(targets) + 1)
+    random = np.random.default_rng(seed)
     shuffled = random.permutation(len(longer))
     order = shuffled[np.argsort(longer[shuffled], kind="stable")]
     batches, first = [], 0
-    for last in range(1, len(order) + 1):
-        if last == len(order) or (last - first + 1) * longer[order[last]] > batch_tokens:
+    for last, length in enumerate(longer[order].tolist()):
+        if last > first and (last - first + 1) * length > batch_tokens:
             batches.append(order[first:last])
             first = last
+    if len(order):
+        batches.append(order[first:])
     return [batches[i] for i in random.permutation(len(batches))]
 
 

@@ -1,6 +1,8 @@
 """What many tests share: a tiny tokenizer, a tiny corpus on disk, a tiny recipe."""
 
 import random
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from seq2seq.config import CorpusConfig, ModelConfig, Recipe, TokenizerConfig, T
 from seq2seq.tokenizer import Tokenizer
 
 torch.set_num_threads(1)
+# A shell has its background jobs ignore Ctrl-C, and so would every process that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("seq2seq", deadline=None)
 settings.load_profile("seq2seq")
 
@@ -26,6 +30,15 @@ def make_sentences(number: int, seed: int) -> list[str]:
     while len(sentences) < number:
         sentences[" ".join(choose.choices(WORDS, k=choose.randint(2, 5))) + "."] = None
     return list(sentences)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the tests' own, also for the commands that they start."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQ2SEQ_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +63,7 @@ def corpus(tmp_path: Path) -> CorpusConfig:
 def recipe(corpus: CorpusConfig) -> Recipe:
     """A run of three epochs of some ten steps, with everything random switched on."""
     return Recipe(
-        corpus,
+        (corpus,),
         TokenizerConfig(vocabulary_size=330, sampling=0.3),
         ModelConfig(hidden_size=16, encoder_layers=1, decoder_layers=2, heads=2),
         TrainingConfig(

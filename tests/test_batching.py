@@ -1,12 +1,14 @@
 """Batches: every pair once an epoch, within the budget, in an order that the seed decides."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seq2seq.batching import Batch, make_batch, pad, plan_epoch
+from seq2seq.batching import Batch, make_batch, pad, plan_batches
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 30)), min_size=1, max_size=60)
@@ -24,6 +26,20 @@ def many_pairs() -> Pairs:
     return make_pairs([(int(s), int(t)) for s, t in rng.integers(1, 20, size=(200, 2))])
 
 
+def at(
+    lines: Iterable[int], sources: list[list[int]], targets: list[list[int]]
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Sources and targets of the pairs `lines`."""
+    chosen = list(lines)
+    return [sources[i] for i in chosen], [targets[i] for i in chosen]
+
+
+def plan_of(pairs: Pairs, batch_tokens: int, *seed: int) -> list[NDArray[np.int64]]:
+    """Batches of the pairs, by their lengths."""
+    longer = [max(len(source), len(target) + 1) for source, target in zip(*pairs, strict=True)]
+    return plan_batches(np.array(longer, np.int32), batch_tokens, *seed)
+
+
 def as_lists(plan: list[NDArray[np.int64]]) -> list[list[int]]:
     return [lines.tolist() for lines in plan]
 
@@ -32,7 +48,7 @@ def as_lists(plan: list[NDArray[np.int64]]) -> list[list[int]]:
 def test_every_pair_comes_once_within_the_budget(
     lengths: list[tuple[int, int]], budget: int, seed: int, epoch: int
 ) -> None:
-    plan = as_lists(plan_epoch(*make_pairs(lengths), budget, seed, epoch))
+    plan = as_lists(plan_of(make_pairs(lengths), budget, seed, epoch))
     assert sorted(line for lines in plan for line in lines) == list(range(len(lengths)))
     for lines in plan:
         longest = max(max(lengths[line][0], lengths[line][1] + 1) for line in lines)
@@ -40,22 +56,22 @@ def test_every_pair_comes_once_within_the_budget(
 
 
 def test_batches_are_full() -> None:
-    plan = plan_epoch(*make_pairs([(4, 4)] * 23), batch_tokens=20, seed=1, epoch=0)
+    plan = plan_of(make_pairs([(4, 4)] * 23), 20, 1)
     assert sorted(map(len, plan)) == [3, 4, 4, 4, 4, 4]
 
 
 def test_like_lengths_go_together() -> None:
     sources, targets = many_pairs()
-    plan = plan_epoch(sources, targets, 200, seed=1, epoch=0)
-    batches = [make_batch(lines.tolist(), sources, targets) for lines in plan]
+    plan = plan_of((sources, targets), 200, 1)
+    batches = [make_batch(lines, *at(lines, sources, targets)) for lines in plan]
     random_order = np.array_split(np.random.default_rng(1).permutation(len(sources)), len(plan))
-    unsorted = [make_batch(lines.tolist(), sources, targets) for lines in random_order]
+    unsorted = [make_batch(lines, *at(lines, sources, targets)) for lines in random_order]
     assert sum(batch.padding for batch in batches) < 0.7 * sum(batch.padding for batch in unsorted)
 
 
 def test_the_order_follows_from_seed_and_epoch() -> None:
     def plan(seed: int, epoch: int) -> list[list[int]]:
-        return as_lists(plan_epoch(*many_pairs(), 100, seed, epoch))
+        return as_lists(plan_of(many_pairs(), 100, seed, epoch))
 
     assert plan(1, 0) == plan(1, 0)
     assert plan(1, 0) != plan(1, 1)
@@ -65,7 +81,7 @@ def test_the_order_follows_from_seed_and_epoch() -> None:
 
 def test_the_order_is_neither_by_length_nor_by_line() -> None:
     sources, targets = many_pairs()
-    plan = as_lists(plan_epoch(sources, targets, 100, seed=1, epoch=0))
+    plan = as_lists(plan_of((sources, targets), 100, 1))
     longest = [max(len(sources[line]) for line in lines) for lines in plan]
     assert longest != sorted(longest)
     assert any(lines != sorted(lines) for lines in plan)
@@ -73,18 +89,18 @@ def test_the_order_is_neither_by_length_nor_by_line() -> None:
 
 def test_the_members_of_a_batch_change_from_epoch_to_epoch() -> None:
     def batches(epoch: int) -> set[frozenset[int]]:
-        return {frozenset(lines) for lines in as_lists(plan_epoch(*many_pairs(), 100, 1, epoch))}
+        return {frozenset(lines) for lines in as_lists(plan_of(many_pairs(), 100, 1, epoch))}
 
     assert len(batches(0) & batches(1)) < len(batches(0)) / 2
 
 
 def test_no_pairs_no_batches() -> None:
-    assert plan_epoch([], [], batch_tokens=10, seed=1, epoch=0) == []
+    assert plan_of(([], []), 10, 1) == []
 
 
 def test_what_a_batch_holds() -> None:
     sources, targets = [[7], [8, 9, 10], [11, 12]], [[20, 21], [22], []]
-    batch = make_batch([2, 0, 1], sources, targets)
+    batch = make_batch([2, 0, 1], *at([2, 0, 1], sources, targets))
     assert batch.lines.tolist() == [2, 0, 1]
     assert batch.src.tolist() == [[11, 12, PAD_ID], [7, PAD_ID, PAD_ID], [8, 9, 10]]
     assert batch.src_lengths.tolist() == [2, 1, 3]

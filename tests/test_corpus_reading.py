@@ -4,6 +4,7 @@ import gzip
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.config import HubSource
-from seq2seq.corpus import ParallelText, read_lines, read_parallel
+from seq2seq.corpus import ParallelText, cache, read_lines, read_parallel, reading
 from seq2seq.errors import Seq2SeqError
 
 SEPARATORS = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\r\t\u00a0"
@@ -38,15 +39,36 @@ def error(source: str | Path | HubSource) -> str:
     return str(caught.value)
 
 
-@given(lines=LINES, packed=st.booleans())
-def test_lines_come_back_as_written(lines: list[str], packed: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+@pytest.fixture(params=["small", "large"])
+def kind(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Texts that are held in memory, and those that go through the cache, in short blocks."""
+    if request.param == "large":
+        monkeypatch.setattr(cache, "SMALL", -1)
+        monkeypatch.setattr(reading, "_SMALL_ROWS", -1)
+        monkeypatch.setattr(reading, "_ROWS", 1)
+        monkeypatch.setattr(reading, "_BLOCK", 5)
+    monkeypatch.setenv("SEQ2SEQ_CACHE", str(tmp_path / "texts"))
+    yield request.param
+    assert (tmp_path / "texts").exists() <= (request.param == "large")
+    assert not list(tmp_path.glob("texts/*.partial"))
+
+
+@given(lines=LINES, packed=st.booleans(), size=st.integers(3, 8), small=st.booleans())
+def test_lines_come_back_as_written(lines: list[str], packed: bool, size: int, small: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQ2SEQ_CACHE", f"{folder}/cache")
+        patch.setattr(cache, "sync", lambda path: None)  # hundreds of examples
+        patch.setattr(cache, "SMALL", 1 << 20 if small else -1)
+        patch.setattr(reading, "_BLOCK", size)
         path = Path(folder, "text.gz" if packed else "text")
         # U+FEFF is text, except at the very start of a file: write one there to be removed.
         write(path, "\ufeff" + "".join(line + "\n" for line in lines))
         assert read_lines(path) == lines
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
@@ -63,6 +85,7 @@ def test_lines_end_at_line_feeds_only(tmp_path: Path, content: bytes, lines: lis
     assert read_lines(write(tmp_path / "text", content)) == lines
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.parametrize(("english", "german"), [("", ""), (".gz", ".gz"), ("", ".gz")])
 def test_two_files_side_by_side(tmp_path: Path, english: str, german: str) -> None:
     write(tmp_path / f"train.v1.en{english}", "one\ntwo\n")
@@ -72,6 +95,7 @@ def test_two_files_side_by_side(tmp_path: Path, english: str, german: str) -> No
     assert len(text) == 2
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])
 def test_tsv_ignores_columns_after_the_second(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, "one\teins\ntwo\tzwei\tCC-BY 2.0\t#42\n\tleer\n")
@@ -101,6 +125,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert "folder.tsv: cannot be read" in error(tmp_path / "folder.tsv")
 
 
+@pytest.mark.usefixtures("kind")
 def test_unequal_line_counts_are_both_named(tmp_path: Path) -> None:
     write(tmp_path / "train.en", "one\n" * 1200)
     write(tmp_path / "train.de", "eins\n" * 1199)
@@ -109,12 +134,14 @@ def test_unequal_line_counts_are_both_named(tmp_path: Path) -> None:
     assert "train.de has 1,199" in message
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.parametrize("name", ["train.tsv", "train.tsv.gz"])
 def test_invalid_utf8_names_its_line(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, b"\xef\xbb\xbfone\teins\ntwo\tzwei\nfour\tf\xfcnf\n")
     assert f"{path}, line 3: not UTF-8 (byte 0xfc)" in error(path)
 
 
+@pytest.mark.usefixtures("kind")
 def test_damaged_gzip(tmp_path: Path) -> None:
     whole = gzip.compress(b"one\teins\n" * 1000)
     for name, data in {
@@ -127,11 +154,13 @@ def test_damaged_gzip(tmp_path: Path) -> None:
         assert f"{path}: not a gzip file, or a damaged one" in error(path)
 
 
+@pytest.mark.usefixtures("kind")
 def test_a_line_without_a_tab_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "pairs.tsv", "one\teins\ntwo zwei\n")
     assert f"{path}, line 2: no tab" in error(path)
 
 
+@pytest.mark.usefixtures("kind")
 def test_an_empty_corpus(tmp_path: Path) -> None:
     write(tmp_path / "train.en", "")
     write(tmp_path / "train.de", "")
@@ -139,6 +168,34 @@ def test_an_empty_corpus(tmp_path: Path) -> None:
     assert "is empty" in error(write(tmp_path / "pairs.tsv", ""))
 
 
+def test_a_file_is_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SMALL", -1)
+    monkeypatch.setenv("SEQ2SEQ_CACHE", str(tmp_path / "cache"))
+    path = write(tmp_path / "train.tsv", "one\teins\n")
+    text = read(str(path))
+    packed = write(tmp_path / "other.tsv.gz", "one\teins\n")
+    assert read(str(packed)).source.digest == text.source.digest  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "_blocks", None)
+        assert read(str(path)) == text
+        assert read(str(packed)).target == ["eins"]
+    write(path, "two\tzwei\n")
+    assert read(str(path)).source == ["two"]
+    assert text.source == ["one"]  # what is in use stays as it was
+
+
+def test_a_file_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "text", "one\n")
+    digests = iter("ab")
+    monkeypatch.setattr(cache, "SMALL", -1)
+    monkeypatch.setattr(reading, "_digest", lambda path: next(digests))
+    with pytest.raises(Seq2SeqError, match="text: has changed while it was read"):
+        read_lines(path)
+
+
+@pytest.mark.usefixtures("kind")
 class TestDatasets:
     """Local files through the same code as sources on the hub."""
 

@@ -3,12 +3,26 @@
 Sentences are compared with their white space normalised. Lengths are compared in UTF-8 bytes: the
 same content takes about as many in most scripts, whereas words do not exist in some, and Chinese
 has a third of the characters of English.
+
+What has been there before is found by hashes of 64 bits, since the sentences of a large corpus do
+not fit into memory; where two hashes are equal the sentences themselves are compared.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import json
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self, get_args
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.corpus import cache
+from seq2seq.corpus.lines import digest_of
+from seq2seq.corpus.parallel import MANY, map_parts
 from seq2seq.corpus.reading import ParallelText
 
 Problem = Literal["empty", "identical", "length_ratio", "duplicate", "leakage"]
@@ -23,6 +37,12 @@ DESCRIPTIONS: Mapping[Problem, str] = {
     "leakage": "held-out sentence",
 }
 
+_VERSION = "1"  # of what is written to the cache
+_PART = 1 << 18  # elements of an array at a time
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # keeps the hashes of two sides apart
+
+Hashes = NDArray[np.uint64]
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -36,8 +56,9 @@ class Finding:
     action: Action | None = None
 
     @classmethod
-    def of(cls, indices: Sequence[int], action: Action | None = None) -> Self:
-        return cls(len(indices), tuple(index + 1 for index in indices[:3]), action)
+    def of(cls, indices: Iterable[int], count: int, action: Action | None = None) -> Self:
+        """`indices` are the first of `count` pairs, numbered from 0."""
+        return cls(count, tuple(index + 1 for index in indices), action)
 
 
 @dataclass(frozen=True)
@@ -48,15 +69,45 @@ class SideStatistics:
     characters: int
     longest: int
 
-    @classmethod
-    def of(cls, sentences: Iterable[str]) -> Self:
-        words = characters = longest = 0
-        for sentence in sentences:
-            length = len(sentence.split())
-            words += length
-            characters += len(sentence)
-            longest = max(longest, length)
-        return cls(words, characters, longest)
+    def __add__(self, other: "SideStatistics") -> "SideStatistics":
+        return SideStatistics(
+            self.words + other.words,
+            self.characters + other.characters,
+            max(self.longest, other.longest),
+        )
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The problems of every pair of a text, and its size."""
+
+    flags: NDArray[np.uint8]  # (pairs,), of whose bits number n is `PROBLEMS[n]`
+    source: SideStatistics
+    target: SideStatistics
+
+    def count(self, *problems: Problem) -> int:
+        """How many pairs have any of these problems."""
+        return sum(int(np.count_nonzero(part & _bits(*problems))) for _, part in _parts(self.flags))
+
+    def first(self, problem: Problem, number: int = 1) -> list[int]:
+        """The first pairs that have it, from 0; at most `number`."""
+        found = list[int]()
+        for begin, part in _parts(self.flags):
+            found += (np.flatnonzero(part & _bits(problem)) + begin).tolist()
+            if len(found) >= number:
+                break
+        return found[:number]
+
+    def without(self, *problems: Problem) -> NDArray[Any]:
+        """The pairs that have none of these problems, in order."""
+        size = len(self.flags)
+        kept = cache.scratch(size - self.count(*problems), np.min_scalar_type(size))
+        end = 0
+        for begin, part in _parts(self.flags):
+            chosen = np.flatnonzero((part & _bits(*problems)) == 0) + begin
+            kept[end : end + len(chosen)] = chosen
+            end += len(chosen)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -74,28 +125,29 @@ class TextReport:
     def of(
         cls,
         text: ParallelText,
-        problems: Mapping[Problem, Sequence[int]],
+        examination: Examination,
         dropping: Iterable[Problem] | None = None,
     ) -> Self:
-        """The report on `text` with these problems, of which those in `dropping` are dropped.
+        """The report on `text`, whose pairs with a problem in `dropping` are dropped.
 
         Without `dropping` nothing is to become of them.
         """
         dropped = set(dropping or ())
         actions: dict[Problem, Action] = {}
         if dropping is not None:
-            actions = {problem: "dropped" if problem in dropped else "kept" for problem in problems}
+            actions = {problem: "dropped" if problem in dropped else "kept" for problem in PROBLEMS}
+        counts = {problem: examination.count(problem) for problem in PROBLEMS}
         return cls(
             text.name,
             len(text),
-            SideStatistics.of(text.source),
-            SideStatistics.of(text.target),
+            examination.source,
+            examination.target,
             {
-                problem: Finding.of(indices, actions.get(problem))
-                for problem, indices in problems.items()
-                if indices
+                problem: Finding.of(examination.first(problem, 3), count, actions.get(problem))
+                for problem, count in counts.items()
+                if count
             },
-            len({index for problem in dropped for index in problems[problem]}),
+            examination.count(*dropped),
         )
 
     def lines(self) -> list[str]:
@@ -145,47 +197,207 @@ class CorpusReport:
 def check(
     text: ParallelText, held_out: Iterable[ParallelText] = (), max_length_ratio: float = 9.0
 ) -> TextReport:
-    """What is in `text` and what is wrong with it; see `find_problems`."""
-    return TextReport.of(text, find_problems(text, held_out, max_length_ratio))
+    """What is in `text` and what is wrong with it; see `examine`."""
+    return TextReport.of(text, examine(text, held_out, max_length_ratio))
 
 
-def find_problems(
+def examine(
     text: ParallelText, held_out: Iterable[ParallelText] = (), max_length_ratio: float = 9.0
-) -> dict[Problem, list[int]]:
-    """The indices of the pairs with each problem; a pair can have several.
+) -> Examination:
+    """The problems of each pair; it can have several.
 
     A duplicate is every occurrence of a pair after its first. A pair leaks when either of its sides
-    is, on the same side, in a text of `held_out`.
-    """
-    held_sources, held_targets = set[str](), set[str]()
-    for other in held_out:
-        held_sources.update(map(_normalise, other.source))
-        held_targets.update(map(_normalise, other.target))
+    is, on the same side, in a text of `held_out`; those are held in memory, at 16 bytes a line.
 
-    problems: dict[Problem, list[int]] = {problem: [] for problem in PROBLEMS}
-    seen = set[tuple[str, str]]()
-    for index, (source, target) in enumerate(zip(text.source, text.target, strict=True)):
-        source, target = pair = _normalise(source), _normalise(target)
-        if pair in seen:
-            problems["duplicate"].append(index)
-        seen.add(pair)
-        if not (source and target):
-            problems["empty"].append(index)
-            continue
-        if source == target:
-            problems["identical"].append(index)
-        if _ratio(source, target) > max_length_ratio:
-            problems["length_ratio"].append(index)
-        if source in held_sources or target in held_targets:
-            problems["leakage"].append(index)
-    return problems
+    Of a large text the result is kept in the cache.
+    """
+    others = list(held_out)
+    if len(text) < MANY:
+        return _examine(text, others, max_length_ratio)
+    sides = [side for one in (text, *others) for side in (one.source, one.target)]
+    made_from = (
+        _VERSION,
+        unicodedata.unidata_version,  # what is white space
+        str(max_length_ratio),
+        *map(digest_of, sides),
+    )
+
+    def make(folder: Path) -> None:
+        examination = _examine(text, others, max_length_ratio)
+        examination.flags.tofile(folder / "flags")
+        sizes = [asdict(examination.source), asdict(examination.target)]
+        (folder / "sizes.json").write_text(json.dumps(sizes))
+
+    folder = cache.entry("check", made_from, make)
+    with cache.lost_entries():
+        source, target = json.loads((folder / "sizes.json").read_bytes())
+    flags = cache.mapped(folder / "flags", np.uint8)
+    return Examination(flags, SideStatistics(**source), SideStatistics(**target))
+
+
+class _Side(NamedTuple):
+    """One side of a part of a text."""
+
+    hashes: Hashes  # (lines,)
+    lengths: NDArray[np.int64]  # (lines,) in bytes; both of the normalised sentence
+    statistics: SideStatistics
+
+
+class _Part(NamedTuple):
+    """A part of a text."""
+
+    flags: NDArray[np.uint8]  # (pairs,) without those for which other pairs are needed
+    sources: Hashes
+    targets: Hashes
+    source: SideStatistics
+    target: SideStatistics
+
+
+def _examine(
+    text: ParallelText, held_out: Sequence[ParallelText], max_length_ratio: float
+) -> Examination:
+    held_sources = _HeldOut([other.source for other in held_out])
+    held_targets = _HeldOut([other.target for other in held_out])
+    flags = cache.scratch(len(text), np.uint8)
+    hashes = cache.scratch(len(text), np.uint64)
+    source = target = SideStatistics(0, 0, 0)
+    begin = 0
+    check_part = partial(_check_part, max_length_ratio=max_length_ratio)
+    for part in map_parts(check_part, text.source, text.target):
+        end = begin + len(part.flags)
+        flags[begin:end] = part.flags
+        hashes[begin:end] = part.sources * _SPREAD + part.targets
+        leaks = [
+            *held_sources.among(part.sources, text.source, begin),
+            *held_targets.among(part.targets, text.target, begin),
+        ]
+        for index in leaks:
+            if not flags[index] & _bits("empty"):
+                flags[index] |= _bits("leakage")
+        source += part.source
+        target += part.target
+        begin = end
+    for index in _repeated(hashes, lambda index: _pair(text, index)):
+        flags[index] |= _bits("duplicate")
+    return Examination(flags, source, target)
+
+
+def _check_part(sources: Sequence[str], targets: Sequence[str], max_length_ratio: float) -> _Part:
+    """What can be told of pairs without others."""
+    source, target = _side(sources), _side(targets)
+    shorter = np.minimum(source.lengths, target.lengths)
+    longer = np.maximum(source.lengths, target.lengths)
+    empty = shorter == 0
+    extreme = ~empty & (longer / np.maximum(shorter, 1) > max_length_ratio)
+    flags = empty * _bits("empty") | extreme * _bits("length_ratio")
+    for index in np.flatnonzero(~empty & (source.hashes == target.hashes)).tolist():
+        if _normalise(sources[index]) == _normalise(targets[index]):
+            flags[index] |= _bits("identical")
+    return _Part(flags, source.hashes, target.hashes, source.statistics, target.statistics)
+
+
+def _side(sentences: Iterable[str]) -> _Side:
+    hashes, lengths = bytearray(), list[int]()
+    words = characters = longest = 0
+    for sentence in sentences:
+        parts = sentence.split()
+        normalised = " ".join(parts).encode()
+        hashes += _hash(normalised)
+        lengths.append(len(normalised))
+        words += len(parts)
+        characters += len(sentence)
+        longest = max(longest, len(parts))
+    return _Side(
+        np.frombuffer(hashes, np.uint64),
+        np.array(lengths, np.int64),
+        SideStatistics(words, characters, longest),
+    )
+
+
+def _hash(normalised: bytes) -> bytes:
+    return hashlib.blake2b(normalised, digest_size=8).digest()
+
+
+def _hashes(sentences: Sequence[str]) -> Hashes:
+    return _side(sentences).hashes
+
+
+class _HeldOut:
+    """One side of the held-out texts."""
+
+    def __init__(self, sides: Sequence[Sequence[str]]) -> None:
+        parts = [part for side in sides for part in map_parts(_hashes, side)]
+        hashes = np.concatenate([np.empty(0, np.uint64), *parts])
+        self._sides = sides
+        self._ends = np.cumsum([len(side) for side in sides])
+        self._order = np.argsort(hashes)
+        self._hashes = hashes[self._order]
+
+    def among(self, hashes: Hashes, lines: Sequence[str], begin: int) -> Iterator[int]:
+        """The numbers of those lines, of which `hashes` has the ones from `begin` on, held out."""
+        first = np.searchsorted(self._hashes, hashes, "left")
+        last = np.searchsorted(self._hashes, hashes, "right")
+        for index in np.flatnonzero(first < last).tolist():
+            line = _normalise(lines[begin + index])
+            equal = self._order[first[index] : last[index]].tolist()
+            if any(line == self._line(number) for number in equal):
+                yield begin + index
+
+    def _line(self, number: int) -> str:
+        side = int(np.searchsorted(self._ends, number, "right"))
+        return _normalise(self._sides[side][number - int(self._ends[side])])  # from its end
+
+
+def _repeated(hashes: Hashes, content: Callable[[int], object]) -> Iterator[int]:
+    """The numbers of what has occurred before; where hashes are equal `content` decides."""
+    values = _several(hashes)
+    if not len(values):
+        return
+    firsts = cache.scratch(len(values), np.int64)  # whose value it was first, counted from 1
+    others: dict[int, list[int]] = {}  # whose it was too, though the contents differ
+    for begin, part in _parts(hashes):
+        places = np.minimum(np.searchsorted(values, part), len(values) - 1)
+        for offset in np.flatnonzero(values[places] == part).tolist():
+            place, number = int(places[offset]), begin + offset
+            if not firsts[place]:
+                firsts[place] = number + 1
+                continue
+            one = content(number)
+            earlier = (int(firsts[place]) - 1, *others.get(place, ()))
+            if any(one == content(other) for other in earlier):
+                yield number
+            else:
+                others.setdefault(place, []).append(number)
+
+
+def _several(hashes: Hashes) -> Hashes:
+    """The values that occur more than once, sorted."""
+    values = cache.scratch(len(hashes), np.uint64)
+    values[:] = hashes
+    values.sort()
+    size, as_next = 0, False
+    for begin in range(0, len(values) - 1, _PART):
+        part = values[begin : begin + _PART + 1]
+        same = part[1:] == part[:-1]
+        found = part[:-1][same & ~np.insert(same[:-1], 0, as_next)]  # the first of each run
+        values[size : size + len(found)] = found  # what is overwritten has been read
+        size, as_next = size + len(found), bool(same[-1])
+    return values[:size]
+
+
+def _parts(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """An array piece by piece, each with the number of its first element."""
+    for begin in range(0, len(array), _PART):
+        yield begin, array[begin : begin + _PART]
+
+
+def _bits(*problems: Problem) -> np.uint8:
+    return np.uint8(sum(1 << PROBLEMS.index(problem) for problem in problems))
+
+
+def _pair(text: ParallelText, index: int) -> tuple[str, str]:
+    return _normalise(text.source[index]), _normalise(text.target[index])
 
 
 def _normalise(sentence: str) -> str:
-    normalised = " ".join(sentence.split())
-    return sentence if normalised == sentence else normalised  # one object where they are equal
-
-
-def _ratio(source: str, target: str) -> float:
-    lengths = len(source.encode()), len(target.encode())
-    return max(lengths) / min(lengths)
+    return " ".join(sentence.split())

@@ -1,20 +1,35 @@
 """Reading parallel text: two files side by side, a TSV file, or a Hugging Face `datasets` source.
 
 A line ends at a line feed and nowhere else: U+2028, U+0085 and their like occur inside sentences.
+
+Whatever is small is held in memory. Everything else is copied to the cache once, and read from
+there; see `seq2seq.corpus.lines` for why a copy.
 """
 
 import gzip
 import os
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
+
+import numpy as np
 
 from seq2seq.config import HubSource, Source
+from seq2seq.corpus import cache
+from seq2seq.corpus.lines import Chosen, Index, Lines, LinesWriter
 from seq2seq.errors import Seq2SeqError
 
 _BOM = b"\xef\xbb\xbf"
+_BLOCK = 1 << 20  # bytes
+_PACKED = 4  # as much text as that is in a byte of `.gz`, or more
+_ROWS = 10_000  # of `datasets`, at a time
+_SMALL_ROWS = 20_000
+_VERSION = "1"  # of what is written to the cache
+
+Columns = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True)
@@ -22,11 +37,21 @@ class ParallelText:
     """Sentence pairs in order: `target[i]` translates `source[i]`. `name` is what errors say."""
 
     name: str
-    source: list[str]
-    target: list[str]
+    source: Sequence[str]
+    target: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def select(self, index: Index) -> "ParallelText":
+        """The pairs with these numbers."""
+        return ParallelText(self.name, Chosen(self.source, index), Chosen(self.target, index))
+
+    def sample(self, number: int) -> "ParallelText":
+        """At most `number` pairs, spread evenly over the text."""
+        if number >= len(self):
+            return self
+        return self.select(np.arange(number) * len(self) // max(number, 1))
 
 
 def read_parallel(source: Source, source_language: str, target_language: str) -> ParallelText:
@@ -50,35 +75,96 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
     return text
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> Lines:
     """The lines of a UTF-8 file, plain or `.gz`, without `\\n` or `\\r\\n`.
 
     A byte order mark at the start is no text, and a line feed at the end starts no further line.
     """
-    data = _read_bytes(path).removeprefix(_BOM)
-    try:
-        lines = data.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise Seq2SeqError(
-            f"{path}, line {line}: not UTF-8 (byte 0x{data[error.start]:02x}); "
-            "save the file as UTF-8."
-        ) from None
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+    if _is_small(path):
+        return Lines.of(_blocks(path))
+
+    def write(folder: Path) -> None:
+        with LinesWriter(folder / "lines") as writer:
+            for block in _blocks(path):
+                writer.write(block)
+
+    return Lines.open(_entry("text", path, write) / "lines")
 
 
-def _read_bytes(path: Path) -> bytes:
+def _is_small(path: Path) -> bool:
+    with _readable(path):
+        size = path.stat().st_size
+    return size * (_PACKED if path.suffix == ".gz" else 1) <= cache.SMALL
+
+
+def _entry(kind: str, path: Path, write: cache.Make) -> Path:
+    """The entry that `write` makes of a file."""
+    before = _digest(path)
+
+    def make(folder: Path) -> None:
+        write(folder)
+        if _digest(path) != before:
+            raise Seq2SeqError(f"{path}: has changed while it was read; run the command again.")
+
+    form = "gzip" if path.suffix == ".gz" else "plain"
+    return cache.entry(kind, (before, form, _VERSION), make)
+
+
+def _digest(path: Path) -> str:
+    with _readable(path):
+        return cache.file_digest(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """A sentence for whatever a file cannot be read for."""
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix == ".gz" else data
+        yield
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise Seq2SeqError(f"{path}: not a gzip file, or a damaged one; get it again.") from None
     except FileNotFoundError:
         raise Seq2SeqError(f"{path}: there is no such file.") from None
     except OSError as error:
         raise Seq2SeqError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The file in blocks of whole lines of UTF-8, each line ended by one line feed."""
+    before = 0  # lines
+    for block in _whole_lines(path):
+        try:
+            block.decode()
+        except UnicodeDecodeError as error:
+            line = before + block.count(b"\n", 0, error.start) + 1
+            raise Seq2SeqError(
+                f"{path}, line {line}: not UTF-8 (byte 0x{block[error.start]:02x}); "
+                "save the file as UTF-8."
+            ) from None
+        before += block.count(b"\n")
+        yield block.replace(b"\r\n", b"\n")
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """The file in blocks that end with a line; what the last one lacks is added."""
+    rest = [b""]
+    for block in _read(path):
+        whole, feed, begun = block.rpartition(b"\n")
+        if feed:
+            yield b"".join((*rest, whole, feed))
+            rest = [begun]
+        else:
+            rest.append(begun)
+    if last := b"".join(rest):
+        yield last + b"\n"
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    """The bytes of the file, unpacked, in blocks of about a megabyte."""
+    packed = path.suffix == ".gz"
+    with _readable(path), cast(BinaryIO, gzip.open(path)) if packed else path.open("rb") as file:
+        yield file.read(_BLOCK).removeprefix(_BOM)
+        while block := file.read(_BLOCK):
+            yield block
 
 
 def _read_side_by_side(prefix: str, *languages: str) -> ParallelText:
@@ -114,17 +200,57 @@ def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
 
 
 def _read_tsv(path: Path) -> ParallelText:
-    text = ParallelText(str(path), [], [])
-    for number, line in enumerate(read_lines(path), start=1):
-        source, tab, rest = line.partition("\t")
-        if not tab:
-            raise Seq2SeqError(
-                f"{path}, line {number}: no tab; write the source sentence, a tab and the target "
-                "sentence."
-            )
-        text.source.append(source)
-        text.target.append(rest.partition("\t")[0])
-    return text
+    if _is_small(path):
+        return ParallelText(str(path), *_in_memory(_columns(path)))
+    folder = _entry("pairs", path, _writer_of(lambda: _columns(path)))
+    return ParallelText(str(path), *_opened(folder))
+
+
+def _columns(path: Path) -> Iterator[Columns]:
+    """The first two columns in blocks of whole lines."""
+    before = 0  # lines
+    for block in _blocks(path):
+        lines = block.split(b"\n")[:-1]
+        parts = [line.split(b"\t", 2) for line in lines]
+        for number, part in enumerate(parts, start=before + 1):
+            if len(part) == 1:
+                raise Seq2SeqError(
+                    f"{path}, line {number}: no tab; write the source sentence, a tab and the "
+                    "target sentence."
+                )
+        before += len(lines)
+        yield _block(part[0] for part in parts), _block(part[1] for part in parts)
+
+
+def _block(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _in_memory(columns: Iterable[Columns]) -> tuple[Lines, Lines]:
+    source, target = list[bytes](), list[bytes]()
+    for first, second in columns:
+        source.append(first)
+        target.append(second)
+    return Lines.of(source), Lines.of(target)
+
+
+def _writer_of(columns: Callable[[], Iterable[Columns]]) -> cache.Make:
+    """What writes both columns to an entry of the cache."""
+
+    def make(folder: Path) -> None:
+        with (
+            LinesWriter(folder / "source") as source,
+            LinesWriter(folder / "target") as target,
+        ):
+            for first, second in columns():
+                source.write(first)
+                target.write(second)
+
+    return make
+
+
+def _opened(folder: Path) -> tuple[Lines, Lines]:
+    return Lines.open(folder / "source"), Lines.open(folder / "target")
 
 
 def _read_hub(source: HubSource) -> ParallelText:
@@ -148,17 +274,27 @@ def _read_hub(source: HubSource) -> ParallelText:
             raise Seq2SeqError(
                 f"{name}: there is no column {column!r}; it has {', '.join(rows.column_names)}."
             )
-    first, second = (_sentences(rows[column], name, column) for column in source.columns)
-    return ParallelText(name, first, second)
+    if len(rows) <= _SMALL_ROWS:
+        return ParallelText(name, *_in_memory(_hub_columns(rows, source, name)))
+    # A digest of the rows is no more to be had without reading them than their text.
+    folder = cache.content_entry("rows", _writer_of(lambda: _hub_columns(rows, source, name)))
+    return ParallelText(name, *_opened(folder))
 
 
-def _sentences(values: Iterable[Any], name: str, column: str) -> list[str]:
-    """A column as sentences. A line feed inside becomes a space: a sentence is one line."""
-    sentences = []
-    for number, value in enumerate(values, start=1):
-        if not isinstance(value, str | None):
-            raise Seq2SeqError(
-                f"{name}, row {number}: column {column!r} has a {type(value).__name__}, not text."
+def _hub_columns(rows: Any, source: HubSource, name: str) -> Iterator[Columns]:
+    """Both columns in blocks. A line feed inside becomes a space: a sentence is one line."""
+    before = 0  # rows
+    for part in rows.select_columns(sorted(set(source.columns))).iter(batch_size=_ROWS):
+        blocks = []
+        for column in source.columns:
+            for number, value in enumerate(part[column], start=before + 1):
+                if not isinstance(value, str | None):
+                    raise Seq2SeqError(
+                        f"{name}, row {number}: column {column!r} has a {type(value).__name__}, "
+                        "not text."
+                    )
+            blocks.append(
+                _block((value or "").replace("\n", " ").encode() for value in part[column])
             )
-        sentences.append((value or "").replace("\n", " "))
-    return sentences
+        before += len(part[column])
+        yield blocks[0], blocks[1]

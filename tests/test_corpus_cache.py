@@ -1,0 +1,170 @@
+"""The cache: entries are whole or made again, and every failure is a sentence."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seq2seq.corpus import cache
+from seq2seq.errors import Seq2SeqError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of this test."""
+    monkeypatch.setenv("SEQ2SEQ_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def writing(text: str, calls: list[str] | None = None) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        (folder / "text").write_text(text, encoding="utf-8")
+        if calls is not None:
+            calls.append(text)
+
+    return make
+
+
+def test_an_entry_is_made_once() -> None:
+    calls: list[str] = []
+    paths = {cache.entry("kind", ("a", "b"), writing("one", calls)) for _ in range(3)}
+    assert calls == ["one"]
+    assert (paths.pop() / "text").read_text() == "one"
+
+
+def test_whatever_it_is_made_from_names_it() -> None:
+    made_from = [("a", "b"), ("ab",), ("a", "c"), ("b", "a"), ()]
+    paths = [cache.entry("kind", parts, writing("one")) for parts in made_from]
+    paths.append(cache.entry("other", ("a", "b"), writing("one")))
+    assert len(set(paths)) == len(paths)
+
+
+def test_content_names_an_entry() -> None:
+    one, same, two = (cache.content_entry("kind", writing(text)) for text in ("1", "1", "2"))
+    assert one == same != two
+    assert cache.recorded_digest(one / "text") == cache.file_digest(one / "text")
+
+
+def test_nothing_else_is_left_behind(folder: Path) -> None:
+    cache.entry("kind", ("a",), writing("one"))
+    cache.content_entry("kind", writing("one"))
+    cache.content_entry("kind", writing("one"))
+
+    def fail(path: Path) -> None:
+        (path / "text").touch()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cache.entry("kind", ("b",), fail)
+    assert len(list(folder.iterdir())) == 2
+
+
+def _shorter(path: Path) -> None:
+    (path / "text").write_text("on")
+
+
+def _other(path: Path) -> None:
+    (path / "text").write_text("two")
+
+
+def _missing(path: Path) -> None:
+    (path / "text").unlink()
+
+
+def _index(path: Path) -> None:
+    (path / "files.json").chmod(0o644)
+    (path / "files.json").write_text("{")
+
+
+@pytest.mark.parametrize("damage", [_shorter, _other, _missing, _index])
+def test_a_damaged_entry_is_made_again(damage: Callable[[Path], None], folder: Path) -> None:
+    path = cache.entry("kind", ("a",), writing("one"))
+    if (path / "text").exists():
+        (path / "text").chmod(0o644)
+    damage(path)
+    assert (cache.entry("kind", ("a",), writing("one")) / "text").read_text() == "one"
+    assert list(folder.iterdir()) == [path]
+
+
+def test_another_process_may_be_faster() -> None:
+    def make(folder: Path) -> None:
+        writing("one")(folder)
+        faster.append(cache.entry("kind", ("a",), writing("one")))
+
+    faster: list[Path] = []
+    path = cache.entry("kind", ("a",), make)
+    assert faster == [path]
+    assert (path / "text").read_text() == "one"
+
+
+def test_two_processes_at_once(folder: Path) -> None:
+    program = (
+        "from pathlib import Path\n"
+        "from seq2seq.corpus import cache\n"
+        "def make(folder): (folder / 'text').write_text('one' * 1000)\n"
+        "for number in range(30):\n"
+        "    path = cache.entry('kind', (str(number),), make)\n"
+        "    assert (path / 'text').read_text() == 'one' * 1000\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
+    assert len(list(folder.iterdir())) == 30
+
+
+def test_what_killed_processes_left_is_removed(folder: Path) -> None:
+    old, young = folder / "a.partial", folder / "b.partial"
+    for path in (old, young):
+        path.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    cache.entry("kind", ("a",), writing("one"))
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_a_cache_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder.parent / "file").touch()
+    monkeypatch.setenv("SEQ2SEQ_CACHE", str(folder.parent / "file"))
+    with pytest.raises(Seq2SeqError, match=r"file: the cache .* cannot be written: .*SEQ2SEQ"):
+        cache.entry("kind", ("a",), writing("one"))
+    with pytest.raises(Seq2SeqError, match="cannot be written"):
+        cache.scratch(cache.SMALL + 1, np.uint8)
+
+
+def test_a_full_disk(folder: Path) -> None:
+    def make(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(Seq2SeqError, match=r"written: No space left on device; make room"):
+        cache.entry("kind", ("a",), make)
+    assert list(folder.iterdir()) == []
+
+
+def test_an_entry_that_goes_while_it_is_used(folder: Path) -> None:
+    with pytest.raises(Seq2SeqError, match="gone while it was in use; run the command again"):
+        cache.mapped(folder / "kind" / "array", np.uint8)
+
+
+@pytest.mark.parametrize("small", [0, 1 << 20])
+@pytest.mark.parametrize("size", [0, 1, 70_000])
+def test_scratch_space(
+    size: int, small: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "SMALL", small)
+    array = cache.scratch(size, np.int32)
+    assert array.shape == (size,)
+    assert not array.any()
+    array[:] = np.arange(size)
+    assert array.sum() == size * (size - 1) // 2
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEQ2SEQ_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert cache.cache_folder() == Path("/caches/seq2seq").absolute()
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache.cache_folder() == Path.home() / ".cache" / "seq2seq"
