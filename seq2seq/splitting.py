@@ -7,9 +7,8 @@ model has learnt from sentences; smaller parts are put together again as far as 
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 _SENTENCE_END = re.compile(
     r"""(?<=[.!?…"'”’»)\]])\s+"""  # spaced scripts; `_ends_sentence` looks closer
@@ -24,7 +23,7 @@ _OPENERS, _CLOSERS = "\"'“‘„«([", "\"'”’»)]"
 _ABBREVIATION = re.compile(r"[^\W_]|\d\d|bzw|ca|dr|evtl|ggf|mr|mrs|ms|nr|prof|sr|st|vgl|vs")
 
 Length = Callable[[str], int]
-Cut = Callable[[str], list[str]]
+Cut = Callable[[str], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -35,63 +34,68 @@ class Piece:
     separator: str
 
 
-def split(text: str, limit: int, length: Length) -> list[Piece]:
+def split(text: str, limit: int, length: Length) -> Iterator[Piece]:
     """The pieces of `text`, none longer than `limit` by `length` (single characters aside).
 
-    Texts and separators, joined in order, are `text` again. Where words are put together, their
-    lengths are taken to add up.
+    Each is cut off when it is asked for. Texts and separators, joined in order, are `text` again.
+    Where words are put together, their lengths are taken to add up. What `length` says of a part
+    longer than `limit` only has to be more than `limit`.
     """
-    pieces = []
     for part in _split(text, limit, length, _CUTS):
         body = part.rstrip() or part
-        pieces.append(Piece(body, part[len(body) :]))
-    return pieces
+        yield Piece(body, part[len(body) :])
 
 
-def _split(text: str, limit: int, length: Length, cuts: Sequence[Cut]) -> list[str]:
+def _split(text: str, limit: int, length: Length, cuts: Sequence[Cut]) -> Iterator[str]:
     if len(text) <= 1 or length(text) <= limit:
-        return [text]
-    if not cuts:
-        return [part for half in _halves(text) for part in _split(half, limit, length, cuts)]
-    cut, *finer = cuts
-    parts = [small for part in cut(text) for small in _split(part, limit, length, finer)]
-    return parts if cut is _sentences else _pack(parts, limit, length)
+        yield text
+    elif not cuts:
+        for half in _halves(text):
+            yield from _split(half, limit, length, cuts)
+    else:
+        cut, *finer = cuts
+        parts = (small for part in cut(text) for small in _split(part, limit, length, finer))
+        yield from parts if cut is _sentences else _pack(parts, limit, length)
 
 
-def _pack(parts: Sequence[str], limit: int, length: Length) -> list[str]:
+def _pack(parts: Iterable[str], limit: int, length: Length) -> Iterator[str]:
     """Neighbours put together as long as they fit."""
     packed: list[str] = []
-    room = -1
+    room = limit
     for part in parts:
         needed = length(part)
-        if needed <= room:
-            packed[-1] += part
-            room -= needed
-        else:
-            packed.append(part)
-            room = limit - needed
-    return packed
+        if packed and needed > room:
+            yield "".join(packed)
+            packed.clear()
+            room = limit
+        packed.append(part)
+        room -= needed
+    yield "".join(packed)
 
 
-def _sentences(text: str) -> list[str]:
+def _sentences(text: str) -> Iterator[str]:
     ends = (match for match in _SENTENCE_END.finditer(text) if _ends_sentence(text, match))
     return _cut_after(text, ends)
 
 
-def _clauses(text: str) -> list[str]:
+def _clauses(text: str) -> Iterator[str]:
     return _cut_after(text, _CLAUSE_END.finditer(text))
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str) -> Iterator[str]:
     return _cut_after(text, _SPACE.finditer(text))
 
 
 _CUTS = (_sentences, _clauses, _words)
 
 
-def _cut_after(text: str, matches: Iterable[re.Match[str]]) -> list[str]:
-    ends = [match.end() for match in matches if match.end() < len(text)]
-    return [text[start:end] for start, end in pairwise((0, *ends, len(text)))]
+def _cut_after(text: str, matches: Iterable[re.Match[str]]) -> Iterator[str]:
+    start = 0
+    for match in matches:
+        if match.end() < len(text):
+            yield text[start : match.end()]
+            start = match.end()
+    yield text[start:]
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:

@@ -49,7 +49,7 @@ def test_words_are_whole_where_words_are_counted(spoken: list[str], limit: int) 
 
 @given(TEXTS)
 def test_a_text_within_the_limit_is_one_piece(text: str) -> None:
-    assert len(split(text, len(text), len)) == 1
+    assert cut(text, len(text)) == [text.rstrip() or text]
 
 
 def test_sentences_come_first_and_stay_apart() -> None:

@@ -14,12 +14,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
 
 from seq2seq.cli import progress
+from seq2seq.cli.errors import reported_errors
 from seq2seq.cli.streams import open_output, read_chunks
 from seq2seq.cli.translate import _progress
 from seq2seq.errors import Seq2SeqError
@@ -114,6 +116,17 @@ def test_a_training_run_must_be_exported_first(tmp_path: Path) -> None:
     assert f"seq2seq export {tmp_path}" in only_error(run("-m", tmp_path, "hello"), 1)
 
 
+def test_a_folder_is_no_input(tmp_path: Path) -> None:
+    assert f"{tmp_path}: cannot be read: Is a directory" in only_error(run("-i", tmp_path), 2)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_input_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.touch(mode=0)
+    assert f"{path}: cannot be read: Permission denied" in only_error(run("-i", path), 2)
+
+
 def test_help_names_the_options() -> None:
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -144,8 +157,45 @@ def test_given_sentences_need_no_stdin(tmp_path: Path) -> None:
     assert b"none" in done.stderr  # only the model is missing
 
 
+@pytest.mark.parametrize("arguments", [["--bem-size", "3"], ["-m", "none", "hello"]])
+def test_what_a_closed_stderr_is_told_does_not_go_elsewhere(arguments: list[str]) -> None:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=TIMEOUT)
+    assert (done.returncode != 0, done.stdout) == (True, b"")
+
+
+@pytest.mark.parametrize("redirection", ['<"$0" >>"$0"', '<"$0" 1<>"$0"', '-i "$0" >>"$0"'])
+def test_a_file_is_not_written_over_while_it_is_read(tmp_path: Path, redirection: str) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("hello\n")
+    command = ["sh", "-c", f'exec "$@" {redirection}', str(path), *COMMAND]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"--output" in done.stderr
+    assert path.read_text() == "hello\n"
+
+
+def test_ctrl_c_while_it_starts_is_quiet() -> None:
+    program = "import seq2seq.cli; raise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ImportError("initialization failed")])
+def test_ctrl_c_while_libraries_are_loaded(error: BaseException) -> None:
+    """A compiled module makes an `ImportError` of it."""
+    with pytest.raises(SystemExit) as end, reported_errors("translate"):
+        raise error from KeyboardInterrupt()
+    assert end.value.code == 130
+
+
+def test_an_import_that_fails_is_a_fault() -> None:
+    with pytest.raises(ImportError), reported_errors("translate"):
+        raise ImportError("no such module")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-@pytest.mark.parametrize("arguments", [["17"], ["--help"]])
+@pytest.mark.parametrize("arguments", [["17"], ["--help"], ["17", "-o", "/dev/full"]])
 def test_a_full_disk_is_named_once(arguments: list[str]) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     with open("/dev/full", "wb") as full:
@@ -205,6 +255,27 @@ def test_little_work_has_no_bar(clock: list[float], monkeypatch: pytest.MonkeyPa
             clock[0] += 0.1
             bar.advance("äöüÄÖÜß 1234")
     assert screen.getvalue() == ""
+
+
+def test_the_bar_moves_within_a_line(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = show_stderr(monkeypatch)
+    with progress.ProgressBar(size=4000) as bar:
+        for _ in range(50):
+            clock[0] += 0.1
+            bar.advance_within("äöüÄÖÜß 1234")  # nineteen bytes
+    assert "0 sentences, 0/s, 0:00:16 left" in screen.getvalue()
+
+
+def test_a_line_counts_once(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = show_stderr(monkeypatch)
+    line = "a" * 999
+    with progress.ProgressBar(size=4000) as bar:
+        clock[0] += 10
+        bar.advance_within(line[:900])
+        bar.advance(line)
+        bar.advance_within(line)
+        bar.advance(line)
+    assert "2 sentences, 0/s, 0:00:10 left" in screen.getvalue()
 
 
 def test_a_bar_does_not_cross_the_translations(
@@ -303,6 +374,23 @@ def test_bad_utf8_is_named_by_line_and_byte() -> None:
         pytest.raises(Seq2SeqError, match="stdin, line 4: byte 2"),
     ):
         list(chunks)
+
+
+def test_the_lines_before_bad_utf8_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"good\nb\xe4d\nmore\n")
+    with path.open("rb") as file:
+        lines = chain.from_iterable(read_chunks(file, "in.txt"))
+        assert next(lines) == "good"
+        with pytest.raises(Seq2SeqError, match="line 2"):
+            next(lines)
+
+
+def test_an_output_may_have_a_long_name(tmp_path: Path) -> None:
+    path = tmp_path / ("ä" * 120)
+    with open_output(path) as file:
+        file.write(b"x")
+    assert path.read_bytes() == b"x"
 
 
 def test_an_output_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -459,6 +547,32 @@ class TestShipped:
         path.write_text("I am tired.\n", encoding="utf-8")
         assert run("-i", path, "-o", path).returncode == 0
         assert path.read_text(encoding="utf-8") == run("I am tired.").stdout
+
+    @pytest.mark.parametrize("through", ["file", "pipe"])
+    def test_all_lines_before_bad_utf8_are_translated(self, tmp_path: Path, through: str) -> None:
+        lines = [b"I am tired.", b"", b"17", b"Tom has a big house."] * 500
+        text = b"\n".join([*lines, b"b\xe4d", b"18\n"])
+        path = tmp_path / "in.txt"
+        path.write_bytes(text)
+        done = run("-b", "1", "-i", path) if through == "file" else run("-b", "1", stdin=text)
+        assert done.returncode == 1
+        assert re.fullmatch(r"translate: .*, line 2001: byte 2 .*\n", done.stderr)
+        translated = done.stdout.splitlines()
+        assert translated == translated[:4] * 500
+        assert translated[1:3] == ["", "17"]
+
+    @pytest.mark.parametrize("character", [" ", "7", ".", "\t", "\u0301"])
+    def test_a_megabyte_without_letters(self, character: str) -> None:
+        text = character * 1_000_000
+        done = run(stdin=text + "\n")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == ("" if text.isspace() else text) + "\n"
+
+    def test_a_line_feed_in_a_sentence_does_not_end_the_line(self) -> None:
+        done = run("I am\ntired.", "17\r\n18\n", "\n")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(done.stdout.removesuffix("\n").split("\n")) == 3
+        assert done.stdout.endswith("\n17 18 \n\n")
 
     def test_bad_utf8_leaves_nothing_half_written(self, tmp_path: Path) -> None:
         source, target = tmp_path / "in.txt", tmp_path / "out.txt"

@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import seq2seq
-from seq2seq.config import SearchConfig, TokenizerConfig
+from seq2seq.config import Direction, SearchConfig, TokenizerConfig, choose_direction
 from seq2seq.decoding.protocol import Step
 from seq2seq.errors import UsageError
 from seq2seq.tokenizer import EOS_ID, Tokenizer, normalise_source
 from seq2seq.translator import Translation, Translator
+
+EN_DE = Direction("en", "de")
 
 
 @dataclass
@@ -77,7 +79,9 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="module")
 def translator(tokenizer: Tokenizer) -> Translator:
     """Gives the source back as the model reads it."""
-    return Translator.over(CopyEngine(len(tokenizer)), tokenizer, "de", SearchConfig(beam_size=3))
+    return Translator.over(
+        CopyEngine(len(tokenizer)), tokenizer, [EN_DE], SearchConfig(beam_size=3)
+    )
 
 
 def translate(translator: Translator, text: str) -> str:
@@ -135,7 +139,7 @@ def test_line_ends_become_spaces(translator: Translator, tokenizer: Tokenizer) -
     assert translate(translator, "1\n2") == "1 2"
     [newline] = [i for i in range(len(tokenizer)) if tokenizer.pieces([i]) == ["<0x0A>"]]
     engine = CopyEngine(len(tokenizer), second=newline)
-    saying_newlines = Translator.over(engine, tokenizer, "de", SearchConfig(beam_size=3))
+    saying_newlines = Translator.over(engine, tokenizer, [EN_DE], SearchConfig(beam_size=3))
     [translation] = saying_newlines.translate(["dog"], n_best=3)
     assert not any("\n" in candidate.text for candidate in translation.candidates)
     assert any(newline in ids for ids in target_ids(translation))
@@ -211,6 +215,21 @@ def test_n_best(translator: Translator) -> None:
     assert len(translator.translate(["17"], n_best=3)[0].candidates) == 1
 
 
+def test_parts_without_a_choice_are_in_all_candidates(translator: Translator) -> None:
+    text = "17 + 4! " * 3 + "The dog sees. " * 30 + "18 + 4!"
+    [translation] = translator.translate([text], n_best=3)
+    assert len(translation.candidates) == 3
+    for rank, candidate in enumerate(translation.candidates):
+        assert candidate.text == "".join(part.text + part.separator for part in candidate.parts)
+        assert [part.hypothesis is None for part in candidate.parts] == [
+            *[True] * 3,
+            *[False] * 30,
+            True,
+        ]
+        assert len({part.text for part in candidate.parts[3:-1]}) == 1
+        assert rank == 0 or candidate.score < translation.candidates[rank - 1].score
+
+
 def test_n_best_must_fit_the_beam(translator: Translator) -> None:
     with pytest.raises(UsageError, match="beam of 3"):
         translator.translate(["the dog"], n_best=4)
@@ -228,7 +247,7 @@ def test_a_text_does_not_depend_on_its_company(translator: Translator) -> None:
 
 def test_batches_are_bounded(tokenizer: Tokenizer) -> None:
     engine = CopyEngine(len(tokenizer))
-    greedy = Translator.over(engine, tokenizer, "de", SearchConfig(beam_size=1))
+    greedy = Translator.over(engine, tokenizer, [EN_DE], SearchConfig(beam_size=1))
     greedy.translate(["a dog"] * 150 + ["the dog sees the big cat. " * 4] * 100 + ["17"] * 10)
     assert sum(sentences for sentences, _ in engine.batches) == 250
     assert all(b <= 64 and b * s <= 4096 for b, s in engine.batches)
@@ -274,7 +293,7 @@ def test_long_lines_are_not_read_ahead_by_the_thousand(translator: Translator) -
 
 def test_a_line_does_not_wait_for_those_behind_it(tokenizer: Tokenizer) -> None:
     engine = CopyEngine(len(tokenizer))
-    greedy = Translator.over(engine, tokenizer, "de", SearchConfig(beam_size=1))
+    greedy = Translator.over(engine, tokenizer, [EN_DE], SearchConfig(beam_size=1))
     translations = greedy.translate_lines(endless_lines([]))
     for number in range(1, 2000):
         next(translations)
@@ -283,7 +302,7 @@ def test_a_line_does_not_wait_for_those_behind_it(tokenizer: Tokenizer) -> None:
 
 
 def test_settings_may_be_changed(tokenizer: Tokenizer) -> None:
-    translator = Translator.over(CopyEngine(len(tokenizer)), tokenizer, "de", SearchConfig())
+    translator = Translator.over(CopyEngine(len(tokenizer)), tokenizer, [EN_DE], SearchConfig())
     translator.search = replace(translator.search, beam_size=1)
     translator.search = replace(translator.search, max_source_length=5)
     [translation] = translator.translate(["the dog sees the old cat"])
@@ -294,7 +313,7 @@ def test_settings_may_be_changed(tokenizer: Tokenizer) -> None:
 def test_language_tags_are_never_generated(tokenizer: Tokenizer) -> None:
     tag = tokenizer.language_id("en")
     engine = CopyEngine(len(tokenizer), second=tag)
-    translator = Translator.over(engine, tokenizer, "de", SearchConfig(beam_size=5))
+    translator = Translator.over(engine, tokenizer, [EN_DE], SearchConfig(beam_size=5))
     [translation] = translator.translate(["the dog"], n_best=5)
     assert not any(tag in ids for ids in target_ids(translation))
 
@@ -306,7 +325,7 @@ def test_where_the_model_is_silent_the_source_stands(tokenizer: Tokenizer) -> No
             step.log_probs[:, EOS_ID] = 0.0
             return step
 
-    translator = Translator.over(SilentEngine(len(tokenizer)), tokenizer, "de", SearchConfig())
+    translator = Translator.over(SilentEngine(len(tokenizer)), tokenizer, [EN_DE], SearchConfig())
     assert translate(translator, "the dog") == "the dog"
 
 
@@ -374,3 +393,50 @@ def test_programs_that_use_it_are_type_checked(tmp_path: Path) -> None:
 
     assert check("right.py").startswith("Success")
     assert "List item 0" in check("wrong.py")
+
+
+DIRECTIONS = [Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "chosen"),
+    [
+        (None, None, "en-de"),
+        ("de", None, "de-en"),
+        (None, "fr", "en-fr"),
+        (None, "en", "de-en"),
+        ("en", "fr", "en-fr"),
+        ("de", "fr", "de-fr"),  # not trained, but both are known
+    ],
+)
+def test_languages_choose_a_direction(source: str | None, target: str | None, chosen: str) -> None:
+    assert str(choose_direction(DIRECTIONS, source, target)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "ways"),
+    [
+        ("fr", None, "from 'fr'"),
+        (None, "es", "into 'es'"),
+        ("en", "en", "from 'en' into 'en'"),
+        ("fr", "de", "from 'fr' into 'de'"),
+    ],
+)
+def test_an_unknown_direction_lists_the_known(
+    source: str | None, target: str | None, ways: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose_direction(DIRECTIONS, source, target)
+    expected = f"the model does not translate {ways}; it knows en-de, de-en, en-fr."
+    assert str(caught.value) == expected
+
+
+def test_the_target_language_is_asked_for(tokenizer: Tokenizer) -> None:
+    engine = CopyEngine(len(tokenizer))
+    both = Translator.over(engine, tokenizer, DIRECTIONS[:2], SearchConfig(beam_size=1))
+    german, english = both, both.between(target="en")
+    for translator, language in ((german, "de"), (english, "en")):
+        [translation] = translator.translate(["ka lo."])
+        [part] = translation.parts
+        assert part.source_ids[0] == tokenizer.language_id(language)
+    assert (str(both.direction), str(english.direction)) == ("en-de", "de-en")

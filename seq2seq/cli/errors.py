@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 failure, 2 wrong usage, 130 Ctrl-C, 141 nobody reads the o
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from seq2seq.errors import Seq2SeqError
@@ -18,6 +18,8 @@ _BROKEN_PIPE = 141  # 128 + SIGPIPE
 @contextmanager
 def reported_errors(program: str) -> Iterator[None]:
     """Around a command: errors end the process as told above."""
+    if sys.stderr is None:  # closed; what is said there must not go to stdout or a file instead
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
         try:
             yield
@@ -25,7 +27,7 @@ def reported_errors(program: str) -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where a full disk or a lost reader can still be told
     except Seq2SeqError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        _tell(f"{program}: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
@@ -34,9 +36,19 @@ def reported_errors(program: str) -> Iterator[None]:
         sys.exit(_BROKEN_PIPE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"{program}: {where}{error.strerror or error}.", file=sys.stderr)
+        _tell(f"{program}: {where}{error.strerror or error}.")
         _give_up_output()
         sys.exit(1)
+    except ImportError as error:
+        # A compiled module that is interrupted while it is loaded says so in its own way.
+        if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise
+        sys.exit(_INTERRUPTED)
+
+
+def _tell(message: str) -> None:
+    with suppress(OSError):  # where stderr is full itself
+        print(message, file=sys.stderr, flush=True)
 
 
 def _give_up_output() -> None:

@@ -21,7 +21,8 @@ class ProgressBar:
         self._size = size
         self._started = monotonic()
         self._sentences = 0
-        self._bytes = 0
+        self._bytes = 0  # of the lines that are done
+        self._begun = 0  # bytes of the next line that are done
         self._shown: Progress | None = None
 
     def __enter__(self) -> Self:
@@ -34,16 +35,26 @@ class ProgressBar:
     def advance(self, line: str) -> None:
         """A line of the file, given without its end, is done."""
         self._sentences += 1
-        self._bytes = min(self._size, self._bytes + len(line.encode()) + 1)
+        self._bytes += len(line.encode()) + 1
+        self._begun = 0
+        self._show()
+
+    def advance_within(self, part: str) -> None:
+        """A part of the next line is done, the first that is not."""
+        self._begun += len(part.encode())
+        self._show()
+
+    def _show(self) -> None:
         seconds = monotonic() - self._started
         if seconds < _PATIENCE:
             return
+        done = min(self._size, self._bytes + self._begun)
         rate = self._sentences / seconds
-        left = timedelta(seconds=round(seconds * (self._size / self._bytes - 1)))
+        left = timedelta(seconds=round(seconds * (self._size / done - 1)))
         self._shown = self._shown or _bar(self._size)
         self._shown.update(
             self._shown.task_ids[0],
-            completed=self._bytes,
+            completed=done,
             description=f"{self._sentences:,} sentences, {rate:,.0f}/s, {left} left",
         )
         self._shown.start()  # the first time; later nothing

@@ -35,19 +35,35 @@ def file_size(stream: BufferedReader) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def _read_arriving(stream: BufferedReader, name: str) -> Iterator[list[str]]:
+def refuse_same_file(source: BufferedReader, sink: BinaryIO) -> None:
+    """A file that grows as it is read has no end, and one that is written over is lost."""
+    if file_size(source) is not None and os.path.sameopenfile(source.fileno(), sink.fileno()):
+        raise UsageError(
+            "the output would go to the file that is read; --output may name it, and replaces it."
+        )
+
+
+def _read_arriving(stream: BufferedReader, name: str) -> Iterator[Iterable[str]]:
     number = 1  # of the next line
     begun: list[bytes] = []  # the parts of a line that has not ended yet
-    while data := stream.read1(_CHUNK_BYTES):
+    while data := _read(stream, name):
         *ended, last = data.split(b"\n")
         if ended:
             ended[0] = b"".join([*begun, ended[0]])
             begun.clear()
-            yield [_decode(line, name, i) for i, line in enumerate(ended, number)]
+            # One by one, so that a bad line takes none of those before it along.
+            yield (_decode(line, name, i) for i, line in enumerate(ended, number))
             number += len(ended)
         begun.append(last)
     if line := b"".join(begun):
-        yield [_decode(line, name, number)]
+        yield (_decode(whole, name, number) for whole in [line])
+
+
+def _read(stream: BufferedReader, name: str) -> bytes:
+    try:
+        return stream.read1(_CHUNK_BYTES)
+    except OSError as error:
+        raise Seq2SeqError(f"{name}: cannot be read: {error.strerror}.") from None
 
 
 def _decode(line: bytes, name: str, number: int) -> str:
@@ -86,7 +102,7 @@ def open_output(path: Path | None) -> Iterator[BinaryIO]:
         return
     path = path.resolve()  # what a link points to is replaced, not the link
     replaceable = path.is_file() or not path.exists()  # unlike /dev/null or a named pipe
-    aside = path.with_name(f".{path.name}.{os.getpid()}") if replaceable else path
+    aside = path.with_name(f".{path.name[:50]}.{os.getpid()}") if replaceable else path
     try:
         file = aside.open("wb")
     except OSError as error:

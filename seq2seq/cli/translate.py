@@ -12,6 +12,8 @@ import typer
 
 from seq2seq.cli.errors import leave, reported_errors
 from seq2seq.cli.options import (
+    AnyFromOption,
+    AnyToOption,
     BeamSizeOption,
     LengthPenaltyOption,
     PruneOption,
@@ -20,7 +22,13 @@ from seq2seq.cli.options import (
     VersionOption,
 )
 from seq2seq.cli.progress import ProgressBar
-from seq2seq.cli.streams import file_size, open_input, open_output, read_chunks
+from seq2seq.cli.streams import (
+    file_size,
+    open_input,
+    open_output,
+    read_chunks,
+    refuse_same_file,
+)
 from seq2seq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +54,8 @@ def translate(
         Path | None,
         typer.Option("-m", "--model", metavar="FOLDER", help="A model that `seq2seq export` made."),
     ] = None,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
     beam_size: BeamSizeOption = None,
     n_best: Annotated[
         int | None,
@@ -73,18 +83,22 @@ def translate(
         nullcontext() if texts else open_input(input_path)
     )
     with opened as source, open_output(output_path) as sink:
+        if source is not None:
+            refuse_same_file(source, sink)
         translator = _load(
             model, threads, beam_size, n_best or 1, length_penalty, prune, max_length
-        )
+        ).between(source_language, target_language)
         chunks: Iterable[Iterable[str]] = [texts or []]
         if source is not None:
             chunks = read_chunks(source, str(input_path or "stdin"))
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
-        translations = chain.from_iterable(
-            translator.translate_lines(chunk, n_best or 1) for chunk in chunks
-        )
         with nullcontext() if quiet else _progress(source, sink) as bar:
+            on_part = bar.advance_within if bar else None
+            translations = chain.from_iterable(
+                translator.translate_lines(chunk, n_best or 1, keep_parts=False, on_part=on_part)
+                for chunk in chunks
+            )
             for number, translation in enumerate(translations):
                 lines = _n_best_lines(number, translation) if n_best else [translation.text]
                 sink.writelines(f"{line}\n".encode() for line in lines)
