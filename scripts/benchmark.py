@@ -174,12 +174,12 @@ def models(
     available = _cores()
     if max(threads) > available:
         raise UsageError(f"--threads {max(threads)} needs as many cores; here it has {available}.")
-    recipe = RunFolder.open(run).recipe().corpus
+    recipe = RunFolder.open(run).recipe().corpus[0]
     source = corpus if corpus is not None else recipe.test
     if source is None:
         raise UsageError(f"{run}: its recipe names no test set; give one with --corpus.")
     text = read_parallel(source, recipe.source_language, recipe.target_language)
-    test, references = text.source[:sentences], text.target[:sentences]
+    test, references = list(text.source[:sentences]), list(text.target[:sentences])
     settings = [Setting(*one) for one in product(threads, (True, False), _BEAMS)]
     found: Found = {}
     with tempfile.TemporaryDirectory() if work is None else nullcontext(work) as folder:

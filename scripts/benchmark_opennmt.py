@@ -141,9 +141,10 @@ def table(
     folder = _open(run)
     for path in model:
         _check_model(path, folder)
-    test = prepare(folder.recipe().corpus).test
-    if test is None:
+    tests = prepare(folder.recipe().corpus).test
+    if not tests:
         raise UsageError(f"{run}: its recipe names no test corpus to translate.")
+    test = tests[0].text
     place = Work(work)
     chosen = _train(place, folder, _STEPS, 1, threads, sys.executable)
     tokenizer = Tokenizer.load(folder.tokenizer_file)
@@ -155,7 +156,7 @@ def table(
             peer = place.translate("test", place.checkpoint(chosen.step), beam_size, threads)
             turns.setdefault((beam_size, "OpenNMT-py"), []).append(peer.decoded(tokenizer))
             for path in model:
-                ours = _translate_apart(path, test.source, beam_size, threads)
+                ours = _translate_apart(path, list(test.source), beam_size, threads)
                 turns.setdefault((beam_size, str(path)), []).append(ours)
     print(
         f"{cores}, {len(test):,} sentences, {_BATCH} side by side, medians of {rounds} rounds\n"
@@ -279,12 +280,15 @@ class Work:
                     f"{self.path}: holds data of another run; choose another folder with --work."
                 )
             return
-        config = run.recipe().corpus
-        corpus = prepare(config)
+        corpus = prepare(run.recipe().corpus)
         self.data.mkdir(parents=True, exist_ok=True)
-        for name, text in (("train", corpus.train), ("valid", corpus.valid), ("test", corpus.test)):
-            if text is not None:
-                sources = tokenizer.encode_sources(text.source, config.target_language)
+        for name, texts in (
+            ("train", corpus.train),
+            ("valid", corpus.valid),
+            ("test", corpus.test),
+        ):
+            for direction, text in texts[:1]:
+                sources = tokenizer.encode_sources(text.source, direction.target)
                 _write_ids(self.data / f"{name}.src", sources)
                 _write_ids(self.data / f"{name}.tgt", tokenizer.encode(text.target))
         # OpenNMT-py takes what it does not find for number 0. It looks for a mark of its own that
@@ -426,7 +430,7 @@ def _train(
         return Chosen(**json.loads(work.best.read_text()))
     recipe, tokenizer = run.recipe(), Tokenizer.load(run.tokenizer_file)
     work.train(recipe.model, len(tokenizer), steps, seed, threads)
-    return work.choose(prepare(recipe.corpus).valid, tokenizer, threads)
+    return work.choose(prepare(recipe.corpus).valid[0].text, tokenizer, threads)
 
 
 def _translate_apart(path: Path, sentences: list[str], beam_size: int, threads: int) -> Turn:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
-from seq2seq.batching import Batch, make_batch, plan_epoch
+from seq2seq.batching import Batch, make_batch, plan_batches
 from seq2seq.config import ModelConfig, Precision, TrainingConfig
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.training.loss import smoothed_cross_entropy
@@ -71,8 +71,11 @@ def _caption_batches(vocabulary_size: int, batch_tokens: int) -> list[Batch]:
         return [random.integers(300, vocabulary_size, n).tolist() for n in lengths]
 
     sources, targets = sentences(14), sentences(13)
-    plan = plan_epoch(sources, targets, batch_tokens, seed=1, epoch=0)
-    return [make_batch(lines.tolist(), sources, targets) for lines in plan[:20]]
+    longer = np.maximum([*map(len, sources)], [len(ids) + 1 for ids in targets])
+    return [
+        make_batch(lines.tolist(), [sources[i] for i in lines], [targets[i] for i in lines])
+        for lines in plan_batches(longer, batch_tokens, 1)[:20]
+    ]
 
 
 def _steps(

@@ -10,7 +10,8 @@ A recipe has one table a dataclass::
     [model]
     cell = "lstm"
 
-A key that no dataclass has is an error that names the nearest one.
+Several corpora, of several languages, are as many tables `[[corpus]]`. A key that no dataclass has
+is an error that names the nearest one.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ import math
 import tomllib
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +41,46 @@ T = TypeVar("T")
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UsageError(message)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """From which language into which."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.source}-{self.target}"
+
+    @property
+    def reverse(self) -> "Direction":
+        """The other way round."""
+        return Direction(self.target, self.source)
+
+
+def choose_direction(
+    directions: Sequence[Direction], source: str | None, target: str | None
+) -> Direction:
+    """One of `directions`, or one between their languages; raises `UsageError` listing them.
+
+    Where a language is not given, the first direction that fits is taken.
+    """
+    fitting = [
+        one for one in directions if source in (None, one.source) and target in (None, one.target)
+    ]
+    if fitting:
+        return fitting[0]
+    read = {one.source for one in directions}
+    written = {one.target for one in directions}
+    if source in read and target in written and source != target:
+        assert source is not None
+        assert target is not None
+        return Direction(source, target)
+    ways = f" from {source!r}" if source else "", f" into {target!r}" if target else ""
+    raise UsageError(
+        f"the model does not translate{''.join(ways)}; it knows {', '.join(map(str, directions))}."
+    )
 
 
 @dataclass(frozen=True)
@@ -66,6 +108,7 @@ class CorpusConfig:
 
     Each of the `OnProblem` settings says what happens to a training pair with that problem:
     `keep` it, `drop` it, or `stop` before the first step. All of them are counted and reported.
+    With `both_directions` each pair is learnt both ways.
     """
 
     source_language: str
@@ -73,6 +116,7 @@ class CorpusConfig:
     train: Source
     valid: Source
     test: Source | None = None
+    both_directions: bool = False
     empty: OnProblem = "drop"
     identical: OnProblem = "keep"
     duplicate: OnProblem = "keep"
@@ -93,6 +137,12 @@ class CorpusConfig:
         )
         _require(self.max_length_ratio > 1, "corpus.max_length_ratio must be above 1.")
 
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions that are learnt from it."""
+        direction = Direction(self.source_language, self.target_language)
+        return (direction, direction.reverse) if self.both_directions else (direction,)
+
 
 @dataclass(frozen=True)
 class TokenizerConfig:
@@ -101,18 +151,45 @@ class TokenizerConfig:
     `sampling` is the smoothing alpha of subword regularisation (Kudo 2018) for `unigram` and the
     dropout rate for `bpe` (Provilkov et al. 2020); 0 turns it off.
 
+    With `plain_spaces` the target is learnt with ordinary spaces where it has others, such as those
+    that do not break; corpora mix them at random.
+
     `path` is a model that an earlier run has trained, its `tokenizer.model`. It takes the place of
-    all other settings but `sampling`: the algorithm and the vocabulary are its own.
+    `algorithm` and `vocabulary_size`, which are its own.
     """
 
     algorithm: Algorithm = "unigram"
     vocabulary_size: int = 6000
     sampling: float = 0.0
+    plain_spaces: bool = True
     path: str | None = None
 
     def __post_init__(self) -> None:
         _require(self.vocabulary_size >= 300, "tokenizer.vocabulary_size must be at least 300.")
         _require(0 <= self.sampling <= 1, "tokenizer.sampling must lie in [0, 1].")
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How often a training pair is changed, anew each epoch, into text as people also write it.
+
+    Each is a probability; how is told in `seq2seq.corpus.augmenting`.
+    """
+
+    lower_case: float = 0.0  # of the source alone: the translation keeps its capitals
+    unpunctuated: float = 0.0  # no full stop at the end, on either side
+    names: float = 0.0  # other names and numbers, where both sides have the same
+    placeholders: float = 0.0  # `<ph0>` ... `<ph15>` in place of those, or around the text
+
+    def __post_init__(self) -> None:
+        for rate in dataclasses.fields(self):
+            value = getattr(self, rate.name)
+            _require(0 <= value <= 1, f"augmentation.{rate.name} must lie in [0, 1].")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is ever changed."""
+        return any(dataclasses.astuple(self))
 
 
 @dataclass(frozen=True)
@@ -155,11 +232,14 @@ class TrainingConfig:
     """How the model is trained.
 
     `batch_tokens` is the most that the sentence pairs of a batch, times its longest side, come to.
+    Of several directions each has a share of an epoch in proportion to its pairs to the power of
+    1 / `temperature`: the higher, the more alike.
     """
 
     epochs: int = 20
     batch_tokens: int = 2000
     max_length: int = 120  # ids a side; longer pairs are left out
+    temperature: float = 1.0
     learning_rate: float = 3e-3  # its peak, when the warm-up ends
     warmup_steps: int = 400
     weight_decay: float = 0.01  # of matrices alone
@@ -170,6 +250,7 @@ class TrainingConfig:
     ema_decay: float = 0.998  # of the moving average of the weights, which is what ships; 0: none
     validate_every: int = 0  # steps; 0: at the end of each epoch
     patience: int = 0  # validations without a new best before the run stops; 0: never
+    checkpoint_every: int = 1000  # steps, beside those at validations; 0: at these alone
     keep_checkpoints: int = 2  # the newest so many, to resume from
     precision: Precision = "auto"  # auto: bfloat16 where the processor multiplies it natively
     threads: int = 0  # of the CPU; 0: as many as torch takes
@@ -178,7 +259,14 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_tokens", "max_length", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"training.{name} must be at least 1.")
-        for name in ("warmup_steps", "validate_every", "patience", "threads", "seed"):
+        for name in (
+            "warmup_steps",
+            "validate_every",
+            "patience",
+            "checkpoint_every",
+            "threads",
+            "seed",
+        ):
             _require(getattr(self, name) >= 0, f"training.{name} must not be negative.")
         for name in ("label_smoothing", "dropout", "word_dropout", "ema_decay"):
             _require(0 <= getattr(self, name) < 1, f"training.{name} must lie in [0, 1).")
@@ -186,6 +274,7 @@ class TrainingConfig:
             _require(getattr(self, name) > 0, f"training.{name} must be above 0.")
         _require(self.threads <= 1024, "training.threads must be at most 1024.")
         _require(self.seed < 1 << 63, "training.seed must be below 2 ** 63.")
+        _require(self.temperature >= 1, "training.temperature must be at least 1.")
         _require(self.weight_decay >= 0, "training.weight_decay must not be negative.")
 
 
@@ -238,11 +327,28 @@ class SearchConfig:
 class Recipe:
     """Everything that a training run is made from."""
 
-    corpus: CorpusConfig
+    corpus: tuple[CorpusConfig, ...]
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def __post_init__(self) -> None:
+        _require(bool(self.corpus), "'corpus' names no corpus.")
+        twice = [one for one, number in Counter(self.directions).items() if number > 1]
+        _require(not twice, f"two corpora are {', '.join(map(str, twice))}; join their files.")
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """All that the model learns to translate, in the order of the corpora."""
+        return tuple(direction for corpus in self.corpus for direction in corpus.directions)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All languages, each once."""
+        pairs = [(one.source, one.target) for one in self.directions]
+        return tuple(dict.fromkeys(language for pair in pairs for language in pair))
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
@@ -290,7 +396,7 @@ def to_table(config: Any) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items() if item is not None}
-        return list(value) if isinstance(value, tuple) else value
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
 
     table = plain(dataclasses.asdict(config))
     assert isinstance(table, dict)
@@ -306,6 +412,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     if origin in (types.UnionType, typing.Union):
         return _convert_union(get_args(hint), value, where)
+    if origin is tuple and get_args(hint)[-1] is Ellipsis:
+        return _convert_list(get_args(hint)[0], value, where)
     if origin is tuple:
         items = get_args(hint)
         if not isinstance(value, list) or len(value) != len(items):
@@ -328,6 +436,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
+def _convert_list(item: Any, value: Any, where: str) -> tuple[Any, ...]:
+    """A list, or a single table in its place."""
+    if isinstance(value, Mapping):
+        return (_convert(item, value, where),)
+    if not isinstance(value, list):
+        raise UsageError(f"'{where}' must be a table, or several of them.")
+    return tuple(_convert(item, one, f"{where}.{number}") for number, one in enumerate(value))
+
+
 def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
@@ -347,10 +464,19 @@ def _set(table: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    place = table
+    place: Any = table
     for depth, section in enumerate(sections, start=1):
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
+        if isinstance(place, list):
+            place = dict(zip(map(str, range(len(place))), place, strict=True)).get(section)
+        else:
+            place = place.setdefault(section, {})
+        if not isinstance(place, dict | list):
             name = ".".join(sections[:depth])
             raise UsageError(f"--set {override!r}: '{name}' is not a table of the recipe.")
+    if isinstance(place, list):
+        name = ".".join(sections)
+        raise UsageError(
+            f"--set {override!r}: the recipe has {len(place)} tables '{name}'; say which, as in "
+            f"{name}.0.{key}."
+        )
     place[key] = value

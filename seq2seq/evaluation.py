@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from seq2seq.corpus import ParallelText, read_lines, read_parallel
+from seq2seq.config import Direction, Recipe
+from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.metrics import MetricScore, score
 from seq2seq.translator import Translation, Translator
@@ -21,6 +22,8 @@ class Evaluation:
     """The scores of one model on one test set."""
 
     model: str
+    direction: Direction
+    test: str
     sentences: int
     scores: tuple[MetricScore, ...]
     seconds: float  # of translation
@@ -32,13 +35,13 @@ class Evaluation:
         return self.sentences / self.seconds
 
     def to_json(self) -> str:
-        """Everything, as one JSON object."""
+        """Everything, as one JSON object on one line."""
         table = asdict(self) | {"sentences_per_second": self.sentences_per_second}
-        return json.dumps(table, ensure_ascii=False, indent=1)
+        return json.dumps(table | {"direction": str(self.direction)}, ensure_ascii=False)
 
     def __str__(self) -> str:
         lines = [
-            f"{self.model}: {self.sentences:,} sentences, beam {self.beam_size}, "
+            f"{self.model}: {self.direction}, {self.sentences:,} sentences, beam {self.beam_size}, "
             f"{self.sentences_per_second:,.1f} sentences/s",
             "",
         ]
@@ -50,9 +53,70 @@ class Evaluation:
         return "\n".join(lines)
 
 
+def table(evaluations: Sequence[Evaluation]) -> str:
+    """Several directions of one model: a line each, and what is the same for all at the end."""
+    first = evaluations[0]
+    metrics = [metric.name for metric in first.scores]
+    lines = [
+        f"{first.model}, beam {first.beam_size}",
+        "",
+        "direction  sentences" + "".join(f"{name:>20}" for name in metrics),
+    ]
+    for one in evaluations:
+        scores = (f"{metric.score:.2f} ± {metric.interval:.2f}" for metric in one.scores)
+        lines.append(
+            f"{one.direction!s:<9}  {one.sentences:>9,}"
+            + "".join(f"{score:>20}" for score in scores)
+        )
+    for metric in first.scores:
+        lines += ["", metric.name, f"  {metric.signature}"]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """What is to be translated: of several the first that is given.
+
+    `files` are source and reference, line by line; `corpus` is what `read_parallel` takes; `recipe`
+    names test sets of its own. Without any of them they are those of the training run's recipe.
+    """
+
+    files: tuple[Path, Path] | None = None
+    corpus: str | None = None
+    recipe: Path | None = None
+    source_language: str | None = None
+    target_language: str | None = None
+
+    def read(self, model: Path, translator: Translator) -> list[DirectedText]:
+        """The texts, each with its direction; raises `UsageError` where there are none."""
+        languages = self.source_language, self.target_language
+        if self.files is None and self.corpus is None:
+            return [
+                test
+                for test in self._of_recipe(model)
+                if self.source_language in (None, test.direction.source)
+                and self.target_language in (None, test.direction.target)
+            ]
+        direction = translator.between(*languages).direction
+        if self.files is not None:
+            return [DirectedText(direction, _line_by_line(*self.files))]
+        assert self.corpus is not None
+        text = read_parallel(self.corpus, direction.source, direction.target)
+        return [DirectedText(direction, text)]
+
+    def _of_recipe(self, model: Path) -> Sequence[DirectedText]:
+        if self.recipe is not None:
+            return read_tests(Recipe.load(self.recipe).corpus)
+        if not (model / "recipe.json").exists():
+            raise UsageError("nothing to translate: give --src and --ref, --corpus, or --recipe.")
+        from seq2seq.training.run import RunFolder
+
+        return read_tests(RunFolder.open(model).recipe().corpus)
+
+
 def evaluate_model(
     model: Path,
-    test: tuple[Path, Path] | str | None = None,
+    test_set: EvaluationSet,
     *,
     beam_size: int | None = None,
     length_penalty: float | None = None,
@@ -60,19 +124,32 @@ def evaluate_model(
     threads: int = 0,
     sink: BinaryIO | None = None,
     show_progress: bool = False,
-) -> Evaluation:
-    """Translate a test set with an exported model, or with the best model of a run, and score it.
+) -> list[Evaluation]:
+    """Translate test sets with an exported model, or with the best model of a run, and score them.
 
-    `test` is a pair of files (source, reference), a corpus as `read_parallel` takes it, or `None`
-    for the test corpus of the run's recipe. The translations go to `sink`, one a line.
+    The translations go to `sink`, one a line.
     """
     translator = open_translator(model, threads)
-    text = _read_test(test, model, translator)
     translator.search = translator.search.changed(
         beam_size=beam_size, length_penalty=length_penalty, prune=prune
     )
+    tests = test_set.read(model, translator)
+    if not tests:
+        raise UsageError("none of the test sets is of these languages.")
+    return [_evaluate(model, translator, test, sink, show_progress) for test in tests]
+
+
+def _evaluate(
+    model: Path,
+    translator: Translator,
+    test: DirectedText,
+    sink: BinaryIO | None,
+    show_progress: bool,
+) -> Evaluation:
+    direction, text = test
+    translator = translator.between(direction.source, direction.target)
     started = time.perf_counter()
-    lines: Iterable[Translation] = translator.translate_lines(text.source)
+    lines: Iterable[Translation] = translator.translate_lines(text.source, keep_parts=False)
     if show_progress:
         from rich.console import Console
         from rich.progress import track
@@ -80,14 +157,15 @@ def evaluate_model(
         console = Console(stderr=True)
         hidden = not console.is_terminal
         lines = track(
-            lines, "translating", len(text), console=console, disable=hidden, transient=True
+            lines, f"{direction}", len(text), console=console, disable=hidden, transient=True
         )
     hypotheses = [translation.text for translation in lines]
     seconds = time.perf_counter() - started
     if sink is not None:
         sink.writelines(f"{line}\n".encode() for line in hypotheses)
     scores = score(hypotheses, text.target)
-    return Evaluation(str(model), len(text), scores, seconds, translator.search.beam_size)
+    beam_size = translator.search.beam_size
+    return Evaluation(str(model), direction, text.name, len(text), scores, seconds, beam_size)
 
 
 def open_translator(model: Path, threads: int = 0) -> Translator:
@@ -106,35 +184,16 @@ def open_translator(model: Path, threads: int = 0) -> Translator:
     if threads:
         torch.set_num_threads(threads)
     network, tokenizer, recipe = RunFolder.open(model).best_model()
-    corpus = recipe.corpus
-    return Translator.over(
-        TorchEngine(network),
-        tokenizer,
-        corpus.target_language,
-        recipe.search,
-        corpus.source_language,
-    )
+    return Translator.over(TorchEngine(network), tokenizer, recipe.directions, recipe.search)
 
 
-def _read_test(
-    test: tuple[Path, Path] | str | None, model: Path, translator: Translator
-) -> ParallelText:
-    if isinstance(test, tuple):
-        source, target = read_lines(test[0]), read_lines(test[1])
-        if len(source) != len(target):
-            raise Seq2SeqError(
-                f"{test[0]} has {len(source):,} lines and {test[1]} has {len(target):,}: "
-                "both need the same number."
-            )
-        if not source:
-            raise Seq2SeqError(f"{test[0]}: no sentences in it.")
-        return ParallelText(str(test[0]), source, target)
-    if test is not None:
-        return read_parallel(test, translator.source_language, translator.target_language)
-    if (model / "recipe.json").exists():
-        from seq2seq.training.run import RunFolder
-
-        corpus = RunFolder.open(model).recipe().corpus
-        if corpus.test is not None:
-            return read_parallel(corpus.test, corpus.source_language, corpus.target_language)
-    raise UsageError("nothing to translate: give --src and --ref, or --corpus.")
+def _line_by_line(source: Path, reference: Path) -> ParallelText:
+    lines, references = read_lines(source), read_lines(reference)
+    if len(lines) != len(references):
+        raise Seq2SeqError(
+            f"{source} has {len(lines):,} lines and {reference} has {len(references):,}: "
+            "both need the same number."
+        )
+    if not lines:
+        raise Seq2SeqError(f"{source}: no sentences in it.")
+    return ParallelText(str(source), lines, references)

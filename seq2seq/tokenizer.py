@@ -12,7 +12,7 @@ in bytes.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from random import Random
@@ -38,10 +38,20 @@ _STRAIGHT = str.maketrans(
     | dict.fromkeys("\u00ad\u200b\ufeff", None)
 )
 
+_SPACES = str.maketrans(
+    dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f", " ")
+    | dict.fromkeys("\u00ad\u200b\ufeff", None)
+)
+
 
 def normalise_source(text: str) -> str:
     """NFKC, straight quotes, no invisible characters, single spaces: what the encoder reads."""
     return " ".join(unicodedata.normalize("NFKC", text.translate(_STRAIGHT)).split())
+
+
+def plain_spaces(text: str) -> str:
+    """Ordinary spaces in place of those that are wider, narrower or do not break."""
+    return text if text.isascii() else text.translate(_SPACES)
 
 
 def language_tag(language: str) -> str:
@@ -148,29 +158,24 @@ class Tokenizer:
         tag = self.language_id(language)
         return [[tag, *ids] for ids in self._encode([normalise_source(text) for text in texts])]
 
-    def sample(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
-        """Ids of each text drawn at random; the same seed draws the same ids.
+    def sampler(self, alpha: float) -> "TextSampler":
+        """Draws ids of texts at random.
 
         A unigram model draws by probability ** `alpha`, a BPE model drops merges at rate `alpha`.
-
-        Unlike SentencePiece's own sampling it does so in every process, and never cuts a
-        placeholder.
         """
-        random = Random(seed)
-        sampler = self._sampler(alpha)
-        drawn = []
-        for text in texts:
-            ids: list[int] = []
-            for number, part in enumerate(_WHOLE.split(f" {text}" if text else "")):
-                if part == _SPACE:
-                    ids += self._space_bytes
-                elif number % 2:
-                    ids.append(int(self._processor.piece_to_id(part)))
-                else:
-                    for word in _WORD.findall(part):
-                        ids += sampler.draw(word.replace(" ", _SPACE), random)
-            drawn.append(ids)
-        return drawn
+        processor = self._processor
+        ids = {
+            processor.id_to_piece(i): i
+            for i in range(len(self))
+            if not (processor.is_control(i) or processor.is_byte(i) or processor.is_unknown(i))
+        }
+        whole = {placeholder: [ids.pop(placeholder)] for placeholder in PLACEHOLDERS}
+        whole[_SPACE] = self._space_bytes
+        pieces = Pieces(ids, {p: processor.get_score(i) for p, i in ids.items()}, self._byte_ids)
+        # SentencePiece does not tell its algorithm, but only BPE has whole numbers for scores.
+        is_bpe = all(score.is_integer() for score in pieces.scores.values())
+        words = DropoutSampler(pieces, alpha) if is_bpe else UnigramSampler(pieces, alpha)
+        return TextSampler(words, whole)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; control symbols (BOS, EOS, padding, language tags) are silent."""
@@ -196,20 +201,28 @@ class Tokenizer:
                     encoded[index] += self._space_bytes + self._processor.encode(part)
         return encoded
 
-    def _sampler(self, alpha: float) -> Sampler:
-        processor = self._processor
-        ids = {
-            processor.id_to_piece(i): i
-            for i in range(len(self))
-            if not (processor.is_control(i) or processor.is_byte(i) or processor.is_unknown(i))
-        }
-        for placeholder in PLACEHOLDERS:
-            del ids[placeholder]
-        pieces = Pieces(ids, {p: processor.get_score(i) for p, i in ids.items()}, self._byte_ids)
-        # SentencePiece does not tell its algorithm, but only BPE has whole numbers for scores.
-        if all(score.is_integer() for score in pieces.scores.values()):
-            return DropoutSampler(pieces, alpha)
-        return UnigramSampler(pieces, alpha)
+
+class TextSampler:
+    """Cuts texts at random, unlike SentencePiece's own sampling the same way in every process.
+
+    Never cuts a placeholder.
+    """
+
+    def __init__(self, words: Sampler, whole: Mapping[str, Sequence[int]]) -> None:
+        """`words` cuts words; what is `whole` has these ids always."""
+        self._words = words
+        self._whole = whole
+
+    def draw(self, text: str, random: Random) -> list[int]:
+        """The ids of one random segmentation, without BOS and EOS."""
+        ids: list[int] = []
+        for part in _WHOLE.split(f" {text}" if text else ""):
+            if part in self._whole:
+                ids += self._whole[part]
+                continue
+            for word in _WORD.findall(part):
+                ids += self._words.draw(word.replace(" ", _SPACE), random)
+        return ids
 
 
 def _reason(error: RuntimeError) -> str:

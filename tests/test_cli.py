@@ -169,7 +169,7 @@ def test_a_run_is_exported_in_eight_bits(finished: Path, corpus: Path, tmp_path:
 def test_eight_bits_need_the_corpus(finished: Path, corpus: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(finished, tmp_path / "moved"))
     recipe = json.loads((moved / "recipe.json").read_text())
-    recipe["corpus"]["train"] = str(tmp_path / "gone")
+    recipe["corpus"][0]["train"] = str(tmp_path / "gone")
     (moved / "recipe.json").write_text(json.dumps(recipe))
     model = tmp_path / "mine.s2s"
     error = only_error(run("export", moved, "-o", model), 1)

@@ -51,10 +51,10 @@ def is_one_sentence(message: str) -> bool:
 
 def test_the_smallest_recipe_has_the_defaults(tmp_path: Path) -> None:
     recipe = load(tmp_path, CORPUS)
-    assert recipe == Recipe(CorpusConfig("en", "de", "data/train", "data/valid"))
+    assert recipe == Recipe((CorpusConfig("en", "de", "data/train", "data/valid"),))
     assert recipe.model == ModelConfig()
     assert recipe.training == TrainingConfig()
-    assert recipe.corpus.test is None
+    assert recipe.corpus[0].test is None
 
 
 def test_every_table_is_read(tmp_path: Path) -> None:
@@ -78,6 +78,49 @@ def test_every_table_is_read(tmp_path: Path) -> None:
     assert recipe.search == SearchConfig(beam_size=3)
 
 
+def several(*targets: str) -> str:
+    return "".join(
+        CORPUS.replace("[corpus]", "[[corpus]]").replace('"de"', f'"{target}"')
+        for target in targets
+    )
+
+
+def test_several_corpora(tmp_path: Path) -> None:
+    recipe = load(
+        tmp_path, several("de", "fr"), "corpus.1.both_directions=true", "corpus.0.train=x"
+    )
+    assert [corpus.target_language for corpus in recipe.corpus] == ["de", "fr"]
+    assert [str(direction) for direction in recipe.directions] == ["en-de", "en-fr", "fr-en"]
+    assert recipe.languages == ("en", "de", "fr")
+    assert [corpus.train for corpus in recipe.corpus] == ["x", "data/train"]
+    assert from_table(Recipe, json.loads(json.dumps(to_table(recipe)))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "message"),
+    [
+        ("corpus = []", "model.heads=4", "'corpus' names no corpus."),
+        (several("de", "de"), "model.heads=4", "two corpora are en-de; join their files."),
+        (several("de", "fr") + "x = 1", "model.heads=4", "unknown key 'corpus.1.x'; did you mean"),
+        (
+            several("de", "fr"),
+            "corpus.train=x",
+            "--set 'corpus.train=x': the recipe has 2 tables 'corpus'; say which, as in "
+            "corpus.0.train.",
+        ),
+        (
+            several("de", "fr"),
+            "corpus.2.train=x",
+            "--set 'corpus.2.train=x': 'corpus.2' is not a table of the recipe.",
+        ),
+    ],
+)
+def test_mistakes_with_several_corpora(
+    tmp_path: Path, text: str, override: str, message: str
+) -> None:
+    assert complaint(tmp_path, text, override).startswith(message)
+
+
 def test_a_hub_source_is_a_table(tmp_path: Path) -> None:
     table = """
         [corpus.test]
@@ -86,7 +129,7 @@ def test_a_hub_source_is_a_table(tmp_path: Path) -> None:
         split = "test"
     """
     recipe = load(tmp_path, CORPUS + table)
-    assert recipe.corpus.test == HubSource(
+    assert recipe.corpus[0].test == HubSource(
         "bentrevett/multi30k", ("en", "translation.de"), split="test"
     )
 
@@ -94,7 +137,7 @@ def test_a_hub_source_is_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("test", [None, "data/test", HubSource("json", ("a", "b.c"))])
 def test_a_recipe_survives_json(test: str | HubSource | None) -> None:
     recipe = Recipe(
-        CorpusConfig("en", "pt-BR", "data/train", "data/valid", test),
+        (CorpusConfig("en", "pt-BR", "data/train", "data/valid", test),),
         TokenizerConfig(sampling=0.1),
         search=SearchConfig(length_penalty=0),
     )
@@ -167,7 +210,7 @@ def test_a_value_of_the_wrong_type_is_named(tmp_path: Path, text: str, message: 
 
 
 def test_a_table_is_not_a_value(tmp_path: Path) -> None:
-    assert complaint(tmp_path, "corpus = 3") == "'corpus' must be a table."
+    assert complaint(tmp_path, "corpus = 3") == "'corpus' must be a table, or several of them."
     assert complaint(tmp_path, "model = []\n" + CORPUS) == "'model' must be a table."
 
 
@@ -192,13 +235,13 @@ def test_overrides_are_toml_or_plain_text(tmp_path: Path) -> None:
     assert recipe.training.learning_rate == 0.01
     assert recipe.model.cell == "rnn"
     assert recipe.tokenizer.algorithm == "bpe"
-    assert recipe.corpus.train == "data/other=1"
+    assert recipe.corpus[0].train == "data/other=1"
 
 
 def test_an_override_reaches_into_a_nested_table(tmp_path: Path) -> None:
     table = "[corpus.test]\ndataset = 'x'\ncolumns = ['a', 'b']"
     recipe = load(tmp_path, CORPUS + table, "corpus.test.split=dev")
-    assert recipe.corpus.test == HubSource("x", ("a", "b"), split="dev")
+    assert recipe.corpus[0].test == HubSource("x", ("a", "b"), split="dev")
 
 
 @pytest.mark.parametrize(
@@ -247,6 +290,8 @@ def test_an_override_of_what_is_no_table(tmp_path: Path) -> None:
             "corpus.target_language=en",
             "corpus.target_language: 'en' is the source language too.",
         ),
+        ("augmentation.names=2", "augmentation.names must lie in [0, 1]."),
+        ("training.temperature=0.5", "training.temperature must be at least 1."),
         ("corpus.max_length_ratio=1", "corpus.max_length_ratio must be above 1."),
         ("tokenizer.vocabulary_size=299", "tokenizer.vocabulary_size must be at least 300."),
         ("tokenizer.sampling=1.1", "tokenizer.sampling must lie in [0, 1]."),

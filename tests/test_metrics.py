@@ -1,10 +1,13 @@
 """Scores are sacreBLEU's own, signed, with an interval that can be computed again."""
 
+import json
+
 import pytest
 import sacrebleu
 
+from seq2seq.config import Direction
 from seq2seq.errors import Seq2SeqError
-from seq2seq.evaluation import SMALL, Evaluation
+from seq2seq.evaluation import SMALL, Evaluation, table
 from seq2seq.metrics import corpus_bleu, score
 
 HYPOTHESES = ["Das ist ein Test.", "Guten Tag, alle zusammen.", "Der Hund schläft auf dem Sofa."]
@@ -44,8 +47,32 @@ def test_lines_have_to_fit() -> None:
         score(HYPOTHESES, REFERENCES[:2])
 
 
-def test_a_small_test_set_is_called_small() -> None:
+EN_DE = Direction("en", "de")
+
+
+def evaluation(model: str, sentences: int, direction: Direction = EN_DE) -> Evaluation:
     scores = score(HYPOTHESES, REFERENCES)
-    assert "few" in str(Evaluation("mine.s2s", 3, scores, 0.5, 5))
-    assert "few" not in str(Evaluation("mine.s2s", SMALL, scores, 0.5, 5))
-    assert all(len(line) <= 80 for line in str(Evaluation("m", 3, scores, 0.5, 5)).splitlines())
+    return Evaluation(model, direction, "data/test", sentences, scores, 0.5, 5)
+
+
+def test_a_small_test_set_is_called_small() -> None:
+    assert "few" in str(evaluation("mine.s2s", 3))
+    assert "few" not in str(evaluation("mine.s2s", SMALL))
+    assert all(len(line) <= 80 for line in str(evaluation("m", 3)).splitlines())
+
+
+def test_several_directions_are_a_table() -> None:
+    directions = [Direction("en", "de"), Direction("pt-BR", "en")]
+    text = table([evaluation("mine.s2s", 2000, direction) for direction in directions])
+    lines = text.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[3].split()[:3] == ["en-de", "2,000", f"{evaluation('m', 3).scores[0].score:.2f}"]
+    assert lines[4].startswith("pt-BR-en")
+    assert sum("version:" in line for line in lines) == 3
+
+
+def test_json_is_one_line_a_direction() -> None:
+    line = evaluation("mine.s2s", 3).to_json()
+    assert "\n" not in line
+    assert json.loads(line)["direction"] == "en-de"
+    assert json.loads(line)["scores"][0]["name"] == "BLEU"

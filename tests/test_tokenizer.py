@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 import sentencepiece
@@ -24,6 +25,7 @@ from seq2seq.tokenizer import (
     Tokenizer,
     language_tag,
     normalise_source,
+    plain_spaces,
 )
 
 ODD = [
@@ -57,6 +59,12 @@ def any_tokenizer(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> Token
     return Tokenizer.train(make_sentences(400, seed=1), config, ["en", "de"])
 
 
+def draw(tokenizer: Tokenizer, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
+    """Ids of each text, one after the other out of one generator."""
+    sampler, random = tokenizer.sampler(alpha), Random(seed)
+    return [sampler.draw(text, random) for text in texts]
+
+
 @given(text=TEXTS)
 def test_the_ids_give_the_text_back(any_tokenizer: Tokenizer, text: str) -> None:
     [ids] = any_tokenizer.encode([text])
@@ -73,7 +81,7 @@ def test_the_ids_give_the_text_back(any_tokenizer: Tokenizer, text: str) -> None
 def test_sampled_ids_give_the_text_back(
     any_tokenizer: Tokenizer, text: str, alpha: float, seed: int
 ) -> None:
-    [ids] = any_tokenizer.sample([text], alpha, seed)
+    [ids] = draw(any_tokenizer, [text], alpha, seed)
     assert any_tokenizer.decode(ids) == text
     check_ids(any_tokenizer, ids)
     assert count_placeholders(any_tokenizer, ids) == sum(map(text.count, PLACEHOLDERS))
@@ -120,7 +128,7 @@ def test_a_placeholder_is_one_id_wherever_it_stands(
     inside = [i for i in alone if any_tokenizer.pieces([i]) == [placeholder]]
     assert len(inside) == 1
     for text in (f"ka{placeholder}lo", f"{placeholder}{placeholder}", f"ka {placeholder}."):
-        for ids in any_tokenizer.encode([text]) + any_tokenizer.sample([text], 0.01, seed=1):
+        for ids in any_tokenizer.encode([text]) + draw(any_tokenizer, [text], 0.01, seed=1):
             assert ids.count(inside[0]) == text.count(placeholder)
 
 
@@ -154,25 +162,31 @@ def test_the_source_is_normalised(text: str, normalised: str) -> None:
     assert normalise_source(text) == normalised
 
 
+def test_unusual_spaces_become_plain() -> None:
+    text = "Ça\u00a0va\u202f? co\u00adop\u200b a\u2009b \u3000 «c»"
+    assert plain_spaces(text) == "Ça va ? coop a b \u3000 «c»"
+    assert plain_spaces("a  b ?") == "a  b ?"
+
+
 @given(TEXTS)
 def test_normalising_twice_changes_nothing(text: str) -> None:
     assert normalise_source(normalise_source(text)) == normalise_source(text)
 
 
 def test_a_seed_repeats_its_draw(any_tokenizer: Tokenizer) -> None:
-    drawn = any_tokenizer.sample(SENTENCES, 0.1, seed=1)
-    other = any_tokenizer.sample(SENTENCES, 0.1, seed=2)
-    any_tokenizer.sample(SENTENCES[:3], 0.7, seed=1)
+    drawn = draw(any_tokenizer, SENTENCES, 0.1, seed=1)
+    other = draw(any_tokenizer, SENTENCES, 0.1, seed=2)
+    draw(any_tokenizer, SENTENCES[:3], 0.7, seed=1)
     any_tokenizer.encode(SENTENCES)
-    assert any_tokenizer.sample(SENTENCES, 0.1, seed=1) == drawn
-    assert any_tokenizer.sample(SENTENCES, 0.1, seed=2) == other
+    assert draw(any_tokenizer, SENTENCES, 0.1, seed=1) == drawn
+    assert draw(any_tokenizer, SENTENCES, 0.1, seed=2) == other
     assert drawn != other
     assert drawn != any_tokenizer.encode(SENTENCES)
     assert [any_tokenizer.decode(ids) for ids in drawn] == SENTENCES
 
 
 def test_a_word_is_not_cut_the_same_way_each_time(any_tokenizer: Tokenizer) -> None:
-    drawn = any_tokenizer.sample(["schusta loka"] * 50, 0.1, seed=1)
+    drawn = draw(any_tokenizer, ["schusta loka"] * 50, 0.1, seed=1)
     assert len(set(map(tuple, drawn))) > 5
 
 
@@ -181,9 +195,11 @@ def test_a_seed_repeats_its_draw_in_another_process(
 ) -> None:
     (tmp_path / "tokenizer.model").write_bytes(any_tokenizer.model)
     script = (
-        "import json, sys; from pathlib import Path; from seq2seq.tokenizer import Tokenizer\n"
+        "import json, sys; from pathlib import Path; from random import Random\n"
+        "from seq2seq.tokenizer import Tokenizer\n"
         "tokenizer = Tokenizer.load(Path(sys.argv[1]))\n"
-        "print(json.dumps(tokenizer.sample(json.loads(sys.argv[2]), 0.1, seed=1)))"
+        "random, sampler = Random(1), tokenizer.sampler(0.1)\n"
+        "print(json.dumps([sampler.draw(text, random) for text in json.loads(sys.argv[2])]))"
     )
     finished = subprocess.run(
         [sys.executable, "-c", script, tmp_path / "tokenizer.model", json.dumps(SENTENCES)],
@@ -191,24 +207,24 @@ def test_a_seed_repeats_its_draw_in_another_process(
         stdout=subprocess.PIPE,
         check=True,
     )
-    assert json.loads(finished.stdout) == any_tokenizer.sample(SENTENCES, 0.1, seed=1)
+    assert json.loads(finished.stdout) == draw(any_tokenizer, SENTENCES, 0.1, seed=1)
 
 
 def test_sharp_sampling_finds_the_most_likely_ids(tokenizer: Tokenizer) -> None:
-    assert tokenizer.sample(SENTENCES, alpha=1000, seed=1) == tokenizer.encode(SENTENCES)
+    assert draw(tokenizer, SENTENCES, alpha=1000, seed=1) == tokenizer.encode(SENTENCES)
 
 
 def test_no_dropout_merges_as_sentencepiece_does() -> None:
     config = TokenizerConfig(algorithm="bpe", vocabulary_size=400)
     tokenizer = Tokenizer.train(make_sentences(400, seed=1), config, ["en", "de"])
     texts = [*SENTENCES, *ODD, "kakaka lolo Ödland"]
-    assert tokenizer.sample(texts, alpha=0, seed=1) == tokenizer.encode(texts)
+    assert draw(tokenizer, texts, alpha=0, seed=1) == tokenizer.encode(texts)
 
 
 def test_full_dropout_leaves_characters() -> None:
     config = TokenizerConfig(algorithm="bpe", vocabulary_size=400)
     tokenizer = Tokenizer.train(make_sentences(400, seed=1), config, ["en", "de"])
-    [ids] = tokenizer.sample(["ka lo."], alpha=1, seed=1)
+    [ids] = draw(tokenizer, ["ka lo."], alpha=1, seed=1)
     assert tokenizer.pieces(ids) == list("\u2581ka\u2581lo.")
 
 

@@ -10,6 +10,8 @@ import typer
 
 from seq2seq.cli.errors import reported_errors
 from seq2seq.cli.options import (
+    AnyFromOption,
+    AnyToOption,
     BeamSizeOption,
     LengthPenaltyOption,
     PruneOption,
@@ -60,13 +62,13 @@ def check(
     import json
 
     from seq2seq.config import Recipe
-    from seq2seq.corpus import check_corpus, check_sources
+    from seq2seq.corpus import check_corpora, check_sources
 
     recipes = [name for name in corpora if name.endswith(".toml")]
     if recipes and len(corpora) > 1:
         raise UsageError(f"{recipes[0]}: a recipe names all of its texts; give it alone.")
     if recipes:
-        report = check_corpus(Recipe.load(Path(recipes[0])).corpus)
+        report = check_corpora(Recipe.load(Path(recipes[0])).corpus)
     else:
         report = check_sources(corpora, source_language, target_language)
     typer.echo(json.dumps(report.to_json(), indent=1) if as_json else str(report))
@@ -86,12 +88,17 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", metavar="N", help="Keep the newest N checkpoints.", min=1),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a model. Ctrl-C saves it; --resume goes on."""
+    """Train a model. Ctrl-C and SIGTERM save it; --resume goes on."""
     from seq2seq.config import Recipe
 
-    settings = Recipe.load(recipe, overrides or [])
+    changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
+    settings = Recipe.load(recipe, changes)
     _require_extra("torch", "train")
     from seq2seq.training.display import open_display
     from seq2seq.training.trainer import train as run_training
@@ -100,7 +107,7 @@ def train(
         outcome = run_training(settings, output, display, resume=resume)
     if outcome.interrupted:
         what = "stopped; everything is saved. To go on:"
-        settings_again = [word for override in overrides or [] for word in ("--set", override)]
+        settings_again = [word for change in changes for word in ("--set", change)]
         commands = [["train", str(recipe), "-o", str(output), *settings_again, "--resume"]]
     else:
         what = f"done: best validation BLEU {outcome.best_bleu:.2f} (greedy). Next:"
@@ -112,7 +119,7 @@ def train(
         for line in (what, *(f"  {shlex.join(['seq2seq', *words])}" for words in commands)):
             typer.echo(line, err=True)
     if outcome.interrupted:
-        raise typer.Exit(130)
+        raise typer.Exit(128 + outcome.stopped_by)  # as a shell counts
 
 
 @app.command()
@@ -129,6 +136,12 @@ def evaluate(
         str | None,
         typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
     ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", help="Instead: the test sets of a recipe, all directions."),
+    ] = None,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
     beam_size: BeamSizeOption = None,
     length_penalty: LengthPenaltyOption = None,
     prune: PruneOption = None,
@@ -141,19 +154,21 @@ def evaluate(
 ) -> None:
     """Report BLEU and chrF with signatures and confidence intervals.
 
-    Without --src, --ref and --corpus a run is evaluated on the test corpus of its recipe.
+    Without --src, --ref, --corpus and --recipe a run is evaluated on the test sets of its own
+    recipe.
     """
     _require_extra("sacrebleu", "evaluate")
-    from seq2seq.evaluation import evaluate_model
+    from seq2seq.evaluation import EvaluationSet, evaluate_model, table
 
     if (src is None) != (ref is None):
         raise UsageError("--src and --ref go together.")
-    if src is not None and corpus is not None:
-        raise UsageError("give --corpus, or --src and --ref, not both.")
+    if [src, corpus, recipe].count(None) < 2:
+        raise UsageError("give --src and --ref, or --corpus, or --recipe, one of them.")
+    files = (src, ref) if src is not None and ref is not None else None
     with open_output(output) if output is not None else nullcontext() as sink:
-        evaluation = evaluate_model(
+        evaluations = evaluate_model(
             model,
-            (src, ref) if src is not None and ref is not None else corpus,
+            EvaluationSet(files, corpus, recipe, source_language, target_language),
             beam_size=beam_size,
             length_penalty=length_penalty,
             prune=prune,
@@ -161,7 +176,10 @@ def evaluate(
             sink=sink,
             show_progress=not quiet,
         )
-    typer.echo(evaluation.to_json() if as_json else str(evaluation))
+    if as_json:
+        typer.echo("\n".join(one.to_json() for one in evaluations))
+    else:
+        typer.echo(str(evaluations[0]) if len(evaluations) == 1 else table(evaluations))
 
 
 @app.command()
@@ -200,7 +218,6 @@ def export(
     int8 needs the training corpus, to see how large activations get and what translates what.
     """
     _require_extra("torch", "export")
-    _require_extra("onnx", "export")
     from rich.console import Console
 
     from seq2seq.training.export import export_run

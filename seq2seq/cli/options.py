@@ -13,6 +13,12 @@ def _print_version(context: typer.Context, wanted: bool) -> None:
         raise typer.Exit
 
 
+AnyFromOption = Annotated[
+    str | None, typer.Option("-f", "--from", metavar="LANGUAGE", help="Language of the text.")
+]
+AnyToOption = Annotated[
+    str | None, typer.Option("-t", "--to", metavar="LANGUAGE", help="Translate into this language.")
+]
 BeamSizeOption = Annotated[
     int | None,
     typer.Option(

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from seq2seq.config import CorpusConfig, OnProblem, Source
+from seq2seq.config import CorpusConfig, Direction, OnProblem, Source
 from seq2seq.corpus.checking import (
     PROBLEMS,
     CorpusReport,
     Problem,
     TextReport,
     check,
-    find_problems,
+    examine,
 )
 from seq2seq.corpus.reading import ParallelText, read_parallel
 from seq2seq.errors import Seq2SeqError
@@ -24,46 +25,105 @@ _SENTENCES: Mapping[Problem, str] = {
 }
 
 
+class DirectedText(NamedTuple):
+    """A parallel text the way round that it is translated."""
+
+    direction: Direction
+    text: ParallelText
+
+
 @dataclass(frozen=True)
 class Corpus:
-    """What training uses, and the report on what was read and what was dropped of it."""
+    """What training uses, direction by direction, and the report on what was read and dropped."""
 
-    train: ParallelText
-    valid: ParallelText
-    test: ParallelText | None
+    train: tuple[DirectedText, ...]
+    valid: tuple[DirectedText, ...]
+    test: tuple[DirectedText, ...]
     report: CorpusReport
 
 
-def prepare(config: CorpusConfig) -> Corpus:
-    """Read and check the texts of `config`; keep, drop or stop as it says.
+def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
+    """Read and check the texts of `configs`; keep, drop or stop as they say.
 
     Only training pairs are ever dropped: problems of the held-out texts are reported, since
-    dropping their pairs would change what a score means. Raises `Seq2SeqError` for a problem whose
-    setting is `stop`, and where nothing is left to train on.
+    dropping their pairs would change what a score means. A sentence held out from one corpus is
+    held out from all. Raises `Seq2SeqError` for a problem whose setting is `stop`, and where
+    nothing is left to train on.
     """
-    train, valid = (_read(source, config) for source in (config.train, config.valid))
-    test = None if config.test is None else _read(config.test, config)
-    held_out = [valid] if test is None else [valid, test]
-    problems = find_problems(train, held_out, config.max_length_ratio)
+    held_out = {config: _held_out(config) for config in configs}
+    kept, reports = [], list[TextReport]()
+    for config in configs:
+        others = [
+            _in_languages(text, other, config)
+            for other in configs
+            if other is not config
+            for text in held_out[other]
+        ]
+        text, report = _training_text(config, [*held_out[config], *others])
+        kept.append(text)
+        reports += [report, *_check_held_out(held_out[config], config.max_length_ratio)]
+    pairs = list(zip(configs, kept, strict=True))
+    return Corpus(
+        _directed(pairs),
+        _directed([(config, held_out[config][0]) for config in configs]),
+        _directed([(config, text) for config in configs for text in held_out[config][1:]]),
+        CorpusReport(tuple(reports)),
+    )
 
+
+def read_tests(configs: Sequence[CorpusConfig]) -> tuple[DirectedText, ...]:
+    """The test texts of `configs`, direction by direction."""
+    return _directed(
+        (config, _read(config.test, config)) for config in configs if config.test is not None
+    )
+
+
+def _held_out(config: CorpusConfig) -> list[ParallelText]:
+    """The validation text and, where there is one, the test text."""
+    sources = [config.valid] if config.test is None else [config.valid, config.test]
+    return [_read(source, config) for source in sources]
+
+
+def _in_languages(text: ParallelText, config: CorpusConfig, other: CorpusConfig) -> ParallelText:
+    """What a text of `config` has in the languages of `other`, side by side but not in pairs."""
+    sides = {config.source_language: text.source, config.target_language: text.target}
+    languages = other.source_language, other.target_language
+    return ParallelText(text.name, *(sides.get(language, []) for language in languages))
+
+
+def directed_texts(config: CorpusConfig, text: ParallelText) -> list[DirectedText]:
+    """`text` in each of the directions of `config`."""
+    ways = text, ParallelText(text.name, text.target, text.source)
+    return [DirectedText(*one) for one in zip(config.directions, ways, strict=False)]
+
+
+def _directed(texts: Iterable[tuple[CorpusConfig, ParallelText]]) -> tuple[DirectedText, ...]:
+    return tuple(one for config, text in texts for one in directed_texts(config, text))
+
+
+def _training_text(
+    config: CorpusConfig, held_out: Sequence[ParallelText]
+) -> tuple[ParallelText, TextReport]:
+    train = _read(config.train, config)
+    examination = examine(train, held_out, config.max_length_ratio)
     settings: dict[Problem, OnProblem] = {problem: getattr(config, problem) for problem in PROBLEMS}
-    for problem, indices in problems.items():
-        if indices and settings[problem] == "stop":
+    for problem, setting in settings.items():
+        count = examination.count(problem)
+        if count and setting == "stop":
             raise Seq2SeqError(
-                f"{train.name} has training pairs {_SENTENCES[problem]}: {len(indices):,} of "
-                f"{len(train):,}, the first on line {indices[0] + 1:,}; clean the corpus, or set "
-                f"corpus.{problem} to 'drop' or 'keep'."
+                f"{train.name} has training pairs {_SENTENCES[problem]}: {count:,} of "
+                f"{len(train):,}, the first on line {examination.first(problem)[0] + 1:,}; clean "
+                f"the corpus, or set corpus.{problem} to 'drop' or 'keep'."
             )
     dropping = [problem for problem in PROBLEMS if settings[problem] == "drop"]
-    report = TextReport.of(train, problems, dropping)
-    kept = _without(train, (index for problem in dropping for index in problems[problem]))
+    report = TextReport.of(train, examination, dropping)
+    kept = train.select(examination.without(*dropping)) if report.dropped else train
     if not len(kept):
         raise Seq2SeqError(
             f"{train.name}: every training pair has a problem that corpus.* says to drop, so none "
             "is left; `seq2seq check` lists the problems."
         )
-    others = _check_held_out(held_out, config.max_length_ratio)
-    return Corpus(kept, valid, test, CorpusReport((report, *others)))
+    return kept, report
 
 
 def check_sources(
@@ -80,11 +140,14 @@ def check_sources(
     return CorpusReport((report, *_check_held_out(held_out, max_length_ratio)))
 
 
-def check_corpus(config: CorpusConfig) -> CorpusReport:
-    """Read and check the texts of `config`, whatever it says about their problems."""
-    sources = [source for source in (config.train, config.valid, config.test) if source is not None]
-    languages = config.source_language, config.target_language
-    return check_sources(sources, *languages, config.max_length_ratio)
+def check_corpora(configs: Sequence[CorpusConfig]) -> CorpusReport:
+    """Read and check the texts of `configs`, whatever they say about their problems."""
+    reports = list[TextReport]()
+    for config in configs:
+        texts = [text for text in (config.train, config.valid, config.test) if text is not None]
+        languages = config.source_language, config.target_language
+        reports += check_sources(texts, *languages, config.max_length_ratio).texts
+    return CorpusReport(tuple(reports))
 
 
 def _read(source: Source, config: CorpusConfig) -> ParallelText:
@@ -94,13 +157,3 @@ def _read(source: Source, config: CorpusConfig) -> ParallelText:
 def _check_held_out(texts: Sequence[ParallelText], max_length_ratio: float) -> list[TextReport]:
     """Reports on the held-out texts, each compared with those after it."""
     return [check(text, texts[index + 1 :], max_length_ratio) for index, text in enumerate(texts)]
-
-
-def _without(text: ParallelText, indices: Iterable[int]) -> ParallelText:
-    dropped = set(indices)
-    if not dropped:
-        return text
-    kept = [index for index in range(len(text)) if index not in dropped]
-    return ParallelText(
-        text.name, [text.source[index] for index in kept], [text.target[index] for index in kept]
-    )

@@ -10,24 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from seq2seq.config import Cell, ModelConfig, SearchConfig, to_table
+from seq2seq.config import Cell, Direction, ModelConfig, SearchConfig, to_table
 from seq2seq.decoding.folder import (
     CARD,
     CONFIG,
     FILES,
     FORMAT_VERSION,
+    OLDER_FILES,
     SHORTLIST,
     TOKENIZER,
+    WEIGHTS,
     FolderConfig,
+    check_search,
 )
-from seq2seq.decoding.layout import ENCODER, STEP, WEIGHTS, layout
-from seq2seq.decoding.shortlist import learn_shortlist
+from seq2seq.decoding.layout import layout
+from seq2seq.decoding.lexicon import Lexicon
+from seq2seq.decoding.quantisation import observe, quantise
+from seq2seq.decoding.shortlist import Shortlist, learn_shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_folder
 from seq2seq.nn.cells import Weights
 from seq2seq.tokenizer import Tokenizer
 
-Corpus = tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]
+Ids = Sequence[Sequence[int]]
+Corpora = Mapping[Direction, tuple[Ids, Ids]]
+"""Sources, their language tag first, and targets of each direction."""
 
 _OBSERVED_SENTENCES = 300  # some ten thousand hypotheses
 
@@ -38,34 +45,25 @@ def export_folder(
     weights: Mapping[str, Floats],
     model: ModelConfig,
     tokenizer: Tokenizer,
-    source_language: str,
-    target_language: str,
+    directions: Sequence[Direction],
     search: SearchConfig,
     card: str,
     output: Path,
-    corpus: Corpus | None = None,
+    corpora: Corpora | None = None,
     shortlist: bool = True,
 ) -> None:
     """Write the model folder `output`; it appears whole or not at all.
 
-    `weights` is the state of an `EncoderDecoder`, `card` the text of the model card. With `corpus`,
-    the ids of sources and targets of the training corpus, the model is exported in 8 bits, and with
-    a shortlist unless that is false. An older model folder is replaced; raises `UsageError` where
-    something else is in the way.
+    `weights` is the state of an `EncoderDecoder`, `card` the text of the model card. With
+    `corpora`, those it was trained on, the model is exported in 8 bits, and with a shortlist unless
+    that is false. The first of `directions` is what is translated unless another is asked for. An
+    older model folder is replaced; raises `UsageError` where something else is in the way.
     """
-    try:
-        from seq2seq.decoding.graph import Graph, QuantisedGraph  # needs onnx
-        from seq2seq.decoding.graphs import encoder_graph, step_graph
-        from seq2seq.decoding.quantisation import observe, quantise
-    except ModuleNotFoundError as error:
-        if error.name != "onnx":
-            raise
-        raise UsageError(
-            "export needs the package onnx, which comes with: pip install 'seq2seq[train]'"
-        ) from None
     output = output.resolve()
     _refuse_others(output)
-    tokenizer.language_id(target_language)
+    check_search(search)
+    for direction in directions:
+        tokenizer.language_id(direction.target)
     arranged = arrange(weights, model)
     shapes = {name: weight.shape for name, weight in arranged.items()}
     if shapes != {name: shape for name, (_, shape) in layout(model, len(tokenizer)).items()}:
@@ -75,22 +73,20 @@ def export_folder(
         )
     # Also where 8 bits follow: weights that are not finite are found out here.
     files = {WEIGHTS: save({name: _in_16_bits(name, one) for name, one in arranged.items()})}
-    graph, shortlist = (Graph, False) if corpus is None else (QuantisedGraph, shortlist)
-    if corpus is not None:
-        candidates = learn_shortlist(*corpus, len(tokenizer)) if shortlist else None
-        sources = corpus[0][:: -(-len(corpus[0]) // _OBSERVED_SENTENCES)]
+    shortlist = shortlist and corpora is not None
+    if corpora is not None:
+        candidates = _shortlist(corpora, tokenizer) if shortlist else None
+        number = -(-_OBSERVED_SENTENCES // len(corpora))
+        sources = [one for ids, _ in corpora.values() for one in ids[:: -(-len(ids) // number)]]
         observations = observe(model, arranged, sources, search, candidates)
         files[WEIGHTS] = save(quantise(model, arranged, observations))
         if candidates is not None:
             files[SHORTLIST] = candidates.to_bytes()
-    files[ENCODER] = encoder_graph(graph(model, len(tokenizer)), shortlist)
-    files[STEP] = step_graph(graph(model, len(tokenizer)), shortlist)
     files[TOKENIZER] = tokenizer.model
     config = FolderConfig(
         FORMAT_VERSION,
-        source_language,
-        target_language,
-        graph.precision,
+        tuple(directions),
+        "fp32" if corpora is None else "int8",
         shortlist,
         model,
         search,
@@ -101,6 +97,17 @@ def export_folder(
         write_folder(files | {CONFIG: table.encode(), CARD: card.encode()}, output)
     except OSError as error:
         raise Seq2SeqError(f"{output}: cannot be written: {error.strerror}.") from None
+
+
+def _shortlist(corpora: Corpora, tokenizer: Tokenizer) -> Shortlist:
+    size = len(tokenizer)
+    lexicons = {
+        (tokenizer.language_id(way.source), tokenizer.language_id(way.target)): Lexicon.learn(
+            sources, targets, size
+        )
+        for way, (sources, targets) in corpora.items()
+    }
+    return learn_shortlist(lexicons, size)
 
 
 def arrange(weights: Mapping[str, Floats], model: ModelConfig) -> dict[str, Floats]:
@@ -173,7 +180,7 @@ def _refuse_others(output: Path) -> None:
     if not output.is_dir():
         raise UsageError(f"{output}: a file is in the way; choose another folder with -o.")
     names = {path.name for path in output.iterdir()}
-    if names and (CONFIG not in names or not names <= set(FILES)):
+    if names and (CONFIG not in names or not names <= {*FILES, *OLDER_FILES}):
         raise UsageError(
             f"{output}: a folder that is not a model is in the way; choose another with -o."
         )

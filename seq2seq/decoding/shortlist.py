@@ -7,61 +7,89 @@ pieces, the most frequent pieces of the target language, and the source pieces t
 names and numbers are copied. For what the others would get see `seq2seq.decoding.quantisation`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
+from seq2seq.decoding.lexicon import Lexicon, lexicons_into
+from seq2seq.decoding.tensors import read_tensors
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 Ints = NDArray[np.int64]
 
 _SPECIAL = (PAD_ID, BOS_ID, EOS_ID, UNK_ID)
-_MOST_COOCCURRENCES = 30_000_000  # about 3 GB; beyond, a part of the corpus has to do
+_MOST_TRANSLATIONS = 1000  # of a piece; a search takes memory for all of them
 _MULTIPLE = 64  # see `seq2seq.decoding.graphs`
 
 
 @dataclass(frozen=True, eq=False)
 class Shortlist:
-    """Translations of each source piece, and what is frequent anyway."""
+    """For each of G target languages: translations of a piece, and what is frequent anyway.
 
-    translations: NDArray[np.integer]  # (V, L) the likeliest first; PAD where there are fewer
-    frequent: NDArray[np.integer]  # (F,)
+    PAD stands where there are fewer.
+    """
+
+    tags: Ints  # (G,) of the languages, ascending
+    translations: NDArray[np.integer]  # (G, V, L) the likeliest first
+    frequent: NDArray[np.integer]  # (G, F)
 
     @classmethod
-    def from_bytes(cls, data: bytes, vocabulary_size: int) -> Self:
-        """What `to_bytes` gave; raises `ValueError` unless it is of a vocabulary of this size."""
+    def from_bytes(cls, data: bytes, vocabulary_size: int, tags: Sequence[int]) -> Self:
+        """What `to_bytes` gave; raises `ValueError` unless it is of this vocabulary and `tags`."""
         try:
-            tensors = load(data)
-            shortlist = cls(tensors["translations"], tensors["frequent"])
-        except (SafetensorError, KeyError) as error:
+            tensors = read_tensors(data)
+        except ValueError as error:
             raise ValueError(f"not a shortlist: {error}") from None
-        rows, ids = shortlist.translations, shortlist.frequent
+        if tensors.keys() != {"translations", "frequent"}:
+            raise ValueError("not a shortlist: it has other tensors")
+        rows, ids = tensors["translations"], tensors["frequent"]
+        if len(tags) == 1:
+            rows, ids = rows[None], ids[None]
         if (
-            (rows.ndim, ids.ndim) != (2, 1)
-            or len(rows) != vocabulary_size
+            (rows.ndim, ids.ndim) != (3, 2)
+            or rows.shape[:2] != (len(tags), vocabulary_size)
+            or len(ids) != len(tags)
+            or ids.shape[1] > vocabulary_size
             or not all(part.dtype.kind in "iu" for part in (rows, ids))
             or not all(((part >= 0) & (part < vocabulary_size)).all() for part in (rows, ids))
-            or rows[PAD_ID].any()  # padding has no translations
+            or rows[:, PAD_ID].any()  # padding has no translations
         ):
-            raise ValueError(f"not a shortlist of a vocabulary of {vocabulary_size} pieces")
-        return shortlist
+            raise ValueError(
+                f"not a shortlist of a vocabulary of {vocabulary_size} pieces for {len(tags)} "
+                "target languages"
+            )
+        if rows.shape[2] > _MOST_TRANSLATIONS:
+            raise ValueError(
+                f"a shortlist of {rows.shape[2]:,} translations a piece; {_MOST_TRANSLATIONS:,} "
+                "are the most"
+            )
+        return cls(np.array(sorted(tags)), rows, ids)
+
+    @staticmethod
+    def most_bytes(vocabulary_size: int, languages: int) -> int:
+        """What its tensors can come to."""
+        return languages * vocabulary_size * (_MOST_TRANSLATIONS + 1) * 4
 
     def to_bytes(self) -> bytes:
-        """As a safetensors file."""
-        return save({"translations": self.translations, "frequent": self.frequent})
+        """As a safetensors file: (V, L) and (F,) where there is one language."""
+        rows, ids = self.translations, self.frequent
+        if len(self.tags) == 1:
+            rows, ids = rows[0], ids[0][ids[0] != PAD_ID]
+        return save({"translations": np.ascontiguousarray(rows), "frequent": ids})
 
     def candidates(self, source: Ints) -> "Candidates":
-        """source (B, S) -> the candidates of each sentence."""
-        chosen = np.zeros((len(source), len(self.translations)), np.bool_)
+        """source (B, S), each with its language's tag first -> the candidates of each sentence."""
+        # What begins with no tag is no text: a try whether the graphs run.
+        language = np.minimum(np.searchsorted(self.tags, source[:, 0]), len(self.tags) - 1)  # (B,)
         sentences = np.arange(len(source))[:, None]
+        chosen = np.zeros((len(source), self.translations.shape[1]), np.bool_)
         chosen[sentences, source] = True
-        chosen[sentences[:, :, None], self.translations[source]] = True
-        chosen[:, self.frequent] = True
+        chosen[sentences[:, :, None], self.translations[language[:, None], source]] = True
+        chosen[sentences, self.frequent[language]] = True
         chosen[:, _SPECIAL] = True
         rows, ids = np.nonzero(chosen)
         numbers = chosen.sum(axis=1)
@@ -90,56 +118,21 @@ def _rounded_up(number: int) -> int:
 
 
 def learn_shortlist(
-    sources: Sequence[Sequence[int]],
-    targets: Sequence[Sequence[int]],
+    learnt: Mapping[tuple[int, int], Lexicon],
     vocabulary_size: int,
     translations: int = 100,
     frequent: int = 100,
-    rounds: int = 4,
 ) -> Shortlist:
-    """From the ids of a parallel corpus, by IBM Model 1 (Brown et al. 1993, section 4.1).
-
-    The language tag in front of each source takes the part of the empty word.
-    """
-    size = sum(len(s) * len(t) for s, t in zip(sources, targets, strict=True))
-    every = max(1, -(-size // _MOST_COOCCURRENCES))
-    source, target, pair_of = _cooccurrences(sources[::every], targets[::every])
-    links, which = np.unique(source * vocabulary_size + target, return_inverse=True)
-    link_source = links // vocabulary_size
-    link_target = links % vocabulary_size
-    probability = np.ones(len(links))
-    for _ in range(rounds):
-        # Expectation: each target piece is divided among the source pieces of its sentence.
-        share = probability[which]
-        share /= np.bincount(pair_of, share)[pair_of]
-        # Maximisation: what each source piece got, as a distribution.
-        count = np.bincount(which, share, minlength=len(links))
-        probability = count / np.bincount(link_source, count, vocabulary_size)[link_source]
-    order = np.lexsort((link_target, -probability, link_source))
-    first = np.searchsorted(link_source[order], np.arange(vocabulary_size))
-    rank = np.arange(len(links)) - first[link_source[order]]
-    kept = order[rank < translations]
+    """From the lexicon of each direction, named by the tags of its two languages."""
+    tags = sorted({target for _, target in learnt})
+    frequent = min(frequent, vocabulary_size)
     narrow = np.min_scalar_type(vocabulary_size - 1)
-    table = np.full((vocabulary_size, translations), PAD_ID, narrow)
-    table[link_source[kept], rank[rank < translations]] = link_target[kept]
-    counts = np.bincount(
-        np.concatenate([np.asarray(ids, np.int64) for ids in targets]), minlength=vocabulary_size
-    )
-    common = np.argsort(-counts, kind="stable")[:frequent]
-    return Shortlist(table, common[counts[common] > 0].astype(narrow))
-
-
-def _cooccurrences(
-    sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
-) -> tuple[Ints, Ints, Ints]:
-    """All pairs of a source and a target piece of one sentence, and which target position it is."""
-    source: list[Ints] = []
-    target: list[Ints] = []
-    position: list[Ints] = []
-    begin = 0
-    for from_ids, to_ids in zip(sources, targets, strict=True):
-        source.append(np.tile(np.array(from_ids, np.int64), len(to_ids)))
-        target.append(np.repeat(np.array(to_ids, np.int64), len(from_ids)))
-        position.append(np.repeat(np.arange(begin, begin + len(to_ids)), len(from_ids)))
-        begin += len(to_ids)
-    return np.concatenate(source), np.concatenate(target), np.concatenate(position)
+    table = np.full((len(tags), vocabulary_size, translations), PAD_ID, narrow)
+    common = np.full((len(tags), frequent), PAD_ID, narrow)
+    for number, tag in enumerate(tags):
+        known = Lexicon.joined(lexicons_into(learnt, tag, vocabulary_size), vocabulary_size)
+        table[number], _ = known.best(translations, vocabulary_size)
+        counts = np.bincount(known.target, known.count, vocabulary_size)
+        order = np.argsort(-counts, kind="stable")[:frequent]
+        common[number, : len(order)] = np.where(counts[order] > 0, order, PAD_ID)
+    return Shortlist(np.array(tags), table, common)

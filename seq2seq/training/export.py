@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Recipe, WeightPrecision
-from seq2seq.corpus import read_parallel
-from seq2seq.decoding.export import export_folder
-from seq2seq.errors import Seq2SeqError
+from seq2seq.corpus import directed_texts, read_parallel
+from seq2seq.decoding.export import Corpora, export_folder
+from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run import RunFolder
+
+_MOST_PAIRS = 300_000  # of a direction: enough to learn what translates what
 
 
 def export_run(
@@ -28,22 +31,7 @@ def export_run(
     """
     folder = RunFolder.open(run)
     model, tokenizer, recipe = folder.best_model()
-    languages = recipe.corpus.source_language, recipe.corpus.target_language
-    ids = None
-    if precision == "int8":
-        source = recipe.corpus.train if corpus is None else corpus
-        try:
-            pairs = encode_pairs(read_parallel(source, *languages), tokenizer, languages[1])
-        except Seq2SeqError as error:
-            if corpus is not None:
-                raise
-            raise Seq2SeqError(
-                f"{error} 8 bits need the training corpus: name it with --corpus, or export with "
-                "--precision fp32."
-            ) from None
-        if not any(pairs.targets):
-            raise Seq2SeqError(f"{source}: every {languages[1]} line is blank; 8 bits need text.")
-        ids = pairs.sources, pairs.targets
+    corpora = _corpora(recipe, tokenizer, corpus) if precision == "int8" else None
     if card is None:
         text = _card(folder, recipe, sum(weight.numel() for weight in model.parameters()))
     else:
@@ -55,28 +43,56 @@ def export_run(
         {name: tensor.numpy() for name, tensor in model.state_dict().items()},
         recipe.model,
         tokenizer,
-        *languages,
+        recipe.directions,
         recipe.search,
         text,
         output,
-        ids,
+        corpora,
         shortlist,
     )
     return sum(file.stat().st_size for file in output.iterdir())
 
 
+def _corpora(recipe: Recipe, tokenizer: Tokenizer, corpus: str | None) -> Corpora:
+    """The training corpora of `recipe`, or `corpus` in place of its only one."""
+    if corpus is not None and len(recipe.corpus) > 1:
+        raise UsageError("--corpus stands for one corpus, and this run has several.")
+    found = {}
+    for config in recipe.corpus:
+        source = config.train if corpus is None else corpus
+        try:
+            text = read_parallel(source, config.source_language, config.target_language)
+        except Seq2SeqError as error:
+            if corpus is not None:
+                raise
+            raise Seq2SeqError(
+                f"{error} 8 bits need the training corpus: name it with --corpus, or export with "
+                "--precision fp32."
+            ) from None
+        for direction, directed in directed_texts(config, text):
+            pairs = encode_pairs(directed.sample(_MOST_PAIRS), tokenizer, direction.target)
+            if not any(pairs.targets):
+                raise Seq2SeqError(
+                    f"{source}: every {direction.target} line is blank; 8 bits need text."
+                )
+            found[direction] = pairs.sources, pairs.targets
+    return found
+
+
 def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
     """What is known without being told: languages, shape, data, validation BLEU."""
-    corpus, model = recipe.corpus, recipe.model
+    model = recipe.model
     best = _best_validation(folder.metrics_file)
-    train = corpus.train if isinstance(corpus.train, str) else corpus.train.dataset
+    sources = [corpus.train for corpus in recipe.corpus]
+    train = ", ".join(f"`{one if isinstance(one, str) else one.dataset}`" for one in sources)
+    directions = ", ".join(f"{one.source} to {one.target}" for one in recipe.directions)
     return (
-        f"# {corpus.source_language} to {corpus.target_language}\n\n"
+        f"# {directions}\n\n"
         f"A translation model made with seq2seq.\n\n"
         f"- Model: {model.cell} encoder-decoder, attention {model.attention}, "
         f"{model.encoder_layers}+{model.decoder_layers} layers of {model.hidden_size}, "
         f"{parameters:,} parameters\n"
-        f"- Training corpus: `{train}`; whoever ships this model states its licence here\n"
+        f"- Training corpus: {train}; whoever ships this model states its licence here\n"
         f"- Validation: BLEU {best['bleu']:.2f} (greedy, sacreBLEU, detokenised, cased), "
         f"perplexity {best['perplexity']:.2f} after {best['step']:,} steps\n"
         f"- Seed: {recipe.training.seed}\n"

@@ -1,13 +1,31 @@
-"""The training corpus as ids, drawn anew each epoch where subword sampling is on."""
+"""The training corpus as batches: each pair is read, changed and cut when its batch is due.
+
+So no text is held in memory, and subword sampling and augmentation differ in every epoch. What is
+drawn for a pair follows from the seed, the epoch and its number alone, so a resumed run draws it
+again.
+"""
 
 import hashlib
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from seq2seq.config import TokenizerConfig
-from seq2seq.corpus import ParallelText
-from seq2seq.tokenizer import Tokenizer, normalise_source
+from seq2seq.batching import Batch, make_batch, plan_batches
+from seq2seq.config import Recipe, TrainingConfig
+from seq2seq.corpus import DirectedText, ParallelText
+from seq2seq.corpus.augmenting import Augmenter
+from seq2seq.corpus.cache import count_from, scratch
+from seq2seq.corpus.lines import digest_of, line_number
+from seq2seq.errors import Seq2SeqError
+from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
+
+_DESCRIBED = 10  # lines, in a message
+_POOL = 20  # pairs for each token of a batch: some hundred batches
 
 
 @dataclass(frozen=True)
@@ -18,6 +36,19 @@ class EncodedPairs:
     targets: list[list[int]]
 
 
+class Drawn(NamedTuple):
+    """A pair as it is learnt this time; arrays, since a pool has many."""
+
+    number: int  # of the pair in the corpus
+    source: Sequence[int]
+    target: Sequence[int]
+
+    @property
+    def longer(self) -> int:
+        """The length of the longer side, the language tag and EOS counted."""
+        return max(len(self.source), len(self.target) + 1)
+
+
 def encode_pairs(text: ParallelText, tokenizer: Tokenizer, language: str) -> EncodedPairs:
     """The most likely ids of every pair; `language` is that of the target."""
     return EncodedPairs(
@@ -25,47 +56,134 @@ def encode_pairs(text: ParallelText, tokenizer: Tokenizer, language: str) -> Enc
     )
 
 
-class TrainingPairs:
-    """The pairs of a text of at most `max_length` ids a side; `left_out` counts the others."""
+class Pool:
+    """Some thousand pairs as batches, those of like length side by side."""
 
-    def __init__(
-        self, text: ParallelText, tokenizer: Tokenizer, language: str, max_length: int
-    ) -> None:
-        encoded = encode_pairs(text, tokenizer, language)
-        pairs = zip(encoded.sources, encoded.targets, strict=True)
-        kept = [
-            i for i, (src, tgt) in enumerate(pairs) if max(len(src), len(tgt) + 1) <= max_length
-        ]
-        self.left_out = len(text) - len(kept)
-        self._encoded = EncodedPairs(
-            [encoded.sources[i] for i in kept], [encoded.targets[i] for i in kept]
-        )
-        self._sources = [normalise_source(text.source[i]) for i in kept]
-        self._targets = [text.target[i] for i in kept]
-        self._tokenizer = tokenizer
-        self._tag = tokenizer.language_id(language)
+    def __init__(self, drawn: Sequence[Drawn], plan: Sequence[NDArray[np.int64]]) -> None:
+        self._drawn = drawn
+        self._plan = plan
+
+    @classmethod
+    def of(cls, drawn: Sequence[Drawn], settings: TrainingConfig, seed: tuple[int, ...]) -> Self:
+        """What was drawn, but for the pairs that are longer than `max_length`, in batches."""
+        kept = [one for one in drawn if one.longer <= settings.max_length]
+        longer = np.array([one.longer for one in kept], np.int32)
+        return cls(kept, plan_batches(longer, settings.batch_tokens, *seed))
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._plan)
 
-    def sample(self, config: TokenizerConfig, seed: int, epoch: int) -> EncodedPairs:
-        """The ids of an epoch, drawn by `seed` and `epoch`.
+    def __getitem__(self, number: int) -> Batch:
+        chosen = [self._drawn[i] for i in self._plan[number]]
+        return make_batch(
+            [one.number for one in chosen],
+            [one.source for one in chosen],
+            [one.target for one in chosen],
+        )
 
-        Without `config.sampling` they are the most likely ones.
+
+class TrainingPairs:
+    """The pairs of all directions, numbered through."""
+
+    def __init__(self, texts: Sequence[DirectedText], tokenizer: Tokenizer, recipe: Recipe) -> None:
+        self._texts = texts
+        self._tokenizer = tokenizer
+        self._settings = recipe.training
+        self._plain_spaces = recipe.tokenizer.plain_spaces
+        alpha = recipe.tokenizer.sampling
+        self._sampler = tokenizer.sampler(alpha) if alpha else None
+        self._tags = [tokenizer.language_id(one.direction.target) for one in texts]
+        self._augmenter = None
+        if recipe.augmentation.is_on:
+            self._augmenter = Augmenter(recipe.augmentation, [one.text for one in texts])
+        self._sizes = np.array([len(one.text) for one in texts])
+        self._ends = self._sizes.cumsum()
+        self._shuffled: tuple[int, NDArray[np.int32]] | None = None  # the epoch and its order
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @property
+    def pools(self) -> int:
+        """How many pools an epoch has. A pool is what is sorted by length at a time."""
+        return -(-len(self) // (_POOL * self._settings.batch_tokens))
+
+    def pool(self, epoch: int, number: int) -> "Pool":
+        """One pool of one epoch; raises `Seq2SeqError` where all of its pairs are too long."""
+        numbers = np.array_split(self._order(epoch), self.pools)[number]
+        drawn = [self._draw(pair, epoch) for pair in numbers.tolist()]
+        pool = Pool.of(drawn, self._settings, (self._settings.seed, epoch, number))
+        if not len(pool):
+            raise Seq2SeqError(
+                f"each of {len(drawn):,} training pairs is longer than training.max_length = "
+                f"{self._settings.max_length}."
+            )
+        return pool
+
+    def describe(self, numbers: Sequence[int]) -> str:
+        """Where pairs come from, for a reader: how many, and the lines of the first ten."""
+        lines: dict[str, list[str]] = {}
+        for number in sorted(numbers)[:_DESCRIBED]:
+            number_of_text, place = self._find(number)
+            text = self._texts[number_of_text].text
+            lines.setdefault(text.name, []).append(str(line_number(text.source, place)))
+        found = "; ".join(
+            f"{name}, line{'s' if len(those) > 1 else ''} {', '.join(those)}"
+            for name, those in lines.items()
+        )
+        more = " ..." if len(numbers) > _DESCRIBED else ""
+        return f"{len(numbers)} pair{'s' if len(numbers) > 1 else ''} ({found}{more})"
+
+    def _find(self, number: int) -> tuple[int, int]:
+        """The text that a pair is of, and its place there."""
+        text = int(np.searchsorted(self._ends, number, side="right"))
+        return text, number - int(self._ends[text] - self._sizes[text])
+
+    def _order(self, epoch: int) -> NDArray[np.int32]:
+        """The pairs of an epoch, shuffled: of each text as many as the temperature says.
+
+        That is all of its pairs so many times, and a random part of them once more.
         """
-        if config.sampling == 0:
-            return self._encoded
-        source_seed, target_seed = np.random.SeedSequence((seed, epoch)).generate_state(2)
-        sources = self._tokenizer.sample(self._sources, config.sampling, int(source_seed))
-        targets = self._tokenizer.sample(self._targets, config.sampling, int(target_seed))
-        return EncodedPairs([[self._tag, *ids] for ids in sources], targets)
+        if self._shuffled is not None and self._shuffled[0] == epoch:
+            return self._shuffled[1]
+        random = np.random.default_rng((self._settings.seed, epoch))
+        weights = self._sizes ** (1 / self._settings.temperature)
+        shares = np.round(len(self) * weights / weights.sum()).astype(int)
+        order = scratch(int((-(-shares // self._sizes) * self._sizes).sum()), np.int32)
+        end = 0
+        for begin, size, share in zip(self._ends - self._sizes, self._sizes, shares, strict=True):
+            whole, rest = divmod(int(share), int(size))
+            for copy in range(whole + (rest > 0)):
+                numbers = order[end : end + size]
+                count_from(int(begin), numbers)
+                if copy == whole:
+                    random.shuffle(numbers)
+                    numbers = numbers[:rest]
+                end += len(numbers)
+        order = order[:end]
+        random.shuffle(order)
+        self._shuffled = epoch, order
+        return order
+
+    def _draw(self, number: int, epoch: int) -> Drawn:
+        """A pair: changed, normalised, cut."""
+        text, place = self._find(number)
+        pair = self._texts[text].text
+        source, target = pair.source[place], pair.target[place]
+        if self._plain_spaces:
+            target = plain_spaces(target)
+        random = Random(f"{self._settings.seed} {epoch} {number}")
+        if self._augmenter:
+            source, target = self._augmenter.augment(source, target, random)
+        source = normalise_source(source)
+        if self._sampler:
+            ids = self._sampler.draw(source, random), self._sampler.draw(target, random)
+        else:
+            ids = self._tokenizer.encode([source])[0], self._tokenizer.encode([target])[0]
+        return Drawn(number, array("i", [self._tags[text], *ids[0]]), array("i", ids[1]))
 
 
-def fingerprint(*texts: ParallelText) -> str:
+def fingerprint(texts: Iterable[ParallelText]) -> str:
     """A digest of the sentences, by which a resumed run knows its corpus again."""
-    digest = hashlib.sha256()
-    for text in texts:
-        for pair in zip(text.source, text.target, strict=True):
-            digest.update("\t".join(pair).encode() + b"\n")
-        digest.update(b"\n")
-    return digest.hexdigest()
+    sides = [digest_of(side) for text in texts for side in (text.source, text.target)]
+    return hashlib.sha256(" ".join(sides).encode()).hexdigest()

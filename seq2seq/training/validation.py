@@ -1,18 +1,45 @@
 """How good the averaged weights are: loss under teacher forcing, and greedy BLEU on real text."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
 import torch
 
-from seq2seq.batching import Batch
-from seq2seq.corpus import ParallelText
+from seq2seq.batching import Batch, make_batch, plan_batches
+from seq2seq.config import Direction, TrainingConfig
+from seq2seq.corpus import DirectedText
 from seq2seq.metrics import corpus_bleu
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.loss import smoothed_cross_entropy
+from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.step import forward
 from seq2seq.translator import Translator
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A validation text as it is, and as batches."""
+
+    text: DirectedText
+    batches: Sequence[Batch]
+
+    @classmethod
+    def of(cls, text: DirectedText, tokenizer: Tokenizer, settings: TrainingConfig) -> Self:
+        """`text` in batches of the size that training has."""
+        pairs = encode_pairs(text.text, tokenizer, text.direction.target)
+        sides = zip(pairs.sources, pairs.targets, strict=True)
+        longer = np.array([max(len(source), len(target) + 1) for source, target in sides])
+        plan = plan_batches(longer, settings.batch_tokens, 0, 0)
+        batches = []
+        for number in range(len(plan)):
+            lines = plan[number]
+            sources, targets = ([side[i] for i in lines] for side in (pairs.sources, pairs.targets))
+            batches.append(make_batch(lines.tolist(), sources, targets))
+        return cls(text, batches)
 
 
 @dataclass(frozen=True)
@@ -20,7 +47,12 @@ class Validation:
     """The figures of one validation."""
 
     nll: float  # mean negative log-likelihood of a target token, natural log
-    bleu: float  # greedy, detokenised, cased
+    bleus: Mapping[Direction, float]  # greedy, detokenised, cased
+
+    @property
+    def bleu(self) -> float:
+        """The mean over the directions."""
+        return sum(self.bleus.values()) / len(self.bleus)
 
     @property
     def perplexity(self) -> float:
@@ -29,17 +61,22 @@ class Validation:
 
 
 def validate(
-    model: EncoderDecoder, batches: Sequence[Batch], translator: Translator, text: ParallelText
+    model: EncoderDecoder,
+    held_out: Sequence[HeldOut],
+    translator: Callable[[Direction], Translator],
 ) -> Validation:
-    """The figures of `model` on `text`: its ids in `batches`, its sentences by `translator`."""
+    """The figures of `model` on `held_out`, translated by the `translator` of each direction."""
     nll = tokens = 0.0
     with torch.inference_mode():
-        for batch in batches:
+        for batch in (batch for one in held_out for batch in one.batches):
             readout, targets = forward(model, batch)
             _, likelihood = smoothed_cross_entropy(
                 readout, model.embedding.weight, model.output_bias, targets, 0.0
             )
             nll += likelihood.item()
             tokens += batch.tokens
-    hypotheses = [translation.text for translation in translator.translate(text.source)]
-    return Validation(nll / tokens, corpus_bleu(hypotheses, text.target))
+    bleus = {}
+    for direction, text in (one.text for one in held_out):
+        translations = translator(direction).translate_lines(text.source)
+        bleus[direction] = corpus_bleu([one.text for one in translations], text.target)
+    return Validation(nll / tokens, bleus)

@@ -1,0 +1,121 @@
+"""Training pairs changed as people change text: no capitals, no full stop, other names.
+
+A model that has read clean sentences alone stumbles over the rest. What is drawn for a pair is
+drawn by the generator that is passed in, so a resumed run draws the same again.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from random import Random
+
+from seq2seq.config import AugmentationConfig
+from seq2seq.corpus.reading import ParallelText
+
+PLACEHOLDERS = 16
+"""How many symbols `<ph0>`, `<ph1>`... there are; `seq2seq.tokenizer` knows them as pieces."""
+
+_WORD = re.compile(r"[^\W_]+")
+_FINAL = re.compile(r"\s*[.!?…。]+$")
+_INITIAL = re.compile(r"^[¿¡]+\s*")
+_READ_FOR_NAMES = 200_000  # pairs; a larger corpus has no need to tell more names
+_MOST_NAMES = 5_000
+_LONGEST_NUMBER = 6
+
+
+class Augmenter:
+    """Changes pairs at the rates of `config`."""
+
+    def __init__(self, config: AugmentationConfig, texts: Iterable[ParallelText]) -> None:
+        """`texts` are where it learns which names there are."""
+        self._config = config
+        self._names = _names(texts) if config.names else []
+
+    def augment(self, source: str, target: str, random: Random) -> tuple[str, str]:
+        """A pair, changed or not.
+
+        - Copied words (a name, a number) become others: numbers of other digits, and names put
+          together of the halves of two, which nobody has ever seen and which can only be copied.
+        - Some of them become placeholders, the same on both sides; or placeholders stand around the
+          whole text, as markup does.
+        - The final punctuation goes on both sides, with the Spanish one in front.
+        - The source loses its capitals. The translation keeps its own, so the model learns to put
+          them where they belong.
+        """
+        config = self._config
+        if random.random() < config.names:
+            source, target = self._exchange(source, target, self._other, random)
+        if random.random() < config.placeholders:
+            source, target = self._protect(source, target, random)
+        if random.random() < config.unpunctuated:
+            source, target = (_INITIAL.sub("", _FINAL.sub("", side)) for side in (source, target))
+        if random.random() < config.lower_case:
+            source = source.lower()
+        return source, target
+
+    def _protect(self, source: str, target: str, random: Random) -> tuple[str, str]:
+        numbers = random.sample(range(PLACEHOLDERS), PLACEHOLDERS)
+
+        def placeholder(word: str, random: Random) -> str:
+            return f"<ph{numbers.pop()}>" if random.random() < 0.7 else word
+
+        if copied_words(source, target) and random.random() < 0.8:
+            return self._exchange(source, target, placeholder, random)
+        before, after = (f"<ph{number}>" for number in numbers[:2])
+        space = random.choice(("", " "))
+        form = random.choice(
+            (f"{before}{space}{{}}", f"{{}}{space}{after}", f"{before}{{}}{after}")
+        )
+        return form.format(source), form.format(target)
+
+    def _exchange(
+        self, source: str, target: str, other: Callable[[str, Random], str], random: Random
+    ) -> tuple[str, str]:
+        words = {word: other(word, random) for word in copied_words(source, target)}
+        return _replace(source, words), _replace(target, words)
+
+    def _other(self, word: str, random: Random) -> str:
+        if word.isdecimal():
+            return _number(word, random)
+        if not self._names:
+            return word
+        first, second = random.choice(self._names), random.choice(self._names)
+        if random.random() < 0.3:
+            return first  # a real one
+        return first[: (len(first) + 1) // 2] + second[len(second) // 2 :].lower()
+
+
+def _replace(text: str, words: Mapping[str, str]) -> str:
+    return _WORD.sub(lambda found: words.get(found[0], found[0]), text)
+
+
+def _number(word: str, random: Random) -> str:
+    """Other digits. What is one stays one, since grammar depends on it."""
+    if word == "1":
+        return word
+    length = len(word) if random.random() < 0.8 else random.randint(1, _LONGEST_NUMBER)
+    smallest = 10 ** (length - 1) if length > 1 else 2
+    return str(random.randint(smallest, 10**length - 1))
+
+
+def _names(texts: Iterable[ParallelText]) -> list[str]:
+    """The words with a capital that pairs have on both sides, the most frequent first."""
+    counts = Counter[str]()
+    for text in texts:
+        pairs = zip(text.source, text.target, strict=True)
+        for source, target in islice(pairs, _READ_FOR_NAMES):
+            counts.update(word for word in copied_words(source, target) if word.isalpha())
+    return [word for word, _ in counts.most_common(_MOST_NAMES)]
+
+
+def copied_words(source: str, target: str) -> list[str]:
+    """Names and numbers that stand once on each side: words with a capital or digits alone."""
+    ours, theirs = _WORD.findall(source), _WORD.findall(target)
+    return [
+        word
+        for word in ours
+        if (word.isdecimal() or (len(word) > 1 and word[0].isupper()))
+        and ours.count(word) == 1
+        and theirs.count(word) == 1
+    ]

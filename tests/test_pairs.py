@@ -1,0 +1,202 @@
+"""Training pairs: each once an epoch, drawn by seed and epoch alone, of several directions."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_sentences
+
+from seq2seq.batching import Batch
+from seq2seq.config import AugmentationConfig, Direction, Recipe, TokenizerConfig
+from seq2seq.corpus import DirectedText, ParallelText, prepare
+from seq2seq.errors import Seq2SeqError
+from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+from seq2seq.training import pairs as module
+from seq2seq.training.pairs import TrainingPairs
+
+EN_DE, DE_EN = Direction("en", "de"), Direction("de", "en")
+
+
+@pytest.fixture
+def text(recipe: Recipe) -> DirectedText:
+    [text] = prepare(recipe.corpus).train
+    return text
+
+
+def epoch_of(pairs: TrainingPairs, epoch: int) -> list[Batch]:
+    pools = [pairs.pool(epoch, number) for number in range(pairs.pools)]
+    return [pool[number] for pool in pools for number in range(len(pool))]
+
+
+def read(batch: Batch) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+    """Number, source and target of each pair, without padding and marks."""
+    found = []
+    for line, src, tgt_in, tgt_out in zip(
+        batch.lines, batch.src, batch.tgt_in, batch.tgt_out, strict=True
+    ):
+        assert tgt_in[0] == BOS_ID
+        target = tuple(tgt_out[: tgt_out.tolist().index(EOS_ID)].tolist())
+        assert tuple(tgt_in[1 : len(target) + 1].tolist()) == target
+        found.append((int(line), tuple(src[src != PAD_ID].tolist()), target))
+    return found
+
+
+def drawn(pairs: TrainingPairs, epoch: int) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
+    return {n: (src, tgt) for batch in epoch_of(pairs, epoch) for n, src, tgt in read(batch)}
+
+
+def with_temperature(recipe: Recipe, temperature: float) -> Recipe:
+    return replace(recipe, training=replace(recipe.training, temperature=temperature))
+
+
+def test_every_pair_comes_once_an_epoch(
+    recipe: Recipe, text: DirectedText, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(recipe, training=replace(recipe.training, batch_tokens=30))
+    for size, pools in ((20, 1), (2, 2), (1, 3)):
+        monkeypatch.setattr(module, "_POOL", size)
+        pairs = TrainingPairs([text], tokenizer, recipe)
+        assert pairs.pools == pools
+        orders = [
+            [n for batch in epoch_of(pairs, epoch) for n, *_ in read(batch)] for epoch in (0, 1)
+        ]
+        assert sorted(orders[0]) == sorted(orders[1]) == list(range(80))
+        assert orders[0] != orders[1]
+
+
+def test_each_epoch_draws_its_own_subwords(
+    recipe: Recipe, text: DirectedText, tokenizer: Tokenizer
+) -> None:
+    pairs = TrainingPairs([text], tokenizer, recipe)
+    again = TrainingPairs([text], tokenizer, recipe)
+    first = drawn(pairs, 0)
+    assert first == drawn(again, 0)
+    assert first != drawn(pairs, 1)
+    tag = tokenizer.language_id("de")
+    for number, (source, target) in first.items():
+        assert source[0] == tag
+        assert tokenizer.decode(source) == text.text.source[number]
+        assert tokenizer.decode(target) == text.text.target[number]
+    # The two sides are equal here, and are drawn independently.
+    assert any(source[1:] != target for source, target in first.values())
+
+
+def test_without_sampling_the_ids_are_the_most_likely(
+    recipe: Recipe, text: DirectedText, tokenizer: Tokenizer
+) -> None:
+    recipe = replace(recipe, tokenizer=TokenizerConfig())
+    found = drawn(TrainingPairs([text], tokenizer, recipe), 0)
+    assert found == drawn(TrainingPairs([text], tokenizer, recipe), 1)
+    expected = tokenizer.encode(text.text.target)
+    assert [list(found[number][1]) for number in range(80)] == expected
+
+
+def test_both_directions_ask_for_their_language(recipe: Recipe, tokenizer: Tokenizer) -> None:
+    both = (replace(recipe.corpus[0], both_directions=True),)
+    texts = prepare(both).train
+    assert [one.direction for one in texts] == [EN_DE, DE_EN]
+    found = drawn(TrainingPairs(texts, tokenizer, recipe), 0)
+    assert len(found) == 160
+    for number, (source, _) in found.items():
+        assert source[0] == tokenizer.language_id("de" if number < 80 else "en")
+
+
+@pytest.mark.parametrize(
+    ("temperature", "shares"), [(1.0, (300, 30)), (1e9, (165, 165)), (2.0, (251, 79))]
+)
+def test_the_temperature_evens_out_directions(
+    recipe: Recipe, tokenizer: Tokenizer, temperature: float, shares: tuple[int, int]
+) -> None:
+    many, few = make_sentences(300, seed=5), make_sentences(30, seed=6)
+    texts = [
+        DirectedText(EN_DE, ParallelText("many", many, many)),
+        DirectedText(DE_EN, ParallelText("few", few, few)),
+    ]
+    pairs = TrainingPairs(texts, tokenizer, with_temperature(recipe, temperature))
+    counts = Counter(n for batch in epoch_of(pairs, 0) for n, *_ in read(batch))
+    assert sum(counts[n] for n in range(300)) == shares[0]
+    assert sum(counts[n] for n in range(300, 330)) == shares[1]
+    for part in (range(300), range(300, 330)):
+        assert max(counts[n] for n in part) - min(counts[n] for n in part) <= 1
+
+
+def test_long_pairs_are_left_out(recipe: Recipe, text: DirectedText, tokenizer: Tokenizer) -> None:
+    plain = replace(recipe, tokenizer=TokenizerConfig())
+    longest = {
+        number: max(len(source), len(target) + 1)
+        for number, (source, target) in drawn(TrainingPairs([text], tokenizer, plain), 0).items()
+    }
+    limit = int(np.median(list(longest.values())))
+    short = replace(plain, training=replace(plain.training, max_length=limit))
+    kept = drawn(TrainingPairs([text], tokenizer, short), 0)
+    assert kept.keys() == {number for number, length in longest.items() if length <= limit}
+    none = replace(plain, training=replace(plain.training, max_length=1))
+    with pytest.raises(Seq2SeqError, match="each of 80 training pairs is longer than"):
+        TrainingPairs([text], tokenizer, none).pool(0, 0)
+
+
+def test_pairs_are_named_by_the_lines_of_their_file(
+    recipe: Recipe, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    for language in ("en", "de"):
+        path = tmp_path / f"train.{language}"
+        path.write_text("\n\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    both = (replace(recipe.corpus[0], both_directions=True),)
+    texts = prepare(both).train  # the blank lines are dropped
+    pairs = TrainingPairs(texts, tokenizer, recipe)
+    name = tmp_path / "train"
+    assert pairs.describe([0]) == f"1 pair ({name}, line 3)"
+    assert pairs.describe([81, 1, 0]) == f"3 pairs ({name}, lines 3, 4, 4)"
+    assert pairs.describe(range(40)).endswith("lines 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 ...)")
+
+
+def test_augmentation_is_drawn_anew(
+    recipe: Recipe, text: DirectedText, tokenizer: Tokenizer
+) -> None:
+    changed = replace(
+        recipe,
+        tokenizer=TokenizerConfig(),
+        augmentation=AugmentationConfig(unpunctuated=0.5, placeholders=0.5),
+    )
+    pairs = TrainingPairs([text], tokenizer, changed)
+    assert drawn(pairs, 0) == drawn(TrainingPairs([text], tokenizer, changed), 0)
+    assert drawn(pairs, 0) != drawn(pairs, 1)
+    ends = [tokenizer.decode(target)[-1] for _, target in drawn(pairs, 0).values()]
+    assert ends.count(".") < 60
+
+
+def test_targets_are_learnt_with_plain_spaces(recipe: Recipe, tokenizer: Tokenizer) -> None:
+    text = DirectedText(EN_DE, ParallelText("spaces", ["ka ?"], ["ka\u202f?"]))
+    for plain, expected in ((True, "ka ?"), (False, "ka\u202f?")):
+        recipe = replace(recipe, tokenizer=TokenizerConfig(plain_spaces=plain))
+        [(_, target)] = drawn(TrainingPairs([text], tokenizer, recipe), 0).values()
+        assert tokenizer.decode(target) == expected
+
+
+def test_a_sentence_held_out_from_one_corpus_is_held_out_from_all(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    [corpus] = recipe.corpus
+    sentences = make_sentences(60, seed=7)
+    for name, part in (("train", sentences[:50]), ("valid", sentences[50:])):
+        lines = "".join(f"{line}\n" for line in part)
+        (tmp_path / f"other-{name}.en").write_text(lines, encoding="utf-8")
+        (tmp_path / f"other-{name}.fr").write_text(lines.replace("ka", "ké"), encoding="utf-8")
+    held_out = (tmp_path / "valid.en").read_text(encoding="utf-8").split("\n")[0]
+    with (tmp_path / "other-train.en").open("a", encoding="utf-8") as file:
+        file.write(f"{held_out}\n")
+    with (tmp_path / "other-train.fr").open("a", encoding="utf-8") as file:
+        file.write("autre chose\n")
+    other = replace(
+        corpus,
+        target_language="fr",
+        train=str(tmp_path / "other-train"),
+        valid=str(tmp_path / "other-valid"),
+    )
+    with pytest.raises(Seq2SeqError, match="with a side that is in valid or test: 1 of 51"):
+        prepare((corpus, other))
+    prepared = prepare((corpus, replace(other, leakage="drop")))
+    assert [len(one.text.source) for one in prepared.train] == [80, 50]
+    assert [str(one.direction) for one in prepared.valid] == ["en-de", "en-fr"]
