@@ -91,12 +91,20 @@ class EvaluationSet:
         """The texts, each with its direction; raises `UsageError` where there are none."""
         languages = self.source_language, self.target_language
         if self.files is None and self.corpus is None:
-            return [
+            tests = self._of_recipe(model)
+            fitting = [
                 test
-                for test in self._of_recipe(model)
+                for test in tests
                 if self.source_language in (None, test.direction.source)
                 and self.target_language in (None, test.direction.target)
             ]
+            if not fitting:
+                raise UsageError(
+                    "none of the test sets is of these languages."
+                    if tests
+                    else "the recipe names no test set; give --src and --ref, or --corpus."
+                )
+            return fitting
         direction = translator.between(*languages).direction
         if self.files is not None:
             return [DirectedText(direction, _line_by_line(*self.files))]
@@ -134,9 +142,12 @@ def evaluate_model(
         beam_size=beam_size, length_penalty=length_penalty, prune=prune
     )
     tests = test_set.read(model, translator)
-    if not tests:
-        raise UsageError("none of the test sets is of these languages.")
-    return [_evaluate(model, translator, test, sink, show_progress) for test in tests]
+    # All of them first: what the model does not translate must not end it halfway.
+    ways = [translator.between(test.direction.source, test.direction.target) for test in tests]
+    return [
+        _evaluate(model, way, test, sink, show_progress)
+        for way, test in zip(ways, tests, strict=True)
+    ]
 
 
 def _evaluate(
@@ -147,7 +158,6 @@ def _evaluate(
     show_progress: bool,
 ) -> Evaluation:
     direction, text = test
-    translator = translator.between(direction.source, direction.target)
     started = time.perf_counter()
     lines: Iterable[Translation] = translator.translate_lines(text.source, keep_parts=False)
     if show_progress:

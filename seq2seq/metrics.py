@@ -31,7 +31,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[MetricS
 
     Published "tokenised, lower-cased" figures lie near the last one; they are from Moses' tokens.
     """
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics import BLEU
 
     if len(hypotheses) != len(references):
         raise Seq2SeqError(
@@ -40,10 +40,25 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[MetricS
         )
     metrics = (
         ("BLEU", BLEU()),
-        ("chrF", CHRF()),
+        ("chrF", _chrf()),
         ("BLEU, lower-cased", BLEU(lowercase=True)),
     )
     return tuple(_score(name, metric, hypotheses, references) for name, metric in metrics)
+
+
+def _chrf() -> Any:
+    """chrF whose scores are all of one type.
+
+    sacreBLEU's are NumPy's or Python's, and statistics.mean refuses to mix them: an interval over a
+    few bad translations would end in a TypeError.
+    """
+    from sacrebleu.metrics import CHRF
+
+    class Plain(CHRF):  # type: ignore[misc]
+        def _compute_f_score(self, statistics: list[int]) -> float:
+            return float(super()._compute_f_score(statistics))
+
+    return Plain()
 
 
 def _score(

@@ -13,8 +13,11 @@ from seq2seq.config import CorpusConfig, ModelConfig, Recipe, TokenizerConfig, T
 from seq2seq.tokenizer import Tokenizer
 
 torch.set_num_threads(1)
-# A shell has its background jobs ignore Ctrl-C, and so would every process that the tests start.
+# Background jobs of a shell ignore Ctrl-C, those of nohup a hang-up; and so would all processes
+# that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("seq2seq", deadline=None)
 settings.load_profile("seq2seq")
 

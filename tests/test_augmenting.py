@@ -39,6 +39,8 @@ def test_the_source_alone_loses_its_capitals() -> None:
         ("No!!", "Non !", ("No", "Non")),
         ("Mr. X left...", "Herr X ging …", ("Mr. X left", "Herr X ging")),
         ("plain", "schlicht", ("plain", "schlicht")),
+        ("?", "!", ("?", "!")),  # there would be nothing left
+        ("Oh!", "...", ("Oh!", "...")),
     ],
 )
 def test_the_last_punctuation_goes_on_both_sides(
@@ -78,6 +80,34 @@ def test_placeholders_are_the_same_on_both_sides(seed: int, text: str) -> None:
     assert sorted(re.findall(r"<ph\d+>", source)) == sorted(re.findall(r"<ph\d+>", target))
     source, target = changed(config, text.lower(), text.lower(), seed)
     assert source == target
+
+
+LISTS = st.lists(st.integers(0, 10**30).map(str) | st.text("AB", min_size=2, max_size=3))
+
+
+@given(words=LISTS, seed=st.integers(0, 100))
+def test_no_list_is_too_long(words: list[str], seed: int) -> None:
+    line = " ".join(words)
+    config = AugmentationConfig(lower_case=0.5, unpunctuated=0.5, names=1.0, placeholders=1.0)
+    source, target = changed(config, line, line, seed)
+    assert source in (target, target.lower())
+
+
+def test_many_copied_words_and_endless_numbers() -> None:
+    line = " ".join(map(str, range(40)))
+    for seed in range(20):
+        source, target = changed(AugmentationConfig(placeholders=1.0), line, line, seed)
+        assert source == target
+        assert len(set(re.findall(r"<ph\d+>", source))) <= PLACEHOLDERS
+    endless = "7" * 10_000
+    source, _ = changed(AugmentationConfig(names=1.0), endless, endless, 1)
+    assert len(source) <= 6
+
+
+def test_a_line_of_spaces_takes_no_time() -> None:
+    line = "a" + " " * 1_000_000 + "b."
+    config = AugmentationConfig(unpunctuated=1.0)
+    assert changed(config, line, line, 1) == (line[:-1], line[:-1])
 
 
 def test_rates_are_kept() -> None:

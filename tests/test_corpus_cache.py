@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,3 +169,29 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.cache_folder() == Path("/caches/seq2seq").absolute()
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache.cache_folder() == Path.home() / ".cache" / "seq2seq"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else"
+)
+def test_an_ordinary_user_can_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        monkeypatch.setenv("SEQ2SEQ_CACHE", f"{folder}/cache")
+        os.seteuid(65534)
+        try:
+            path = cache.entry("kind", ("a",), writing("one"))
+            assert (path / "text").read_text() == "one"
+        finally:
+            os.seteuid(0)
+
+
+def test_without_a_home_folder_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SEQ2SEQ_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(Seq2SeqError, match="name a folder with the environment variable SEQ2SEQ"):
+        cache.cache_folder()

@@ -77,7 +77,7 @@ def test_gradients_do_not_see_padding_or_neighbours(cell: Cell, attention: Atten
     def gradients(rows: Sequence[int], watched: int) -> Iterator[Tensor]:
         """Of a function of sentence `watched` alone, in a batch of the sentences `rows`."""
         model = make_model(cell, attention)
-        batch = make_batch(rows, SOURCES, TARGETS)
+        batch = make_batch(rows, [SOURCES[i] for i in rows], [TARGETS[i] for i in rows])
         readout, targets = forward(model, batch)
         first = int(batch.tgt_lengths[: rows.index(watched)].sum())
         of_watched = slice(first, first + len(TARGETS[watched]) + 1)
@@ -360,3 +360,20 @@ def test_positions_choose_what_is_read_out() -> None:
     everything = model(src, lengths, tgt_in, torch.arange(20))
     chosen = torch.tensor([3, 0, 19])
     assert torch.equal(model(src, lengths, tgt_in, chosen), everything[chosen])
+
+
+@every_kind
+def test_gradients_are_deterministic_on_a_cpu(cell: Cell, attention: Attention) -> None:
+    """The same bits where torch promises no order and where it does."""
+    found = []
+    for promised in (False, True):
+        model = make_model(cell, attention).train()
+        torch.use_deterministic_algorithms(promised)
+        try:
+            readout, targets = forward(model, make_batch(range(len(SOURCES)), SOURCES, TARGETS))
+            loss = nn.functional.cross_entropy(model.logits(readout), targets)
+            torch.autograd.backward(loss)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        found.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert all(map(torch.equal, *found))

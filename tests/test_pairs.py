@@ -10,7 +10,7 @@ from conftest import make_sentences
 
 from seq2seq.batching import Batch
 from seq2seq.config import AugmentationConfig, Direction, Recipe, TokenizerConfig
-from seq2seq.corpus import DirectedText, ParallelText, prepare
+from seq2seq.corpus import DirectedText, ParallelText, check_corpora, prepare
 from seq2seq.errors import Seq2SeqError
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from seq2seq.training import pairs as module
@@ -150,6 +150,37 @@ def test_pairs_are_named_by_the_lines_of_their_file(
     assert pairs.describe([0]) == f"1 pair ({name}, line 3)"
     assert pairs.describe([81, 1, 0]) == f"3 pairs ({name}, lines 3, 4, 4)"
     assert pairs.describe(range(40)).endswith("lines 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 ...)")
+
+
+def test_a_pair_that_comes_often_is_drawn_anew_each_time(
+    recipe: Recipe, tokenizer: Tokenizer
+) -> None:
+    many, few = make_sentences(300, seed=5), make_sentences(3, seed=6)
+    texts = [
+        DirectedText(EN_DE, ParallelText("many", many, many)),
+        DirectedText(DE_EN, ParallelText("few", few, few)),
+    ]
+    recipe = replace(recipe, tokenizer=TokenizerConfig(sampling=0.1))
+    pairs = TrainingPairs(texts, tokenizer, with_temperature(recipe, 1e9))
+    ways = [source for batch in epoch_of(pairs, 0) for n, source, _ in read(batch) if n == 300]
+    assert len(ways) > 40
+    assert len(set(ways)) > 5
+
+
+def test_check_and_training_find_the_same(recipe: Recipe, tmp_path: Path) -> None:
+    [corpus] = recipe.corpus
+    held_out = (tmp_path / "valid.en").read_text(encoding="utf-8").split("\n")[0]
+    for name, lines in (("t", f"{held_out}\nka.\n"), ("v", "lo.\n")):
+        for language in ("en", "fr"):
+            (tmp_path / f"{name}.{language}").write_text(lines, encoding="utf-8")
+    other = replace(
+        corpus, target_language="fr", train=str(tmp_path / "t"), valid=str(tmp_path / "v")
+    )
+    report = check_corpora((corpus, other))
+    [text] = [text for text in report.texts if text.name == str(tmp_path / "t")]
+    assert text.findings["leakage"].lines == (1,)
+    with pytest.raises(Seq2SeqError, match="the first on line 1;"):
+        prepare((corpus, other))
 
 
 def test_augmentation_is_drawn_anew(

@@ -53,7 +53,7 @@ def test_what_is_observed() -> None:
     )
     sources, targets = tiny.corpus()
     lexicon = Lexicon.learn(sources, targets, V)
-    shortlist = learn_shortlist({(4, 5): lexicon}, V, translations=5, frequent=10)
+    shortlist = learn_shortlist({("en", "de"): lexicon}, {"de": 5}, V, 5, 10)
     seen = observe(model, weights, sources[:20], SearchConfig(beam_size=2), shortlist)
     assert seen.peaks.keys() == {name for name in layout(model, V, "int8") if ".step." in name}
     # Embeddings are as large as the largest that occurs, states of cells never exceed 1.

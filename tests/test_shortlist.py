@@ -29,7 +29,7 @@ def dictionary_corpus(number: int) -> tuple[list[list[int]], list[list[int]]]:
 
 def learn(number: int, translations: int = 100, frequent: int = 100) -> Shortlist:
     lexicon = Lexicon.learn(*dictionary_corpus(number), V, rounds=8)
-    return learn_shortlist({(OTHER, TAG): lexicon}, V, translations, frequent)
+    return learn_shortlist({("en", "de"): lexicon}, {"de": TAG}, V, translations, frequent)
 
 
 def test_the_translation_of_a_word_comes_first() -> None:
@@ -48,7 +48,7 @@ def test_blank_lines_say_nothing() -> None:
     blank = Lexicon.learn([*sources, [TAG, 6], []], [*targets, [], [20]], V)
     for part in ("source", "target", "count"):
         assert np.array_equal(getattr(plain, part), getattr(blank, part))
-    nothing = learn_shortlist({(OTHER, TAG): Lexicon.learn([[TAG]], [[]], V)}, V)
+    nothing = learn_shortlist({("en", "de"): Lexicon.learn([[TAG]], [[]], V)}, {"de": TAG}, V)
     assert set(nothing.translations.reshape(-1).tolist()) == {PAD_ID}
 
 
@@ -58,9 +58,8 @@ def word_for_word(pairs: dict[int, int]) -> Lexicon:
 
 
 def test_each_language_has_its_own_translations() -> None:
-    shortlist = learn_shortlist(
-        {(1, TAG): word_for_word({10: 20}), (1, OTHER): word_for_word({10: 30})}, V, 2, 1
-    )
+    learnt = {("en", "de"): word_for_word({10: 20}), ("en", "fr"): word_for_word({10: 30})}
+    shortlist = learn_shortlist(learnt, {"fr": OTHER, "de": TAG}, V, 2, 1)
     assert shortlist.tags.tolist() == [TAG, OTHER]
     assert shortlist.translations[:, 10].tolist() == [[20, PAD_ID], [30, PAD_ID]]
     together = shortlist.candidates(np.array([[TAG, 10], [OTHER, 10]])).ids
@@ -68,14 +67,13 @@ def test_each_language_has_its_own_translations() -> None:
 
 
 def test_what_nobody_has_translated_goes_by_way_of_a_third_language() -> None:
-    french, english, german = 6, 5, 4
     learnt = {
-        (french, english): word_for_word({10: 20, 11: 21}),
-        (english, german): word_for_word({20: 30, 21: 31, 11: 35}),
-        (german, english): word_for_word({30: 20}),
+        ("fr", "en"): word_for_word({10: 20, 11: 21}),
+        ("en", "de"): word_for_word({20: 30, 21: 31, 11: 35}),
+        ("de", "en"): word_for_word({30: 20}),
     }
-    shortlist = learn_shortlist(learnt, V, 3, 1)
-    into_german = shortlist.translations[shortlist.tags.tolist().index(german)]
+    shortlist = learn_shortlist(learnt, {"de": TAG, "en": OTHER}, V, 3, 1)
+    into_german = shortlist.translations[0]
     assert into_german[20].tolist() == [30, PAD_ID, PAD_ID]
     assert into_german[10].tolist() == [30, PAD_ID, PAD_ID]  # French, over English
     assert into_german[11].tolist() == [35, 31, PAD_ID]  # English too, which goes first
@@ -119,7 +117,8 @@ def test_candidates_do_not_depend_on_the_batch(sources: list[list[int]], extra: 
 def test_bytes_and_back() -> None:
     one = learn(50)
     lexicon = Lexicon.learn(*dictionary_corpus(50), V)
-    two = learn_shortlist({(1, TAG): lexicon, (1, OTHER): lexicon}, V)
+    learnt = {("en", "de"): lexicon, ("en", "fr"): lexicon}
+    two = learn_shortlist(learnt, {"de": TAG, "fr": OTHER}, V)
     for shortlist, tags in ((one, [TAG]), (two, [OTHER, TAG])):
         again = Shortlist.from_bytes(shortlist.to_bytes(), V, tags)
         source = np.array([[tags[0], 6, 7, 20], [tags[-1], 8, 9, 10]])

@@ -17,11 +17,10 @@ PLACEHOLDERS = 16
 """How many symbols `<ph0>`, `<ph1>`... there are; `seq2seq.tokenizer` knows them as pieces."""
 
 _WORD = re.compile(r"[^\W_]+")
-_FINAL = re.compile(r"\s*[.!?…。]+$")
-_INITIAL = re.compile(r"^[¿¡]+\s*")
+_FINAL, _INITIAL = ".!?…。", "¿¡"
 _READ_FOR_NAMES = 200_000  # pairs; a larger corpus has no need to tell more names
 _MOST_NAMES = 5_000
-_LONGEST_NUMBER = 6
+_LONGEST_NUMBER = 6  # digits
 
 
 class Augmenter:
@@ -49,7 +48,7 @@ class Augmenter:
         if random.random() < config.placeholders:
             source, target = self._protect(source, target, random)
         if random.random() < config.unpunctuated:
-            source, target = (_INITIAL.sub("", _FINAL.sub("", side)) for side in (source, target))
+            source, target = _unpunctuated(source, target)
         if random.random() < config.lower_case:
             source = source.lower()
         return source, target
@@ -58,7 +57,7 @@ class Augmenter:
         numbers = random.sample(range(PLACEHOLDERS), PLACEHOLDERS)
 
         def placeholder(word: str, random: Random) -> str:
-            return f"<ph{numbers.pop()}>" if random.random() < 0.7 else word
+            return f"<ph{numbers.pop()}>" if numbers and random.random() < 0.7 else word
 
         if copied_words(source, target) and random.random() < 0.8:
             return self._exchange(source, target, placeholder, random)
@@ -90,11 +89,19 @@ def _replace(text: str, words: Mapping[str, str]) -> str:
     return _WORD.sub(lambda found: words.get(found[0], found[0]), text)
 
 
+def _unpunctuated(source: str, target: str) -> tuple[str, str]:
+    """Without final punctuation; unless there is nothing else."""
+    sides = [side.rstrip().rstrip(_FINAL).rstrip() for side in (source, target)]
+    bare = [side.lstrip(_INITIAL).lstrip() for side in sides]
+    return (bare[0], bare[1]) if all(bare) else (source, target)
+
+
 def _number(word: str, random: Random) -> str:
     """Other digits. What is one stays one, since grammar depends on it."""
     if word == "1":
         return word
-    length = len(word) if random.random() < 0.8 else random.randint(1, _LONGEST_NUMBER)
+    kept = len(word) <= _LONGEST_NUMBER and random.random() < 0.8
+    length = len(word) if kept else random.randint(1, _LONGEST_NUMBER)
     smallest = 10 ** (length - 1) if length > 1 else 2
     return str(random.randint(smallest, 10**length - 1))
 

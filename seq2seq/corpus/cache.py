@@ -37,8 +37,15 @@ def cache_folder() -> Path:
     """`$SEQ2SEQ_CACHE`, else `seq2seq` in `$XDG_CACHE_HOME` or `~/.cache`."""
     if named := os.environ.get("SEQ2SEQ_CACHE"):
         return Path(named).absolute()
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches, "seq2seq").absolute()
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return Path(caches, "seq2seq").absolute()
+    try:
+        return Path.home() / ".cache" / "seq2seq"
+    except RuntimeError:
+        raise Seq2SeqError(
+            "there is no home folder for the cache of large corpora; name a folder with the "
+            "environment variable SEQ2SEQ_CACHE."
+        ) from None
 
 
 def entry(kind: str, made_from: tuple[str, ...], make: Make) -> Path:
@@ -126,8 +133,8 @@ def _written_aside(make: Make) -> Iterator[Path]:
             index = {file.name: [file.stat().st_size, file_digest(file)] for file in files}
             (aside / _INDEX).write_text(json.dumps(index))
             for file in aside.iterdir():
+                sync(file)  # first, since it opens the file to write
                 file.chmod(0o444)
-                sync(file)
             sync(aside)
             yield aside
         finally:

@@ -7,7 +7,6 @@ however that ends.
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections import deque
@@ -87,7 +86,11 @@ class _Worker:
     """A process that calls functions."""
 
     def __enter__(self) -> Self:
-        program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import work; work()"
+        # Ctrl-C reaches all processes of a terminal; the caller stops its workers itself.
+        program = (
+            "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+            f"sys.path[:] = {sys.path!r}; from {__name__} import work; work()"
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -115,7 +118,6 @@ class _Worker:
 
 def work() -> None:
     """Call what standard input says, until its end: the whole life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller stops its workers itself
     reply: tuple[Any, Exception | None]
     tasks, results = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what a function prints is no result

@@ -53,13 +53,7 @@ def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
     held_out = {config: _held_out(config) for config in configs}
     kept, reports = [], list[TextReport]()
     for config in configs:
-        others = [
-            _in_languages(text, other, config)
-            for other in configs
-            if other is not config
-            for text in held_out[other]
-        ]
-        text, report = _training_text(config, [*held_out[config], *others])
+        text, report = _training_text(config, _held_out_from(config, held_out))
         kept.append(text)
         reports += [report, *_check_held_out(held_out[config], config.max_length_ratio)]
     pairs = list(zip(configs, kept, strict=True))
@@ -82,6 +76,19 @@ def _held_out(config: CorpusConfig) -> list[ParallelText]:
     """The validation text and, where there is one, the test text."""
     sources = [config.valid] if config.test is None else [config.valid, config.test]
     return [_read(source, config) for source in sources]
+
+
+def _held_out_from(
+    config: CorpusConfig, held_out: Mapping[CorpusConfig, Sequence[ParallelText]]
+) -> list[ParallelText]:
+    """All that the training text of `config` must not have: its own first, then the others'."""
+    others = [
+        _in_languages(text, other, config)
+        for other, texts in held_out.items()
+        if other is not config
+        for text in texts
+    ]
+    return [*held_out[config], *others]
 
 
 def _in_languages(text: ParallelText, config: CorpusConfig, other: CorpusConfig) -> ParallelText:
@@ -142,11 +149,12 @@ def check_sources(
 
 def check_corpora(configs: Sequence[CorpusConfig]) -> CorpusReport:
     """Read and check the texts of `configs`, whatever they say about their problems."""
+    held_out = {config: _held_out(config) for config in configs}
     reports = list[TextReport]()
     for config in configs:
-        texts = [text for text in (config.train, config.valid, config.test) if text is not None]
-        languages = config.source_language, config.target_language
-        reports += check_sources(texts, *languages, config.max_length_ratio).texts
+        ratio = config.max_length_ratio
+        reports.append(check(_read(config.train, config), _held_out_from(config, held_out), ratio))
+        reports += _check_held_out(held_out[config], ratio)
     return CorpusReport(tuple(reports))
 
 

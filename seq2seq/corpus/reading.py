@@ -24,7 +24,6 @@ from seq2seq.errors import Seq2SeqError
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20  # bytes
-_PACKED = 4  # as much text as that is in a byte of `.gz`, or more
 _ROWS = 10_000  # of `datasets`, at a time
 _SMALL_ROWS = 20_000
 _VERSION = "1"  # of what is written to the cache
@@ -93,8 +92,10 @@ def read_lines(path: Path) -> Lines:
 
 def _is_small(path: Path) -> bool:
     with _readable(path):
-        size = path.stat().st_size
-    return size * (_PACKED if path.suffix == ".gz" else 1) <= cache.SMALL
+        if path.suffix != ".gz":
+            return path.stat().st_size <= cache.SMALL
+        with gzip.open(path) as file:
+            return len(file.read(cache.SMALL + 1)) <= cache.SMALL
 
 
 def _entry(kind: str, path: Path, write: cache.Make) -> Path:

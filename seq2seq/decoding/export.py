@@ -102,12 +102,11 @@ def export_folder(
 def _shortlist(corpora: Corpora, tokenizer: Tokenizer) -> Shortlist:
     size = len(tokenizer)
     lexicons = {
-        (tokenizer.language_id(way.source), tokenizer.language_id(way.target)): Lexicon.learn(
-            sources, targets, size
-        )
+        (way.source, way.target): Lexicon.learn(sources, targets, size)
         for way, (sources, targets) in corpora.items()
     }
-    return learn_shortlist(lexicons, size)
+    tags = {way.target: tokenizer.language_id(way.target) for way in corpora}
+    return learn_shortlist(lexicons, tags, size)
 
 
 def arrange(weights: Mapping[str, Floats], model: ModelConfig) -> dict[str, Floats]:

@@ -89,7 +89,7 @@ class Lexicon:
 
 
 def lexicons_into(
-    learnt: Mapping[tuple[int, int], Lexicon], target: int, vocabulary_size: int
+    learnt: Mapping[tuple[str, str], Lexicon], target: str, vocabulary_size: int
 ) -> Iterable[Lexicon]:
     """What leads into the language `target`; `learnt` has the lexicons from language to language.
 

@@ -118,21 +118,22 @@ def _rounded_up(number: int) -> int:
 
 
 def learn_shortlist(
-    learnt: Mapping[tuple[int, int], Lexicon],
+    learnt: Mapping[tuple[str, str], Lexicon],
+    tags: Mapping[str, int],
     vocabulary_size: int,
     translations: int = 100,
     frequent: int = 100,
 ) -> Shortlist:
-    """From the lexicon of each direction, named by the tags of its two languages."""
-    tags = sorted({target for _, target in learnt})
+    """From the lexicon of each pair of languages; `tags` has those of the target languages."""
+    languages = sorted(tags, key=tags.__getitem__)
     frequent = min(frequent, vocabulary_size)
     narrow = np.min_scalar_type(vocabulary_size - 1)
-    table = np.full((len(tags), vocabulary_size, translations), PAD_ID, narrow)
-    common = np.full((len(tags), frequent), PAD_ID, narrow)
-    for number, tag in enumerate(tags):
-        known = Lexicon.joined(lexicons_into(learnt, tag, vocabulary_size), vocabulary_size)
+    table = np.full((len(languages), vocabulary_size, translations), PAD_ID, narrow)
+    common = np.full((len(languages), frequent), PAD_ID, narrow)
+    for number, language in enumerate(languages):
+        known = Lexicon.joined(lexicons_into(learnt, language, vocabulary_size), vocabulary_size)
         table[number], _ = known.best(translations, vocabulary_size)
         counts = np.bincount(known.target, known.count, vocabulary_size)
         order = np.argsort(-counts, kind="stable")[:frequent]
         common[number, : len(order)] = np.where(counts[order] > 0, order, PAD_ID)
-    return Shortlist(np.array(tags), table, common)
+    return Shortlist(np.array(sorted(tags.values())), table, common)

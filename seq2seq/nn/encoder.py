@@ -47,12 +47,18 @@ class Encoder(nn.Module):
             x = y if number == 0 else x + y
         encoded = self.norm(x)  # (B, S, H)
         reading, against = encoded.chunk(2, dim=-1)  # each (B, S, H/2)
-        rows = torch.arange(len(lengths), device=lengths.device)
-        summary = torch.cat([reading[rows, lengths - 1], against[:, 0]], dim=-1)  # (B, H)
+        ends = torch.arange(len(lengths), device=lengths.device) * encoded.shape[1] + lengths - 1
+        summary = torch.cat([_rows(reading, ends), against[:, 0]], dim=-1)  # (B, H)
         return encoded, summary
 
 
 def _permute(x: Tensor, rows: Tensor) -> Tensor:
     """The (B * S) rows of x (B, S, H) in another order."""
-    # index_select's backward pass is deterministic on a CPU; that of x[rows] is not promised.
-    return x.flatten(0, 1).index_select(0, rows).view_as(x)
+    return _rows(x, rows).view_as(x)
+
+
+def _rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Rows of the (B * S, H) view of x (B, S, H), no row twice."""
+    # By torch's list (`use_deterministic_algorithms`) the backward pass of x[rows] adds in no fixed
+    # order on a CPU, and that of index_select on a GPU: where no row comes twice, none is needed.
+    return x.flatten(0, 1).index_select(0, rows)

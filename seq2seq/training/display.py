@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -20,18 +20,19 @@ class Display:
     def say(self, message: str) -> None:
         """One line that stays."""
         if not self._quiet:
-            self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+            with suppress(OSError):  # nobody listens any more, or the log's disk is full
+                self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
-    def start(self, batches: int) -> None:
-        """A run, or what is left of it, of about `batches` batches begins."""
+    def start(self) -> None:
+        """A run, or what is left of it, begins."""
         if self._progress is not None and self._task is None:
-            self._task = self._progress.add_task("training", total=batches, status="", bleu="")
+            self._task = self._progress.add_task("training", total=1.0, status="", bleu="")
 
-    def advance(self, loss: float, tokens_per_second: float) -> None:
-        """One batch is done."""
+    def advance(self, progress: float, loss: float, tokens_per_second: float) -> None:
+        """One batch is done, and `progress` of the run, from 0 to 1."""
         if self._progress is not None and self._task is not None:
             status = f"loss {loss:.2f}, {tokens_per_second:,.0f} tok/s"
-            self._progress.update(self._task, advance=1, status=status)
+            self._progress.update(self._task, completed=progress, status=status)
 
     def validated(self, bleu: float) -> None:
         """Show the newest BLEU beside the bar."""

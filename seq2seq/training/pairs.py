@@ -1,8 +1,8 @@
 """The training corpus as batches: each pair is read, changed and cut when its batch is due.
 
 So no text is held in memory, and subword sampling and augmentation differ in every epoch. What is
-drawn for a pair follows from the seed, the epoch and its number alone, so a resumed run draws it
-again.
+drawn for a pair follows from the seed, the epoch and its turn there alone, so a resumed run draws
+it again.
 """
 
 import hashlib
@@ -110,8 +110,9 @@ class TrainingPairs:
 
     def pool(self, epoch: int, number: int) -> "Pool":
         """One pool of one epoch; raises `Seq2SeqError` where all of its pairs are too long."""
-        numbers = np.array_split(self._order(epoch), self.pools)[number]
-        drawn = [self._draw(pair, epoch) for pair in numbers.tolist()]
+        order = self._order(epoch)
+        begin, end = (len(order) * one // self.pools for one in (number, number + 1))
+        drawn = [self._draw(int(order[turn]), epoch, turn) for turn in range(begin, end)]
         pool = Pool.of(drawn, self._settings, (self._settings.seed, epoch, number))
         if not len(pool):
             raise Seq2SeqError(
@@ -165,14 +166,14 @@ class TrainingPairs:
         self._shuffled = epoch, order
         return order
 
-    def _draw(self, number: int, epoch: int) -> Drawn:
-        """A pair: changed, normalised, cut."""
+    def _draw(self, number: int, epoch: int, turn: int) -> Drawn:
+        """The pair whose turn it is in the epoch: changed, normalised, cut."""
         text, place = self._find(number)
         pair = self._texts[text].text
         source, target = pair.source[place], pair.target[place]
         if self._plain_spaces:
             target = plain_spaces(target)
-        random = Random(f"{self._settings.seed} {epoch} {number}")
+        random = Random(f"{self._settings.seed} {epoch} {turn}")
         if self._augmenter:
             source, target = self._augmenter.augment(source, target, random)
         source = normalise_source(source)

@@ -1,18 +1,29 @@
 """The folder of a training run: what lies where, and how a finished model is read from it."""
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
 from seq2seq.config import Recipe, from_table, to_table
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.files import write_file
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.training.checkpoint import load_tensors
+from seq2seq.training.checkpoint import (
+    WriteError,
+    checkpoints,
+    clean_checkpoints,
+    load_tensors,
+    step_of,
+)
+
+_FREE = ("training.keep_checkpoints",)  # of what comes out of a run
 
 
 @dataclass(frozen=True)
@@ -55,19 +66,43 @@ class RunFolder:
                 f"{path}: there is a run already; add --resume to go on with it, "
                 "or choose another folder with -o."
             )
+        if any(step_of(checkpoint) for checkpoint in checkpoints(run.checkpoints)):
+            raise UsageError(
+                f"{path}: there are checkpoints of a run already, but no recipe.json; choose "
+                "another folder with -o."
+            )
         return run
 
-    def create(self, recipe: Recipe, tokenizer: Tokenizer) -> None:
-        """Make the folder. The recipe comes last, and with it the run can be resumed."""
+    def create(self, recipe: Recipe, tokenizer: Tokenizer, first: Callable[[], None]) -> None:
+        """Make the folder, with what `first` saves: a checkpoint of the start.
+
+        The recipe comes last, and with it the run can be resumed. What cannot be written, or is
+        stopped half-way, leaves nothing behind.
+        """
         text = json.dumps(to_table(recipe), indent=1, ensure_ascii=False)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.tokenizer_file.write_bytes(tokenizer.model)
-            aside = self.path / "recipe.json.partial"
-            aside.write_text(text + "\n", encoding="utf-8")
-            aside.replace(self.recipe_file)
+            write_file(self.tokenizer_file, tokenizer.model)
+            first()
+            write_file(self.recipe_file, f"{text}\n".encode())
         except OSError as error:
-            raise Seq2SeqError(f"{self.path}: cannot be written: {error.strerror}.") from None
+            self._clear()
+            raise WriteError(self.path, error) from None
+        except BaseException:
+            self._clear()
+            raise
+
+    def _clear(self) -> None:
+        self.tokenizer_file.unlink(missing_ok=True)
+        for checkpoint in checkpoints(self.checkpoints):
+            shutil.rmtree(checkpoint)
+        with suppress(OSError):
+            self.checkpoints.rmdir()
+
+    def clean(self) -> None:
+        """Remove what a killed run left half written."""
+        clean_checkpoints(self.checkpoints)
+        for file in (self.recipe_file, self.tokenizer_file, self.best_file):
+            file.with_name(f"{file.name}.partial").unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -84,6 +119,17 @@ class RunFolder:
             return from_table(Recipe, table)
         except (OSError, ValueError, UsageError) as error:
             raise Seq2SeqError(f"{self.recipe_file}: not a run's recipe: {error}") from None
+
+    def require(self, recipe: Recipe) -> None:
+        """A run goes on with the settings that it was started with, or not at all."""
+        before, now = (_settings(to_table(one)) for one in (self.recipe(), recipe))
+        for name in sorted(before.keys() | now.keys()):
+            old, new = before.get(name), now.get(name)
+            if old != new and name not in _FREE:
+                raise UsageError(
+                    f"{self.path} was started with {name} = {old!r}, not {new!r}; resume with the "
+                    "same recipe, or start another run."
+                )
 
     def best_model(self) -> tuple[EncoderDecoder, Tokenizer, Recipe]:
         """The model that validated best, ready to translate (no dropout)."""
@@ -103,3 +149,20 @@ def load_weights(model: EncoderDecoder, weights: Mapping[str, Tensor], path: Pat
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise Seq2SeqError(f"{path}: the weights do not fit the recipe: {reason}") from None
+
+
+def _settings(value: Any, name: str = "") -> dict[str, Any]:
+    """Each setting by its whole name, as `--set` takes it."""
+    if isinstance(value, dict):
+        parts = value
+    elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        return _settings(value[0], name)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        parts = {str(number): one for number, one in enumerate(value)}
+    else:
+        return {name: value}
+    return {
+        path: one
+        for key, part in parts.items()
+        for path, one in _settings(part, f"{name}.{key}" if name else key).items()
+    }

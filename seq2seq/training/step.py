@@ -28,6 +28,24 @@ def forward(model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
     return model(src, lengths, tgt_in, kept), targets
 
 
+def halves(batch: Batch) -> tuple[Batch, Batch]:
+    """The first and the second half of the pairs of `batch`, padded no more than they need."""
+    middle = (len(batch.lines) + 1) // 2
+    return _rows(batch, slice(middle)), _rows(batch, slice(middle, None))
+
+
+def _rows(batch: Batch, rows: slice) -> Batch:
+    src_lengths, tgt_lengths = batch.src_lengths[rows], batch.tgt_lengths[rows]
+    return Batch(
+        lines=batch.lines[rows],
+        src=batch.src[rows, : src_lengths.max()],
+        src_lengths=src_lengths,
+        tgt_in=batch.tgt_in[rows, : tgt_lengths.max()],
+        tgt_out=batch.tgt_out[rows, : tgt_lengths.max()],
+        tgt_lengths=tgt_lengths,
+    )
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """The context in which products run in bfloat16, where `precision` says so.
 

@@ -1,47 +1,44 @@
 """The training loop: teacher forcing, validation, checkpoints, resumption."""
 
-import copy
-import json
 import math
-import os
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
-import torch
-from torch import Tensor
-
-from seq2seq.batching import Batch, make_batch, plan_epoch
-from seq2seq.config import Recipe, to_table
-from seq2seq.corpus import Corpus, ParallelText, prepare
+from seq2seq.config import Direction, Recipe
+from seq2seq.corpus import Corpus, prepare
 from seq2seq.decoding.torch_engine import TorchEngine
-from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.nn.model import EncoderDecoder
-from seq2seq.tokenizer import Tokenizer, normalise_source
+from seq2seq.errors import Seq2SeqError
+from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 from seq2seq.training.checkpoint import (
-    Position,
+    WriteError,
+    checkpoints,
     last_checkpoint,
     load_checkpoint,
-    optimizer_tensors,
     prune_checkpoints,
-    restore_optimizer,
+    publish_best,
+    remove_checkpoint,
     save_checkpoint,
-    save_tensors,
+    step_of,
 )
 from seq2seq.training.display import Display
-from seq2seq.training.loss import smoothed_cross_entropy
-from seq2seq.training.pairs import TrainingPairs, encode_pairs, fingerprint
-from seq2seq.training.run import RunFolder, load_weights
+from seq2seq.training.journal import Journal
+from seq2seq.training.learner import Learner
+from seq2seq.training.lock import locked
+from seq2seq.training.metrics_log import MetricsLog
+from seq2seq.training.pairs import Pool, TrainingPairs, fingerprint
+from seq2seq.training.position import Position, Window
+from seq2seq.training.run import RunFolder
 from seq2seq.training.schedule import learning_rate
-from seq2seq.training.step import autocast, forward, uses_bfloat16
-from seq2seq.training.validation import Validation, validate
+from seq2seq.training.signals import StopSignal, stop_signals
+from seq2seq.training.stability import MOST_ROLLBACKS, InstabilityError
+from seq2seq.training.step import autocast
+from seq2seq.training.validation import HeldOut, validate
 from seq2seq.translator import Translator
 
 _ROW_STEPS = 50  # steps between two rows of metrics.jsonl
+_TOKENIZER_SENTENCES = 100_000  # of each language, to learn subwords from
 
 
 @dataclass(frozen=True)
@@ -49,36 +46,43 @@ class Outcome:
     """How a call of `train` ended."""
 
     best_bleu: float
-    interrupted: bool
+    stopped_by: int = 0  # number of the signal that stopped it; 0: none
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal stopped it; then everything is saved, and can be resumed."""
+        return self.stopped_by > 0
 
 
 def train(recipe: Recipe, path: Path, display: Display, *, resume: bool = False) -> Outcome:
     """Train the model that `recipe` describes in the run folder `path`.
 
-    With `resume` an earlier run of the same recipe goes on from its last checkpoint. Ctrl-C and
-    SIGTERM save a checkpoint and return.
+    With `resume` an earlier run of the same recipe goes on from its last checkpoint. Ctrl-C,
+    SIGTERM and SIGHUP save a checkpoint and return. Until there is something to save they end the
+    process.
     """
     if resume:
-        run = RunFolder.open(path)
-        _same_recipe(recipe, run)
-        corpus = _prepare(recipe, display)
-        tokenizer = Tokenizer.load(run.tokenizer_file)
-    else:
-        run = RunFolder.vacant(path)
-        corpus = _prepare(recipe, display)
-        tokenizer = _tokenizer(recipe, corpus)
-    trainer = Trainer(recipe, run, corpus, tokenizer, display)
-    if resume:
-        trainer.restore()
-    else:
-        # Only now: what is wrong with the corpus or the recipe has been found, nothing is left.
-        run.create(recipe, tokenizer)
-    with _stop_signals() as stop:
-        return trainer.run(stop)
+        RunFolder.open(path)  # where there is none, no folder is made
+    with stop_signals() as stop, locked(path):
+        if resume:
+            run = RunFolder.open(path)
+            run.require(recipe)
+            corpus = _prepare(recipe, display)
+            trainer = Trainer(recipe, run, corpus, Tokenizer.load(run.tokenizer_file), display)
+            trainer.restore()
+        else:
+            run = RunFolder.vacant(path)
+            corpus = _prepare(recipe, display)
+            trainer = Trainer(recipe, run, corpus, _tokenizer(recipe, corpus), display)
+            trainer.draw()
+            # Only now: what is wrong with the corpus or the recipe has been found, nothing is left.
+            run.create(recipe, trainer.tokenizer, trainer.save)
+        with stop.waits():
+            return trainer.run(stop)
 
 
 class Trainer:
-    """The state of a run: weights, their average, optimizer, random numbers and position."""
+    """The state of a run: what learns, and its position."""
 
     def __init__(
         self,
@@ -88,123 +92,201 @@ class Trainer:
         tokenizer: Tokenizer,
         display: Display,
     ) -> None:
-        settings = recipe.training
         self.recipe, self.folder, self.tokenizer, self.display = recipe, run, tokenizer, display
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        torch.manual_seed(settings.seed)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = EncoderDecoder(
-            recipe.model,
-            len(tokenizer),
-            dropout=settings.dropout,
-            word_dropout=settings.word_dropout,
-        ).to(self.device)
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, settings.weight_decay), betas=(0.9, 0.98), fused=True
-        )
-        low = uses_bfloat16(self.device, settings.precision)
-        arithmetic = f"{self.device.type}, {'bfloat16' if low else 'float32'}"
-        if self.device.type == "cpu":
-            arithmetic += f", {torch.get_num_threads()} threads"
+        self.learner = Learner(recipe, len(tokenizer))
         self.position = Position(
-            corpus=fingerprint(corpus.train, corpus.valid), arithmetic=arithmetic
+            corpus=fingerprint(one.text for one in (*corpus.train, *corpus.valid)),
+            arithmetic=self.learner.arithmetic,
         )
-        language = recipe.corpus.target_language
-        pairs = TrainingPairs(corpus.train, tokenizer, language, settings.max_length)
-        if not len(pairs):
-            raise Seq2SeqError(
-                f"every training pair is longer than training.max_length = {settings.max_length}."
-            )
-        self.pairs = pairs
-        valid = encode_pairs(corpus.valid, tokenizer, language)
-        self.valid_text = corpus.valid
-        self.valid_batches = [
-            make_batch(lines.tolist(), valid.sources, valid.targets)
-            for lines in plan_epoch(valid.sources, valid.targets, settings.batch_tokens, 0, 0)
-        ]
-        size = sum(weight.numel() for weight in self.model.parameters())
+        self.pairs = TrainingPairs(corpus.train, tokenizer, recipe)
+        self.held_out = [HeldOut.of(text, tokenizer, recipe.training) for text in corpus.valid]
+        self._metrics = MetricsLog(run.metrics_file)
+        self._journal = Journal(self._metrics, display)
+        self._clock = _Clock()
+        self._drawn: Pool | None = None
         display.say(
-            f"{len(pairs):,} training pairs ({pairs.left_out:,} longer than "
-            f"{settings.max_length} ids left out), {len(tokenizer):,} subwords, "
-            f"{size:,} parameters; {arithmetic}."
+            f"{len(self.pairs):,} training pairs, {len(tokenizer):,} subwords, "
+            f"{self.learner.parameters:,} parameters; {self.learner.arithmetic}."
+        )
+        if left_out := sum(text.left_out for text in self.held_out):
+            display.say(
+                f"validation: {left_out:,} longer than training.max_length, which count for BLEU "
+                "and not for perplexity."
+            )
+
+    def draw(self) -> None:
+        """Draw the first pairs ahead of time; raises `Seq2SeqError` where they are of no use."""
+        self._drawn = self.pairs.pool(0, 0)
+
+    def run(self, stop: StopSignal) -> Outcome:
+        """Train until the last epoch, until validation BLEU stops rising, or until `stop`.
+
+        Raises `Seq2SeqError`, which says how far the run is saved, where it cannot go on.
+        """
+        try:
+            while not (self.position.finished or stop.number):
+                try:
+                    self._go_on(stop)
+                except InstabilityError as error:
+                    self._go_back(str(error))
+        except WriteError as error:
+            raise self._stopped(str(error), "Make room, and go on with --resume.") from None
+        except RuntimeError as error:  # it has a class of its own on a GPU alone
+            if "memory" not in str(error):
+                raise
+            raise self._stopped(
+                "the memory does not suffice.",
+                "Start another run with a lower training.batch_tokens or model.hidden_size.",
+            ) from None
+        position = self.position
+        return Outcome(position.best_bleu, 0 if position.finished else stop.number)
+
+    def _go_on(self, stop: StopSignal) -> None:
+        """Train for the rest of a pool, or until `stop`."""
+        position = self.position
+        if position.validation_due:  # a signal came before it
+            self._validate(stop)
+            return
+        pool = self._drawn or self.pairs.pool(position.epoch, position.pool)
+        self._drawn = None
+        self.display.start()
+        for number in range(position.batch, len(pool)):
+            self._step(pool, number)
+            every = self.recipe.training.checkpoint_every
+            if position.validation_due:
+                self._validate(stop)
+            elif every and position.step % every == 0:
+                self._save_good()
+            elif stop.number:
+                self.save()
+            if position.finished or stop.number:
+                return
+
+    def _step(self, pool: Pool, number: int) -> None:
+        """Learn one batch of `pool`, and take down what came of it."""
+        settings, position = self.recipe.training, self.position
+        pools = position.pool + number / len(pool)
+        progress = (position.epoch + pools / self.pairs.pools) / settings.epochs
+        peak = settings.learning_rate * position.rate_factor
+        rate = learning_rate(peak, position.step, settings.warmup_steps, progress)
+        with self._clock:
+            batch = pool[number]
+            learnt = self.learner.learn(batch, rate, position.step)
+        self._clock.tokens += learnt.tokens
+        position.advance(len(pool), self.pairs.pools)
+        loss = learnt.loss_of_a_token
+        explodes = learnt.tokens > 0 and position.watch.explodes(loss, len(self.tokenizer))
+        if explodes or not learnt.is_finite:
+            raise InstabilityError(
+                f"step {position.step:,}: the loss of a token is {loss:.4g} and its gradient "
+                f"{learnt.norm:.4g}, on {self.pairs.describe(batch.lines.tolist())}"
+            )
+        position.window.add(batch, learnt.loss, learnt.nll, learnt.tokens)
+        self.display.advance(progress, loss, self._clock.tokens_per_second)
+        if learnt.parts != 1:
+            left_out = self.pairs.describe(learnt.left_out) if learnt.left_out else ""
+            self._journal.split(position, len(batch.lines), learnt.parts, left_out)
+        if position.step % _ROW_STEPS == 0:
+            self._journal.trained(position, rate, learnt.norm, self._clock.tokens_per_second)
+            position.window, self._clock = Window(), _Clock()
+        position.validation_due = self._is_validation_due()
+
+    def _is_validation_due(self) -> bool:
+        settings, position = self.recipe.training, self.position
+        if position.is_between_epochs and position.epoch == settings.epochs:
+            return True
+        every = settings.validate_every
+        return position.step % every == 0 if every else position.is_between_epochs
+
+    def _validate(self, stop: StopSignal) -> None:
+        """Validate and save; or, at a signal, save what validation is due for."""
+        settings, position = self.recipe.training, self.position
+        self._require_finite()
+        started = time.perf_counter()
+        try:
+            with stop.ends_at_once(), autocast(self.learner.device, "float32"):
+                result = validate(self.learner.average, self.held_out, self._greedy_translator)
+        except (KeyboardInterrupt, SystemExit):
+            self.save()
+            return
+        if not math.isfinite(result.nll):
+            raise InstabilityError(f"step {position.step:,}: the validation loss is {result.nll}")
+        position.validation_due = False
+        self._journal.validated(position, result, time.perf_counter() - started)
+        # To two decimals, as BLEU is reported; among equals the likelier one.
+        gain = round(result.bleu, 2) - round(position.best_bleu, 2)
+        better = gain > 0 or (gain == 0 and result.nll < position.best_nll)
+        if better:
+            position.best_bleu, position.best_nll = result.bleu, result.nll
+            position.validations_since_best = 0
+        else:
+            position.validations_since_best += 1
+        tired = 0 < settings.patience <= position.validations_since_best
+        position.finished = position.epoch >= settings.epochs or tired
+        if tired:
+            self.display.say(f"validation BLEU has not risen {settings.patience} times: stopped.")
+        self._save_good(best=better)
+
+    def _greedy_translator(self, direction: Direction) -> Translator:
+        return Translator.over(
+            TorchEngine(self.learner.average, self.learner.device),
+            self.tokenizer,
+            [direction],
+            replace(self.recipe.search, beam_size=1),
         )
 
-    def run(self, stop: "StopFlag") -> Outcome:
-        """Train until the last epoch, until validation BLEU stops rising, or until `stop`."""
-        settings, position = self.recipe.training, self.position
-        clock = _Clock()
-        while not position.finished:
-            pairs = self.pairs.sample(self.recipe.tokenizer, settings.seed, position.epoch)
-            budget, seed = settings.batch_tokens, settings.seed
-            plan = plan_epoch(pairs.sources, pairs.targets, budget, seed, position.epoch)
-            self.display.start((settings.epochs - position.epoch) * len(plan) - position.batch)
-            for lines in plan[position.batch :]:
-                progress = (position.epoch + position.batch / len(plan)) / settings.epochs
-                with clock:
-                    batch = make_batch(lines.tolist(), pairs.sources, pairs.targets)
-                    loss, rate, norm = self._step(batch, progress)
-                clock.tokens += batch.tokens
-                position.batch += 1
-                position.step += 1
-                self.display.advance(loss, clock.tokens_per_second)
-                if position.step % _ROW_STEPS == 0:
-                    self._write_training_row(rate, norm, clock.tokens_per_second)
-                    clock = _Clock()
-                epoch_done = position.batch == len(plan)
-                if epoch_done:
-                    position.epoch += 1
-                    position.batch = 0
-                if self._validation_is_due(epoch_done):
-                    self._validate_and_save()
-                elif stop.requested:
-                    self.save()
-                if position.finished:
-                    break
-                if stop.requested:
-                    return Outcome(position.best_bleu, interrupted=True)
-        return Outcome(position.best_bleu, interrupted=False)
+    def _save_good(self, best: bool = False) -> None:
+        """Save a checkpoint that the run can go back to, unless its loss is rising.
 
-    def save(self) -> None:
-        """Write a checkpoint, and remove the oldest ones."""
-        tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            tensors["random_cuda"] = torch.cuda.get_rng_state()
-        for part, named in self._parts().items():
-            tensors |= {f"{part}/{name}": tensor for name, tensor in named.items()}
-        save_checkpoint(self.folder.checkpoints, self.position, tensors)
-        prune_checkpoints(self.folder.checkpoints, self.recipe.training.keep_checkpoints)
+        These come at steps that the recipe decides. So a run that was stopped in between goes back
+        to where one goes back to that was never stopped.
+        """
+        self._require_finite()
+        if not self.position.watch.high:
+            self.position.good_step = self.position.step
+        self.save(best)
+
+    def save(self, best: bool = False) -> None:
+        """Write a checkpoint, with the present average as the `best` one or not; prune."""
+        folder = self.folder
+        self._metrics.sync()
+        earlier = folder.best_file if folder.best_file.exists() else None
+        checkpoint = save_checkpoint(
+            folder.checkpoints,
+            self.position,
+            self.learner.tensors(),
+            self.learner.average.state_dict() if best else earlier,
+        )
+        # After the checkpoint: it must not be of a validation that a resumed run has yet to reach.
+        if best:
+            publish_best(checkpoint, folder.best_file)
+        keep = self.recipe.training.keep_checkpoints
+        prune_checkpoints(folder.checkpoints, keep, self.position.good_step)
 
     def restore(self) -> None:
         """Go back to the last checkpoint, or to the start where there is none."""
-        checkpoint = last_checkpoint(self.folder.checkpoints)
-        if checkpoint is None:
-            self.display.say("no checkpoint yet: the run starts from the beginning.")
-            self.folder.best_file.unlink(missing_ok=True)
-            self._cut_metrics()
-            return
+        self.folder.clean()
         begun = self.position
-        self.position, tensors = load_checkpoint(checkpoint)
+        last = last_checkpoint(self.folder.checkpoints)
+        if last is None:
+            self.display.say("no checkpoint is left: the run starts from the beginning.")
+            self.folder.best_file.unlink(missing_ok=True)
+            self._metrics.cut(0)
+            self.save()
+            return
+        self._load(last)
+        self._metrics.cut(self.position.metrics_bytes)
         self._compare_with(begun)
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
-        try:
-            random, random_cuda = tensors.pop("random"), tensors.pop("random_cuda", None)
-            for key, tensor in tensors.items():
-                part, _, name = key.partition("/")
-                parts[part][name] = tensor
-        except KeyError as error:
-            raise Seq2SeqError(f"{checkpoint}: not a checkpoint of a run: {error}.") from None
-        load_weights(self.model, parts["model"], checkpoint)
-        load_weights(self.average, parts["average"], checkpoint)
-        restore_optimizer(self.optimizer, parts["optimizer"])
-        torch.set_rng_state(random)
-        if random_cuda is not None:
-            torch.cuda.set_rng_state(random_cuda)
-        self._cut_metrics()
         position = self.position
+        if position.good_step not in map(step_of, checkpoints(self.folder.checkpoints)):
+            position.good_step = position.step  # somebody has removed it; this is the next best
         if not position.finished:
             self.display.say(f"resumed at step {position.step:,}, epoch {position.epoch + 1}.")
+
+    def _load(self, checkpoint: Path) -> None:
+        self.position, tensors = load_checkpoint(checkpoint)
+        self.learner.restore(tensors, checkpoint)
+        publish_best(checkpoint, self.folder.best_file)
 
     def _compare_with(self, begun: Position) -> None:
         """Another corpus would be another run; other arithmetic is only worth a word."""
@@ -220,144 +302,34 @@ class Trainer:
             )
             self.position.arithmetic = begun.arithmetic
 
-    def _step(self, batch: Batch, progress: float) -> tuple[float, float, float]:
-        """One optimizer step: the loss of a token, the learning rate, the gradient's norm."""
-        settings, position = self.recipe.training, self.position
-        rate = learning_rate(settings.learning_rate, position.step, settings.warmup_steps, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.model.train()
-        with autocast(self.device, settings.precision):
-            readout, targets = forward(self.model, batch)
-            loss, nll = smoothed_cross_entropy(
-                readout,
-                self.model.embedding.weight,
-                self.model.output_bias,
-                targets,
-                settings.label_smoothing,
+    def _go_back(self, what: str) -> None:
+        """Back to the last good checkpoint, with half the learning rate from there on."""
+        failed_step, rollbacks = self.position.step, self.position.rollbacks + 1
+        good_step = self.position.good_step
+        if rollbacks > MOST_ROLLBACKS:
+            raise self._stopped(
+                f"{what}, and the run has gone back {MOST_ROLLBACKS} times.",
+                "Start another run with a lower training.learning_rate.",
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss / batch.tokens)
-        clipped = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
-        total, norm = loss.item(), clipped.item()
-        if not (math.isfinite(total) and math.isfinite(norm)):
-            raise Seq2SeqError(
-                f"the loss became {total} and its gradient {norm} at step {position.step + 1:,}; "
-                "start another run with a lower training.learning_rate."
-            )
-        self.optimizer.step()
-        self._update_average()
-        position.window_loss += total
-        position.window_nll += nll.item()
-        position.window_tokens += batch.tokens
-        position.window_padding += batch.padding
-        position.window_positions += batch.src.size + batch.tgt_out.size
-        return total / batch.tokens, rate, norm
+        self._load(self.folder.checkpoints / f"step-{good_step:08d}")
+        # Before the metrics: a run that is killed here must not go on from one without its rows.
+        for later in reversed(checkpoints(self.folder.checkpoints)):
+            if step_of(later) > good_step:
+                remove_checkpoint(later)
+        self._metrics.cut(self.position.metrics_bytes, but="rollback")
+        self.position.rollbacks = rollbacks
+        self._clock = _Clock()
+        self._journal.went_back(self.position, failed_step, what)
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # A short memory at first: the average of a young model must not be its random start.
-        step = self.position.step
-        decay = min(self.recipe.training.ema_decay, (1 + step) / (10 + step))
-        for mean, weight in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            mean.lerp_(weight, 1 - decay)
+    def _require_finite(self) -> None:
+        if not self.learner.is_finite():
+            raise InstabilityError(f"step {self.position.step:,}: the weights are not finite")
 
-    def _validation_is_due(self, epoch_done: bool) -> bool:
-        every, position = self.recipe.training.validate_every, self.position
-        over = epoch_done and position.epoch == self.recipe.training.epochs
-        return over or (position.step % every == 0 if every else epoch_done)
-
-    def _validate_and_save(self) -> None:
-        settings, position = self.recipe.training, self.position
-        started = time.perf_counter()
-        with autocast(self.device, "float32"):
-            result = validate(
-                self.average, self.valid_batches, self._greedy_translator(), self.valid_text
-            )
-        self._write_validation_row(result, time.perf_counter() - started)
-        # To two decimals, as BLEU is reported; among equals the likelier one.
-        better = round(result.bleu, 2) - round(position.best_bleu, 2)
-        if better > 0 or (better == 0 and result.nll < position.best_nll):
-            position.best_bleu, position.best_nll = result.bleu, result.nll
-            position.validations_since_best = 0
-            save_tensors(self.folder.best_file, self.average.state_dict())
-        else:
-            position.validations_since_best += 1
-        tired = 0 < settings.patience <= position.validations_since_best
-        position.finished = position.epoch >= settings.epochs or tired
-        if tired:
-            self.display.say(f"validation BLEU has not risen {settings.patience} times: stopped.")
-        self.save()
-
-    def _greedy_translator(self) -> Translator:
-        corpus = self.recipe.corpus
-        return Translator.over(
-            TorchEngine(self.average, self.device),
-            self.tokenizer,
-            corpus.target_language,
-            replace(self.recipe.search, beam_size=1),
-            corpus.source_language,
-        )
-
-    def _parts(self) -> dict[str, dict[str, Tensor]]:
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": optimizer_tensors(self.optimizer),
-        }
-
-    def _write_training_row(self, rate: float, norm: float, speed: float) -> None:
-        position = self.position
-        row = {
-            "kind": "train",
-            "epoch": position.epoch + 1,
-            "step": position.step,
-            "loss": position.window_loss / position.window_tokens,
-            "nll": position.window_nll / position.window_tokens,
-            "learning_rate": rate,
-            "gradient_norm": norm,
-            "padding_share": position.window_padding / position.window_positions,
-            "tokens_per_second": round(speed, 1),
-            "time": round(time.time(), 1),
-        }
-        position.window_loss = position.window_nll = 0.0
-        position.window_tokens = position.window_padding = position.window_positions = 0
-        self._append_row(row)
-        if position.step % (10 * _ROW_STEPS) == 0:
-            self.display.say(
-                f"epoch {row['epoch']}, step {position.step:,}: loss {row['loss']:.3f}, "
-                f"{speed:,.0f} target tokens/s, padding {row['padding_share']:.0%}"
-            )
-
-    def _write_validation_row(self, result: Validation, seconds: float) -> None:
-        position = self.position
-        row = {
-            "kind": "valid",
-            "epoch": position.epoch + (position.batch > 0),
-            "step": position.step,
-            "bleu": result.bleu,
-            "nll": result.nll,
-            "perplexity": result.perplexity,
-            "seconds": round(seconds, 1),
-            "time": round(time.time(), 1),
-        }
-        self._append_row(row)
-        self.display.validated(result.bleu)
-        self.display.say(
-            f"epoch {row['epoch']}, step {position.step:,}: validation BLEU {result.bleu:.2f} "
-            f"(greedy), perplexity {result.perplexity:.2f}"
-        )
-
-    def _append_row(self, row: dict[str, object]) -> None:
-        with self.folder.metrics_file.open("ab") as file:
-            file.write(json.dumps(row).encode() + b"\n")
-            self.position.metrics_bytes = file.tell()
-
-    def _cut_metrics(self) -> None:
-        """Drop the rows that were written after the checkpoint."""
-        file = self.folder.metrics_file
-        if file.exists():  # shorter than it was if the machine lost its last rows
-            os.truncate(file, min(file.stat().st_size, self.position.metrics_bytes))
+    def _stopped(self, what: str, advice: str) -> Seq2SeqError:
+        """Why the run ends, and how much of it is saved."""
+        last = last_checkpoint(self.folder.checkpoints)
+        saved = 0 if last is None else step_of(last)
+        return Seq2SeqError(f"{what} All is saved up to step {saved:,}. {advice}")
 
 
 class _Clock:
@@ -378,32 +350,6 @@ class _Clock:
         return self.tokens / self._seconds
 
 
-class StopFlag:
-    """Whether somebody asked the run to stop."""
-
-    requested = False
-
-
-@contextmanager
-def _stop_signals() -> Iterator[StopFlag]:
-    """Ctrl-C and SIGTERM ask for a stop after the present step; a second one stops at once."""
-    flag = StopFlag()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        flag.requested = True
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, before[name])
-
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    for name in before:
-        signal.signal(name, ask)
-    try:
-        yield flag
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
 def _prepare(recipe: Recipe, display: Display) -> Corpus:
     corpus = prepare(recipe.corpus)
     for line in corpus.report.lines():
@@ -413,38 +359,25 @@ def _prepare(recipe: Recipe, display: Display) -> Corpus:
 
 def _tokenizer(recipe: Recipe, corpus: Corpus) -> Tokenizer:
     """The tokenizer that the recipe names, or a new one."""
-    languages = (recipe.corpus.source_language, recipe.corpus.target_language)
     if recipe.tokenizer.path is None:
-        return Tokenizer.train(_sentences(corpus.train), recipe.tokenizer, languages)
+        sentences = _sentences(corpus, recipe)
+        return Tokenizer.train(sentences, recipe.tokenizer, recipe.languages)
     tokenizer = Tokenizer.load(Path(recipe.tokenizer.path))
-    tokenizer.language_id(recipe.corpus.target_language)
+    for direction in recipe.directions:
+        tokenizer.language_id(direction.target)
     return tokenizer
 
 
-def _sentences(text: ParallelText) -> Iterator[str]:
-    """Each different sentence of both sides once."""
-    yield from dict.fromkeys(normalise_source(sentence) for sentence in text.source)
-    yield from dict.fromkeys(text.target)
+def _sentences(corpus: Corpus, recipe: Recipe) -> Iterator[str]:
+    """Each different sentence of each side of each direction once.
 
-
-def _same_recipe(recipe: Recipe, run: RunFolder) -> None:
-    """A run goes on with the settings that it was started with, or not at all."""
-    before, now = to_table(run.recipe()), to_table(recipe)
-    for section in sorted(before.keys() | now.keys()):
-        old, new = before.get(section, {}), now.get(section, {})
-        for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
-                raise UsageError(
-                    f"{run.path} was started with {section}.{key} = {old.get(key)!r}, not "
-                    f"{new.get(key)!r}; resume with the same recipe, or start another run."
-                )
-
-
-def _parameter_groups(model: EncoderDecoder, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices decay, biases and norms do not."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() <= 1]
-    return [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
+    Of a large corpus that is a part, spread evenly over it: SentencePiece takes some kilobytes of
+    memory for each.
+    """
+    plain = recipe.tokenizer.plain_spaces
+    number = 2 * sum(len(text) for _, text in corpus.train)
+    share = min(1.0, _TOKENIZER_SENTENCES * len(recipe.languages) / number)
+    for _, text in corpus.train:
+        chosen = text.sample(round(share * len(text)))
+        yield from dict.fromkeys(map(normalise_source, chosen.source))
+        yield from dict.fromkeys(map(plain_spaces, chosen.target) if plain else chosen.target)

@@ -26,20 +26,22 @@ class HeldOut:
 
     text: DirectedText
     batches: Sequence[Batch]
+    left_out: int  # pairs too long for the likelihood; BLEU is over all
 
     @classmethod
     def of(cls, text: DirectedText, tokenizer: Tokenizer, settings: TrainingConfig) -> Self:
-        """`text` in batches of the size that training has."""
+        """`text` in batches of the size that training has, but for pairs above `max_length`."""
         pairs = encode_pairs(text.text, tokenizer, text.direction.target)
         sides = zip(pairs.sources, pairs.targets, strict=True)
         longer = np.array([max(len(source), len(target) + 1) for source, target in sides])
-        plan = plan_batches(longer, settings.batch_tokens, 0, 0)
+        kept = np.flatnonzero(longer <= settings.max_length)
+        plan = plan_batches(longer[kept], settings.batch_tokens, 0, 0)
         batches = []
         for number in range(len(plan)):
-            lines = plan[number]
+            lines = kept[plan[number]]
             sources, targets = ([side[i] for i in lines] for side in (pairs.sources, pairs.targets))
             batches.append(make_batch(lines.tolist(), sources, targets))
-        return cls(text, batches)
+        return cls(text, batches, len(longer) - len(kept))
 
 
 @dataclass(frozen=True)
@@ -79,4 +81,4 @@ def validate(
     for direction, text in (one.text for one in held_out):
         translations = translator(direction).translate_lines(text.source)
         bleus[direction] = corpus_bleu([one.text for one in translations], text.target)
-    return Validation(nll / tokens, bleus)
+    return Validation(nll / max(tokens, 1), bleus)

@@ -1,0 +1,181 @@
+"""What learns, batch by batch: weights, their moving average, optimizer, random numbers."""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seq2seq.batching import Batch
+from seq2seq.config import Recipe
+from seq2seq.errors import Seq2SeqError
+from seq2seq.nn.model import EncoderDecoder
+from seq2seq.training.checkpoint import optimizer_tensors, restore_optimizer
+from seq2seq.training.loss import smoothed_cross_entropy
+from seq2seq.training.run import load_weights
+from seq2seq.training.step import autocast, forward, halves, uses_bfloat16
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What came of one batch. Losses are sums over its tokens."""
+
+    loss: float
+    nll: float
+    norm: float  # of the gradient
+    tokens: int
+    parts: int  # in which it was learnt; more than 1 where memory did not suffice
+    left_out: tuple[int, ...]  # numbers of the pairs that did not fit even alone
+
+    @property
+    def loss_of_a_token(self) -> float:
+        """The mean."""
+        return self.loss / max(1, self.tokens)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it is of any use."""
+        return math.isfinite(self.loss) and math.isfinite(self.norm)
+
+
+class Learner:
+    """Everything with tensors in it. As it is made, it is the start of the run."""
+
+    def __init__(self, recipe: Recipe, vocabulary_size: int) -> None:
+        settings = recipe.training
+        self._settings = settings
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        torch.manual_seed(settings.seed)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = EncoderDecoder(
+            recipe.model,
+            vocabulary_size,
+            dropout=settings.dropout,
+            word_dropout=settings.word_dropout,
+        ).to(self.device)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(self.model, settings.weight_decay), betas=(0.9, 0.98), fused=True
+        )
+
+    @property
+    def arithmetic(self) -> str:
+        """Device, precision and threads: results are the same to the byte on these."""
+        low = uses_bfloat16(self.device, self._settings.precision)
+        name = f"{self.device.type}, {'bfloat16' if low else 'float32'}"
+        if self.device.type == "cpu":
+            name += f", {torch.get_num_threads()} threads"
+        return name
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learnt."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    def learn(self, batch: Batch, rate: float, step: int) -> Learnt:
+        """One optimizer step, the one after `step` others; none where the loss is not finite.
+
+        Where a GPU's memory does not suffice for the batch, it is learnt in parts, whose gradients
+        are summed: the same step but for dropout.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        parts, left_out = [batch], []
+        while isinstance(sums := self._add_gradients(parts), int):
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            too_large = parts.pop(sums)
+            if len(too_large.lines) == 1:
+                left_out.append(int(too_large.lines[0]))
+            else:
+                parts[sums:sums] = halves(too_large)
+        clipped = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip_norm)
+        tokens = sum(part.tokens for part in parts)
+        learnt = Learnt(*sums, clipped.item(), tokens, len(parts), tuple(left_out))
+        if learnt.is_finite and parts:
+            self._optimizer.step()
+            self._update_average(step)
+        return learnt
+
+    def _add_gradients(self, parts: Sequence[Batch]) -> tuple[float, float] | int:
+        """Gradients of the mean over all tokens; loss and likelihood, summed.
+
+        Or the number of the part that memory does not suffice for. No gradient is of use then.
+        """
+        self._optimizer.zero_grad(set_to_none=True)
+        tokens = sum(part.tokens for part in parts)
+        total = likelihood = 0.0
+        for number, part in enumerate(parts):
+            try:
+                with autocast(self.device, self._settings.precision):
+                    readout, targets = forward(self.model, part)
+                    loss, nll = smoothed_cross_entropy(
+                        readout,
+                        self.model.embedding.weight,
+                        self.model.output_bias,
+                        targets,
+                        self._settings.label_smoothing,
+                    )
+                torch.autograd.backward(loss / tokens)
+            except torch.OutOfMemoryError:
+                return number
+            total += loss.item()
+            likelihood += nll.item()
+        return total, likelihood
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        # A short memory at first: the average of a young model must not be its random start.
+        decay = min(self._settings.ema_decay, (1 + step) / (10 + step))
+        for mean, weight in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(weight, 1 - decay)
+
+    def is_finite(self) -> bool:
+        """Whether all weights are."""
+        return all(bool(weight.isfinite().all()) for weight in self.model.parameters())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that `restore` needs."""
+        tensors = {"random": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            tensors["random_cuda"] = torch.cuda.get_rng_state()
+        for part, named in (
+            ("model", self.model.state_dict()),
+            ("average", self.average.state_dict()),
+            ("optimizer", optimizer_tensors(self._optimizer)),
+        ):
+            tensors |= {f"{part}/{name}": tensor for name, tensor in named.items()}
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor], where: Path) -> None:
+        """Put back what `tensors` gave; raises `Seq2SeqError` naming `where` it comes from."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        rest = dict(tensors)
+        try:
+            random, random_cuda = rest.pop("random"), rest.pop("random_cuda", None)
+            for key, tensor in rest.items():
+                part, _, name = key.partition("/")
+                parts[part][name] = tensor
+        except KeyError as error:
+            raise Seq2SeqError(f"{where}: not a checkpoint of a run: {error}.") from None
+        load_weights(self.model, parts["model"], where)
+        load_weights(self.average, parts["average"], where)
+        restore_optimizer(self._optimizer, parts["optimizer"])
+        torch.set_rng_state(random)
+        if random_cuda is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(random_cuda)
+
+
+def _parameter_groups(model: EncoderDecoder, weight_decay: float) -> list[dict[str, object]]:
+    """Matrices decay, biases and norms do not."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() <= 1]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]

@@ -1,0 +1,82 @@
+"""Ctrl-C, SIGTERM and SIGHUP: a run saves itself before it ends."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+class StopSignal:
+    """Whether somebody asked the run to stop, and what happens then.
+
+    At first a signal ends the process at once, by `KeyboardInterrupt` or `SystemExit`. Within
+    `waits` it is only taken down, for what must not be cut short. A second signal always does what
+    it does without us.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0  # of the signal that came; 0: none
+        self._waits = False
+
+    @contextmanager
+    def waits(self) -> Iterator[None]:
+        """Within this a signal is taken down."""
+        with self._set(True):
+            yield
+
+    @contextmanager
+    def ends_at_once(self) -> Iterator[None]:
+        """Within this, which stands within `waits`, a signal raises; also one that came before."""
+        with self._set(False):
+            if self.number:
+                self._end()
+            yield
+
+    @contextmanager
+    def _set(self, waits: bool) -> Iterator[None]:
+        before, self._waits = self._waits, waits
+        try:
+            yield
+        finally:
+            self._waits = before
+
+    def take(self, number: int) -> None:
+        """A signal came."""
+        self.number = number
+        if not self._waits:
+            self._end()
+
+    def _end(self) -> None:
+        if self.number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + self.number)
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopSignal]:
+    """Listen to signals, but for those that the process ignores, as under `nohup`."""
+    stop = StopSignal()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # signals are the main thread's
+        return
+    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+
+    def restore() -> None:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+
+    def take(number: int, frame: FrameType | None) -> None:
+        restore()
+        stop.take(number)
+
+    for number in heard:
+        signal.signal(number, take)
+    try:
+        yield stop
+    finally:
+        restore()
