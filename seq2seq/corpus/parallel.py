@@ -83,7 +83,7 @@ def _in_processes(
 
 
 class _Worker:
-    """A process that calls functions."""
+    """A process of our own that calls functions. What passes between us is pickled; no file is."""
 
     def __enter__(self) -> Self:
         # Ctrl-C reaches all processes of a terminal; the caller stops its workers itself.
