@@ -31,7 +31,7 @@ def kill_before(change: int, folder: Path) -> None:
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal done
-        if event == "open" and isinstance(arguments[0], int):
+        if arguments and isinstance(arguments[0], int):
             return  # of a file that has been opened already
         writes = event == "open" and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
         if (writes or event in _CHANGES) and str(folder) in os.fsdecode(arguments[0]):
