@@ -236,7 +236,8 @@ def kill(work: Work, kills: int, draw: random.Random) -> bool:
         lost += born and resumed_at != saved
         for name, digest in result(run).items():
             equal[name] += digest == expected.get(name)
-        print(f"\r{number + 1} of {kills}", end="", file=sys.stderr, flush=True)
+        so_far = f"{number + 1} of {kills} moments, {min(equal.values())} equal, {lost} lost"
+        print(f"\r{so_far}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     print(
         f"{kills} random moments ({in_writing} of them while a file was half written, {unborn} "

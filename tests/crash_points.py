@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from runs import Recorder, assert_same_run, make_small
+from training_runs import Recorder, assert_same_run, make_small
 
 from seq2seq.config import Recipe, from_table
 from seq2seq.errors import Seq2SeqError

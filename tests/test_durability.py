@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from runs import (
+from safetensors.torch import load_file
+from torch import Tensor
+from training_runs import (
     ROW_STEPS,
     Recorder,
     assert_same_run,
@@ -33,8 +35,6 @@ from runs import (
     with_model,
     with_training,
 )
-from safetensors.torch import load_file
-from torch import Tensor
 from typer.testing import CliRunner
 
 from seq2seq import files

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import make_sentences
-from runs import Recorder, make_small, with_training
+from training_runs import Recorder, make_small, with_training
 
 from seq2seq.config import Direction, Recipe
 from seq2seq.corpus import Corpus, CorpusReport, DirectedText, ParallelText, cache, checking

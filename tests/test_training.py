@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import (
+from training_runs import (
     ROW_STEPS,
     Recorder,
     checkpoint_names,
