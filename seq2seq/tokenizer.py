@@ -146,6 +146,15 @@ class Tokenizer:
             )
         return identifier
 
+    def placeholder_ids(self) -> list[int]:
+        """The ids of the `PLACEHOLDERS`."""
+        return [int(self._processor.piece_to_id(placeholder)) for placeholder in PLACEHOLDERS]
+
+    def continuing_ids(self) -> list[int]:
+        """The ids that go on with a word when they follow it."""
+        first = (self._processor.id_to_piece(i)[:1] for i in range(len(self)))
+        return [i for i, letter in enumerate(first) if letter.isalnum()]
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The most likely ids of each text, without BOS and EOS. The empty text has none."""
         return self._encode(texts)

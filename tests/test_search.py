@@ -50,7 +50,7 @@ class TableEngine:
         self.candidates = candidates
         self.rows: list[int] = []
 
-    def start(self, source: Ints, lengths: Ints) -> TableState:
+    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> TableState:
         self.source_size = source.shape[1]
         assert all((row[n:] == PAD_ID).all() for row, n in zip(source, lengths, strict=True))
         sources = [tuple(row[:n].tolist()) for row, n in zip(source, lengths, strict=True)]

@@ -84,8 +84,11 @@ class OnnxEngine:
         self._shortlist = shortlist
         self._reads_grid = any(value.name == "slots" for value in self._step.get_inputs())
 
-    def start(self, source: Ints, lengths: Ints) -> OnnxState:
-        """source (B, S), lengths (B,) -> the state before the first token, a row each."""
+    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> OnnxState:
+        """source (B, S), lengths (B,) -> the state before the first token, a row each.
+
+        Where there is a shortlist, it is longer by the ids `required` (B, R).
+        """
         size = source.shape[1]
         if size == 1:  # a single column would take another kernel, see `seq2seq.decoding.graphs`
             source = np.pad(source, [(0, 0), (0, 1)], constant_values=PAD_ID)
@@ -93,7 +96,7 @@ class OnnxEngine:
         if self._shortlist is None:
             memory, ids, pool = self._run(self._encoder, inputs), None, {}
         else:
-            ids, inputs["pool"], columns = self._shortlist.candidates(source)
+            ids, inputs["pool"], columns = self._shortlist.candidates(source, required)
             memory = self._run(self._encoder, inputs)
             pool = {name: memory.pop(name) for name in [*memory] if name.startswith("candidate_")}
             memory["columns"] = columns

@@ -44,8 +44,11 @@ class Engine(Protocol[S]):
     Where it considers only some `candidates`, the first four are PAD, BOS, EOS and UNK.
     """
 
-    def start(self, source: Ints, lengths: Ints) -> S:
-        """source (B, S) padded with PAD_ID, lengths (B,) -> the state before BOS: N = B rows."""
+    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> S:
+        """source (B, S) padded with PAD_ID, lengths (B,) -> the state before BOS: N = B rows.
+
+        The ids `required` (B, R), padded too, are among the candidates.
+        """
         ...
 
     def step(self, state: S, tokens: Ints) -> Step[S]:

@@ -115,11 +115,11 @@ class _Observer(OnnxEngine):
         self._normalisers: list[Floats] = []  # (N,) ln of the sum of exp(logit) over candidates
         self._shares: list[Floats] = []  # (N,) what is not in the shortlist
 
-    def start(self, source: Ints, lengths: Ints) -> OnnxState:
+    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> OnnxState:
         if self._list is not None:
-            known = self._list.candidates(source).ids
+            known = self._list.candidates(source, required).ids
             self._candidates = known[known > UNK_ID]
-        return super().start(source, lengths)
+        return super().start(source, lengths, required)
 
     def step(self, state: OnnxState, tokens: Ints) -> Step[OnnxState]:
         step = super().step(state, tokens)

@@ -54,6 +54,11 @@ def length_penalty(length: int, alpha: float) -> float:
     return float(((5 + length) / 6) ** alpha)
 
 
+def longest_length(source_length: int, config: SearchConfig) -> int:
+    """The longest translation of a source, EOS counted."""
+    return int(config.max_length_ratio * source_length) + config.max_length_extra
+
+
 def beam_search(
     engine: Engine[S],
     sources: Sequence[Sequence[int]],
@@ -86,7 +91,7 @@ def beam_search(
     owners: Ints = np.arange(len(active))  # (N,) whose hypothesis each row is, ascending
     live: Floats = np.zeros(len(active))  # (N,) log-probabilities
     tokens: Ints = np.full(len(active), BOS_ID)  # (N,) the newest of each hypothesis
-    state = engine.start(*_pad(sources))
+    state = engine.start(*pad_sources(sources))
 
     for length in count(1):
         # Ask for the log-probabilities of the next tokens, and rule out what may not come.
@@ -147,8 +152,7 @@ class _Sentence:
     finished: list[_Ending] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        longest = self.config.max_length_ratio * self.source_length
-        self.limit = int(longest) + self.config.max_length_extra
+        self.limit = longest_length(self.source_length, self.config)
         self._penalty_at_limit = length_penalty(self.limit, self.config.length_penalty)
 
     def finish(self, ending: _Ending) -> None:
@@ -253,9 +257,9 @@ def _largest(array: NDArray[np.float32], number: int) -> tuple[NDArray[np.float3
     return values, columns
 
 
-def _pad(sources: Sequence[Sequence[int]]) -> tuple[Ints, Ints]:
-    """The sources side by side, (B, S) padded with PAD_ID, and their lengths (B,)."""
-    lengths = np.array([len(source) for source in sources])
+def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[Ints, Ints]:
+    """Ids side by side, (B, S) padded with PAD_ID, and their lengths (B,)."""
+    lengths = np.array([len(source) for source in sources], np.int64)
     padded = np.full((len(sources), int(lengths.max())), PAD_ID)
     for row, source in zip(padded, sources, strict=True):
         row[: len(source)] = source

@@ -81,8 +81,11 @@ class Shortlist:
             rows, ids = rows[0], ids[0][ids[0] != PAD_ID]
         return save({"translations": np.ascontiguousarray(rows), "frequent": ids})
 
-    def candidates(self, source: Ints) -> "Candidates":
-        """source (B, S), each with its language's tag first -> the candidates of each sentence."""
+    def candidates(self, source: Ints, required: Ints | None = None) -> "Candidates":
+        """source (B, S), each with its language's tag first -> the candidates of each sentence.
+
+        The ids `required` (B, R), padded with PAD_ID, are among them.
+        """
         # What begins with no tag is no text: a try whether the graphs run.
         language = np.minimum(np.searchsorted(self.tags, source[:, 0]), len(self.tags) - 1)  # (B,)
         sentences = np.arange(len(source))[:, None]
@@ -91,6 +94,8 @@ class Shortlist:
         chosen[sentences[:, :, None], self.translations[language[:, None], source]] = True
         chosen[sentences, self.frequent[language]] = True
         chosen[:, _SPECIAL] = True
+        if required is not None:
+            chosen[sentences, required] = True
         rows, ids = np.nonzero(chosen)
         numbers = chosen.sum(axis=1)
         own = np.arange(len(rows)) - (numbers.cumsum() - numbers)[rows]

@@ -48,8 +48,11 @@ class TorchEngine:
         self.device = torch.device(device)
         self.model = model.to(self.device)
 
-    def start(self, source: Ints, lengths: Ints) -> TorchState:
-        """source (B, S), lengths (B,) -> the state before the first token, a row each."""
+    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> TorchState:
+        """source (B, S), lengths (B,) -> the state before the first token, a row each.
+
+        All ids are candidates, and those `required` among them.
+        """
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             memory, layers = self.model.encode(self._tensor(source), self._tensor(lengths))
         return TorchState(memory, layers, np.arange(len(source)), source.shape[1])

@@ -1,0 +1,318 @@
+"""Beam search under constraints: what must be said, and what must not be said again.
+
+Phrases that a translation has to contain are met by dynamic beam allocation (Post & Vilar 2018):
+besides the best extensions of all, each hypothesis is extended by the next id of every phrase that
+is open to it, and the places of the beam are shared out among hypotheses that have met equally many
+ids. So a hypothesis that begins a phrase need not at once compete with those that do not. EOS is
+open to none but those that have met all. As the longest length comes near, only what is still
+missing is open: every search ends with all constraints met.
+
+It is for the few sentences that need it: one hypothesis is one object, and a step takes about twice
+as long as in `seq2seq.decoding.search`.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count, zip_longest
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.config import SearchConfig
+from seq2seq.decoding.loops import allowed_repeats, closes_loop
+from seq2seq.decoding.protocol import Engine, Ints, S, Step
+from seq2seq.decoding.search import Hypothesis, length_penalty, longest_length, pad_sources
+from seq2seq.errors import Seq2SeqError
+from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+
+_NEVER = -np.inf
+
+
+class Phrase(NamedTuple):
+    """Ids that must come up in a row, in place of the source ids at `positions`."""
+
+    ids: tuple[int, ...]
+    positions: tuple[int, ...] = ()
+    ends_word: bool = False  # what goes on with a word may not follow
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a translation must contain: each phrase once, in any order."""
+
+    phrases: tuple[Phrase, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of ids in all phrases."""
+        return sum(len(phrase.ids) for phrase in self.phrases)
+
+    @property
+    def ids(self) -> list[int]:
+        """Those of all phrases."""
+        return [id_ for phrase in self.phrases for id_ in phrase.ids]
+
+
+def constrained_search(
+    engine: Engine[S],
+    sources: Sequence[Sequence[int]],
+    constraints: Sequence[Constraints],
+    config: SearchConfig,
+    n_best: int = 1,
+    forbidden: Sequence[int] = (),
+    continuing: Sequence[int] = (),
+) -> list[list[Hypothesis]]:
+    """The `n_best` best translations of each source that meet its constraints, best first.
+
+    The `forbidden` ids come up in phrases alone, and as often as there. `continuing` are those that
+    go on with a word. Nothing is said in a row more often than twice, or than in the source.
+    """
+    size = max([UNK_ID, *forbidden, *continuing]) + 1
+    rules = _Rules(
+        _mask([PAD_ID, BOS_ID, UNK_ID, *forbidden], size), _mask(continuing, size), config
+    )
+    sentences = [
+        _Sentence(ids, needed, rules, n_best)
+        for ids, needed in zip(sources, constraints, strict=True)
+    ]
+    required = [one.ids for one in constraints]
+    active = sentences
+    state = engine.start(*pad_sources(sources), pad_sources(required)[0])
+    tokens: Ints = np.full(len(active), BOS_ID)
+    for length in count(1):
+        step = engine.step(state, tokens)
+        first = 0
+        for sentence in active:
+            rows = len(sentence.live)
+            sentence.extend(step, first, length)
+            first += rows
+        active = [sentence for sentence in active if sentence.live]
+        if not active:
+            break
+        grown = [hypothesis for sentence in active for hypothesis in sentence.live]
+        tokens = np.array([one.ids[-1] for one in grown])
+        state = step.state.select(np.array([one.row for one in grown]))
+    return [sentence.results() for sentence in sentences]
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What holds for all sentences."""
+
+    never: NDArray[np.bool_]
+    continuing: NDArray[np.bool_]
+    config: SearchConfig
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """How far the phrases of a sentence are met."""
+
+    phrases: tuple[Phrase, ...]
+    waiting: tuple[int, ...]  # the numbers of those that are not met
+    begun: tuple[int, ...] = ()  # of those that the last ids are the beginning of
+    place: int = 0  # in these
+
+    @property
+    def missing(self) -> int:
+        """The number of ids."""
+        return sum(len(self.phrases[i].ids) for i in self.waiting) - self.place
+
+    def open(self) -> dict[int, list[int]]:
+        """The ids that would begin or go on with phrases, each with the numbers of these."""
+        ids: dict[int, list[int]] = {}
+        for number in self.begun or self.waiting:
+            ids.setdefault(self.phrases[number].ids[self.place], []).append(number)
+        return ids
+
+    def after(self, id_: int) -> Self:
+        """A phrase that is broken off has to begin again."""
+        numbers = self.open().get(id_)
+        if numbers is None:
+            return replace(self, begun=(), place=0).after(id_) if self.begun else self
+        met = [i for i in numbers if self.place + 1 == len(self.phrases[i].ids)]
+        if not met:
+            return replace(self, begun=tuple(numbers), place=self.place + 1)
+        waiting = tuple(i for i in self.waiting if i != met[0])
+        return replace(self, waiting=waiting, begun=(), place=0)
+
+    def share(self, numbers: Sequence[int], attention: NDArray[np.float32]) -> float:
+        """How likely it is that one of the phrases `numbers` is what is said next.
+
+        At least the attention to what they stand for, as if the model copied it (Gu et al. 2016);
+        and once a phrase has begun, the rest follows.
+        """
+        if self.begun == tuple(numbers):
+            return 1.0
+        return max(float(attention[[*self.phrases[i].positions]].sum()) for i in numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Live:
+    """A hypothesis that goes on."""
+
+    ids: tuple[int, ...]
+    log_prob: float
+    attention: tuple[NDArray[np.float32], ...]  # a row for each of `ids`, each (S,)
+    progress: _Progress
+    row: int = 0  # in the step that it was extended in
+    ends_word: bool = False  # with a phrase that says so
+
+
+class _Sentence:
+    """The hypotheses of one source."""
+
+    def __init__(
+        self, source: Sequence[int], constraints: Constraints, rules: _Rules, n_best: int
+    ) -> None:
+        self._rules, self._n_best = rules, n_best
+        self._source_length = len(source)
+        self._limit = longest_length(len(source), rules.config) + constraints.size
+        self._allowed = allowed_repeats(source)
+        # A place at least for each number of ids met.
+        self._width = max(rules.config.beam_size, constraints.size + 2)
+        phrases = constraints.phrases
+        start = _Progress(phrases, tuple(range(len(phrases))))
+        self.live = [_Live((), 0.0, (), start)]
+        self._finished: list[Hypothesis] = []
+        self._columns: Ints = np.empty(0, np.int64)  # (C,) the candidates, ascending
+        self._closed = self._continuing = np.empty(0, np.bool_)  # (C,) which may not come
+
+    def extend(self, step: Step[S], first: int, length: int) -> None:
+        """One step; the rows of this sentence begin at `first`. `length` counts what is added."""
+        extensions: list[_Extension] = []
+        if not len(self._columns):
+            candidates = None if step.candidates is None else step.candidates[first]
+            self._look(candidates, step.log_probs.shape[1])
+        for row, one in enumerate(self.live, first):
+            attention = step.attention[row, : self._source_length]
+            extensions += self._extensions(one, row, step.log_probs[row], attention, length)
+        floor = self._floor()
+        kept = [one for one in extensions if one.log_prob > floor]
+        kept.sort(key=lambda one: (-one.log_prob, one.row, one.id))
+        chosen = self._allocate(kept)
+        parents = self.live
+        self.live = []
+        for extension in chosen:
+            parent = parents[extension.row - first]
+            if extension.id == EOS_ID:
+                self._finish(parent, extension.log_prob)
+            else:
+                attention = step.attention[extension.row, : self._source_length]
+                self.live.append(self._grown(parent, extension, attention))
+
+    def results(self) -> list[Hypothesis]:
+        """The best finished hypotheses."""
+        if not self._finished:
+            raise Seq2SeqError(
+                "the model gives no translation a probability: its weights are broken (not a "
+                "number, or infinite); use another checkpoint."
+            )
+        return self._finished[: self._n_best]
+
+    def _extensions(
+        self,
+        one: _Live,
+        row: int,
+        log_probs: NDArray[np.float32],
+        attention: NDArray[np.float32],
+        length: int,
+    ) -> "list[_Extension]":
+        """The best extensions of a hypothesis, and those that meet a constraint."""
+        total = log_probs[: len(self._columns)].astype(np.float64)  # (C,)
+        progress = one.progress
+        meets: list[int] = []
+        for id_, numbers in progress.open().items():
+            column = int(np.searchsorted(self._columns, id_))
+            share = max(progress.share(numbers, attention), 1e-9)
+            total[column] = max(total[column], np.log(share))
+            meets.append(column)
+        total += one.log_prob
+        closed = self._closed.copy()
+        if one.ends_word:
+            closed |= self._continuing
+        closed[self._places(closes_loop(one.ids, self._allowed))] = True
+        if progress.missing and self._limit - length <= progress.missing + progress.place:
+            closed[:] = True
+        elif progress.missing:
+            closed[EOS_ID] = True
+        elif length >= self._limit:
+            closed[:EOS_ID] = closed[EOS_ID + 1 :] = True
+        closed[meets] = False
+        total[closed] = _NEVER
+        best = np.argpartition(-total, min(self._width, len(total) - 1))[: self._width]
+        return [
+            _Extension(float(total[column]), row, id_, progress.after(id_))
+            for column in {*best.tolist(), *meets}
+            for id_ in [int(self._columns[column])]
+            if total[column] > _NEVER
+        ]
+
+    def _look(self, candidates: Ints | None, size: int) -> None:
+        """See which ids there are to choose from, the same in all steps."""
+        if candidates is None:
+            self._columns = np.arange(size)
+        else:
+            self._columns = candidates[: np.count_nonzero(candidates) + 1]  # PAD is the first
+        self._closed = self._rules.never.take(self._columns, mode="clip")
+        self._continuing = self._rules.continuing.take(self._columns, mode="clip")
+
+    def _places(self, ids: Collection[int]) -> Ints:
+        """Where those of the `ids` are that are among the candidates."""
+        wanted = np.array(sorted(ids), np.int64)
+        places = np.minimum(np.searchsorted(self._columns, wanted), len(self._columns) - 1)
+        found: Ints = places[self._columns[places] == wanted]
+        return found
+
+    def _grown(
+        self, parent: _Live, extension: "_Extension", attention: NDArray[np.float32]
+    ) -> _Live:
+        met = {*parent.progress.waiting} - {*extension.progress.waiting}
+        return _Live(
+            (*parent.ids, extension.id),
+            extension.log_prob,
+            (*parent.attention, attention),
+            extension.progress,
+            extension.row,
+            any(parent.progress.phrases[number].ends_word for number in met),
+        )
+
+    def _finish(self, one: _Live, log_prob: float) -> None:
+        length = len(one.ids) + 1
+        score = log_prob / length_penalty(length, self._rules.config.length_penalty)
+        attention = np.array(one.attention, np.float32).reshape(len(one.ids), self._source_length)
+        self._finished.append(Hypothesis(one.ids, score, log_prob, attention))
+        self._finished.sort(key=lambda hypothesis: hypothesis.score, reverse=True)
+
+    def _floor(self) -> float:
+        """What cannot become one of the n best any more need not go on; see `beam_search`."""
+        if len(self._finished) < self._n_best:
+            return _NEVER
+        penalty = length_penalty(self._limit, self._rules.config.length_penalty)
+        return self._finished[self._n_best - 1].score * penalty
+
+    def _allocate(self, extensions: "Sequence[_Extension]") -> "list[_Extension]":
+        """Turn about, the best of those that miss fewest ids, of those that miss more..."""
+        banks: defaultdict[int, list[_Extension]] = defaultdict(list)
+        for one in extensions:
+            banks[one.progress.missing].append(one)
+        turns = zip_longest(*(banks[missing] for missing in sorted(banks)))
+        return [one for one in chain.from_iterable(turns) if one][: self._width]
+
+
+class _Extension(NamedTuple):
+    """A hypothesis with one more id."""
+
+    log_prob: float
+    row: int
+    id: int
+    progress: _Progress
+
+
+def _mask(ids: Sequence[int], size: int) -> NDArray[np.bool_]:
+    """(size + 1,) whether each id is among `ids`; the last element stands for all others."""
+    mask = np.zeros(size + 1, np.bool_)
+    mask[list(ids)] = True
+    return mask

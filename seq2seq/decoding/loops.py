@@ -1,0 +1,44 @@
+"""Repetition loops: a weak model says the same again and again."""
+
+from collections.abc import Sequence
+
+_LONGEST_LOOP = 6  # ids
+_ALLOWED = 2  # times in a row, unless the source says something more often
+
+
+def repeats(ids: Sequence[int], longest: int = _LONGEST_LOOP) -> int:
+    """How often some run of up to `longest` ids stands in a row, at most: 1 without repetition."""
+    if len(set(ids)) == len(ids):
+        return min(len(ids), 1)
+    most = 1
+    for size in range(1, longest + 1):
+        same = 0  # how many ids equal those `size` places before, in a row
+        for i in range(size, len(ids)):
+            same = same + 1 if ids[i] == ids[i - size] else 0
+            most = max(most, same // size + 1)
+    return most
+
+
+def allowed_repeats(source: Sequence[int]) -> int:
+    """How often a translation of `source` may say something in a row."""
+    return max(_ALLOWED, repeats(source))
+
+
+def loops(source: Sequence[int], target: Sequence[int]) -> bool:
+    """Whether the translation repeats itself more than its source does."""
+    if len(target) - len(set(target)) < _ALLOWED:
+        return False
+    return repeats(target) > allowed_repeats(source)
+
+
+def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
+    """The ids that, after `ids`, would say something once more than `allowed` times in a row."""
+    closing: set[int] = set()
+    for size in range(1, _LONGEST_LOOP + 1):
+        needed = size * (allowed + 1)
+        if len(ids) + 1 < needed:
+            break
+        tail = ids[len(ids) - needed + 1 :]
+        if all(tail[i] == tail[i - size] for i in range(size, len(tail))):
+            closing.add(ids[-size])
+    return closing
