@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seq2seq.errors import Seq2SeqError, UsageError
-    from seq2seq.translator import Translation, Translator
+    from seq2seq.translation import Translation
+    from seq2seq.translator import Translator
 
 __all__ = ["Seq2SeqError", "Translation", "Translator", "UsageError"]
 

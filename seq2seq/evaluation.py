@@ -11,7 +11,8 @@ from seq2seq.config import Direction, Recipe
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.metrics import MetricScore, score
-from seq2seq.translator import Translation, Translator
+from seq2seq.translation import Translation
+from seq2seq.translator import Translator
 
 SMALL = 200
 """Below this many sentences a difference of a few points says little."""

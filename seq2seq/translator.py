@@ -1,26 +1,31 @@
-"""Text in, `Translation` out: cut what is too long, encode, search, decode, join again.
+"""Text in, `Translation` out: read, search, write, join.
 
 Blank text gives the empty text. Text without a letter (numbers, punctuation, pictures) has nothing
-to translate and passes through unchanged. Every translation is one line.
+to translate and passes through unchanged. Placeholders, links, tags and code come out as they went
+in, each once.
 """
 
 import copy
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass
 from itertools import chain, count, islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
+from seq2seq.confidence import Calibration
 from seq2seq.config import Direction, SearchConfig, choose_direction
+from seq2seq.decoding.constrained import Constraints, constrained_search
+from seq2seq.decoding.loops import loops
 from seq2seq.decoding.protocol import Engine
-from seq2seq.decoding.search import Hypothesis, beam_search
-from seq2seq.splitting import split
+from seq2seq.decoding.search import beam_search
+from seq2seq.reading import Piece, Reader
+from seq2seq.text.glossary import Glossary
+from seq2seq.text.layout import Unit
 from seq2seq.tokenizer import UNK_ID, Tokenizer
+from seq2seq.translation import Draft, Part, Translation
+from seq2seq.writing import Writer
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "en-de.s2s"
 
@@ -28,56 +33,6 @@ _BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
 _BATCH_IDS = 4096  # padding counted: long sentences go in smaller batches, and memory is bounded
 _READ_AHEAD = 2048  # pieces: enough to find some of like length for every batch
 _READ_AT_FIRST = 512  # so that the first lines do not wait for their like
-_SLICE = 1000  # characters; what is longer is measured slice by slice, and only as far as needed
-
-_LINE_ENDS = re.compile(r"[\r\n]+")
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What became of one piece of a text. Most texts are a single piece."""
-
-    source: str
-    source_ids: tuple[int, ...]  # (S,) the language tag first
-    text: str
-    hypothesis: Hypothesis | None  # ids and attention; None where the source passed through
-    separator: str  # the white space between this part and the next
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """One way to translate a text.
-
-    `score` is the natural log-probability over the length penalty: at most 0, higher is better. Of
-    several parts it is the mean by source length, and 0 where there was nothing to translate.
-    """
-
-    text: str
-    score: float
-    parts: tuple[Part, ...]  # none where the translator was told not to keep them
-
-
-@dataclass(frozen=True, eq=False)
-class Translation:
-    """A text and its translations, the best one first; there is always one."""
-
-    source: str
-    candidates: tuple[Candidate, ...]
-
-    @property
-    def text(self) -> str:
-        """The best translation, on one line."""
-        return self.candidates[0].text
-
-    @property
-    def score(self) -> float:
-        """The score of the best translation, see `Candidate`."""
-        return self.candidates[0].score
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The parts of the best translation."""
-        return self.candidates[0].parts
 
 
 class Translator:
@@ -89,14 +44,17 @@ class Translator:
     [translation] = translator.translate(["Where is the station?"])
     print(translation.text, translation.score)
 
-    `search` has the settings, and may be changed between calls:
+    The settings `search`, `protect`, `glossary` and `min_confidence` may be changed between calls:
     `translator.search = dataclasses.replace(translator.search, beam_size=1)`.
 
     A translator of a model folder may be called from several threads at once; a call goes by the
-    `search` that it found when it began, `translate_lines` when it was asked for its first line.
+    settings that it found when it began.
     """
 
     search: SearchConfig
+    protect: bool = True  # placeholders, links, tags and code, which come out as they went in
+    glossary: Glossary | None = None  # whose terms are translated as it says
+    min_confidence: float = 0.0  # below it a sentence stays untranslated, between ⟦ and ⟧
     directions: tuple[Direction, ...]  # that the model was trained for
     direction: Direction  # the model reads any of its languages; what is asked for is the target
 
@@ -110,7 +68,13 @@ class Translator:
 
         folder = SHIPPED_MODEL if model is None else Path(model)
         shipped = load_folder(folder, threads)
-        self._set_up(shipped.engine, shipped.tokenizer, shipped.directions, shipped.search)
+        self._set_up(
+            shipped.engine,
+            shipped.tokenizer,
+            shipped.directions,
+            shipped.search,
+            shipped.calibrations,
+        )
 
     @classmethod
     def over(
@@ -119,10 +83,11 @@ class Translator:
         tokenizer: Tokenizer,
         directions: Sequence[Direction],
         search: SearchConfig,
+        calibrations: Iterable[Calibration] = (),
     ) -> Self:
         """A translator over any engine, such as the torch one of a model in training."""
         translator = cls.__new__(cls)
-        translator._set_up(engine, tokenizer, directions, search)
+        translator._set_up(engine, tokenizer, directions, search, calibrations)
         return translator
 
     def _set_up(
@@ -131,13 +96,14 @@ class Translator:
         tokenizer: Tokenizer,
         directions: Sequence[Direction],
         search: SearchConfig,
+        calibrations: Iterable[Calibration],
     ) -> None:
         self.tokenizer = tokenizer
         self.directions = tuple(directions)
         self.direction = self.directions[0]
         self.search = search
-        self._engine = engine
-        self._language_tags = _language_tags(tokenizer)
+        self.engine = engine
+        self.calibrations = {one.direction: one for one in calibrations}
 
     def between(self, source: str | None = None, target: str | None = None) -> Self:
         """The same model from and into these languages; what is not given it finds itself.
@@ -149,19 +115,26 @@ class Translator:
         translator.direction = choose_direction(self.directions, source, target)
         return translator
 
-    def translate(self, texts: Sequence[str], n_best: int = 1) -> list[Translation]:
+    def translate(
+        self, texts: Sequence[str], n_best: int = 1, unit: Unit = "line"
+    ) -> list[Translation]:
         """A translation for each text, in order, with up to `n_best` candidates.
+
+        `unit` "line": a text is one unit, and its translation one line. "sentence": its sentences
+        are translated apart, and its lines, indentation and list markers are kept. "paragraph": so
+        they are, but lines that belong together are joined first.
 
         Raises `UsageError`, a `Seq2SeqError`, where `n_best` is more than the beam size.
         """
         if isinstance(texts, str):
             raise TypeError("translate() takes a list of texts: write translate([text])")
-        return list(self.translate_lines(texts, n_best))
+        return list(self.translate_lines(texts, n_best, unit))
 
     def translate_lines(
         self,
         lines: Iterable[str],
         n_best: int = 1,
+        unit: Unit = "line",
         *,
         keep_parts: bool = True,
         on_part: Callable[[str], object] | None = None,
@@ -172,176 +145,133 @@ class Translator:
         side by side. The next batch is always the one with the oldest line. Where `lines` fails,
         the lines before come first.
 
-        Without `keep_parts` candidates have no parts; a line of a megabyte then takes hardly more
-        memory than its text. `on_part` is called for each part of a long line that is done but for
-        the last, in order, with its source and the white space behind.
+        Without `keep_parts` candidates have no parts and no alignment; a line of a megabyte then
+        takes hardly more memory than its text. `on_part` is called for each part of a long line
+        that is done but for the last, in order, with its source and the white space behind.
         """
         if isinstance(lines, str):
             raise TypeError("translate_lines() takes lines, not a text")
-        search = self.search
-        coming = self._pieces(lines, search.max_source_length)
-        pieces: deque[_Piece] = deque()  # read and not given back yet, in order
-        draft = _Draft(keep_parts)
+        return _Call(self, n_best, unit, keep_parts).translate(lines, on_part)
+
+
+class _Call:
+    """One call of a translator, by the settings that it found."""
+
+    def __init__(self, translator: Translator, n_best: int, unit: Unit, keep_parts: bool) -> None:
+        tokenizer, direction = translator.tokenizer, translator.direction
+        self._engine, self._search = translator.engine, translator.search
+        self._n_best, self._unit, self._keep_parts = n_best, unit, keep_parts
+        self._reader = Reader(
+            tokenizer,
+            direction.target,
+            translator.search.max_source_length,
+            translator.protect,
+            translator.glossary,
+        )
+        calibration = translator.calibrations.get(direction)
+        self._writer = Writer(tokenizer, calibration, translator.min_confidence, keep_parts)
+        self._forbidden = [*_language_tags(tokenizer), *tokenizer.placeholder_ids()]
+        self._tokenizer = tokenizer
+        # Of several hypotheses some have the same text, so all that the beam finds are asked for.
+        beam = translator.search.beam_size
+        self._hypotheses = beam if 1 < n_best < beam else n_best
+
+    def translate(
+        self, lines: Iterable[str], on_part: Callable[[str], object] | None
+    ) -> Iterator[Translation]:
+        coming = self._read(lines)
+        queue: deque[_Waiting] = deque()  # read and not given back yet, in order
+        draft = self._draft()
         failure: Exception | None = None
         given = 0
         while True:
-            room = min(_READ_AHEAD, _READ_AT_FIRST + given) - len(pieces)
+            room = min(_READ_AHEAD, _READ_AT_FIRST + given) - len(queue)
             try:
-                pieces.extend(islice(coming, max(0, room)))
+                queue.extend(islice(coming, max(0, room)))
             except Exception as error:
                 failure = error
-            if not pieces:
+            if not queue:
                 break
-            if pieces[0].found is None:
-                waiting = [piece for piece in pieces if piece.found is None]
-                batch = next(batch for batch in _batches(waiting) if waiting[0] in batch)
-                self._search(batch, search, n_best, keep_parts)
-            while pieces and pieces[0].found is not None:
-                piece = pieces.popleft()
+            if queue[0].parts is None:
+                waiting = [one for one in queue if one.parts is None]
+                self._translate(next(batch for batch in _batches(waiting) if waiting[0] in batch))
+            while queue and queue[0].parts is not None:
+                first = queue.popleft()
                 given += 1
-                draft.add(self._parts(piece))
-                if piece.ends is not None:
-                    yield Translation(piece.ends, draft.candidates())
-                    draft = _Draft(keep_parts)
+                if not first.parts:  # a span was lost
+                    queue.extendleft(reversed([*self._around(first)]))
+                    continue
+                draft.add(first.parts)
+                if first.ends is not None:
+                    yield Translation(first.ends, draft.candidates())
+                    draft = self._draft()
                 elif on_part:
-                    on_part(piece.text + piece.separator)
+                    on_part(first.parts[0].source + first.piece.separator)
         if failure:
             raise failure
 
-    def _pieces(self, lines: Iterable[str], limit: int) -> "Iterator[_Piece]":
+    def _draft(self) -> Draft:
+        return Draft(self._keep_parts, one_line=self._unit == "line")
+
+    def _read(self, lines: Iterable[str]) -> "Iterator[_Waiting]":
         for line in lines:
-            for piece, following in pairwise(chain(self._read(line, limit), [None])):
-                assert piece
-                if following is None:
-                    piece.ends = line
-                yield piece
+            yield from self._waiting(self._reader.read(line, self._unit), line)
 
-    def _read(self, text: str, limit: int) -> "Iterator[_Piece]":
-        """The pieces of a text, none of more than `limit` ids; blank text is one that is empty."""
-        text = _valid(text)
-        if not _has_letters(text):
-            yield _Piece(text if text.strip() else "", (), "")
+    def _around(self, one: "_Waiting") -> "Iterator[_Waiting]":
+        return self._waiting(self._reader.around(one.piece), one.ends)
+
+    def _waiting(self, pieces: Iterable[Piece], ends: str | None) -> "Iterator[_Waiting]":
+        for piece, following in pairwise(chain(pieces, [None])):
+            assert piece
+            parts = None if piece.ids else self._writer.write(piece, (), 1)
+            yield _Waiting(piece, None if following else ends, parts)
+
+    def _translate(self, batch: "Sequence[_Waiting]") -> None:
+        """Find the parts of each."""
+        constraints = [self._reader.constraints(one.piece) for one in batch]
+        plain = [one for one, needs in zip(batch, constraints, strict=True) if not needs.phrases]
+        sources = [one.piece.ids for one in plain]
+        found = beam_search(self._engine, sources, self._search, self._hypotheses, self._forbidden)
+        again = [pair for pair in zip(batch, constraints, strict=True) if pair[1].phrases]
+        for one, hypotheses in zip(plain, found, strict=True):
+            if any(loops(one.piece.ids, hypothesis.ids) for hypothesis in hypotheses):
+                again.append((one, Constraints()))
+            else:
+                one.parts = self._writer.write(one.piece, hypotheses, self._n_best)
+        if not again:
             return
-        text = text.strip()
-        ids = self._encode(text) if len(text) <= _SLICE else ()
-        if ids and len(ids) - 1 <= limit:
-            yield _Piece(text, ids, "")
-            return
-        for piece in split(text, limit, partial(self._length, limit=limit)):
-            ids = self._encode(piece.text) if _has_letters(piece.text) else ()
-            yield _Piece(piece.text, ids, piece.separator)
-
-    def _length(self, text: str, limit: int) -> int:
-        """The number of ids, or of those up to some place behind the `limit`.
-
-        So a long text need not be encoded whole again and again until it is cut small.
-        """
-        if len(text) > _SLICE:
-            length = 0
-            for start in range(0, len(text), _SLICE):
-                length += len(self._encode(text[start : start + _SLICE])) - 1
-                if length > limit:
-                    return length
-        return len(self._encode(text)) - 1
-
-    def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer.encode_sources([text], self.direction.target)[0])
-
-    def _search(
-        self, batch: "Sequence[_Piece]", search: SearchConfig, n_best: int, keep_attention: bool
-    ) -> None:
-        sources = [piece.ids for piece in batch]
-        found = beam_search(self._engine, sources, search, n_best, forbidden=self._language_tags)
-        for piece, hypotheses in zip(batch, found, strict=True):
-            piece.found = hypotheses if keep_attention else [*map(_without_attention, hypotheses)]
-
-    def _parts(self, piece: "_Piece") -> list[Part]:
-        """What may become of a piece, the best first; of an empty one nothing."""
-        if not piece.found:
-            unchanged = Part(piece.text, piece.ids, piece.text, None, piece.separator)
-            return [unchanged] if piece.text else []
-        # Where the model has nothing to say the source stands, rather than a hole in the text.
-        return [
-            Part(
-                piece.text,
-                piece.ids,
-                self.tokenizer.decode(hypothesis.ids).strip() or piece.text,
-                hypothesis,
-                piece.separator,
-            )
-            for hypothesis in piece.found
-        ]
+        found = constrained_search(
+            self._engine,
+            [one.piece.ids for one, _ in again],
+            [needs for _, needs in again],
+            self._search,
+            self._hypotheses,
+            self._forbidden,
+            self._tokenizer.continuing_ids(),
+        )
+        for (one, _), hypotheses in zip(again, found, strict=True):
+            one.parts = self._writer.write(one.piece, hypotheses, self._n_best)
 
 
 @dataclass(eq=False)
-class _Piece:
-    """A piece of a text as the model reads it, and what the search found for it."""
+class _Waiting:
+    """A piece, and what became of it."""
 
-    text: str
-    ids: tuple[int, ...]  # none: passes through
-    separator: str
-    ends: str | None = None  # the text whose last piece it is
-    found: Sequence[Hypothesis] | None = None  # until it was searched
-
-    def __post_init__(self) -> None:
-        if not self.ids:
-            self.found = ()
+    piece: Piece
+    ends: str | None  # the text whose last piece it is
+    parts: list[Part] | None  # until it was searched
 
 
-class _Draft:
-    """The candidates of a text, as far as its pieces are done."""
-
-    def __init__(self, keep_parts: bool) -> None:
-        self._keep_parts = keep_parts
-        self._begun = [_Begun()]
-
-    def add(self, parts: Sequence[Part]) -> None:
-        """Candidate number r takes part number r, or the last one."""
-        while len(self._begun) < len(parts):  # had the last ones until now
-            self._begun.append(self._begun[-1].copy())
-        if parts:
-            for rank, begun in enumerate(self._begun):
-                begun.add(parts[min(rank, len(parts) - 1)], self._keep_parts)
-
-    def candidates(self) -> tuple[Candidate, ...]:
-        """What has been added."""
-        return tuple(begun.candidate() for begun in self._begun)
-
-
-@dataclass(eq=False)
-class _Begun:
-    """A candidate under way."""
-
-    texts: list[str] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    total: float = 0.0  # of the scores, each times its weight
-    weight: int = 0  # of the sources, by their length
-
-    def copy(self) -> "_Begun":
-        return replace(self, texts=[*self.texts], parts=[*self.parts])
-
-    def add(self, part: Part, keep: bool) -> None:
-        self.texts += (part.text, part.separator)
-        if keep:
-            self.parts.append(part)
-        if part.hypothesis:
-            self.total += part.hypothesis.score * len(part.source_ids)
-            self.weight += len(part.source_ids)
-
-    def candidate(self) -> Candidate:
-        text = _LINE_ENDS.sub(" ", "".join(self.texts))
-        return Candidate(text, self.total / (self.weight or 1), tuple(self.parts))
-
-
-def _batches(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+def _batches(waiting: Iterable[_Waiting]) -> Iterator[list[_Waiting]]:
     """Pieces of like length side by side, the shortest first."""
-    batch: list[_Piece] = []
-    for piece in sorted(pieces, key=lambda piece: len(piece.ids)):
-        full = len(batch) == _BATCH_SENTENCES or (len(batch) + 1) * len(piece.ids) > _BATCH_IDS
+    batch: list[_Waiting] = []
+    for one in sorted(waiting, key=lambda one: len(one.piece.ids)):
+        size = (len(batch) + 1) * len(one.piece.ids)
+        full = len(batch) == _BATCH_SENTENCES or size > _BATCH_IDS
         if batch and full:
             yield batch
             batch = []
-        batch.append(piece)
+        batch.append(one)
     if batch:
         yield batch
 
@@ -353,16 +283,3 @@ def _language_tags(tokenizer: Tokenizer) -> list[int]:
         return re.fullmatch("<2.+>", tokenizer.pieces([id_])[0]) is not None
 
     return list(takewhile(is_tag, count(UNK_ID + 1)))
-
-
-def _without_attention(hypothesis: Hypothesis) -> Hypothesis:
-    return replace(hypothesis, attention=np.empty((len(hypothesis.ids), 0), np.float32))
-
-
-def _valid(text: str) -> str:
-    """Half surrogate pairs have no UTF-8; they become U+FFFD, and split pairs one character."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _has_letters(text: str) -> bool:
-    return any(map(str.isalpha, text))

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq.config import ModelConfig
-from seq2seq.translator import Translation, Translator
+from seq2seq.translation import Translation
+from seq2seq.translator import Translator
 
 HOSTILE = [
     *("\0", "\ud800", "\udfff", "\udce4", "\ufffe", "\U0010ffff", "\ue000", "\ufeff", "\u2581"),

@@ -73,7 +73,7 @@ def test_round_trip(exported: Path) -> None:
     assert shipped.directions == (tiny.EN_DE,)
     assert shipped.tokenizer.model == tiny.tokenizer().model
     assert (exported / "README.md").read_text() == "# Card\n"
-    assert json.loads((exported / "config.json").read_text())["format_version"] == 3
+    assert json.loads((exported / "config.json").read_text())["format_version"] == 4
 
 
 def test_round_trip_in_8_bits(exported_int8: Path, tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "config a folder": (make_folder("config.json"), "config.json: not a file"),
     "no version": (edit_config(format_version=None), "config.json: .*no format_version"),
     "true version": (edit_config(format_version=True), "config.json: .*no format_version"),
-    "newer": (edit_config(format_version=4), "config.json: .*newer than.*upgrade seq2seq"),
+    "newer": (edit_config(format_version=5), "config.json: .*newer than.*upgrade seq2seq"),
     "older": (edit_config(format_version=2), "config.json: .*older than.*export the model again"),
     "oldest": (edit_config(format_version=1), "config.json: .*older than.*export the model again"),
     "unknown key": (edit_config(sarch={}), "config.json: unknown key 'sarch'.*'search'"),

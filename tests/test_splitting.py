@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.splitting import split
+from seq2seq.text.splitting import split
 
 WORDS = st.sampled_from(
     ["Haus", "a", "Dr.", "3.", "ende.", "so,", "(x)", "“q”", "東京。", "e\u0301"]

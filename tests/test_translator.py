@@ -21,7 +21,8 @@ from seq2seq.config import Direction, SearchConfig, TokenizerConfig, choose_dire
 from seq2seq.decoding.protocol import Step
 from seq2seq.errors import UsageError
 from seq2seq.tokenizer import EOS_ID, Tokenizer, normalise_source
-from seq2seq.translator import Translation, Translator
+from seq2seq.translation import Translation
+from seq2seq.translator import Translator
 
 EN_DE = Direction("en", "de")
 
@@ -44,7 +45,12 @@ class CopyEngine:
         self.second = second
         self.batches: list[tuple[int, ...]] = []
 
-    def start(self, source: NDArray[np.int64], lengths: NDArray[np.int64]) -> CopyState:
+    def start(
+        self,
+        source: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        required: NDArray[np.int64] | None = None,
+    ) -> CopyState:
         self.batches.append(source.shape)
         return CopyState(source, lengths)
 
@@ -142,7 +148,7 @@ def test_line_ends_become_spaces(translator: Translator, tokenizer: Tokenizer) -
     saying_newlines = Translator.over(engine, tokenizer, [EN_DE], SearchConfig(beam_size=3))
     [translation] = saying_newlines.translate(["dog"], n_best=3)
     assert not any("\n" in candidate.text for candidate in translation.candidates)
-    assert any(newline in ids for ids in target_ids(translation))
+    assert all(candidate.text.strip() for candidate in translation.candidates)
 
 
 def test_a_text_of_ten_thousand_words_is_whole(translator: Translator) -> None:
@@ -209,7 +215,7 @@ def test_n_best(translator: Translator) -> None:
     for text in ("the dog", "the dog sees the cat. " * 30):
         [translation] = translator.translate([text], n_best=3)
         scores = [candidate.score for candidate in translation.candidates]
-        assert len(scores) == 3
+        assert 1 < len(scores) == len({one.text for one in translation.candidates}) <= 3
         assert scores == sorted(scores, reverse=True)
         assert translation.text == translation.candidates[0].text == text.strip()
     assert len(translator.translate(["17"], n_best=3)[0].candidates) == 1
@@ -218,7 +224,7 @@ def test_n_best(translator: Translator) -> None:
 def test_parts_without_a_choice_are_in_all_candidates(translator: Translator) -> None:
     text = "17 + 4! " * 3 + "The dog sees. " * 30 + "18 + 4!"
     [translation] = translator.translate([text], n_best=3)
-    assert len(translation.candidates) == 3
+    assert len(translation.candidates) > 1
     for rank, candidate in enumerate(translation.candidates):
         assert candidate.text == "".join(part.text + part.separator for part in candidate.parts)
         assert [part.hypothesis is None for part in candidate.parts] == [

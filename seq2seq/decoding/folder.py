@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2seq.confidence import Calibration
 from seq2seq.config import Direction, ModelConfig, SearchConfig, WeightPrecision, from_table
 from seq2seq.decoding.graph import Graph, QuantisedGraph
 from seq2seq.decoding.graphs import encoder_graph, step_graph
@@ -35,7 +36,8 @@ from seq2seq.decoding.tensors import read_tensors
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.tokenizer import Tokenizer
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+_OLDEST_VERSION = 3  # that is read: it has no calibrations
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 SHORTLIST = "shortlist.safetensors"
@@ -77,6 +79,7 @@ class FolderConfig:
     model: ModelConfig
     search: SearchConfig
     checksums: dict[str, str]  # SHA-256 of each other file but the card
+    calibrations: tuple[Calibration, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,7 @@ class ShippedModel:
     directions: tuple[Direction, ...]
     search: SearchConfig
     model: ModelConfig
+    calibrations: tuple[Calibration, ...]
     path: Path
 
 
@@ -100,6 +104,21 @@ def load_folder(path: Path, threads: int = 0) -> ShippedModel:
         return _load(path, threads)
     except Seq2SeqError as error:
         raise Seq2SeqError(_legible(str(error))) from None
+
+
+def read_weights(path: Path) -> tuple[FolderConfig, Tokenizer, dict[str, NDArray[Any]]]:
+    """Settings, tokenizer and weights of a model folder, checked as `load_folder` checks them."""
+    try:
+        config = _read_config(path)
+        tokenizer = _read_tokenizer(path / TOKENIZER, config)
+        return config, tokenizer, _read_weights(path / WEIGHTS, config, len(tokenizer))
+    except Seq2SeqError as error:
+        raise Seq2SeqError(_legible(str(error))) from None
+
+
+def read_directions(path: Path) -> tuple[Direction, ...]:
+    """What the model in a folder translates."""
+    return _read_config(path).directions
 
 
 def _load(path: Path, threads: int) -> ShippedModel:
@@ -129,6 +148,7 @@ def _load(path: Path, threads: int) -> ShippedModel:
         config.directions,
         config.search,
         config.model,
+        config.calibrations,
         path,
     )
 
@@ -173,10 +193,10 @@ def _read_config(path: Path) -> FolderConfig:
             f"{file}: format version {version} is newer than this program, which reads up to "
             f"{FORMAT_VERSION}; upgrade seq2seq."
         )
-    if version != FORMAT_VERSION:
+    if version < _OLDEST_VERSION:
         raise Seq2SeqError(
             f"{file}: format version {version} is older than this program reads, which is "
-            f"{FORMAT_VERSION}; export the model again."
+            f"{_OLDEST_VERSION} to {FORMAT_VERSION}; export the model again."
         )
     try:
         config = from_table(FolderConfig, table)

@@ -1,4 +1,4 @@
-"""Cuts a text that is too long for the model into pieces, and loses nothing.
+"""Cuts a text into sentences, and what is too long for the model into pieces; nothing is lost.
 
 A text is cut at its sentence ends; a sentence that is still too long at its clauses; a clause at
 its words; a word, or a script without spaces, between characters. Sentences stay apart, since a
@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _SENTENCE_END = re.compile(
-    r"""(?<=[.!?…"'”’»)\]])\s+"""  # spaced scripts; `_ends_sentence` looks closer
+    r"""(?<=[.!?…"'”’»)\]\U000f0000\U000f0001])\s+"""  # `_ends_sentence` looks closer
     r"""|[。！？]+[」』”’）]*\s*"""
-    r"""|\n\s*"""
 )
+_LINE_OR_SENTENCE_END = re.compile(rf"{_SENTENCE_END.pattern}|\n\s*")
 _CLAUSE_END = re.compile(r"(?<=[,;:–—])\s+|[、，；：]\s*")
 _SPACE = re.compile(r"\s+")
 
-_OPENERS, _CLOSERS = "\"'“‘„«([", "\"'”’»)]"
+_OPENERS, _CLOSERS = "\"'“‘„«([\U000f0001", "\"'”’»)]\U000f0000\U000f0001"  # a tag may be either
 # What a full stop may follow without ending a sentence: J. Smith, z. B., 3. Oktober, Dr. Müller
 _ABBREVIATION = re.compile(r"[^\W_]|\d\d|bzw|ca|dr|evtl|ggf|mr|mrs|ms|nr|prof|sr|st|vgl|vs")
 
@@ -27,14 +27,24 @@ Cut = Callable[[str], Iterator[str]]
 
 
 @dataclass(frozen=True)
-class Piece:
+class Part:
     """A part of a text, and the white space between it and the next part."""
 
     text: str
     separator: str
 
 
-def split(text: str, limit: int, length: Length) -> Iterator[Piece]:
+def sentences(text: str) -> Iterator[Part]:
+    """The sentences of `text`, which may go over several lines.
+
+    Texts and separators, joined in order, are `text` again.
+    """
+    ends = (match for match in _SENTENCE_END.finditer(text) if _ends_sentence(text, match))
+    for part in _cut_after(text, ends):
+        yield _part(part)
+
+
+def split(text: str, limit: int, length: Length) -> Iterator[Part]:
     """The pieces of `text`, none longer than `limit` by `length` (single characters aside).
 
     Each is cut off when it is asked for. Texts and separators, joined in order, are `text` again.
@@ -42,8 +52,12 @@ def split(text: str, limit: int, length: Length) -> Iterator[Piece]:
     longer than `limit` only has to be more than `limit`.
     """
     for part in _split(text, limit, length, _CUTS):
-        body = part.rstrip() or part
-        yield Piece(body, part[len(body) :])
+        yield _part(part)
+
+
+def _part(part: str) -> Part:
+    body = part.rstrip() or part
+    return Part(body, part[len(body) :])
 
 
 def _split(text: str, limit: int, length: Length, cuts: Sequence[Cut]) -> Iterator[str]:
@@ -74,8 +88,9 @@ def _pack(parts: Iterable[str], limit: int, length: Length) -> Iterator[str]:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    ends = (match for match in _SENTENCE_END.finditer(text) if _ends_sentence(text, match))
-    return _cut_after(text, ends)
+    """Parts that end with a sentence or a line."""
+    matches = _LINE_OR_SENTENCE_END.finditer(text)
+    return _cut_after(text, (m for m in matches if "\n" in m[0] or _ends_sentence(text, m)))
 
 
 def _clauses(text: str) -> Iterator[str]:
@@ -100,12 +115,13 @@ def _cut_after(text: str, matches: Iterable[re.Match[str]]) -> Iterator[str]:
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     """Whether the white space after a full stop, or after a closing mark, ends a sentence."""
-    if not match[0].isspace() or "\n" in match[0]:
+    if not match[0].isspace():
         return True
     if text[match.end() : match.end() + 1].islower():
         return False
     # The end of the last word; no abbreviation is longer.
-    word = text[max(0, match.start() - 20) : match.start()].split()[-1].rstrip(_CLOSERS)
+    last = text[max(0, match.start() - 20) : match.start()].split()[-1]
+    word = last.rstrip(_CLOSERS)
     if not word.endswith("."):
         return word.endswith(("!", "?", "…"))
     stem = word.rstrip(".").rpartition(".")[2].lstrip(_OPENERS).lower()

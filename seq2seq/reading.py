@@ -1,0 +1,193 @@
+"""Text to what the model reads: sentences, without what must not change, as ids.
+
+Text without a letter (white space, numbers, pictures) has no ids: it passes through.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, cycle, islice, pairwise
+
+from seq2seq.decoding.constrained import Constraints, Phrase
+from seq2seq.text.alignment import word_numbers
+from seq2seq.text.casing import is_shouted, quiet
+from seq2seq.text.glossary import Found, Glossary
+from seq2seq.text.layout import Unit, segments
+from seq2seq.text.markup import without_floats
+from seq2seq.text.protection import (
+    FLOAT,
+    STAND_IN,
+    Shielded,
+    Span,
+    number_of_spans,
+    shield,
+    split_at_spans,
+)
+from seq2seq.text.splitting import Part, sentences, split
+from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer
+
+_SLICE = 1000  # characters; what is longer is measured slice by slice, and only as far as needed
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A piece of a text: a line or a sentence, unless that is too long."""
+
+    text: str  # with stand-ins for its spans
+    separator: str  # the white space behind it
+    ids: tuple[int, ...] = ()  # (S,) the language tag first; none: it passes through
+    spans: tuple[Span, ...] = ()
+    terms: tuple[Found, ...] = ()  # of the glossary
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shielded(self) -> Shielded:
+        """The text and its spans."""
+        return Shielded(self.text, self.spans)
+
+    @property
+    def inner(self) -> Shielded:
+        """What the model reads: without what floats."""
+        return without_floats(self.shielded)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads texts for a model that translates into `target`."""
+
+    tokenizer: Tokenizer
+    target: str
+    limit: int  # of the ids of a piece, but for the tag
+    protect: bool
+    glossary: Glossary | None
+
+    def read(self, text: str, unit: Unit) -> Iterator[Piece]:
+        """The pieces of a text, one at least."""
+        shielded, spans = shield(_valid(text), stand_ins_only=not self.protect)
+        if not _has_letters(shielded):
+            blank = unit == "line" and not shielded.strip()
+            yield Piece("" if blank else shielded, "", spans=tuple(spans))
+            return
+        coming = iter(spans)
+        for segment in segments(shielded, unit):
+            for piece in self._cut(segment.text, segment.separator, unit):
+                own = tuple(islice(coming, number_of_spans(piece.text)))
+                yield from self._prepared(replace(piece, spans=own) if own else piece)
+
+    def around(self, piece: Piece) -> Iterator[Piece]:
+        """The pieces between the spans of `piece`, and the spans themselves."""
+        coming = iter(piece.spans)
+        for part in split_at_spans(piece.text):
+            if number_of_spans(part):
+                yield Piece(part, "", spans=(next(coming),))
+                continue
+            text = part.strip()
+            start = part.index(text)
+            if start:
+                yield Piece("", part[:start])
+            ids = self._ids(text) if _has_letters(text) else ()
+            yield self._with_terms(Piece(text, part[start + len(text) :], ids))
+        yield Piece("", piece.separator, notes=piece.notes)
+
+    def constraints(self, piece: Piece) -> Constraints:
+        """What its translation must contain: the spans that do not float, and the terms."""
+        if not (piece.spans or piece.terms):
+            return Constraints()
+        inner = piece.inner
+        phrases: list[Phrase] = []
+        places = [match.span() for match in re.finditer(STAND_IN, inner.text)]
+        for (start, end), id_ in zip(places, self.tokenizer.placeholder_ids(), strict=False):
+            # A space before it is a piece of its own.
+            position = piece.ids.index(id_)
+            joined = inner.text[start - 1 : start].strip()
+            ids = (id_,) if joined else (piece.ids[position - 1], id_)
+            ends_word = not inner.text[end : end + 1].isalnum()
+            phrases.append(Phrase(ids, (position,), ends_word))
+        words = word_numbers(self.tokenizer.pieces(piece.ids))
+        for term, start, end in piece.terms:
+            first = len(inner.text[:start].split())
+            last = max(len(inner.text[:end].split()), first + 1)
+            positions = tuple(i for i, word in enumerate(words) if first <= word < last)
+            [target] = self.tokenizer.encode([term.target])
+            phrases.append(Phrase(tuple(target), positions, True))
+        return Constraints(tuple(phrases))
+
+    def _prepared(self, piece: Piece) -> Iterator[Piece]:
+        if piece.ids and piece.text.count(STAND_IN) > len(PLACEHOLDERS):
+            yield from self.around(piece)
+        else:
+            yield self._with_terms(piece)
+
+    def _with_terms(self, piece: Piece) -> Piece:
+        terms = self.glossary.find(piece.inner.text) if self.glossary and piece.ids else ()
+        return replace(piece, terms=tuple(terms)) if terms else piece
+
+    def _cut(self, text: str, behind: str, unit: Unit) -> Iterator[Piece]:
+        """The pieces of a segment, none too long; `behind` is the white space behind it."""
+        whole = self._fitting(text, behind)
+        if whole:
+            yield whole
+            return
+        parts = sentences(text) if unit == "line" else iter([Part(text, "")])
+        for sentence, separator in _followed(parts, behind):
+            fitting = self._fitting(sentence, separator)
+            if fitting:
+                yield fitting
+                continue
+            notes: tuple[str, ...] = (
+                f"a sentence of more than {self.limit} subwords was cut at its clauses",
+            )
+            clauses = split(sentence, self.limit, self._length)
+            for clause, space in _followed(clauses, separator):
+                ids = self._ids(clause) if _has_letters(clause) else ()
+                yield Piece(clause, space, ids, notes=notes)
+                notes = ()
+
+    def _fitting(self, text: str, separator: str) -> Piece | None:
+        """The piece that `text` is, unless it is too long."""
+        if not _has_letters(text):
+            return Piece(text, separator)
+        if len(text) > _SLICE:
+            return None
+        ids = self._ids(text)
+        return Piece(text, separator, ids) if len(ids) - 1 <= self.limit else None
+
+    def _length(self, text: str) -> int:
+        """The number of ids, or of those up to some place behind the limit.
+
+        So a long text need not be encoded whole again and again until it is cut small.
+        """
+        if len(text) <= _SLICE:
+            return len(self._ids(text)) - 1
+        length = 0
+        for start in range(0, len(text), _SLICE):
+            length += len(self._ids(text[start : start + _SLICE])) - 1
+            if length > self.limit:
+                break
+        return length
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        text = text.replace(FLOAT, "")
+        if is_shouted(text):
+            text = quiet(text)
+        if STAND_IN in text:
+            first, *rest = text.split(STAND_IN)
+            symbols = cycle(PLACEHOLDERS)
+            text = first + "".join(next(symbols) + part for part in rest)
+        return tuple(self.tokenizer.encode_sources([text], self.target)[0])
+
+
+def _followed(parts: Iterator[Part], behind: str) -> Iterator[tuple[str, str]]:
+    """Each part with its separator, the last with `behind` behind it."""
+    for part, following in pairwise(chain(parts, [None])):
+        assert part
+        yield part.text, part.separator + ("" if following else behind)
+
+
+def _valid(text: str) -> str:
+    """Half surrogate pairs have no UTF-8; they become U+FFFD, and split pairs one character."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _has_letters(text: str) -> bool:
+    return any(map(str.isalpha, text))

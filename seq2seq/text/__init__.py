@@ -1,0 +1,1 @@
+"""What happens to text before the model reads it and after it has written."""

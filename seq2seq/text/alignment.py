@@ -1,0 +1,120 @@
+"""Which source word a target word was made from, read off the attention.
+
+It is the attention of the first decoder layer's output, a mean over the heads, in the step that
+said the id; see `seq2seq.nn.decoder`. A word's attention is that of its ids together, and it is
+linked to the source word that has most of it.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, restore
+
+_WORD = re.compile(r"\S+")
+_SPACE = "\u2581"  # as SentencePiece writes it
+
+Links = tuple[tuple[int, int], ...]
+"""Pairs of a source word and a target word, by number from 0; words are what white space parts."""
+
+
+def word_links(
+    attention: NDArray[np.float32],
+    source: Sequence[str],
+    target: Sequence[str],
+    from_source: bool = False,
+) -> Links:
+    """attention (T, S) and the pieces of both sides -> links between their words.
+
+    Each target word has one, to the source word that it looks at most. With `from_source` it is
+    the source words that have one each: to the target word that looks at them most.
+    """
+    ours, theirs = word_numbers(source), word_numbers(target)  # (S,), (T,)
+    if not attention.size or max(ours, default=-1) < 0:
+        return ()
+    share = np.zeros((max(theirs) + 1, max(ours) + 1))
+    rows, columns = np.array(theirs), np.array(ours)
+    inside = columns >= 0
+    for row, word in zip(attention[:, inside], rows, strict=True):
+        np.add.at(share[word], columns[inside], row)
+    if from_source:
+        return tuple((word, int(looks.argmax())) for word, looks in enumerate(share.T))
+    return tuple((int(looks.argmax()), word) for word, looks in enumerate(share) if looks.any())
+
+
+def restored_links(links: Links, source: Shielded, target: Shielded) -> Links:
+    """Links between the words that a model read and wrote as links between those of whole texts.
+
+    A span of several words is linked word by word.
+    """
+    ours, theirs = _ranges(*source), _ranges(*target)
+    found: list[tuple[int, int]] = []
+    for one, other in links:
+        if one < len(ours) and other < len(theirs):
+            here, there = ours[one], theirs[other]
+            same = len(here) == len(there)
+            found += zip(here, there, strict=True) if same else ((here[0], word) for word in there)
+    return tuple(found)
+
+
+def joined_links(parts: Iterable[tuple[str, str, str, Links]]) -> Links:
+    """The links of parts (source, target, separator, links) as those of the whole."""
+    ours, theirs = _Counter(), _Counter()
+    found: dict[tuple[int, int], None] = {}
+    for source, target, separator, links in parts:
+        first, second = ours.add(source + separator), theirs.add(target + separator)
+        found.update(dict.fromkeys((first + one, second + other) for one, other in links))
+    return tuple(sorted(found, key=lambda link: (link[1], link[0])))
+
+
+class _Counter:
+    """Counts words of a text that comes in parts, which may end within a word."""
+
+    def __init__(self) -> None:
+        self._words = 0
+        self._within = False
+
+    def add(self, text: str) -> int:
+        """The number of the first word of `text`."""
+        continues = self._within and not text[:1].isspace() and bool(text)
+        first = self._words - continues
+        self._words = first + len(_WORD.findall(text))
+        if text:
+            self._within = not text[-1].isspace()
+        return first
+
+
+def word_numbers(pieces: Sequence[str]) -> list[int]:
+    """The number of the word that each piece is of; -1 of a language tag."""
+    numbers: list[int] = []
+    word, begun = 0, False
+    for piece in pieces:
+        if piece.startswith("<2"):
+            numbers.append(-1)
+            continue
+        if piece.startswith(_SPACE) and begun:
+            word, begun = word + 1, False
+        numbers.append(word)
+        begun = begun or bool(piece.strip(_SPACE))
+    return numbers
+
+
+def _ranges(text: str, spans: Sequence[Span]) -> list[range]:
+    """For each word of a shielded text without floats, the words that it is of the whole one."""
+    coming = iter(spans)
+    lengths = [len(next(coming).text) if one in (STAND_IN, FLOAT) else 1 for one in text]
+    offsets = [0, *accumulate(lengths)]
+    starts = [match.start() for match in _WORD.finditer(restore(text, spans))]
+    ranges: list[range] = []
+    for match in _WORD.finditer(text):
+        word = match[0].strip(FLOAT)
+        if word:
+            first = match.start() + match[0].index(word)
+            begin = bisect_right(starts, offsets[first]) - 1
+            end = bisect_right(starts, offsets[first + len(word)] - 1)
+            ranges.append(range(begin, end))
+    return ranges

@@ -1,0 +1,96 @@
+"""Terms that must be translated as a user says."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from seq2seq.errors import Seq2SeqError, UsageError
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+class Term(NamedTuple):
+    """A term and its translation."""
+
+    source: str
+    target: str
+
+
+class Found(NamedTuple):
+    """A term in a text, from character `start` to `end`."""
+
+    term: Term
+    start: int
+    end: int
+
+
+class Glossary:
+    """Finds the terms of a text. Whole words count, and the longest term at each place.
+
+    A term in lower case is found in any case; one with capitals as it is written.
+    """
+
+    def __init__(self, terms: Iterable[Term]) -> None:
+        self._by_first_word: Mapping[str, list[tuple[tuple[str, ...], Term]]]
+        by_first_word = defaultdict(list)
+        for term in terms:
+            words = _words(term.source)
+            if not words or not term.target.strip():
+                raise UsageError(f"glossary: {term.source!r} needs a term and a translation.")
+            by_first_word[words[0].casefold()].append((tuple(words), term))
+        for found in by_first_word.values():
+            found.sort(key=lambda one: len(one[0]), reverse=True)
+        self._by_first_word = by_first_word
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read lines of term, tab, translation; raises `Seq2SeqError` that names a bad line."""
+        try:
+            lines = path.read_bytes().decode("utf-8-sig").split("\n")
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError as error:
+            raise Seq2SeqError(f"{path}: not UTF-8: {error.reason}.") from None
+        terms: dict[str, str] = {}
+        for number, line in enumerate(lines, 1):
+            columns = [column.strip() for column in line.removesuffix("\r").split("\t")]
+            if columns == [""]:
+                continue
+            if len(columns) != 2 or not all(columns) or not _words(columns[0]):
+                raise Seq2SeqError(
+                    f"{path}, line {number}: needs a term, a tab and its translation."
+                )
+            source, target = columns
+            if terms.setdefault(source, target) != target:
+                raise Seq2SeqError(f"{path}, line {number}: {source!r} has two translations.")
+        return cls(Term(source, target) for source, target in terms.items())
+
+    def find(self, text: str) -> list[Found]:
+        """The terms of `text`, in order; one that occurs twice is there twice."""
+        matches = [*_WORD.finditer(text)]
+        words = [match[0] for match in matches]
+        terms: list[Found] = []
+        place = 0
+        while place < len(words):
+            for needle, term in self._by_first_word.get(words[place].casefold(), ()):
+                end = place + len(needle)
+                if _same(needle, words[place:end]):
+                    terms.append(Found(term, matches[place].start(), matches[end - 1].end()))
+                    place = end
+                    break
+            else:
+                place += 1
+        return terms
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def _same(needle: tuple[str, ...], words: list[str]) -> bool:
+    return len(needle) == len(words) and all(
+        one == word or (one.islower() and one == word.casefold())
+        for one, word in zip(needle, words, strict=True)
+    )

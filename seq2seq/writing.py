@@ -1,0 +1,104 @@
+"""What the search found back to text: spans in their places, numbers looked over."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from seq2seq.confidence import Calibration
+from seq2seq.decoding.search import Hypothesis
+from seq2seq.reading import Piece
+from seq2seq.text.alignment import Links, restored_links, word_links
+from seq2seq.text.casing import is_shouted
+from seq2seq.text.markup import place
+from seq2seq.text.numbers import check_numbers
+from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, restore
+from seq2seq.tokenizer import Tokenizer
+from seq2seq.translation import Part
+
+_PLACEHOLDER = re.compile(r"<ph(\d+)>")
+_STRANGE = re.compile(f"[{STAND_IN}{FLOAT}]")  # what a model may spell in bytes
+_MARKS = "⟦", "⟧"
+"""Around what was left untranslated."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes translations."""
+
+    tokenizer: Tokenizer
+    calibration: Calibration | None
+    min_confidence: float
+    keep_links: bool
+
+    def write(self, piece: Piece, hypotheses: Sequence[Hypothesis], n_best: int) -> list[Part]:
+        """What may become of a piece, the best first, each text once.
+
+        Nothing where all hypotheses have lost or doubled a span.
+        """
+        source = restore(*piece.shielded)
+        if not piece.ids:
+            return [Part(source, (), source, None, piece.separator, notes=piece.notes)]
+        parts: dict[str, Part] = {}
+        for hypothesis in hypotheses:
+            part = self._part(piece, source, hypothesis)
+            if part and len(parts) < n_best:
+                parts.setdefault(part.text, part)
+        return [*parts.values()]
+
+    def _part(self, piece: Piece, source: str, hypothesis: Hypothesis) -> Part | None:
+        numbers: list[int] = []
+
+        def stand_in(match: re.Match[str]) -> str:
+            numbers.append(int(match[1]))
+            return STAND_IN
+
+        inner = piece.inner
+        decoded = _STRANGE.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
+        written = _PLACEHOLDER.sub(stand_in, decoded)
+        if not written:  # where the model has nothing to say the source stands, not a hole
+            written, numbers = inner.text, [*range(len(inner.spans))]
+        if sorted(numbers) != [*range(len(inner.spans))]:
+            return None
+        if is_shouted(inner.text):
+            written = written.upper()
+        checked = check_numbers(inner.text, written)
+        notes = (*piece.notes, *checked.notes, *_missing_terms(piece, written))
+        target = Shielded(checked.text, [inner.spans[number] for number in numbers])
+        placed: Shielded | None = target
+        if FLOAT in piece.text:
+            placed = place(piece.shielded, target, self._links(piece, hypothesis, from_source=True))
+        if placed is None:
+            return None
+        confidence = self._confidence(hypothesis)
+        if confidence is not None and confidence < self.min_confidence:
+            told = f"left untranslated: a confidence of {confidence:.2f}"
+            marked = source.join(_MARKS)
+            return Part(
+                source, piece.ids, marked, hypothesis, piece.separator, (), confidence, (told,)
+            )
+        links: Links = ()
+        if self.keep_links:
+            links = restored_links(self._links(piece, hypothesis), piece.shielded, placed)
+        text = restore(*placed)
+        return Part(source, piece.ids, text, hypothesis, piece.separator, links, confidence, notes)
+
+    def _links(self, piece: Piece, hypothesis: Hypothesis, from_source: bool = False) -> Links:
+        source, target = (self.tokenizer.pieces(ids) for ids in (piece.ids, hypothesis.ids))
+        return word_links(hypothesis.attention, source, target, from_source)
+
+    def _confidence(self, hypothesis: Hypothesis) -> float | None:
+        if self.calibration is None:
+            return None
+        return self.calibration.confidence(mean_log_prob(hypothesis))
+
+
+def mean_log_prob(hypothesis: Hypothesis) -> float:
+    """Of a token, EOS counted: what a `Calibration` goes by."""
+    return hypothesis.log_prob / (len(hypothesis.ids) + 1)
+
+
+def _missing_terms(piece: Piece, written: str) -> Iterator[str]:
+    text = written.casefold()
+    for found in piece.terms:
+        if found.term.target.casefold() not in text:
+            yield f"the term {found.term.target!r} is not in the translation"
