@@ -524,7 +524,7 @@ class TestShipped:
         path = tmp_path / "in.txt"
         numbers = [7 * i % 5 for i in range(4000)]
         path.write_text("".join(f"{kinds[number]}\n" for number in numbers))
-        alone = run("-b", "1", *kinds).stdout.removesuffix("\n").split("\n")
+        alone = run("-b", "1", "--unit", "line", *kinds).stdout.removesuffix("\n").split("\n")
         with path.open("rb") as file:
             done = subprocess.run(
                 [*COMMAND, "-b", "1"], stdin=file, capture_output=True, timeout=TIMEOUT
@@ -569,7 +569,7 @@ class TestShipped:
         assert done.stdout == ("" if text.isspace() else text) + "\n"
 
     def test_a_line_feed_in_a_sentence_does_not_end_the_line(self) -> None:
-        done = run("I am\ntired.", "17\r\n18\n", "\n")
+        done = run("--unit", "line", "I am\ntired.", "17\r\n18\n", "\n")
         assert (done.returncode, done.stderr) == (0, "")
         assert len(done.stdout.removesuffix("\n").split("\n")) == 3
         assert done.stdout.endswith("\n17 18 \n\n")

@@ -1,18 +1,21 @@
 """`translate`: sentences in, translations out, one line each."""
 
 import sys
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from io import BufferedReader
-from itertools import chain
+from itertools import chain, count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from seq2seq.cli import prompt
 from seq2seq.cli.errors import leave, reported_errors
+from seq2seq.cli.formats import Json, Plain, Tsv
 from seq2seq.cli.options import (
-    AnyFromOption,
     AnyToOption,
     BeamSizeOption,
     LengthPenaltyOption,
@@ -30,9 +33,12 @@ from seq2seq.cli.streams import (
     refuse_same_file,
 )
 from seq2seq.errors import UsageError
+from seq2seq.text.layout import Unit, paragraphs
 
 if TYPE_CHECKING:
-    from seq2seq.translator import Translation, Translator
+    from seq2seq.identification import LanguageIdentifier
+    from seq2seq.translation import Translation
+    from seq2seq.translator import Translator
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -54,7 +60,12 @@ def translate(
         Path | None,
         typer.Option("-m", "--model", metavar="FOLDER", help="A model that `seq2seq export` made."),
     ] = None,
-    source_language: AnyFromOption = None,
+    source_language: Annotated[
+        str | None,
+        typer.Option(
+            "-f", "--from", metavar="LANGUAGE", help="Language of the text; auto: find it out."
+        ),
+    ] = None,
     target_language: AnyToOption = None,
     beam_size: BeamSizeOption = None,
     n_best: Annotated[
@@ -69,6 +80,45 @@ def translate(
         int | None,
         typer.Option("--max-length", min=1, help="Cut longer texts into pieces of so many tokens."),
     ] = None,
+    unit: Annotated[
+        Unit | None,
+        typer.Option(
+            "--unit",
+            help="What is translated as one: a line (of a file), a sentence (of an argument), or "
+            "the sentences of paragraphs, whose lines are joined.",
+        ),
+    ] = None,
+    glossary: Annotated[
+        Path | None,
+        typer.Option("--glossary", metavar="FILE", help="Terms to use: TERM, tab, TRANSLATION."),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            "--min-score", min=0, max=1, help="Leave sentences of less confidence, in ⟦ and ⟧."
+        ),
+    ] = None,
+    protect: Annotated[
+        bool, typer.Option(help="Keep placeholders, links, tags and code as they are.")
+    ] = True,
+    alignment: Annotated[
+        bool, typer.Option("--alignment", help="Add pairs of words, SOURCE-TARGET from 0.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON, an object a line, with all that is known.")
+    ] = False,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--column",
+            metavar="NUMBER|FIELD",
+            help="Translate this column of TSV, or this field of JSON lines; the rest is kept.",
+        ),
+    ] = None,
+    tee: Annotated[bool, typer.Option("--tee", help="Write source, tab, translation.")] = False,
+    list_models: Annotated[
+        bool, typer.Option("--list", help="List models and their directions.")
+    ] = False,
     threads: ThreadsOption = 0,
     quiet: QuietOption = False,
     version: VersionOption = False,
@@ -77,8 +127,13 @@ def translate(
 
     Scores are natural-log probabilities, normalised by length: 0 is certain.
     """
+    if list_models:
+        _list(model)
+        return
     if texts and input_path:
         raise UsageError("give sentences or --input, not both.")
+    name = str(input_path or ("arguments" if texts else "stdin"))
+    lines = _format(name, column, as_json, n_best is not None, alignment, tee)
     opened: AbstractContextManager[BufferedReader | None] = (
         nullcontext() if texts else open_input(input_path)
     )
@@ -87,24 +142,149 @@ def translate(
             refuse_same_file(source, sink)
         translator = _load(
             model, threads, beam_size, n_best or 1, length_penalty, prune, max_length
-        ).between(source_language, target_language)
+        )
+        _set(translator, glossary, min_score, protect)
+        translators = _Translators(translator, source_language, target_language)
         chunks: Iterable[Iterable[str]] = [texts or []]
         if source is not None:
-            chunks = read_chunks(source, str(input_path or "stdin"))
+            if (
+                isinstance(lines, Plain)
+                and not quiet
+                and output_path is None
+                and prompt.is_wanted()
+            ):
+                prompt.Prompt(translators.usual).run()
+                return
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
+            chunks = read_chunks(source, name)
+        unit = unit or ("sentence" if source is None or isinstance(lines, Json) else "line")
+        if unit == "paragraph" and source is not None and isinstance(lines, Plain):
+            chunks = [paragraphs(chain.from_iterable(chunks))]
         with nullcontext() if quiet else _progress(source, sink) as bar:
-            on_part = bar.advance_within if bar else None
-            translations = chain.from_iterable(
-                translator.translate_lines(chunk, n_best or 1, keep_parts=False, on_part=on_part)
-                for chunk in chunks
-            )
-            for number, translation in enumerate(translations):
-                lines = _n_best_lines(number, translation) if n_best else [translation.text]
-                sink.writelines(f"{line}\n".encode() for line in lines)
+            job = _Job(lines, unit, n_best or 1, alignment, bar)
+            for number, line, translation in job.run(translators, chunks):
+                written = lines.lines(line, number, translation)
+                sink.writelines(f"{one}\n".encode() for one in written)
                 sink.flush()
+                if not quiet:
+                    where = f"{name}, line {number}: " if source is not None or number > 1 else ""
+                    for note in translation.notes:
+                        typer.echo(f"translate: {where}{note}.", err=True)
                 if bar:
-                    bar.advance(translation.source)
+                    bar.advance(line)
+
+
+def _format(
+    name: str, column: str | None, as_json: bool, n_best: bool, alignment: bool, tee: bool
+) -> Plain | Tsv | Json:
+    """The format that the options ask for; raises `UsageError` where they do not go together."""
+    is_number = column is not None and column.isdecimal()
+    if tee and (as_json or column or n_best):
+        raise UsageError("--tee is for plain text: leave out --json, --column and --n-best.")
+    if is_number and (as_json or n_best):
+        raise UsageError("a column of TSV takes one translation: leave out --json and --n-best.")
+    if column is not None and is_number:
+        if int(column) < 1:
+            raise UsageError("--column counts from 1.")
+        return Tsv(name, int(column), alignment)
+    if column is not None or as_json:
+        return Json(name, column, n_best, alignment)
+    return Plain(n_best, alignment, tee)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The lines of a command, translated."""
+
+    format: Plain | Tsv | Json
+    unit: Unit
+    n_best: int
+    keep_parts: bool
+    bar: ProgressBar | None
+
+    def run(
+        self, translators: "_Translators", chunks: Iterable[Iterable[str]]
+    ) -> Iterator[tuple[int, str, "Translation"]]:
+        """Each line with its number from 1 and its translation, as soon as that is ready."""
+        read: deque[tuple[int, str]] = deque()  # lines whose translation has not come
+        number = count(1)
+
+        def texts(chunk: Iterable[str]) -> Iterator[str]:
+            for line in chunk:
+                here = next(number)
+                text = self.format.text(line, here)
+                read.append((here, line))
+                yield text
+
+        for chunk in chunks:
+            for translator, some in translators.share_out(texts(chunk)):
+                for translation in translator.translate_lines(
+                    some,
+                    self.n_best,
+                    self.unit,
+                    keep_parts=self.keep_parts,
+                    on_part=self.bar.advance_within if self.bar else None,
+                ):
+                    yield *read.popleft(), translation
+
+
+class _Translators:
+    """A translator for each language that the text may be in."""
+
+    def __init__(self, translator: "Translator", source: str | None, target: str | None) -> None:
+        self._source, self._target = source, target
+        self._translator = translator
+        self.usual = translator.between(None if source == "auto" else source, target)
+
+    def share_out(self, texts: Iterable[str]) -> "Iterator[tuple[Translator, Iterator[str]]]":
+        """Texts in order, with who translates them; neighbours of one language go together."""
+        if self._source != "auto":
+            yield self.usual, iter(texts)
+            return
+        from seq2seq.identification import LanguageIdentifier
+
+        identifier = LanguageIdentifier.load()
+        for language, some in groupby(texts, lambda text: self._language(identifier, text)):
+            translator = self._translator.between(language, self._target) if language else None
+            yield translator or self.usual, some
+
+    def _language(self, identifier: "LanguageIdentifier", text: str) -> str | None:
+        """The likeliest language of `text` that can be translated as it is asked for."""
+        sources = {
+            way.source for way in self._translator.directions if self._target in (None, way.target)
+        }
+        found = [language for language, _ in identifier.identify(text) if language in sources]
+        return found[0] if found else None
+
+
+def _set(
+    translator: "Translator", glossary: Path | None, min_score: float | None, protect: bool
+) -> None:
+    from seq2seq.text.glossary import Glossary
+
+    translator.protect = protect
+    if glossary is not None:
+        translator.glossary = Glossary.load(glossary)
+    if min_score is not None:
+        if not translator.calibrations:
+            raise UsageError(
+                "--min-score: this model has no calibration, so its confidence is not known; "
+                "export it again, with its validation corpus at hand."
+            )
+        translator.min_confidence = min_score
+
+
+def _list(model: Path | None) -> None:
+    """The directions of a model, or of all that come with the package."""
+    from seq2seq.decoding.folder import read_directions
+    from seq2seq.translator import SHIPPED_MODEL
+
+    folders = sorted(SHIPPED_MODEL.parent.glob("*.s2s")) if model is None else [model]
+    for folder in folders:
+        directions = ", ".join(map(str, read_directions(folder)))
+        mark = " (default)" if folder == SHIPPED_MODEL else ""
+        typer.echo(f"{folder.name}{mark}: {directions}")
 
 
 def _load(
@@ -131,11 +311,6 @@ def _load(
             f"add --beam-size {n_best}."
         )
     return translator
-
-
-def _n_best_lines(number: int, translation: "Translation") -> list[str]:
-    """As Moses writes them."""
-    return [f"{number} ||| {one.text} ||| {one.score:.4f}" for one in translation.candidates]
 
 
 def _progress(

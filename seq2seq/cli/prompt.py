@@ -1,0 +1,108 @@
+"""`translate` on a terminal without text: sentences typed one by one."""
+
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import typer
+
+from seq2seq.errors import Seq2SeqError
+
+if TYPE_CHECKING:
+    from seq2seq.translation import Translation
+    from seq2seq.translator import Translator
+
+_HELP = """\
+:n        other translations of the last sentence
+:a        which word came from which, by colour
+:t LANG   translate into another language (:t alone lists the directions)
+:q        end, as Ctrl-D does"""
+_COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
+
+
+class Prompt:
+    """Reads, translates, and answers questions about the last translation."""
+
+    def __init__(self, translator: "Translator") -> None:
+        self._translator = translator
+        self._last: Translation | None = None
+
+    def run(self) -> None:
+        """Until the end of input."""
+        with suppress(ImportError):
+            import readline  # noqa: F401  # gives `input` its history and editing
+
+        typer.echo(
+            f"{self._translator.direction}. Type a sentence and press Enter. :h tells more, "
+            "Ctrl-D ends.",
+            err=True,
+        )
+        while True:
+            try:
+                line = input("> ")
+            except EOFError:
+                typer.echo(err=True)
+                return
+            except UnicodeDecodeError:
+                typer.echo("that was not UTF-8.", err=True)
+                continue
+            if line.strip() == ":q":
+                return
+            try:
+                self._answer(line)
+            except Seq2SeqError as error:
+                typer.echo(str(error), err=True)
+
+    def _answer(self, line: str) -> None:
+        command, _, argument = line.strip().partition(" ")
+        match command:
+            case ":h":
+                typer.echo(_HELP, err=True)
+            case ":n":
+                self._alternatives()
+            case ":a":
+                self._alignment()
+            case ":t" if argument:
+                self._translator = self._translator.between(None, argument.strip())
+                typer.echo(str(self._translator.direction), err=True)
+            case ":t":
+                typer.echo(", ".join(map(str, self._translator.directions)), err=True)
+            case _:
+                self._show(line)
+
+    def _show(self, line: str) -> None:
+        [self._last] = self._translator.translate([line], unit="sentence")
+        typer.echo(self._last.text)
+        for note in self._last.notes:
+            typer.echo(f"  ({note})", err=True)
+
+    def _alternatives(self) -> None:
+        if not self._last:
+            return
+        most = self._translator.search.beam_size
+        [translation] = self._translator.translate([self._last.source], most, "sentence")
+        for one in translation.candidates:
+            certain = "" if one.confidence is None else f"  confidence {one.confidence:.2f}"
+            typer.echo(f"{one.score:8.3f}{certain}  {one.text}")
+
+    def _alignment(self) -> None:
+        """Words that belong together have the same colour."""
+        if not self._last:
+            return
+        links = self._last.alignment
+        colour = {theirs: _COLOURS[ours % len(_COLOURS)] for ours, theirs in links}
+        own = {ours: _COLOURS[ours % len(_COLOURS)] for ours, _ in links}
+        typer.echo(_coloured(self._last.source.split(), own))
+        typer.echo(_coloured(self._last.text.split(), colour))
+
+
+def _coloured(words: Iterable[str], colours: dict[int, str]) -> str:
+    return " ".join(typer.style(word, fg=colours.get(i)) for i, word in enumerate(words))
+
+
+def is_wanted() -> bool:
+    """Whether someone is there to type and to read."""
+    return all(
+        stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)
+    )
