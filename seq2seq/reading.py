@@ -102,7 +102,8 @@ class Reader:
             joined = inner.text[start - 1 : start].strip()
             ids = (id_,) if joined else (piece.ids[position - 1], id_)
             ends_word = not inner.text[end : end + 1].isalnum()
-            phrases.append(Phrase(ids, (position,), ends_word))
+            # A space may also begin another word, so that alone binds nothing.
+            phrases.append(Phrase(ids, (position,), ends_word, firm=2))
         words = word_numbers(self.tokenizer.pieces(piece.ids))
         for term, start, end in piece.terms:
             first = len(inner.text[:start].split())

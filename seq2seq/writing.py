@@ -61,7 +61,8 @@ class Writer:
             return None
         if is_shouted(inner.text):
             written = written.upper()
-        checked = check_numbers(inner.text, written)
+        terms = [found.term.target for found in piece.terms]
+        checked = check_numbers(inner.text, written, terms)
         notes = (*piece.notes, *checked.notes, *_missing_terms(piece, written))
         target = Shielded(checked.text, [inner.spans[number] for number in numbers])
         placed: Shielded | None = target

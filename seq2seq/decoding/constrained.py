@@ -14,6 +14,7 @@ as long as in `seq2seq.decoding.search`.
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, count, zip_longest
 from typing import NamedTuple, Self
 
@@ -36,6 +37,7 @@ class Phrase(NamedTuple):
     ids: tuple[int, ...]
     positions: tuple[int, ...] = ()
     ends_word: bool = False  # what goes on with a word may not follow
+    firm: int = 1  # once it has so many ids, it is not broken off
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,12 @@ class _Progress:
     begun: tuple[int, ...] = ()  # of those that the last ids are the beginning of
     place: int = 0  # in these
 
-    @property
+    @cached_property
     def missing(self) -> int:
         """The number of ids."""
         return sum(len(self.phrases[i].ids) for i in self.waiting) - self.place
 
+    @cached_property
     def open(self) -> dict[int, list[int]]:
         """The ids that would begin or go on with phrases, each with the numbers of these."""
         ids: dict[int, list[int]] = {}
@@ -129,7 +132,7 @@ class _Progress:
 
     def after(self, id_: int) -> Self:
         """A phrase that is broken off has to begin again."""
-        numbers = self.open().get(id_)
+        numbers = self.open.get(id_)
         if numbers is None:
             return replace(self, begun=(), place=0).after(id_) if self.begun else self
         met = [i for i in numbers if self.place + 1 == len(self.phrases[i].ids)]
@@ -137,6 +140,11 @@ class _Progress:
             return replace(self, begun=tuple(numbers), place=self.place + 1)
         waiting = tuple(i for i in self.waiting if i != met[0])
         return replace(self, waiting=waiting, begun=(), place=0)
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether nothing may come but the rest of a phrase."""
+        return any(self.place >= self.phrases[number].firm for number in self.begun)
 
     def share(self, numbers: Sequence[int], attention: NDArray[np.float32]) -> float:
         """How likely it is that one of the phrases `numbers` is what is said next.
@@ -224,7 +232,7 @@ class _Sentence:
         total = log_probs[: len(self._columns)].astype(np.float64)  # (C,)
         progress = one.progress
         meets: list[int] = []
-        for id_, numbers in progress.open().items():
+        for id_, numbers in progress.open.items():
             column = int(np.searchsorted(self._columns, id_))
             share = max(progress.share(numbers, attention), 1e-9)
             total[column] = max(total[column], np.log(share))
@@ -234,7 +242,8 @@ class _Sentence:
         if one.ends_word:
             closed |= self._continuing
         closed[self._places(closes_loop(one.ids, self._allowed))] = True
-        if progress.missing and self._limit - length <= progress.missing + progress.place:
+        is_last_chance = self._limit - length <= progress.missing + progress.place
+        if progress.is_firm or (progress.missing and is_last_chance):
             closed[:] = True
         elif progress.missing:
             closed[EOS_ID] = True

@@ -6,6 +6,7 @@ in words is no loss, so small ones may be missing.
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _NUMBER = re.compile(r"\d+(?:[.,:'’\u00a0\u202f]\d+)*")
@@ -22,10 +23,10 @@ class NumberCheck:
     notes: tuple[str, ...]
 
 
-def check_numbers(source: str, text: str) -> NumberCheck:
+def check_numbers(source: str, text: str, known: Iterable[str] = ()) -> NumberCheck:
     """Compare the numbers of `source` with those of its translation `text`.
 
-    Where as many numbers are missing as there are strange ones, each takes its place, in order.
+    The numbers of what is `known` to be in the translation are not strange. Where as many numbers are missing as there are strange ones, each takes its place, in order.
     Other losses are told.
     """
     ours, theirs = _NUMBER.findall(source), _NUMBER.findall(text)
@@ -34,7 +35,7 @@ def check_numbers(source: str, text: str) -> NumberCheck:
     if Counter(_RUN.findall(source)) == Counter(_RUN.findall(text)):  # the parts of a date
         return NumberCheck(text, ())
     missing = _without(ours, theirs)
-    strange = _without(theirs, ours)
+    strange = _without(_without(theirs, ours), _NUMBER.findall(" ".join(known)))
     if missing and len(missing) == len(strange) and not _HALF_DAY.search(source):
         return _mend(text, missing, strange)
     told = [one for one in missing if len(_digits(one)) > 2 or int(_digits(one)) > _SPELLED_OUT]

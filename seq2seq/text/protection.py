@@ -7,6 +7,7 @@ pictures float: it reads the text without them, see `seq2seq.text.markup`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -20,12 +21,12 @@ _SPAN = re.compile(
     r"""
       (?P<code> ```.*?``` | ``[^\n]+?`` | `[^`\n]+` )
     | (?P<tag>
-        <!-- (?: [^-] | - (?! -> ) ){0,1000} -->
+        <!-- (?: (?! <!-- | --> ) . ){0,1000}+ -->
       | </?[A-Za-z][^<>\n]*>
     )
     | \{\{ [^{}\n]* \}\} | [$#%] \{ [^{}\n]* \} | \{ [\w.,:!\[\]\#+-]* \}      # {{a}} ${b} {c} {}
-    | % \( \w+ \) [-+#0]* \d* (?: \.\d+ )? [a-zA-Z]                            # %(name)s
-    | (?<! [\d%] ) % (?: \d+\$ )? [-+#0]* (?: \d+ | \* )? (?: \. (?: \d+ | \* ) )?
+    | % \( \w+ \) [-+#0]*+ \d*+ (?: \.\d+ )? [a-zA-Z]                          # %(name)s
+    | (?<! [\d%] ) % (?: \d+\$ )? [-+#0]*+ (?: \d++ | \* )? (?: \. (?: \d+ | \* ) )?
       (?: hh? | ll? | [LqjztI] )? [diouxXeEfFgGcspaA@] (?! [^\W\d_]{2} )       # %s %1$s %-5.2lf
     | %% | (?<! [\d%] ) % \w+ %                                                 # %name%
     | & (?: [A-Za-z][A-Za-z\d]* | \#\d+ | \#x[\dA-Fa-f]+ ) ;                   # &amp;
@@ -40,7 +41,7 @@ _SPAN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _STAND_INS = re.compile(f"[{STAND_IN}{FLOAT}]")
-_AFTER_LINK = re.compile(r"[.,;:!?…'’*_]+$")
+_AFTER_LINK = ".,;:!?…'’*_"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -98,11 +99,11 @@ def _without_punctuation(match: re.Match[str]) -> str:
     span = match[0]
     if not re.match(r"[A-Za-z][A-Za-z\d+.-]*://|www\.|mailto:", span):
         return span
-    while True:
-        bare = _AFTER_LINK.sub("", span)
-        opening = _BRACKETS.get(bare[-1:])
-        if opening and bare.count(opening) < bare.count(bare[-1]):
-            bare = bare[:-1]
-        if bare == span:
-            return span
-        span = bare
+    unopened = Counter(
+        {end: span.count(end) - span.count(begin) for end, begin in _BRACKETS.items()}
+    )
+    end = len(span)
+    while span[end - 1] in _AFTER_LINK or unopened[span[end - 1]] > 0:
+        end -= 1
+        unopened[span[end]] -= 1
+    return span[:end]
