@@ -1,0 +1,266 @@
+"""`seq2seq inspect`: attention, gates, search and gradients, as pictures, characters or JSON."""
+
+import importlib.util
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.options import AnyFromOption, AnyToOption, BeamSizeOption, QuietOption
+from seq2seq.cli.streams import open_output
+from seq2seq.errors import Seq2SeqError, UsageError
+
+if TYPE_CHECKING:
+    from seq2seq.inspection.plots import Picture
+
+app = typer.Typer(
+    name="inspect",
+    help="Look inside a trained model: attention, gates, the search, gradients.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ModelArgument = Annotated[
+    Path, typer.Argument(help="An exported model, or the folder of a training run.")
+]
+SentenceArgument = Annotated[str, typer.Argument(help="What the model translates.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Draw it: .html, .png or .svg."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the data as JSON.")]
+
+
+@app.command()
+@reported_errors("seq2seq inspect")
+def attention(
+    model: ModelArgument,
+    sentence: SentenceArgument,
+    output: OutputOption = None,
+    head: Annotated[
+        list[int] | None,
+        typer.Option("--head", metavar="N", help="Only this head, from 1; may be repeated."),
+    ] = None,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Where the decoder looks for each token that it writes: all heads and their mean."""
+    _check(output)
+    from seq2seq.inspection.attention import attention as look
+    from seq2seq.inspection.model import open_model
+
+    opened = open_model(model)
+    seen = look(opened, sentence, opened.between(source_language, target_language))
+    if head:
+        seen = seen.of_heads(head)
+    if output is not None:
+        from seq2seq.inspection.plots import attention_picture
+
+        _draw(attention_picture(seen), output)
+    if as_json:
+        _print_json(seen.to_json())
+    elif output is None:
+        from seq2seq.inspection.terminal import attention_lines
+
+        _print(attention_lines(seen))
+
+
+@app.command()
+@reported_errors("seq2seq inspect")
+def gates(
+    model: ModelArgument,
+    sentence: SentenceArgument,
+    output: OutputOption = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="PART.N", help="Such as encoder.1 or decoder.2."),
+    ] = None,
+    direction: Annotated[
+        str | None,
+        typer.Option(
+            "--direction", metavar="WAY", help="forwards or backwards; the decoder runs forwards."
+        ),
+    ] = None,
+    gate: Annotated[
+        str | None,
+        typer.Option(
+            "--gate",
+            metavar="NAME",
+            help="Of an LSTM forget, update (or input), output, cell, candidate, hidden; of a GRU "
+            "reset, update, candidate, hidden; of a plain cell hidden.",
+        ),
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            "--corpus",
+            metavar="FILE",
+            help="Find the most selective units here: a TSV file, a prefix, or source sentences.",
+        ),
+    ] = None,
+    sentences: Annotated[
+        int, typer.Option("--sentences", min=2, help="At most so many of the corpus.")
+    ] = 1000,
+    units: Annotated[
+        int, typer.Option("--units", min=1, help="Name so many units for each property of tokens.")
+    ] = 1,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What the gates of each layer do over the tokens, and which units do what."""
+    _check(output)
+    from seq2seq.inspection.gates import gates as look
+    from seq2seq.inspection.gates import places
+    from seq2seq.inspection.model import open_model
+
+    opened = open_model(model)
+    way = opened.between(source_language, target_language)
+    wanted = places(opened.network.config, layer, direction, gate)
+    seen = look(opened, sentence, way, wanted)
+    named = []
+    if corpus is not None:
+        from seq2seq.inspection.units import read_pairs, selective_units
+
+        pairs = read_pairs(opened, corpus, way, sentences)
+        named = selective_units(opened, pairs, way, wanted, units)
+    if output is not None:
+        from seq2seq.inspection.plots import gates_picture
+
+        _draw(gates_picture(seen, named), output)
+    if as_json:
+        _print_json(seen.to_json() | {"units": [unit.to_json() for unit in named]})
+    elif output is None:
+        from seq2seq.inspection.terminal import gates_lines, units_lines
+
+        _print([*gates_lines(seen), *units_lines(named)])
+
+
+@app.command()
+@reported_errors("seq2seq inspect")
+def search(
+    model: ModelArgument,
+    sentence: SentenceArgument,
+    output: OutputOption = None,
+    dropped: Annotated[
+        int,
+        typer.Option("--dropped", min=0, max=100, help="Show so many dropped ones at each step."),
+    ] = 3,
+    beam_size: BeamSizeOption = None,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The beam as a tree: what was kept, what was dropped, and with which scores."""
+    _check(output)
+    from seq2seq.inspection.model import open_model
+    from seq2seq.inspection.search import search_tree
+
+    opened = open_model(model)
+    tree = search_tree(
+        opened,
+        sentence,
+        opened.between(source_language, target_language),
+        dropped=dropped,
+        search=opened.search.changed(beam_size=beam_size),
+    )
+    if output is not None:
+        from seq2seq.inspection.plots import search_picture
+
+        _draw(search_picture(tree), output)
+    if as_json:
+        _print_json(tree.to_json())
+    elif output is None:
+        from seq2seq.inspection.terminal import search_lines
+
+        _print(search_lines(tree))
+
+
+@app.command()
+@reported_errors("seq2seq inspect")
+def gradients(
+    output: OutputOption = None,
+    distractors: Annotated[
+        bool,
+        typer.Option("--distractors", help="Show other symbols during the delay, not blanks."),
+    ] = False,
+    longest: Annotated[
+        int, typer.Option("--longest", min=5, max=5120, help="The longest delay that is tried.")
+    ] = 160,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, help="Training steps for each delay, at most.")
+    ] = 600,
+    seed: Annotated[int, typer.Option("--seed", help="Of all random numbers.")] = 1,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """The vanishing gradient of RNN, GRU and LSTM, measured; and how long each remembers.
+
+    It takes some minutes, and gives the same numbers every time.
+    """
+    _check(output)
+    _require("torch", "inspect gradients", "train")
+    from itertools import count, takewhile
+
+    from rich.console import Console
+
+    from seq2seq.inspection.gradients import MemoryResult, Settings, measure
+
+    delays = tuple(takewhile(lambda delay: delay <= longest, (5 * 2**n for n in count())))
+    settings = Settings(delays=delays, distractors=distractors, steps=steps, seed=seed)
+    with Console(stderr=True, quiet=quiet).status("measuring") as status:
+
+        def tell(result: MemoryResult) -> None:
+            status.update(f"{result.variant}, delay {result.delay}: {result.accuracy:.0%} right")
+
+        report = measure(settings, on_result=tell)
+    if output is not None:
+        from seq2seq.inspection.plots import gradients_picture
+
+        _draw(gradients_picture(report), output)
+    if as_json:
+        _print_json(report.to_json())
+    elif output is None or not quiet:
+        from seq2seq.inspection.terminal import gradients_lines
+
+        _print(gradients_lines(report))
+
+
+def _check(output: Path | None) -> None:
+    """Raises where a picture cannot be drawn, before any work is done."""
+    if output is None:
+        return
+    if output.suffix not in (".html", ".png", ".svg"):
+        raise UsageError(f"{output}: a picture is .html, .png or .svg.")
+    _require("matplotlib", "a picture", "inspect")
+
+
+def _require(module: str, what: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise Seq2SeqError(f"{what} needs {module}: pip install 'seq2seq[{extra}]'")
+
+
+def _draw(picture: "Picture", output: Path) -> None:
+    data = picture.render(output.suffix[1:])
+    with open_output(output) as sink:
+        sink.write(data)
+
+
+def _print(lines: Iterable[str]) -> None:
+    """In UTF-8 whatever the locale."""
+    with open_output(None) as sink:
+        sink.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def _print_json(table: dict[str, Any]) -> None:
+    _print([json.dumps(table, ensure_ascii=False)])
+
+
+if __name__ == "__main__":
+    app()

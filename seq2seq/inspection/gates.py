@@ -1,0 +1,180 @@
+"""What the gates of each layer do over the tokens of a sentence, and what its cells hold."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.config import Cell, Direction, ModelConfig
+from seq2seq.errors import UsageError
+from seq2seq.inspection.model import InspectedModel
+from seq2seq.inspection.reference import Decoded, Encoded, Floats, Trace
+from seq2seq.tokenizer import BOS_ID
+
+SHOWN: dict[Cell, tuple[str, ...]] = {
+    "lstm": ("forget", "update", "output", "cell"),
+    "gru": ("reset", "update", "hidden"),
+    "rnn": ("hidden",),
+}
+"""What each cell has to show; an LSTM's update gate is also called its input gate."""
+
+_MORE: dict[Cell, tuple[str, ...]] = {
+    "lstm": ("candidate", "hidden"),
+    "gru": ("candidate",),
+    "rnn": (),
+}  # on request
+_STATES = ("cell", "hidden", "candidate")  # signed; gates lie in (0, 1)
+
+
+class Place(NamedTuple):
+    """A quantity of one layer in one direction."""
+
+    part: Literal["encoder", "decoder"]
+    layer: int  # from 1
+    direction: Literal["forwards", "backwards"]  # the decoder runs forwards
+    gate: str  # forget, update...
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it lies in (0, 1); states have a sign."""
+        return self.gate not in _STATES
+
+    @property
+    def layer_name(self) -> str:
+        """Such as "encoder 1 backwards"."""
+        direction = f" {self.direction}" if self.part == "encoder" else ""
+        return f"{self.part} {self.layer}{direction}"
+
+    def __str__(self) -> str:
+        return f"{self.layer_name}, {self.gate}"
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One quantity over T tokens."""
+
+    place: Place
+    values: Floats  # (T, H)
+    order: NDArray[np.int64]  # (H,) the units by the token where each is highest
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists; `values` by token, then by unit in its own order."""
+        return {
+            **self.place._asdict(),
+            "order": self.order.tolist(),
+            "values": self.values.tolist(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Gates:
+    """The panels of one sentence and its translation."""
+
+    source: tuple[str, ...]  # S tokens that the encoder reads, the language tag first
+    target: tuple[str, ...]  # T tokens that the decoder reads, BOS first
+    translation: str
+    panels: tuple[Panel, ...]
+    cell: Cell
+
+    def tokens(self, place: Place) -> tuple[str, ...]:
+        """What the layer of a panel reads."""
+        return self.source if place.part == "encoder" else self.target
+
+    def of_unit(self, place: Place, unit: int) -> Floats:
+        """The values (T,) of one unit at one of the places."""
+        [panel] = (panel for panel in self.panels if panel.place == place)
+        values: Floats = panel.values[:, unit]
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, see `Panel.to_json`."""
+        return {
+            "source": list(self.source),
+            "target": list(self.target),
+            "translation": self.translation,
+            "cell": self.cell,
+            "panels": [panel.to_json() for panel in self.panels],
+        }
+
+
+def places(
+    config: ModelConfig,
+    layer: str | None = None,
+    direction: str | None = None,
+    gate: str | None = None,
+) -> list[Place]:
+    """All places of a model, or those of a layer (such as "encoder.1"), a direction, a gate.
+
+    Raises `UsageError`, which lists what there is, where there is none.
+    """
+    if gate == "input" and config.cell == "lstm":
+        gate = "update"
+    gates = SHOWN[config.cell] + (_MORE[config.cell] if gate else ())
+    encoder = [
+        Place("encoder", number, way, name)
+        for number in range(1, config.encoder_layers + 1)
+        for way in ("forwards", "backwards")
+        for name in gates
+    ]
+    decoder = [
+        Place("decoder", number, "forwards", name)
+        for number in range(1, config.decoder_layers + 1)
+        for name in gates
+    ]
+    found = encoder + decoder
+    for what, wanted, name_of in (
+        ("layer", layer, lambda place: f"{place.part}.{place.layer}"),
+        ("gate", gate, lambda place: place.gate),
+        ("direction", direction, lambda place: place.direction),
+    ):
+        names = dict.fromkeys(map(name_of, found))
+        if wanted is not None and wanted not in names:
+            raise UsageError(f"there is no {what} {wanted!r} here; there is {', '.join(names)}.")
+        found = [place for place in found if wanted in (None, name_of(place))]
+    return found
+
+
+def gates(
+    model: InspectedModel, sentence: str, direction: Direction, wanted: Sequence[Place]
+) -> Gates:
+    """What happens at the `wanted` places as `model` translates `sentence`."""
+    ids = model.read(sentence, direction)
+    [best] = model.translate([ids])
+    encoded = model.network.encode(ids)
+    decoded = model.network.decode(encoded, best.ids)
+    panels = (
+        Panel(place, values, _by_peak(values))
+        for place, values in zip(wanted, values_at(wanted, encoded, decoded), strict=True)
+    )
+    return Gates(
+        tuple(model.tokenizer.pieces(ids)),
+        tuple(model.tokenizer.pieces([BOS_ID, *best.ids])),
+        model.tokenizer.decode(best.ids).strip(),
+        tuple(panels),
+        model.network.config.cell,
+    )
+
+
+def values_at(
+    wanted: Sequence[Place], encoded: Encoded, decoded: Decoded | None
+) -> Iterator[Floats]:
+    """The values (T, H) at each place."""
+    for place in wanted:
+        if place.part == "encoder":
+            trace: Trace = encoded.layers[place.layer - 1][place.direction == "backwards"]
+        else:
+            assert decoded is not None
+            trace = decoded.layers[place.layer - 1]
+        yield getattr(trace, place.gate)
+
+
+def _by_peak(values: Floats) -> NDArray[np.int64]:
+    """values (T, H) -> the units in the order of the token where each is highest.
+
+    What is compared is how far a unit is above its own mean, so that one that is always open does
+    not count as open at the first token.
+    """
+    above = values - values.mean(axis=0)
+    return np.lexsort((-above.max(axis=0), above.argmax(axis=0)))

@@ -1,0 +1,245 @@
+"""The vanishing gradient, measured; and what it costs (torch).
+
+How much does the state at the end of a sequence still depend on an input some steps before it? A
+derivative over distance d is a product of d factors, one of each step. Where these are below 1 the
+dependence is lost exponentially, and with it the gradient that could have taught the cell to
+remember (Hochreiter 1991; Bengio et al. 1994).
+
+So the same cells are tried on what takes memory alone: one of some symbols is shown, then blanks
+for a while (or other symbols, distractors), then a mark, at which the cell has to say which symbol
+it was. For each delay a new cell is trained, with so many steps and not more; it fails where no
+gradient reaches the symbol.
+
+Everything is drawn from the seed, on one thread: the same numbers every time.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seq2seq.config import Cell
+from seq2seq.nn.recurrent import RecurrentLayer
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A cell and how its weights begin.
+
+    They are drawn from U(-1 / sqrt(H), 1 / sqrt(H)), torch's own way, so that cells differ in their
+    equations alone; `orthogonal` ones have recurrent weights that keep lengths, as `RecurrentLayer`
+    has them. `forget_bias` is what an LSTM's forget gate begins with; see there, too.
+    """
+
+    name: str
+    cell: Cell
+    orthogonal: bool = False
+    forget_bias: float = 0.0
+
+
+VARIANTS = (
+    Variant("RNN", "rnn"),
+    Variant("RNN, orthogonal", "rnn", orthogonal=True),
+    Variant("GRU", "gru"),
+    Variant("LSTM, forget bias 0", "lstm"),
+    Variant("LSTM, forget bias 1", "lstm", forget_bias=1.0),
+    Variant("LSTM, forget bias 3", "lstm", forget_bias=3.0),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, and how long a cell may learn."""
+
+    hidden_size: int = 32
+    symbols: int = 8
+    distance: int = 100  # the longest that the gradient is measured over
+    delays: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
+    distractors: bool = False  # other symbols in place of the blanks
+    steps: int = 600  # for each delay
+    batch_size: int = 32
+    learning_rate: float = 0.005
+    learnt: float = 0.95  # the share of right answers from which on a delay counts as learnt
+    seed: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class GradientCurve:
+    """How the last state depends on the input at each distance before it."""
+
+    variant: str
+    trained_delay: int | None  # the longest delay that it had learnt; None: not trained
+    norms: Floats  # (D + 1,) of distances 0 to D
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {**asdict(self), "norms": self.norms.tolist()}
+
+
+@dataclass(frozen=True)
+class MemoryResult:
+    """What came of training one cell with one delay."""
+
+    variant: str
+    delay: int
+    accuracy: float
+    steps: int  # less than allowed where it had learnt it before
+
+
+@dataclass(frozen=True, eq=False)
+class GradientReport:
+    """Everything that was measured."""
+
+    settings: Settings
+    curves: tuple[GradientCurve, ...]
+    memory: tuple[MemoryResult, ...]
+
+    def limits(self, variant: str) -> tuple[int | None, int | None]:
+        """The longest delay that was learnt, and the one that was not; None: there was none."""
+        results = [result for result in self.memory if result.variant == variant]
+        learnt = [one.delay for one in results if one.accuracy >= self.settings.learnt]
+        failed = [one.delay for one in results if one.accuracy < self.settings.learnt]
+        return max(learnt, default=None), min(failed, default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {
+            "settings": asdict(self.settings),
+            "curves": [curve.to_json() for curve in self.curves],
+            "memory": [asdict(result) for result in self.memory],
+        }
+
+
+def measure(
+    settings: Settings,
+    variants: Sequence[Variant] = VARIANTS,
+    on_result: Callable[[MemoryResult], object] = lambda _: None,
+) -> GradientReport:
+    """Gradients at the beginning, memory by delay until one is not learnt, gradients after that.
+
+    `on_result` is told of each training that is done.
+    """
+    curves: list[GradientCurve] = []
+    memory: list[MemoryResult] = []
+    with _repeatable(settings.seed):
+        for variant in variants:
+            model = Recaller(variant, settings)
+            curves.append(_curve(model, None))
+            learnt: Recaller | None = None
+            for delay in settings.delays:
+                model = Recaller(variant, settings)
+                memory.append(model.learn(delay))
+                on_result(memory[-1])
+                if memory[-1].accuracy < settings.learnt:
+                    break
+                learnt, longest = model, delay
+            if learnt is not None:
+                curves.append(_curve(learnt, longest))
+    return GradientReport(settings, tuple(curves), tuple(memory))
+
+
+class Recaller(nn.Module):
+    """A recurrent layer and a softmax over the symbols."""
+
+    def __init__(self, variant: Variant, settings: Settings) -> None:
+        super().__init__()
+        torch.manual_seed(settings.seed)
+        self.variant, self.settings = variant, settings
+        size = settings.hidden_size
+        self.layer = RecurrentLayer(variant.cell, settings.symbols + 2, size)
+        self.readout = nn.Linear(size, settings.symbols)
+        if not variant.orthogonal:
+            for parameter in self.layer.parameters():
+                nn.init.uniform_(parameter, -(size**-0.5), size**-0.5)
+        if variant.cell == "lstm":  # the blocks are update, forget, candidate, output
+            self.layer.fused.bias_ih_l0.data[size : 2 * size] = variant.forget_bias
+            self.layer.fused.bias_hh_l0.data[size : 2 * size] = 0.0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """inputs (B, T, X) -> scores of the symbols at the end (B, A)"""
+        outputs, _ = self.layer(inputs)
+        scores: Tensor = self.readout(outputs[:, -1])
+        return scores
+
+    def learn(self, delay: int) -> MemoryResult:
+        """Train until the loss is next to nothing, or all steps are taken."""
+        settings = self.settings
+        random = torch.Generator().manual_seed(settings.seed)
+        optimizer = torch.optim.Adam(self.parameters(), settings.learning_rate)
+        steps, last = 0, np.inf
+        while steps < settings.steps and last > 0.01:
+            inputs, answers = recall_task(settings, delay, settings.batch_size, random)
+            loss = functional.cross_entropy(self(inputs), answers)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+            optimizer.step()
+            steps, last = steps + 1, loss.item()
+        with torch.no_grad():
+            inputs, answers = recall_task(settings, delay, 1000, random)
+            accuracy = (self(inputs).argmax(dim=-1) == answers).double().mean().item()
+        return MemoryResult(self.variant.name, delay, accuracy, steps)
+
+
+def recall_task(
+    settings: Settings, delay: int, number: int, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Sequences (B, T, X), T = delay + 2: a symbol, the delay, the mark; and the symbols (B,).
+
+    X is one-hot: the A symbols, the blank, the mark.
+    """
+    symbols = settings.symbols
+    answers = torch.randint(symbols, (number, 1), generator=random)
+    between = torch.full((number, delay), symbols)
+    if settings.distractors:
+        between = torch.randint(symbols, (number, delay), generator=random)
+    marks = torch.full((number, 1), symbols + 1)
+    ids = torch.cat([answers, between, marks], dim=1)  # (B, T)
+    return functional.one_hot(ids, symbols + 2).float(), answers.squeeze(1)
+
+
+def gradient_norms(layer: RecurrentLayer, inputs: Tensor, directions: Tensor) -> Floats:
+    """|d (v . h_T) / d x_t| over the distance T - t: a root mean square over the batch.
+
+    inputs (B, T, X), directions v (B, H), each of length 1 -> (T,), the last input first. Over all
+    directions that is the Frobenius norm of the Jacobian d h_T / d x_t over sqrt(H).
+    """
+    inputs = inputs.detach().requires_grad_()
+    outputs, _ = layer(inputs)
+    [gradients] = torch.autograd.grad((outputs[:, -1] * directions).sum(), inputs)  # (B, T, X)
+    norms: Floats = gradients.pow(2).sum(dim=-1).mean(dim=0).sqrt().flip(0).numpy()
+    return norms
+
+
+def _curve(model: Recaller, trained_delay: int | None) -> GradientCurve:
+    """In float64: gradients get very small."""
+    settings = model.settings
+    random = torch.Generator().manual_seed(settings.seed)
+    inputs, _ = recall_task(settings, settings.distance - 1, 64, random)  # T = D + 1
+    directions = torch.randn(64, settings.hidden_size, generator=random, dtype=torch.float64)
+    directions /= directions.norm(dim=-1, keepdim=True)
+    layer = copy.deepcopy(model.layer).double()
+    norms = gradient_norms(layer, inputs.double(), directions)
+    return GradientCurve(model.variant.name, trained_delay, norms)
+
+
+@contextmanager
+def _repeatable(seed: int) -> Iterator[None]:
+    """One thread, whose sums have one order, and random numbers that nobody else sees."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)

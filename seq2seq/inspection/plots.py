@@ -1,0 +1,416 @@
+"""The pictures, by matplotlib: for a screen or a black and white print, and without a display.
+
+Each function draws what another module of this package found out; `Picture.render` gives the file.
+"""
+
+import html
+import itertools
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from seq2seq.inspection.attention import Attention
+from seq2seq.inspection.gates import Gates, Panel
+from seq2seq.inspection.labels import label
+from seq2seq.inspection.search import Node, SearchTree
+from seq2seq.inspection.units import SelectiveUnit
+
+if TYPE_CHECKING:
+    from seq2seq.inspection.gradients import GradientReport  # brings torch
+
+_GREY = "Greys"  # from white to black: every printer and every kind of sight keeps the order
+_LEGIBLE = 5.0  # points
+_SETTINGS: Any = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9,
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "svg.fonttype": "none",  # text stays text: it can be searched and read aloud, in all scripts
+    "svg.hashsalt": "seq2seq",  # the same data give the same file
+    "text.parse_math": False,  # a $ is a dollar
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure and the same in words, for those who do not see it."""
+
+    figure: Figure
+    title: str
+    description: str
+
+    def render(self, format_: str) -> bytes:
+        """The file, of the format html, png or svg; HTML is one page, with the SVG in it."""
+        if format_ == "html":
+            return self._page().encode()
+        metadata: dict[str, Any] = {"Title": self.title, "Description": self.description}
+        if format_ == "svg":
+            metadata["Date"] = None  # the same data give the same file
+        buffer = BytesIO()
+        with _style():
+            self.figure.savefig(
+                buffer, format=format_, dpi=150, bbox_inches="tight", metadata=metadata
+            )
+        return buffer.getvalue()
+
+    def _page(self) -> str:
+        title, description = html.escape(self.title), html.escape(self.description)
+        svg = self.render("svg").decode()
+        svg = svg[svg.index("<svg ") + len("<svg ") :]
+        return (
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f"<title>{title}</title>\n"
+            "<style>body{font-family:sans-serif;margin:2em}figure{margin:0}"
+            "svg{max-width:100%;height:auto}figcaption{max-width:60em}</style>\n"
+            f"</head>\n<body>\n<h1>{title}</h1>\n<figure>\n"
+            f'<svg role="img" aria-label="{description}" {svg}\n'
+            f"<figcaption>{description}</figcaption>\n</figure>\n</body>\n</html>\n"
+        )
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """While a figure is drawn or saved: the settings above, whatever the user's own are."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def attention_picture(attention: Attention) -> Picture:
+    """The mean over the heads, large, and each head beside it."""
+    with _style():
+        heads, rows, columns = attention.weights.shape
+        across = math.ceil(math.sqrt(heads)) if heads > 1 else 0
+        down = math.ceil(heads / across) if across else 1
+        cell = 0.5 if max(rows, columns) <= 20 else 0.32  # inches
+        width, height = columns * cell + 1, rows * cell + 1  # of the large map
+        figure = Figure(figsize=(width * (1 + across / down) + 1, height), layout="constrained")
+        grid = figure.add_gridspec(down, across + 1, width_ratios=[down] + [1] * across)
+        name = "mean of the heads" if heads > 1 else f"head {attention.heads[0]}"
+        axes = [figure.add_subplot(grid[:, 0])]
+        image = _attention_map(axes[0], attention, attention.mean, name, 17 * cell)
+        for index, number in enumerate(attention.heads if across else ()):
+            axes.append(figure.add_subplot(grid[index // across, 1 + index % across]))
+            weights = attention.weights[index]
+            _attention_map(axes[-1], attention, weights, f"head {number}", 17 * cell / down)
+        bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, aspect=40)
+        bar.set_label("attention weight (%); each row sums to 100")
+    strongest = ", ".join(
+        f"{label(target)} at {label(attention.source[row.argmax()])} ({row.max():.0%})"
+        for target, row in zip(attention.target, attention.mean, strict=True)
+    )
+    return Picture(
+        figure,
+        f"Attention: {attention.translation}",
+        "Heat map of attention weights, target tokens down, source tokens across. Each target "
+        f"token looks most at, in the mean of the shown heads: {strongest}.",
+    )
+
+
+def _attention_map(
+    axes: Axes, attention: Attention, weights: NDArray[np.floating[Any]], title: str, size: float
+) -> AxesImage:
+    """One map; the number in a cell has the `size`, in points, if that can be read."""
+    image = axes.imshow(100 * weights, cmap=_GREY, vmin=0, vmax=100)
+    _name_ticks(axes, "x", attention.source, max(size, _LEGIBLE))
+    _name_ticks(axes, "y", attention.target, max(size, _LEGIBLE))
+    axes.set(title=title, xlabel="source token (subword)", ylabel="target token (subword)")
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+    for (row, column), weight in np.ndenumerate(weights):
+        if weight >= 0.01 and size >= _LEGIBLE - 1:
+            colour = "white" if weight > 0.55 else "black"
+            text = f"{100 * weight:.0f}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    return image
+
+
+def gates_picture(gates: Gates, units: Sequence[SelectiveUnit] = ()) -> Picture:
+    """A map of each gate and layer, units down and tokens across; below, the selective units."""
+    layers = list(dict.fromkeys(panel.place.layer_name for panel in gates.panels))
+    names = list(dict.fromkeys(panel.place.gate for panel in gates.panels))
+    with _style():
+        single = len(gates.panels) == 1
+        longest = max(len(gates.source), len(gates.target))
+        wide = max(4.5 if single else 2.2, 0.19 * longest)
+        tall = 4.5 if single else 2.0
+        strips_down = math.ceil(len(units) / 2)
+        heights = [tall * len(layers) + 0.5, 1.75 * strips_down]
+        figure = Figure(
+            figsize=(max(wide * len(names) + 1.5, 9.5 if units else 0), sum(heights)),
+            layout="constrained",
+        )
+        maps: Figure | SubFigure = figure
+        if units:
+            maps, below = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+            strips = below.subplots(strips_down, 2, squeeze=False).ravel()
+            for axes in strips[len(units) :]:
+                axes.set_axis_off()
+            for axes, unit in zip(strips, units, strict=False):
+                _unit_strip(axes, gates, unit)
+        _gate_maps(maps, gates, layers, names)
+    told = "".join(f" {unit} (score {unit.score:+.2f})." for unit in units)
+    means = "; ".join(
+        f"{panel.place} {panel.values.mean():.2f}" for panel in gates.panels if panel.place.is_gate
+    )
+    return Picture(
+        figure,
+        f"Gates: {gates.translation}",
+        "Heat maps of gates and states over the tokens, a row for each unit, units in the order "
+        "of the token where each is highest: the diagonal is the order's, what lies off it is the "
+        f"model's.{f' Mean of each gate: {means}.' if means else ''}{told}",
+    )
+
+
+def _gate_maps(
+    figure: Figure | SubFigure, gates: Gates, layers: Sequence[str], names: Sequence[str]
+) -> None:
+    grid = figure.subplots(len(layers), len(names), squeeze=False)
+    states = [abs(panel.values).ravel() for panel in gates.panels if not panel.place.is_gate]
+    largest = float(np.quantile(np.concatenate(states), 0.99)) if states else 1.0
+    images: dict[bool, AxesImage] = {}
+    for panel in gates.panels:
+        axes = grid[layers.index(panel.place.layer_name), names.index(panel.place.gate)]
+        limits = (0.0, 1.0) if panel.place.is_gate else (-largest, largest)
+        images[panel.place.is_gate] = axes.imshow(
+            panel.values[:, panel.order].T,
+            cmap=_GREY,
+            vmin=limits[0],
+            vmax=limits[1],
+            aspect="auto",
+            interpolation="nearest",
+        )
+        _label_gate_map(axes, gates, panel)
+    for is_gate, image in images.items():
+        bar = figure.colorbar(image, ax=grid, location="bottom", shrink=0.5, aspect=50, pad=0.01)
+        bar.set_label("gate (0 shut, 1 open)" if is_gate else "state (no unit; grey is 0)")
+
+
+def _label_gate_map(axes: Axes, gates: Gates, panel: Panel) -> None:
+    gate = (
+        "update (input)"
+        if (panel.place.gate, gates.cell) == ("update", "lstm")
+        else panel.place.gate
+    )
+    axes.set_title(f"{panel.place.layer_name}\n{gate}")
+    _name_ticks(axes, "x", gates.tokens(panel.place))
+    axes.set_yticks([0, len(panel.order) - 1], ["1", str(len(panel.order))])
+    axes.set_ylabel("unit (by peak)", labelpad=-8)
+
+
+def _unit_strip(axes: Axes, gates: Gates, unit: SelectiveUnit) -> None:
+    """One unit over the tokens of the sentence, and what was found about it."""
+    values = gates.of_unit(unit.place, unit.unit)
+    axes.bar(range(len(values)), values, color="0.35", edgecolor="black", width=0.8)
+    _name_ticks(axes, "x", gates.tokens(unit.place))
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set_ylabel("gate" if unit.place.is_gate else "state")
+    if unit.place.is_gate:
+        axes.set_ylim(0, 1)
+    axes.set_title(
+        f"{unit} (score {unit.score:+.2f})\nmean {unit.mean_with:.2f} at {unit.tokens_with:,} "
+        f"tokens, {unit.mean_without:.2f} at {unit.tokens_without:,}; {unit.examples[0].text}",
+        fontsize=7,
+        loc="left",
+    )
+
+
+def search_picture(tree: SearchTree) -> Picture:
+    """Steps from left to right, hypotheses by rank from top to bottom."""
+    with _style():
+        last = max(node.step for node in tree.nodes)
+        at = _positions(tree)
+        lowest = min(y for _, y in at.values())
+        figure = Figure(figsize=(1.05 * (last + 1) + 0.6, 0.42 * (1 - lowest) + 1.4))
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        axes.set_xlim(-0.5, last + 0.5)
+        axes.set_ylim(lowest - 2.2, 1.2)
+        _node_text(axes, (0.0, 0.0), "<s>", "black", "bold")
+        for step in range(1, last + 1):
+            axes.text(step, 0.85, f"{step}", ha="center", fontsize=8)
+        axes.text(-0.45, 0.85, "step", ha="left", fontsize=8)
+        axes.text(-0.45, -1.0, "kept,\nbest first", ha="left", va="center")
+        axes.text(-0.45, -tree.beam_size - 0.4, "dropped", ha="left", va="center", color="0.4")
+        for node in tree.nodes:
+            begin = (0.0, 0.0) if node.parent is None else at[node.parent]
+            _draw_node(axes, node, begin, at[node.number])
+        axes.legend(
+            handles=_LEGEND,
+            title="Below a token: ln p of the hypothesis so far (nats); score: that over the "
+            "length penalty",
+            loc="lower center",
+            ncols=4,
+            frameon=False,
+            handlelength=3,
+        )
+    kept = sum(node.fate in ("kept", "finished") for node in tree.nodes)
+    best = " ".join(label(node.token) for node in tree.nodes if node.best)
+    return Picture(
+        figure,
+        f"Search: {tree.translation}",
+        f"Tree of a beam search with beam {tree.beam_size}: {kept} hypotheses kept in {last} "
+        "steps, and some of those dropped, with the natural logarithm of each one's probability. "
+        f"The best, {best}, has the score {tree.score:.2f}.",
+    )
+
+
+_BEST: dict[str, Any] = {"color": "black", "linewidth": 2.2}
+_KEPT: dict[str, Any] = {"color": "black", "linewidth": 0.8}
+_DROPPED: dict[str, Any] = {"color": "0.55", "linewidth": 0.7, "linestyle": (0, (3, 2))}
+_LEGEND = [
+    Line2D([], [], label="the translation", **_BEST),
+    Line2D([], [], label="kept", **_KEPT),
+    Line2D([], [], label="dropped", **_DROPPED),
+    Line2D([], [], marker="s", markerfacecolor="0.85", label="finished, score", **_KEPT),
+]
+
+
+def _positions(tree: SearchTree) -> dict[int, tuple[float, float]]:
+    """Where each node stands: its step, and its rank among those that were kept or dropped."""
+    at: dict[int, tuple[float, float]] = {}
+    ranks: dict[tuple[int, bool], int] = {}
+    for node in tree.nodes:  # best first within a step
+        kept = node.fate in ("kept", "finished")
+        rank = ranks[node.step, kept] = ranks.get((node.step, kept), -1) + 1
+        at[node.number] = node.step, -float(rank if kept else tree.beam_size + 0.4 + rank)
+    return at
+
+
+def _draw_node(
+    axes: Axes, node: Node, begin: tuple[float, float], end: tuple[float, float]
+) -> None:
+    dropped = node.fate not in ("kept", "finished")
+    style = _BEST if node.best else _DROPPED if dropped else _KEPT
+    axes.plot(
+        [begin[0] + 0.36, end[0] - 0.36], [begin[1], end[1]], zorder=3 if node.best else 1, **style
+    )
+    number = f"{node.total:.2f}" if node.score is None else f"score {node.score:.2f}"
+    reason = {"beaten": "\ncannot win", "pruned": "\npruned"}.get(node.fate, "")
+    text = f"{label(node.token)}\n{number}{reason}"
+    colour = "0.4" if dropped else "black"
+    face = "0.85" if node.fate == "finished" else "white"
+    _node_text(axes, end, text, colour, "bold" if node.best else "normal", face)
+
+
+def _node_text(
+    axes: Axes,
+    at: tuple[float, float],
+    text: str,
+    colour: str,
+    weight: str,
+    face: str = "white",
+) -> None:
+    box = {"boxstyle": "round,pad=0.15", "facecolor": face, "edgecolor": "none"}
+    axes.text(
+        *at,
+        text,
+        ha="center",
+        va="center",
+        fontsize=6.5,
+        color=colour,
+        fontweight=weight,
+        bbox=box,
+        zorder=4,
+        linespacing=0.95,
+    )
+
+
+_LINES: Sequence[dict[str, Any]] = [
+    {"color": colour, "linestyle": style, "marker": marker, "linewidth": 1.3, "markersize": 4}
+    for colour, style, marker in (
+        ("black", "-", "o"),
+        ("0.5", "-", "s"),
+        ("black", "--", "^"),
+        ("0.5", ":", "v"),
+        ("0.3", "-.", "D"),
+        ("black", (0, (1, 1)), "x"),
+    )
+]
+
+
+def gradients_picture(report: "GradientReport") -> Picture:
+    """The gradient over distance before and after training, and what was remembered."""
+    settings = report.settings
+    variants = list(dict.fromkeys(curve.variant for curve in report.curves))
+    lines = dict(zip(variants, itertools.cycle(_LINES), strict=False))
+    with _style():
+        figure = Figure(figsize=(13, 4.4), layout="constrained")
+        before, after, memory = figure.subplots(1, 3)
+        for curve in report.curves:
+            axes, name = before, curve.variant
+            if curve.trained_delay is not None:
+                axes, name = after, f"{name} (delay {curve.trained_delay})"
+            axes.plot(curve.norms, label=name, markevery=0.1, **lines[curve.variant])
+        for axes, title in ((before, "at initialisation"), (after, "trained")):
+            axes.set(
+                title=f"Gradient, {title}",
+                xlabel="distance T - t (steps)",
+                ylabel="|d (v · h_T) / d x_t| (no unit)",
+                yscale="log",
+            )
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+        after.sharey(before)
+        for name in variants:
+            results = [result for result in report.memory if result.variant == name]
+            delays = [result.delay for result in results]
+            accuracies = [100 * result.accuracy for result in results]
+            memory.plot(delays, accuracies, label=name, **lines[name])
+        chance = 100 / settings.symbols
+        memory.axhline(chance, color="0.6", linewidth=0.8)
+        memory.annotate("chance", (settings.delays[0], chance + 1.5), color="0.4")
+        memory.set(
+            title=f"Memory after {settings.steps} steps of training, at most",
+            xlabel=f"delay (steps{', with distractors' if settings.distractors else ''})",
+            ylabel="right answers (%)",
+            xscale="log",
+            ylim=(0, 104),
+        )
+        memory.set_xticks(settings.delays, [str(delay) for delay in settings.delays])
+        memory.minorticks_off()
+        figure.legend(*before.get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        for axes in (before, after):
+            axes.grid(color="0.9")
+    told = " ".join(
+        f"{curve.variant}: {curve.norms[1]:.1e} at distance 1, {curve.norms[-1]:.1e} at "
+        f"{settings.distance}."
+        for curve in report.curves
+        if curve.trained_delay is None
+    )
+    remembered = " ".join(
+        f"{name} learnt a delay of {report.limits(name)[0] or 'none'}, and failed at "
+        f"{report.limits(name)[1] or 'none'}."
+        for name in variants
+    )
+    return Picture(
+        figure,
+        "The vanishing gradient",
+        f"Gradient of the last state by the input, over distance, at initialisation. {told} "
+        f"Memory of one symbol. {remembered}",
+    )
+
+
+def _name_ticks(
+    axes: Axes, axis: Literal["x", "y"], tokens: Sequence[str], size: float = 7.0
+) -> None:
+    """A tick for each token."""
+    names = [label(token) for token in tokens]
+    if axis == "x":
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    else:
+        axes.set_yticks(range(len(names)), names, fontsize=size)

@@ -1,0 +1,189 @@
+"""The same pictures in characters: shades of blocks, in 80 columns."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
+
+from seq2seq.inspection.attention import Attention
+from seq2seq.inspection.gates import Gates
+from seq2seq.inspection.labels import label
+from seq2seq.inspection.search import Node, SearchTree
+from seq2seq.inspection.units import SelectiveUnit
+
+if TYPE_CHECKING:
+    from seq2seq.inspection.gradients import GradientReport  # brings torch
+
+WIDTH = 80
+
+_SHADES = " ░▒▓█"
+_LABEL = 20  # the widest name of a row
+_HEADING = 12  # the longest name of a column
+_DEEP = 18  # steps; a tree of more is drawn more closely
+_GROUPS = 16  # of units, where there are more than lines
+
+Floats = NDArray[np.floating[Any]]
+
+
+def attention_lines(attention: Attention) -> Iterator[str]:
+    """The mean over the shown heads, and at the end of each row the strongest source token."""
+    mean = attention.mean
+    strongest = [f"{row.max():4.0%} {label(attention.source[row.argmax()])}" for row in mean]
+    heads = "head" if len(attention.heads) == 1 else "mean of heads"
+    numbers = ", ".join(map(str, attention.heads))
+    yield f"attention, {heads} {numbers}; target tokens down, source tokens across"
+    yield from heat_map(_labels(attention.target), _labels(attention.source), mean, strongest)
+    yield _scale(0, 1)
+
+
+def gates_lines(gates: Gates) -> Iterator[str]:
+    """The mean over the units at each place; of one place alone, its units in groups."""
+    if len(gates.panels) == 1:
+        [panel] = gates.panels
+        groups = np.array_split(panel.order, min(_GROUPS, len(panel.order)))
+        values = np.stack([panel.values[:, group].mean(axis=1) for group in groups])
+        names = [f"{len(group)} units" for group in groups]
+        yield f"{panel.place}; sorted units down, tokens across, means of groups"
+        yield from _unsigned(names, _labels(gates.tokens(panel.place)), values, panel.place.is_gate)
+        return
+    for part, tokens in (("encoder", gates.source), ("decoder", gates.target)):
+        panels = [one for one in gates.panels if one.place.part == part and one.place.is_gate]
+        if panels:
+            values = np.stack([panel.values.mean(axis=1) for panel in panels])
+            yield f"{part}: how open each gate is, mean over its units"
+            yield from heat_map(
+                [_brief(str(panel.place)) for panel in panels], _labels(tokens), values
+            )
+            yield _scale(0, 1)
+
+
+def _unsigned(
+    names: Sequence[str], tokens: Sequence[str], values: Floats, is_gate: bool
+) -> Iterator[str]:
+    largest = 1.0 if is_gate else float(abs(values).max())
+    low = 0.0 if is_gate else -largest
+    yield from heat_map(names, tokens, (values - low) / (largest - low))
+    yield _scale(low, largest)
+
+
+def units_lines(units: Iterable[SelectiveUnit]) -> Iterator[str]:
+    """Each unit with its evidence."""
+    for unit in units:
+        yield f"{unit.score:+.2f}  {unit}"
+        yield (
+            f"       mean {unit.mean_with:.2f} at {unit.tokens_with:,} tokens, "
+            f"{unit.mean_without:.2f} at {unit.tokens_without:,}"
+        )
+        for example in unit.examples:
+            yield f"       {example.value:6.2f}  {example.text}"
+
+
+def search_lines(tree: SearchTree) -> Iterator[str]:
+    """A branch for each hypothesis: its token, its log-probability, and what became of it."""
+    yield f"beam {tree.beam_size}; ln p of each hypothesis; * is the way to the translation"
+    yield "<s>"
+    deep = max(node.step for node in tree.nodes) > _DEEP
+    for line in _branches(tree, None, "", "" if deep else " "):
+        yield line if cell_len(line) <= WIDTH else f"{set_cell_size(line, WIDTH - 1)}…"
+
+
+def _branches(tree: SearchTree, number: int | None, indent: str, space: str) -> Iterator[str]:
+    children = tree.children(number)
+    for child in children:
+        is_last = child is children[-1]
+        yield f"{indent}{'└' if is_last else '├'}{'*' if child.best else ' '}{_told(child)}"
+        below = f"{indent}{' ' if is_last else '│'}{space}"
+        yield from _branches(tree, child.number, below, space)
+
+
+def _told(node: Node) -> str:
+    if node.score is not None:
+        return f"{label(node.token)} {node.total:.2f}, finished, score {node.score:.2f}"
+    fates = {
+        "kept": "",
+        "beaten": ", dropped: cannot win",
+        "pruned": ", dropped: pruned",
+        "outside": ", dropped: no place",
+    }
+    return f"{label(node.token)} {node.total:.2f}{fates[node.fate]}"
+
+
+def gradients_lines(report: "GradientReport") -> Iterator[str]:
+    """A row for each cell: its gradient at some distances, before and after, and its memory."""
+    far = report.settings.distance
+    distances = [1, far // 10, far // 2, far]
+    yield f"|d (v . h_T) / d x_t| at a distance of    {''.join(f'{one:>9}' for one in distances)}"
+    for curve in report.curves:
+        when = "initial" if curve.trained_delay is None else f"trained, delay {curve.trained_delay}"
+        norms = "".join(f"{curve.norms[one]:>9.0e}" for one in distances)
+        yield f"{curve.variant:<20} {when:<18}   {norms}"
+    yield ""
+    yield f"{'one symbol remembered':<24}{'learnt up to':>14}{'failed at':>12}{'right there':>14}"
+    for variant in dict.fromkeys(result.variant for result in report.memory):
+        learnt, failed = report.limits(variant)
+        last = [result for result in report.memory if result.variant == variant][-1]
+        right = f"{last.accuracy:.0%}" if failed else "-"
+        yield f"{variant:<24}{learnt or '-':>14}{failed or '-':>12}{right:>14}"
+
+
+def heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Floats,
+    notes: Sequence[str] = (),
+) -> Iterator[str]:
+    """values (R, C) in [0, 1] as shades; what has too many columns comes in several pieces.
+
+    Names of columns are written downwards; `notes` stand behind the rows.
+    """
+    wide = min(_LABEL, max(map(cell_len, rows)))
+    behind = min(_LABEL, max(map(cell_len, notes), default=0))
+    room = WIDTH - wide - 1 - (behind + 1 if notes else 0)
+    cell = 2 if 2 * len(columns) <= room else 1
+    across = room // cell
+    for begin in range(0, len(columns), across):
+        names = columns[begin : begin + across]
+        for letters in _downwards(names):
+            yield (" " * (wide + 1) + "".join(set_cell_size(one, cell) for one in letters)).rstrip()
+        for number, name in enumerate(rows):
+            shades = "".join(cell * _shade(value) for value in values[number, begin:][:across])
+            note = f" {set_cell_size(notes[number], behind)}" if notes else ""
+            yield f"{set_cell_size(name, wide)} {shades}{note}".rstrip()
+
+
+def _downwards(names: Sequence[str]) -> Iterator[list[str]]:
+    """Lines of letters, one of each name; the names end on the same line."""
+    short = [name[:_HEADING] for name in names]
+    height = max(map(len, short))
+    for letters in zip(*(name.rjust(height) for name in short), strict=True):
+        yield list(letters)
+
+
+def _labels(tokens: Iterable[str]) -> list[str]:
+    return [label(token) for token in tokens]
+
+
+def _shade(value: float) -> str:
+    return _SHADES[min(int(value * len(_SHADES)), len(_SHADES) - 1)]
+
+
+def _scale(low: float, high: float) -> str:
+    steps = np.linspace(low, high, len(_SHADES) + 1)
+    return "  ".join(
+        f"{shade}{shade} {begin:.2g} to {end:.2g}"
+        for shade, begin, end in zip(_SHADES, steps[:-1], steps[1:], strict=True)
+    )
+
+
+def _brief(name: str) -> str:
+    """So that a layer, its direction and its gate fit before a row."""
+    for word, letters in (
+        ("encoder ", "enc"),
+        ("decoder ", "dec"),
+        ("forwards", "→"),
+        ("backwards", "←"),
+    ):
+        name = name.replace(word, letters)
+    return name

@@ -1,0 +1,317 @@
+"""Which unit does what: units whose gate tells one kind of token from all others.
+
+Each unit is scored against each property of tokens over a corpus. The score lies in [-1, 1] and
+depends on ranks alone, so units that are hardly ever open and units that are hardly ever shut can
+be compared:
+
+- a property that holds or not (negation, full stop): 2 AUC - 1, where AUC is the probability that
+  the gate is more open at a token with the property than at one without (the rank-biserial
+  correlation; Mann & Whitney 1947);
+- a property that counts (tokens so far, tokens to come): Spearman's rank correlation.
+
+Of thousands of units some look selective by chance. So units are found on one half of the
+sentences, and the score that is told comes from the other half.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.config import Direction
+from seq2seq.corpus import read_lines, read_parallel
+from seq2seq.errors import UsageError
+from seq2seq.inspection.gates import Place, values_at
+from seq2seq.inspection.model import InspectedModel
+
+Floats = NDArray[np.floating[Any]]
+
+NEGATIONS: Mapping[str, str] = {
+    "en": r"no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|.*n['’]t",
+    "de": r"nicht|nichts|nie|niemals|niemand\w*|nirgend\w*|kein\w*|weder|ohne",
+    "fr": r"ne|n['’].*|pas|jamais|rien|personne|aucun\w*|sans",
+    "es": r"no|nunca|jamás|nada|nadie|ningun\w*|ningún|sin|tampoco",
+}
+"""The words of negation, of the languages that somebody has written them down for."""
+
+COUNTS = ("tokens so far", "tokens to come")
+
+_FEWEST = 20  # tokens with a property in each half; of fewer nothing can be said
+_CONTEXT = 3  # tokens on each side of an example
+_EXAMPLES = 5
+_AT_ONCE = 64  # sentences that are translated side by side
+
+
+class Pair(NamedTuple):
+    """A sentence as ids, the tag first, and its translation."""
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A token where the gate is widest open, or most shut, with its neighbours."""
+
+    text: str  # the token in brackets
+    value: float
+
+
+@dataclass(frozen=True)
+class SelectiveUnit:
+    """A unit, what it is selective for, and the evidence."""
+
+    place: Place
+    unit: int
+    property: str
+    score: float  # in [-1, 1], on the half that it was not found on
+    found_score: float  # on the half that it was found on
+    mean_with: float  # of the tokens with the property, or of the quarter with the highest counts
+    mean_without: float  # of all others, or of the quarter with the lowest counts
+    tokens_with: int
+    tokens_without: int
+    examples: tuple[Example, ...]
+
+    def __str__(self) -> str:
+        kind = "counts" if self.property in COUNTS else "tells"
+        if self.place.is_gate and kind == "tells":
+            what = f"{'opens' if self.score > 0 else 'closes'} at a {self.property}"
+        elif kind == "tells":
+            what = f"{'rises' if self.score > 0 else 'falls'} at a {self.property}"
+        else:
+            what = f"{'grows' if self.score > 0 else 'shrinks'} with the {self.property}"
+        return f"{self.place}, unit {self.unit}: {what}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {**asdict(self), "place": self.place._asdict(), "says": str(self)}
+
+
+def read_pairs(model: InspectedModel, corpus: str, direction: Direction, most: int) -> list[Pair]:
+    """Up to `most` pairs, spread over `corpus`: a prefix, a TSV file, or a text file.
+
+    A text file has sources alone; the model translates them. What the model cannot read at once is
+    left out.
+    """
+    longest = model.search.max_source_length
+    path = Path(corpus)
+    if path.is_file() and not corpus.endswith((".tsv", ".tsv.gz")):
+        lines = read_lines(path)
+        chosen = [lines[i] for i in _spread(len(lines), most)]
+        sources = model.tokenizer.encode_sources(chosen, direction.target)
+        kept = [ids for ids in sources if 1 < len(ids) <= longest + 1]
+        found = [
+            Pair(tuple(ids), best.ids)
+            for begin in range(0, len(kept), _AT_ONCE)
+            for ids, best in zip(
+                kept[begin : begin + _AT_ONCE],
+                model.translate(kept[begin : begin + _AT_ONCE]),
+                strict=True,
+            )
+        ]
+    else:
+        text = read_parallel(corpus, direction.source, direction.target).sample(most)
+        sources = model.tokenizer.encode_sources(list(text.source), direction.target)
+        targets = model.tokenizer.encode(list(text.target))
+        found = [
+            Pair(tuple(source), tuple(target))
+            for source, target in zip(sources, targets, strict=True)
+            if 1 < len(source) <= longest + 1 and 0 < len(target) <= 2 * longest
+        ]
+    if len(found) < 2:
+        raise UsageError(f"{corpus}: fewer than two sentences that the model can read.")
+    return found
+
+
+def selective_units(
+    model: InspectedModel,
+    pairs: Sequence[Pair],
+    direction: Direction,
+    wanted: Sequence[Place],
+    per_property: int = 1,
+) -> list[SelectiveUnit]:
+    """The units at the `wanted` places that score highest for each property, best score first."""
+    first, second = (_observe(model, pairs[half::2], direction, wanted) for half in (0, 1))
+    best: dict[str, list[_Find]] = {}
+    for place in wanted:
+        seen, unseen = first[place.part], second[place.part]
+        ranks = _ranks(seen.values[place])  # (N, H)
+        for name, held in seen.properties.items():
+            if _enough(held, name) and _enough(unseen.properties[name], name):
+                scores = _scores(ranks, held, name)  # (H,)
+                finds = best.setdefault(name, [])
+                finds += [_Find(float(score), place, unit) for unit, score in enumerate(scores)]
+                finds.sort(key=lambda find: -abs(find.score))
+                del finds[per_property:]
+    found = [
+        _evidence(second[find.place.part], find, name)
+        for name, finds in best.items()
+        for find in finds
+    ]
+    return sorted(found, key=lambda unit: -abs(unit.score))
+
+
+class _Find(NamedTuple):
+    score: float
+    place: Place
+    unit: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Observed:
+    """N tokens that one part of the network read."""
+
+    tokens: list[tuple[str, ...]]  # of each sentence
+    properties: dict[str, Floats]  # each (N,), 0 and 1 or a count
+    values: dict[Place, Floats]  # each (N, H)
+
+
+def _observe(
+    model: InspectedModel, pairs: Iterable[Pair], direction: Direction, wanted: Sequence[Place]
+) -> dict[str, _Observed]:
+    """What is seen of encoder and decoder. The tag and BOS, first in every sentence, are left out.
+
+    Their gates are like no others, and would be all that is found.
+    """
+    tokens: dict[str, list[tuple[str, ...]]] = {"encoder": [], "decoder": []}
+    values: dict[Place, list[Floats]] = {place: [] for place in wanted}
+    languages = {"encoder": direction.source, "decoder": direction.target}
+    asks_decoder = any(place.part == "decoder" for place in wanted)
+    for pair in pairs:
+        encoded = model.network.encode(pair.source)
+        decoded = model.network.decode(encoded, pair.target) if asks_decoder else None
+        tokens["encoder"].append(tuple(model.tokenizer.pieces(pair.source[1:])))
+        tokens["decoder"].append(tuple(model.tokenizer.pieces(pair.target)))
+        for place, seen in zip(wanted, values_at(wanted, encoded, decoded), strict=True):
+            values[place].append(seen[1:].astype(np.float32))
+    return {
+        part: _Observed(
+            sentences,
+            _joined([properties(sentence, languages[part]) for sentence in sentences]),
+            {place: np.concatenate(rows) for place, rows in values.items() if place.part == part},
+        )
+        for part, sentences in tokens.items()
+    }
+
+
+def properties(tokens: Sequence[str], language: str) -> dict[str, Floats]:
+    """The properties of each of T tokens, each (T,)."""
+    words = _words(tokens)
+    size = len(tokens)
+    found = {
+        "full stop": [token in (".", "▁.") for token in tokens],
+        "question mark": [token in ("?", "▁?") for token in tokens],
+        "comma": [token in (",", "▁,") for token in tokens],
+        "number": [any(map(str.isdigit, word)) for word in words],
+        "capital letter": [word[:1].isupper() for word in words],
+        "token inside a word": [token[0] != "▁" and token[0].isalpha() for token in tokens],
+        COUNTS[0]: range(size),
+        COUNTS[1]: range(size - 1, -1, -1),
+    }
+    if pattern := NEGATIONS.get(language):
+        found["negation"] = [re.fullmatch(pattern, word.lower()) is not None for word in words]
+    return {name: np.array(values, np.float64) for name, values in found.items()}
+
+
+def _words(tokens: Sequence[str]) -> list[str]:
+    """The word that each token is part of, without punctuation around it."""
+    numbers = np.cumsum([token.startswith("▁") for token in tokens])
+    texts: dict[int, str] = {}
+    for number, token in zip(numbers, tokens, strict=True):
+        texts[number] = texts.get(number, "") + token.removeprefix("▁")
+    words = {number: re.sub(r"^\W+|\W+$", "", text) for number, text in texts.items()}
+    return [
+        words[number] if re.search(r"\w", token.removeprefix("▁")) else ""
+        for number, token in zip(numbers, tokens, strict=True)
+    ]
+
+
+def _scores(ranks: Floats, held: Floats, name: str) -> Floats:
+    """ranks (N, H), a property (N,) -> (H,) in [-1, 1]"""
+    centred = ranks - ranks.mean(axis=0)
+    if name in COUNTS:
+        counts = _ranks(held[:, None])[:, 0]
+        contrast = counts - counts.mean()  # (N,)
+        lengths = np.linalg.norm(centred, axis=0) * np.linalg.norm(contrast)
+        scale = 1 / np.maximum(lengths, 1e-12)
+    else:
+        contrast = held / held.sum() - (1 - held) / (1 - held).sum()
+        scale = np.float64(2 / len(held))
+    scores: Floats = centred.T @ contrast * scale
+    return scores
+
+
+def _ranks(values: Floats) -> Floats:
+    """(N, H) -> the rank of each value within its column, equals sharing their mean rank"""
+    order = values.argsort(axis=0)
+    ordered = np.take_along_axis(values, order, axis=0)
+    rows = np.arange(len(values))[:, None]
+    edge = np.ones((1, values.shape[1]), np.bool_)
+    changes = ordered[1:] != ordered[:-1]
+    firsts = np.where(np.concatenate([edge, changes]), rows, 0)
+    lasts = np.where(np.concatenate([changes, edge]), rows, len(values))
+    firsts = np.maximum.accumulate(firsts, axis=0)
+    lasts = np.minimum.accumulate(lasts[::-1], axis=0)[::-1]
+    ranks = np.empty(values.shape, np.float64)
+    np.put_along_axis(ranks, order, (firsts + lasts) / 2, axis=0)
+    return ranks
+
+
+def _enough(held: Floats, name: str) -> bool:
+    return name in COUNTS or _FEWEST <= held.sum() <= len(held) - _FEWEST
+
+
+def _evidence(observed: _Observed, find: _Find, name: str) -> SelectiveUnit:
+    """The unit on the half that it was not found on."""
+    values = observed.values[find.place][:, find.unit]  # (N,)
+    held = observed.properties[name]
+    high, low = held == 1, held == 0
+    if name in COUNTS:
+        high, low = held >= np.quantile(held, 0.75), held <= np.quantile(held, 0.25)
+    [score] = _scores(_ranks(values[:, None]), held, name)
+    strongest = np.argsort(-values if score > 0 else values, kind="stable")
+    return SelectiveUnit(
+        find.place,
+        find.unit,
+        name,
+        float(score),
+        find.score,
+        float(values[high].mean()),
+        float(values[low].mean()),
+        int(high.sum()),
+        int(low.sum()),
+        tuple(_examples(observed.tokens, values, strongest)),
+    )
+
+
+def _examples(
+    sentences: Sequence[Sequence[str]], values: Floats, rows: NDArray[np.int64]
+) -> Iterator[Example]:
+    """The first of `rows`, no two with the same text."""
+    ends = np.cumsum([len(sentence) for sentence in sentences])
+    texts: set[str] = set()
+    for row in rows:
+        number = int(np.searchsorted(ends, row, side="right"))
+        sentence = sentences[number]
+        at = int(row) - int(ends[number]) + len(sentence)
+        before, after = sentence[max(0, at - _CONTEXT) : at], sentence[at + 1 : at + _CONTEXT + 1]
+        marked = re.sub("(▁?)(.*)", r"\1[\2]", sentence[at], count=1)
+        text = "".join([*before, marked, *after]).replace("▁", " ").strip()
+        if text not in texts:
+            texts.add(text)
+            yield Example(text, float(values[row]))
+        if len(texts) == _EXAMPLES:
+            return
+
+
+def _joined(rows: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _spread(size: int, most: int) -> Iterable[int]:
+    """At most `most` numbers below `size`, evenly spread."""
+    return range(size) if size <= most else (i * size // most for i in range(most))

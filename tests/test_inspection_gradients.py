@@ -1,0 +1,139 @@
+"""The measured gradients are those of the equations; the same numbers come out every time."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from seq2seq.inspection.gradients import (
+    VARIANTS,
+    GradientReport,
+    Recaller,
+    Settings,
+    Variant,
+    gradient_norms,
+    measure,
+    recall_task,
+)
+from seq2seq.inspection.terminal import gradients_lines
+from seq2seq.nn.cells import Weights, gru_step, lstm_step, rnn_step
+
+SMALL = Settings(hidden_size=6, symbols=3, distance=12, delays=(1, 3), steps=20, batch_size=8)
+B, T = 3, 7
+
+
+def setup(variant: Variant) -> tuple[Recaller, Tensor, Tensor]:
+    """A layer in float64, inputs (B, T, X), directions (B, H) of length 1."""
+    model = Recaller(variant, SMALL).double()
+    torch.manual_seed(3)
+    inputs = torch.randn(B, T, SMALL.symbols + 2, dtype=torch.float64)
+    directions = torch.randn(B, SMALL.hidden_size, dtype=torch.float64)
+    return model, inputs, directions / directions.norm(dim=-1, keepdim=True)
+
+
+def last_state(model: Recaller, inputs: Tensor) -> Tensor:
+    """h_T (B, H) by the cell's equations, step by step."""
+    weights = Weights(*(parameter.detach() for parameter in model.layer.fused.parameters()))
+    hidden = cell = torch.zeros(len(inputs), SMALL.hidden_size, dtype=torch.float64)
+    for t in range(inputs.shape[1]):
+        step: Any
+        if model.variant.cell == "lstm":
+            step = lstm_step(inputs[:, t], hidden, cell, weights)
+            cell = step.cell
+        else:
+            one_step: Any = gru_step if model.variant.cell == "gru" else rnn_step
+            step = one_step(inputs[:, t], hidden, weights)
+        hidden = step.hidden
+    return hidden
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_norms_are_those_of_finite_differences(variant: Variant) -> None:
+    model, inputs, directions = setup(variant)
+    norms = gradient_norms(model.layer, inputs, directions)
+    tiny = 1e-6
+    squares = np.zeros(T)
+    for t in range(T):
+        for x in range(inputs.shape[2]):
+            nudge = torch.zeros_like(inputs)
+            nudge[:, t, x] = tiny
+            ahead, behind = (last_state(model, inputs + sign * nudge) for sign in (1, -1))
+            slopes = ((ahead - behind) * directions).sum(dim=-1) / (2 * tiny)
+            squares[T - 1 - t] += slopes.pow(2).mean().item()
+    np.testing.assert_allclose(norms, np.sqrt(squares), rtol=1e-5, atol=1e-9)
+
+
+def test_norms_over_all_directions_are_the_jacobians() -> None:
+    model, inputs, _ = setup(VARIANTS[2])
+    jacobian = torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
+        lambda one: last_state(model, one), inputs[:1]
+    )[0, :, 0]  # (H, T, X)
+    size = SMALL.hidden_size
+    norms = gradient_norms(
+        model.layer, inputs[:1].expand(size, -1, -1), torch.eye(size, dtype=torch.float64)
+    )
+    expected = jacobian.pow(2).sum(dim=(0, 2)).sqrt().flip(0) / size**0.5
+    np.testing.assert_allclose(norms, expected.numpy(), rtol=1e-9)
+
+
+def test_the_forget_bias_opens_the_gate() -> None:
+    """The more open it is at the beginning, the farther the gradient reaches."""
+    far = {
+        curve.variant: curve.norms[-1]
+        for curve in measure(Settings(distance=50, delays=(), steps=1)).curves
+    }
+    biases = [far[f"LSTM, forget bias {bias}"] for bias in (0, 1, 3)]
+    assert biases[0] < 1e-3 * biases[1] < 1e-3 * biases[2]
+    assert far["RNN"] < 1e-3 * far["RNN, orthogonal"]
+
+
+def test_the_task_asks_for_the_first_symbol() -> None:
+    random = torch.Generator().manual_seed(1)
+    inputs, answers = recall_task(SMALL, delay=4, number=5, random=random)
+    assert inputs.shape == (5, 6, 5)
+    assert (inputs.sum(dim=-1) == 1).all()
+    assert (inputs[:, 0].argmax(dim=-1) == answers).all()
+    assert (inputs[:, 1:5, 3] == 1).all()
+    assert (inputs[:, 5, 4] == 1).all()
+
+
+@pytest.fixture(scope="module")
+def report() -> GradientReport:
+    return measure(SMALL)
+
+
+def test_everything_comes_out_the_same_again(report: GradientReport) -> None:
+    torch.manual_seed(99)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    assert measure(SMALL).to_json() == report.to_json()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_delays_are_tried_until_one_is_not_learnt(report: GradientReport) -> None:
+    for variant in VARIANTS:
+        results = [result for result in report.memory if result.variant == variant.name]
+        learnt = [result.accuracy >= SMALL.learnt for result in results]
+        assert learnt == sorted(learnt, reverse=True)
+        assert learnt.count(False) <= 1
+        longest, failed = report.limits(variant.name)
+        assert failed in (None, results[-1].delay)
+        trained = [c for c in report.curves if c.variant == variant.name and c.trained_delay]
+        assert [curve.trained_delay for curve in trained] == ([longest] if longest else [])
+        assert all(len(curve.norms) == SMALL.distance + 1 for curve in trained)
+
+
+def test_a_delay_of_some_steps_is_learnt() -> None:
+    settings = Settings(delays=(3,), steps=400)
+    report = measure(settings, VARIANTS[-1:])
+    assert report.limits("LSTM, forget bias 3") == (3, None)
+    assert len(report.curves) == 2
+
+
+def test_the_table_has_a_row_for_each_cell(report: GradientReport) -> None:
+    lines = list(gradients_lines(report))
+    assert all(len(line) <= 80 for line in lines)
+    for variant in VARIANTS:
+        assert sum(line.startswith(variant.name + "  ") for line in lines) >= 2
