@@ -1,0 +1,283 @@
+"""`seq2seq compare`: two models, or two files of translations, side by side."""
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.options import (
+    AnyFromOption,
+    AnyToOption,
+    BeamSizeOption,
+    QuietOption,
+    ThreadsOption,
+)
+from seq2seq.errors import Seq2SeqError, UsageError
+
+if TYPE_CHECKING:
+    from seq2seq.comparison import Both, Comparison
+    from seq2seq.comparison.scores import LengthScore, PairedScore, SentenceScore
+    from seq2seq.comparison.words import FrequencyScore, MissingWord, Wording
+
+_WIDTH = 80
+_LOOPS = 10  # sentences that are named
+_CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")  # a terminal would obey them
+
+
+@reported_errors("seq2seq")
+def compare(
+    a: Annotated[
+        Path,
+        typer.Argument(
+            metavar="A",
+            help="An exported model, the folder of a run, or a file of translations, one a line.",
+        ),
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The other one.")],
+    src: Annotated[
+        Path | None, typer.Option("--src", help="Source sentences, one a line (plain or .gz).")
+    ] = None,
+    ref: Annotated[
+        Path | None, typer.Option("--ref", help="Their reference translations, line by line.")
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", help="Instead: the test sets of a recipe, all directions."),
+    ] = None,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            "--train",
+            metavar="FILE",
+            help="A text in the target language, or a TSV file, in which to count how frequent "
+            "words are, such as the training corpus; without it they are counted in the "
+            "references.",
+        ),
+    ] = None,
+    show: Annotated[
+        int, typer.Option("--show", min=0, metavar="N", help="So many sentences each way.")
+    ] = 5,
+    beam_size: BeamSizeOption = None,
+    threads: ThreadsOption = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of it as JSON, one line a direction.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare two models, or two files of translations, on the same sentences.
+
+    BLEU and chrF with a test of significance, by length and by frequency of words, words that are
+    missing or repeated, and the sentences that differ most; of several directions a summary.
+    """
+    if importlib.util.find_spec("sacrebleu") is None:
+        raise Seq2SeqError("compare needs sacrebleu: pip install 'seq2seq[train]'")
+    if (src is None) != (ref is None):
+        raise UsageError("--src and --ref go together.")
+    if [src, corpus, recipe].count(None) < 2:
+        raise UsageError("give --src and --ref, or --corpus, or --recipe, one of them.")
+    from seq2seq.comparison import Both, compare_systems
+    from seq2seq.evaluation import EvaluationSet
+
+    files = (src, ref) if src is not None and ref is not None else None
+    comparisons = compare_systems(
+        Both(a, b),
+        EvaluationSet(files, corpus, recipe, source_language, target_language),
+        train=train,
+        show=show,
+        beam_size=beam_size,
+        threads=threads,
+        show_progress=not quiet,
+    )
+    if as_json:
+        lines: Iterator[str] = (one.to_json() for one in comparisons)
+    else:
+        lines = _report(comparisons[0]) if len(comparisons) == 1 else _summary(comparisons)
+    typer.echo("\n".join(lines))
+
+
+def _summary(comparisons: Sequence["Comparison"]) -> Iterator[str]:
+    """A line a direction."""
+    first = comparisons[0]
+    yield from _names(first.systems)
+    yield ""
+    yield f"{'':19}" + "".join(f"{metric.name:>18}{'':12}" for metric in first.metrics).rstrip()
+    columns = f"{'A':>7}{'B':>7}{'B - A':>7}{'p':>6}   "
+    yield f"direction sentences{columns * len(first.metrics)}".rstrip()
+    for one in comparisons:
+        yield (
+            f"{one.direction!s:<9}{one.sentences:>10,}" + "".join(map(_brief, one.metrics)).rstrip()
+        )
+    yield ""
+    yield "Behind p stands which one is better; - means that the test cannot tell."
+    yield "Choose one direction by --from and --to for all that differs in it."
+    yield from _about_the_test(first.metrics)
+
+
+def _brief(metric: "PairedScore") -> str:
+    scores = f"{metric.scores.a:>7.2f}{metric.scores.b:>7.2f}{metric.difference:>+7.2f}"
+    return f"{scores}{metric.p_value:>6.3f} {(metric.better or '-').upper():<2}"
+
+
+def _report(comparison: "Comparison") -> Iterator[str]:
+    """All that differs in one direction."""
+    yield from _names(comparison.systems)
+    yield f"{comparison.direction}, {comparison.sentences:,} sentences of {comparison.test}"
+    yield from _metrics(comparison)
+    yield from _lengths(comparison.by_length)
+    yield from _frequencies(comparison.by_frequency, comparison.frequencies_of)
+    yield from _wording(comparison.wording)
+    yield from _missing(comparison.missing_words)
+    yield from _sentences("A", comparison.most_different.a)
+    yield from _sentences("B", comparison.most_different.b)
+
+
+def _names(systems: "Both[str]") -> Iterator[str]:
+    yield f"A  {systems.a}"
+    yield f"B  {systems.b}"
+
+
+def _metrics(comparison: "Comparison") -> Iterator[str]:
+    yield ""
+    yield f"{'':8}{'A':>7}{'B':>9}{'B - A':>9}{'p':>8}"
+    for one in comparison.metrics:
+        yield (
+            f"{one.name:<8}{one.scores.a:>7.2f}{one.scores.b:>9.2f}{one.difference:>+9.2f}"
+            f"{one.p_value:>8.3f}   {_verdict(one, comparison.sentences)}"
+        )
+    better = comparison.better_in
+    yield ""
+    yield from _wrapped(
+        f"A is better in {_counted(better.a, 'sentence')}, B in {better.b:,}, by chrF; neither in "
+        f"{better.neither:,}, of which {better.identical:,} are the same word for word."
+    )
+    yield from _about_the_test(comparison.metrics)
+
+
+def _verdict(metric: "PairedScore", sentences: int) -> str:
+    from seq2seq.comparison.scores import TOO_FEW
+
+    if metric.better is not None:
+        return f"{metric.better.upper()} is better"
+    if not metric.difference:
+        return "the same score"
+    if sentences < TOO_FEW:
+        return f"too few to tell: take {TOO_FEW}, or many more"
+    return "the test cannot tell"
+
+
+def _about_the_test(metrics: Sequence["PairedScore"]) -> Iterator[str]:
+    from seq2seq.comparison.scores import SIGNIFICANT
+
+    yield from _wrapped(
+        f"p is from paired bootstrap resampling by sacreBLEU: below {SIGNIFICANT} the difference "
+        "is hardly chance, though of 20 such tests of equals one comes out so."
+    )
+    for metric in metrics:
+        yield metric.signature
+
+
+def _lengths(scores: Sequence["LengthScore"]) -> Iterator[str]:
+    yield ""
+    yield "By length of the source"
+    yield f"{'':16}{'BLEU':>18}{'chrF':>27}"
+    yield f"words  sentences{'A':>9}{'B':>9}{'B - A':>9}{'A':>9}{'B':>9}{'B - A':>9}"
+    for one in scores:
+        yield f"{one.words:<7}{one.sentences:>9,}{_pair(one.bleu)}{_pair(one.chrf)}"
+
+
+def _pair(both: "Both[float]") -> str:
+    return f"{both.a:>9.2f}{both.b:>9.2f}{both.b - both.a:>+9.2f}"
+
+
+def _frequencies(scores: Sequence["FrequencyScore"], text: str) -> Iterator[str]:
+    yield ""
+    yield f"By frequency of words in {text}"
+    yield f"{'':16}{'F-measure':>22}{'recall':>18}{'precision':>18}".rstrip()
+    yield f"occurring  words{'A':>9}{'B':>9}{'B - A':>9}{'A':>9}{'B':>9}{'A':>9}{'B':>9}"
+    for one in scores:
+        a, b = one.accuracy.a, one.accuracy.b
+        yield (
+            f"{one.frequency:<8}{one.reference_words:>8,}{a.f:>9.3f}{b.f:>9.3f}{b.f - a.f:>+9.3f}"
+            f"{a.recall:>9.3f}{b.recall:>9.3f}{a.precision:>9.3f}{b.precision:>9.3f}"
+        )
+
+
+def _wording(wording: "Both[Wording]") -> Iterator[str]:
+    a, b = wording.a, wording.b
+    rows = (
+        ("Words", "A", "B"),
+        ("said", f"{a.words:,}", f"{b.words:,}"),
+        ("length, the references being 1", f"{a.length_ratio:.3f}", f"{b.length_ratio:.3f}"),
+        ("missing: in the reference, but not said", f"{a.missing:,}", f"{b.missing:,}"),
+        ("repeated, more often than in the reference", f"{a.repeated:,}", f"{b.repeated:,}"),
+        ("sentences that say the same again and again", f"{len(a.loops):,}", f"{len(b.loops):,}"),
+    )
+    yield ""
+    for name, of_a, of_b in rows:
+        yield f"{name:<43}{of_a:>9}{of_b:>9}"
+    for side, loops in (("A", a.loops), ("B", b.loops)):
+        if loops:
+            more = ", ..." if len(loops) > _LOOPS else ""
+            yield f"  of {side}: {', '.join(map(str, loops[:_LOOPS]))}{more}"
+
+
+def _missing(missing: "Both[tuple[MissingWord, ...]]") -> Iterator[str]:
+    if not (missing.a or missing.b):
+        return
+    yield ""
+    yield f"{'Missing from A more often than from B':<42}Missing from B more often than from A"
+    yield "    ".join([f"{'':16}{'A only':>7}{'B only':>7}{'in all':>8}"] * 2)
+    for pair in zip_longest(missing.a, missing.b):
+        yield "    ".join(_missing_word(one) for one in pair).rstrip()
+
+
+def _missing_word(one: "MissingWord | None") -> str:
+    from rich.cells import set_cell_size
+
+    if one is None:
+        return " " * 38
+    word = set_cell_size(_printable(one.word), 16)
+    return f"{word}{one.missing.a:>7,}{one.missing.b:>7,}{one.in_references:>8,}"
+
+
+def _sentences(better: str, sentences: Sequence["SentenceScore"]) -> Iterator[str]:
+    if not sentences:
+        return
+    yield ""
+    yield f"Sentences in which {better} is better by most"
+    for one in sentences:
+        yield ""
+        yield f"{one.number:,}: chrF {one.chrf.a:.1f} of A, {one.chrf.b:.1f} of B"
+        yield from _wrapped(one.source, "  source     ")
+        yield from _wrapped(one.reference, "  reference  ")
+        yield from _wrapped(one.translations.a, "  A          ")
+        yield from _wrapped(one.translations.b, "  B          ")
+
+
+def _wrapped(text: str, before: str = "") -> Iterator[str]:
+    """Lines as wide as a terminal; `before` stands before the first, white space before others."""
+    from rich.console import Console
+    from rich.text import Text
+
+    lines = Text(_printable(text)).wrap(Console(), _WIDTH - len(before))
+    for line in lines or [Text()]:
+        yield f"{before}{line.plain}".rstrip()
+        before = " " * len(before)
+
+
+def _printable(text: str) -> str:
+    return text.translate(_CONTROLS)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
