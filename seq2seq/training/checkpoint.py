@@ -165,12 +165,19 @@ def _to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save({k: t.detach().cpu().contiguous() for k, t in tensors.items()})
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read one safetensors file; raises `Seq2SeqError` where it is missing or damaged."""
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Read one safetensors file: what it holds, and its SHA-256.
+
+    Raises `Seq2SeqError` where it is missing or damaged.
+    """
     try:
-        return safetensors.torch.load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise Seq2SeqError(f"{path}: not a whole safetensors file: {error}.") from None
+        data = path.read_bytes()
+        return safetensors.torch.load(data), digest(data)
+    except OSError as error:
+        reason = error.strerror
+    except SafetensorError as error:
+        reason = str(error)
+    raise Seq2SeqError(f"{path}: not a whole safetensors file: {reason}.")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,18 +1,35 @@
 """From a training run to the model folder that ships."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seq2seq.calibrating import calibrate
+from seq2seq.confidence import Calibration
 from seq2seq.config import Recipe, WeightPrecision
-from seq2seq.corpus import directed_texts, read_parallel
-from seq2seq.decoding.export import Corpora, export_folder
+from seq2seq.corpus import directed_texts, read_parallel, read_validation
+from seq2seq.decoding.export import Corpora, add_calibrations, export_folder
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run import RunFolder
+from seq2seq.translator import Translator
 
 _MOST_PAIRS = 300_000  # of a direction: enough to learn what translates what
+
+
+_FEW_PAIRS = 20_000
+"""Of a direction; fewer do not tell what the words of a whole vocabulary translate to."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a model folder came to."""
+
+    size: int  # bytes
+    shortlist: bool
+    calibrated: bool
 
 
 def export_run(
@@ -22,16 +39,20 @@ def export_run(
     precision: WeightPrecision = "int8",
     shortlist: bool = True,
     corpus: str | None = None,
-) -> int:
-    """Write the best model of `run` as the model folder `output`; returns its size in bytes.
+) -> Exported:
+    """Write the best model of `run` as the model folder `output`.
 
     `card` is the model card (Markdown); without one a card is written from the recipe. 8 bits need
     sentence pairs, see `seq2seq.decoding.quantisation`: those of the training corpus, or of
-    `corpus`, a prefix or TSV file.
+    `corpus`, a prefix or TSV file. A run that fine-tuned a model on few pairs has no shortlist from
+    these: they lack most of the words that the model knows. The confidence of the model is
+    calibrated on the validation corpus, where that is at hand.
     """
     folder = RunFolder.open(run)
     model, tokenizer, recipe = folder.best_model()
     corpora = _corpora(recipe, tokenizer, corpus) if precision == "int8" else None
+    if corpora is None or (corpus is None and folder.origin() and _smallest(corpora) < _FEW_PAIRS):
+        shortlist = False
     if card is None:
         text = _card(folder, recipe, sum(weight.numel() for weight in model.parameters()))
     else:
@@ -50,7 +71,24 @@ def export_run(
         corpora,
         shortlist,
     )
-    return sum(file.stat().st_size for file in output.iterdir())
+    calibrations = _calibrations(output, recipe)
+    if calibrations:
+        add_calibrations(output, calibrations)
+    size = sum(file.stat().st_size for file in output.iterdir())
+    return Exported(size, shortlist, bool(calibrations))
+
+
+def _smallest(corpora: Corpora) -> int:
+    return min(len(sources) for sources, _ in corpora.values())
+
+
+def _calibrations(model: Path, recipe: Recipe) -> list[Calibration]:
+    """None without the validation corpus: a model may be exported where that is not."""
+    try:
+        texts = read_validation(recipe.corpus)
+    except Seq2SeqError:
+        return []
+    return calibrate(Translator(model), texts)
 
 
 def _corpora(recipe: Recipe, tokenizer: Tokenizer, corpus: str | None) -> Corpora:
@@ -86,12 +124,20 @@ def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
     sources = [corpus.train for corpus in recipe.corpus]
     train = ", ".join(f"`{one if isinstance(one, str) else one.dataset}`" for one in sources)
     directions = ", ".join(f"{one.source} to {one.target}" for one in recipe.directions)
+    origin = folder.origin()
+    tuned = (
+        f"- Fine-tuned from: `{origin.path}`, whose licence and attribution hold for this model "
+        f"too (SHA-256 of its weights: `{origin.sha256}`)\n"
+        if origin
+        else ""
+    )
     return (
         f"# {directions}\n\n"
         f"A translation model made with seq2seq.\n\n"
         f"- Model: {model.cell} encoder-decoder, attention {model.attention}, "
         f"{model.encoder_layers}+{model.decoder_layers} layers of {model.hidden_size}, "
         f"{parameters:,} parameters\n"
+        f"{tuned}"
         f"- Training corpus: {train}; whoever ships this model states its licence here\n"
         f"- Validation: BLEU {best['bleu']:.2f} (greedy, sacreBLEU, detokenised, cased), "
         f"perplexity {best['perplexity']:.2f} after {best['step']:,} steps\n"

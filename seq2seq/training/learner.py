@@ -42,11 +42,15 @@ class Learnt:
 
 
 class Learner:
-    """Everything with tensors in it. As it is made, it is the start of the run."""
+    """Everything with tensors in it. As it is made, it is the start of the run.
 
-    def __init__(self, recipe: Recipe, vocabulary_size: int) -> None:
+    With `fine_tunes` that is `start_from` weights that have been trained before.
+    """
+
+    def __init__(self, recipe: Recipe, vocabulary_size: int, fine_tunes: bool = False) -> None:
         settings = recipe.training
         self._settings = settings
+        self._fine_tunes = fine_tunes
         if settings.threads:
             torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
@@ -61,6 +65,11 @@ class Learner:
         self._optimizer = torch.optim.AdamW(
             _parameter_groups(self.model, settings.weight_decay), betas=(0.9, 0.98), fused=True
         )
+
+    def start_from(self, weights: Mapping[str, Tensor], where: Path) -> None:
+        """Begin with these weights; raises `Seq2SeqError` naming `where` they come from."""
+        load_weights(self.model, weights, where)
+        load_weights(self.average, weights, where)
 
     @property
     def arithmetic(self) -> str:
@@ -130,8 +139,11 @@ class Learner:
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
-        # A short memory at first: the average of a young model must not be its random start.
-        decay = min(self._settings.ema_decay, (1 + step) / (10 + step))
+        decay = self._settings.ema_decay
+        if not self._fine_tunes:
+            # A short memory at first: the average of a young model must not be its random start.
+            # One that is fine-tuned is better for some of its start: it forgets less.
+            decay = min(decay, (1 + step) / (10 + step))
         for mean, weight in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(weight, 1 - decay)
 

@@ -24,6 +24,15 @@ from seq2seq.training.checkpoint import (
 )
 
 _FREE = ("training.keep_checkpoints",)  # of what comes out of a run
+_ORIGIN = "origin"  # in recipe.json, beside the settings
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The model that a run has its first weights from, where it did not begin with random ones."""
+
+    path: str  # as it was given
+    sha256: str  # of the file that has them
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class RunFolder:
 
     @property
     def recipe_file(self) -> Path:
-        """The settings of the run, all of them."""
+        """The settings of the run, all of them; and its `Origin`, where it has one."""
         return self.path / "recipe.json"
 
     @property
@@ -73,13 +82,20 @@ class RunFolder:
             )
         return run
 
-    def create(self, recipe: Recipe, tokenizer: Tokenizer, first: Callable[[], None]) -> None:
+    def create(
+        self,
+        recipe: Recipe,
+        tokenizer: Tokenizer,
+        first: Callable[[], None],
+        origin: Origin | None = None,
+    ) -> None:
         """Make the folder, with what `first` saves: a checkpoint of the start.
 
         The recipe comes last, and with it the run can be resumed. What cannot be written, or is
         stopped half-way, leaves nothing behind.
         """
-        text = json.dumps(to_table(recipe), indent=1, ensure_ascii=False)
+        table = to_table(recipe) | ({_ORIGIN: to_table(origin)} if origin else {})
+        text = json.dumps(table, indent=1, ensure_ascii=False)
         try:
             write_file(self.tokenizer_file, tokenizer.model)
             first()
@@ -114,9 +130,18 @@ class RunFolder:
 
     def recipe(self) -> Recipe:
         """The settings that the run was started with."""
+        return self._read()[0]
+
+    def origin(self) -> Origin | None:
+        """The model that it was started from; none where it began with random weights."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[Recipe, Origin | None]:
         try:
             table = json.loads(self.recipe_file.read_text(encoding="utf-8"))
-            return from_table(Recipe, table)
+            origin = table.pop(_ORIGIN, None) if isinstance(table, dict) else None
+            recipe = from_table(Recipe, table)
+            return recipe, None if origin is None else from_table(Origin, origin, f"{_ORIGIN}.")
         except (OSError, ValueError, UsageError) as error:
             raise Seq2SeqError(f"{self.recipe_file}: not a run's recipe: {error}") from None
 
@@ -135,11 +160,15 @@ class RunFolder:
         """The model that validated best, ready to translate (no dropout)."""
         recipe = self.recipe()
         tokenizer = Tokenizer.load(self.tokenizer_file)
+        model = EncoderDecoder(recipe.model, len(tokenizer))
+        load_weights(model, self.best_weights()[0], self.best_file)
+        return model.eval(), tokenizer, recipe
+
+    def best_weights(self) -> tuple[dict[str, Tensor], str]:
+        """Those that validated best, and the SHA-256 of their file."""
         if not self.best_file.exists():
             raise Seq2SeqError(f"{self.path}: the run has no validated model yet.")
-        model = EncoderDecoder(recipe.model, len(tokenizer))
-        load_weights(model, load_tensors(self.best_file), self.best_file)
-        return model.eval(), tokenizer, recipe
+        return load_tensors(self.best_file)
 
 
 def load_weights(model: EncoderDecoder, weights: Mapping[str, Tensor], path: Path) -> None:

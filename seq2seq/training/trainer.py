@@ -29,10 +29,11 @@ from seq2seq.training.lock import locked
 from seq2seq.training.metrics_log import MetricsLog
 from seq2seq.training.pairs import Pool, TrainingPairs, fingerprint
 from seq2seq.training.position import Position, Window
-from seq2seq.training.run import RunFolder
+from seq2seq.training.run import Origin, RunFolder
 from seq2seq.training.schedule import learning_rate
 from seq2seq.training.signals import StopSignal, stop_signals
 from seq2seq.training.stability import MOST_ROLLBACKS, InstabilityError
+from seq2seq.training.start import Start
 from seq2seq.training.step import autocast
 from seq2seq.training.validation import HeldOut, validate
 from seq2seq.translator import Translator
@@ -54,13 +55,22 @@ class Outcome:
         return self.stopped_by > 0
 
 
-def train(recipe: Recipe, path: Path, display: Display, *, resume: bool = False) -> Outcome:
+def train(
+    recipe: Recipe,
+    path: Path,
+    display: Display,
+    *,
+    resume: bool = False,
+    start: Start | None = None,
+) -> Outcome:
     """Train the model that `recipe` describes in the run folder `path`.
 
-    With `resume` an earlier run of the same recipe goes on from its last checkpoint. Ctrl-C,
-    SIGTERM and SIGHUP save a checkpoint and return. Until there is something to save they end the
-    process.
+    A new run begins with random weights, or with those of `start` and its tokenizer. With `resume`
+    an earlier run of the same recipe goes on from its last checkpoint. Ctrl-C, SIGTERM and SIGHUP
+    save a checkpoint and return. Until there is something to save they end the process.
     """
+    if start:
+        start.require(recipe)
     if resume:
         RunFolder.open(path)  # where there is none, no folder is made
     with stop_signals() as stop, locked(path):
@@ -68,15 +78,20 @@ def train(recipe: Recipe, path: Path, display: Display, *, resume: bool = False)
             run = RunFolder.open(path)
             run.require(recipe)
             corpus = _prepare(recipe, display)
-            trainer = Trainer(recipe, run, corpus, Tokenizer.load(run.tokenizer_file), display)
+            tokenizer, origin = Tokenizer.load(run.tokenizer_file), run.origin()
+            trainer = Trainer(recipe, run, corpus, tokenizer, display, origin)
             trainer.restore()
         else:
             run = RunFolder.vacant(path)
             corpus = _prepare(recipe, display)
-            trainer = Trainer(recipe, run, corpus, _tokenizer(recipe, corpus), display)
+            tokenizer = start.tokenizer if start else _tokenizer(recipe, corpus)
+            origin = start.origin if start else None
+            trainer = Trainer(recipe, run, corpus, tokenizer, display, origin)
+            if start:
+                trainer.start_from(start)
             trainer.draw()
             # Only now: what is wrong with the corpus or the recipe has been found, nothing is left.
-            run.create(recipe, trainer.tokenizer, trainer.save)
+            run.create(recipe, tokenizer, trainer.save, origin)
         with stop.waits():
             return trainer.run(stop)
 
@@ -91,9 +106,11 @@ class Trainer:
         corpus: Corpus,
         tokenizer: Tokenizer,
         display: Display,
+        origin: Origin | None = None,
     ) -> None:
         self.recipe, self.folder, self.tokenizer, self.display = recipe, run, tokenizer, display
-        self.learner = Learner(recipe, len(tokenizer))
+        self.origin = origin
+        self.learner = Learner(recipe, len(tokenizer), fine_tunes=origin is not None)
         self.position = Position(
             corpus=fingerprint(one.text for one in (*corpus.train, *corpus.valid)),
             arithmetic=self.learner.arithmetic,
@@ -113,6 +130,14 @@ class Trainer:
                 f"validation: {left_out:,} longer than training.max_length, which count for BLEU "
                 "and not for perplexity."
             )
+
+    def start_from(self, start: Start) -> None:
+        """Begin with the weights of `start`, which are validated before the first step.
+
+        So it can be seen what training brings, and where it brings nothing they stay the best.
+        """
+        self.learner.start_from(start.weights, Path(start.origin.path))
+        self.position.validation_due = True
 
     def draw(self) -> None:
         """Draw the first pairs ahead of time; raises `Seq2SeqError` where they are of no use."""
@@ -269,6 +294,11 @@ class Trainer:
         begun = self.position
         last = last_checkpoint(self.folder.checkpoints)
         if last is None:
+            if self.origin:
+                raise Seq2SeqError(
+                    f"{self.folder.path}: no checkpoint is left, and the first weights were in "
+                    f"one; start another run from {self.origin.path}."
+                )
             self.display.say("no checkpoint is left: the run starts from the beginning.")
             self.folder.best_file.unlink(missing_ok=True)
             self._metrics.cut(0)

@@ -1,0 +1,127 @@
+"""What a run starts from in place of random weights: a model that has been trained before.
+
+That is the best model of a run, or a model folder, whatever its precision. Its tokenizer comes with
+it, since each row of the embedding is a piece of that; and so does the shape of the network.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from seq2seq.config import ModelConfig, Recipe, to_table
+from seq2seq.decoding.folder import WEIGHTS, read_weights
+from seq2seq.decoding.restoring import restore
+from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
+from seq2seq.training.run import Origin, RunFolder
+from seq2seq.translator import SHIPPED_MODEL
+
+SHIPPED = "shipped"
+"""The name of the model that comes with the package."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A model to train on from."""
+
+    origin: Origin
+    model: ModelConfig
+    tokenizer: Tokenizer
+    weights: Mapping[str, Tensor]  # the state of an `EncoderDecoder`
+
+    @classmethod
+    def load(cls, where: str) -> Self:
+        """The model of a training run, of a model folder, or the one that is `SHIPPED`.
+
+        Raises `Seq2SeqError`, which names the file that is missing or damaged.
+        """
+        path = SHIPPED_MODEL if where == SHIPPED else Path(where)
+        if RunFolder(path).recipe_file.is_file():
+            run = RunFolder.open(path)
+            weights, sha256 = run.best_weights()
+            model, tokenizer = run.recipe().model, Tokenizer.load(run.tokenizer_file)
+        else:
+            config, tokenizer, stored = read_weights(path)
+            model, sha256 = config.model, config.checksums[WEIGHTS]
+            state = restore(stored, model, config.precision, config.shortlist)
+            weights = {name: torch.from_numpy(weight) for name, weight in state.items()}
+        if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+            raise Seq2SeqError(f"{where}: its weights are not all finite.")
+        return cls(Origin(where, sha256), model, tokenizer, weights)
+
+    def require(self, recipe: Recipe) -> None:
+        """Raises `UsageError` where `recipe` asks for what this model cannot become."""
+        where, ours, wanted = self.origin.path, to_table(self.model), to_table(recipe.model)
+        for name, value in ours.items():
+            if wanted[name] != value:
+                raise UsageError(
+                    f"model.{name} is {wanted[name]!r}, but {where} has {value!r}; leave "
+                    f"model.{name} out, or train without --from."
+                )
+        if recipe.tokenizer.path is not None:
+            raise UsageError(
+                f"tokenizer.path is {recipe.tokenizer.path!r}, but {where} has a tokenizer of its "
+                "own; leave tokenizer.path out, or train without --from."
+            )
+        known = _languages(self.tokenizer)
+        for language in recipe.languages:
+            if language not in known:
+                raise UsageError(
+                    f"{where} does not know the language {language!r}, and cannot learn another; "
+                    f"it knows {', '.join(known)}."
+                )
+
+
+def load_recipe(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    where: str | None = None,
+    resumed: Path | None = None,
+) -> tuple[Recipe, Start | None]:
+    """The recipe at `path`, and the model `where`, which a new run is to start from.
+
+    What the recipe and `overrides` leave out of the table `model` is as that model has it; or,
+    where a run is `resumed` that was started from a model, as the run has it.
+    """
+    recipe = Recipe.load(path, overrides)
+    if resumed is not None:
+        run = RunFolder.open(resumed)
+        origin = run.origin()
+        if where not in (None, origin and origin.path):
+            began = f"from {origin.path}" if origin else "without --from"
+            raise UsageError(
+                f"{resumed} was started {began}, not from {where}; --resume goes on with its own "
+                "weights: leave --from out, or start another run."
+            )
+        shape = run.recipe().model if origin else recipe.model
+        return _completed(recipe, path, overrides, shape), None
+    if where is None:
+        return recipe, None
+    start = Start.load(where)
+    recipe = _completed(recipe, path, overrides, start.model)
+    start.require(recipe)
+    return recipe, start
+
+
+def _completed(recipe: Recipe, path: Path, overrides: Sequence[str], model: ModelConfig) -> Recipe:
+    """`recipe` with the settings of `model` in place of those that it has by default."""
+    names = [override.partition("=")[0].strip() for override in overrides]
+    stated = {*tomllib.loads(path.read_text(encoding="utf-8")).get("model", {})}
+    stated |= {name.removeprefix("model.") for name in names if name.startswith("model.")}
+    shape = replace(model, **{name: getattr(recipe.model, name) for name in stated})
+    return replace(recipe, model=shape)
+
+
+def _languages(tokenizer: Tokenizer) -> list[str]:
+    """Those that it has a tag for. The tags come right after the special ids."""
+    pieces = (tokenizer.pieces([number])[0] for number in count(UNK_ID + 1))
+    before, after = language_tag("\n").split("\n")
+    tags = takewhile(lambda piece: piece.startswith(before) and piece.endswith(after), pieces)
+    return [tag.removeprefix(before).removesuffix(after) for tag in tags]

@@ -1,0 +1,142 @@
+"""The weights of a model folder as training has them: export, undone."""
+
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from numpy.typing import NDArray
+
+from seq2seq.config import Attention, Cell, ModelConfig, SearchConfig
+from seq2seq.decoding.export import arrange
+from seq2seq.decoding.folder import load_folder, read_weights
+from seq2seq.decoding.layout import layout, products
+from seq2seq.decoding.protocol import Engine, S
+from seq2seq.decoding.restoring import restore
+from seq2seq.decoding.search import beam_search
+from seq2seq.decoding.torch_engine import TorchEngine
+from seq2seq.nn.model import EncoderDecoder
+from seq2seq.tokenizer import BOS_ID, PAD_ID, UNK_ID
+
+Floats = NDArray[np.float32]
+
+SEARCH = SearchConfig(beam_size=3)
+CONFIGS = [
+    ModelConfig(cell, attention, 32, encoder_layers=2, decoder_layers=2, heads=2)
+    for cell, attention in product(get_args(Cell), get_args(Attention))
+]
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda one: f"{one.cell}-{one.attention}")
+def model(request: pytest.FixtureRequest) -> EncoderDecoder:
+    return tiny.network(request.param)
+
+
+def restored(folder: Path) -> EncoderDecoder:
+    """The network behind a model folder, in torch."""
+    config, tokenizer, weights = read_weights(folder)
+    state = restore(weights, config.model, config.precision, config.shortlist)
+    network = EncoderDecoder(config.model, len(tokenizer)).eval()
+    network.load_state_dict({name: torch.from_numpy(weight) for name, weight in state.items()})
+    return network
+
+
+def first_log_probs(network: EncoderDecoder) -> Floats:
+    """(60, V) of the first word of made-up sentences."""
+    engine = TorchEngine(network)
+    found = []
+    for source in tiny.corpus()[0]:
+        state = engine.start(np.array([source]), np.array([len(source)]))
+        found.append(engine.step(state, np.array([BOS_ID])).log_probs[0])
+    return np.array(found)
+
+
+def translations(engine: Engine[S]) -> list[list[tuple[int, ...]]]:
+    sources = tiny.corpus()[0][:20]
+    found = beam_search(engine, sources, SEARCH, n_best=3)
+    return [[tuple(one.ids) for one in hypotheses] for hypotheses in found]
+
+
+def test_the_layout_comes_back_exactly(model: EncoderDecoder) -> None:
+    weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
+    arranged = arrange(weights, model.config)
+    back = restore(arranged, model.config, "fp32")
+    shapes = {name: (weight.shape, weight.dtype) for name, weight in weights.items()}
+    assert {name: (weight.shape, weight.dtype) for name, weight in back.items()} == shapes
+    for name, weight in weights.items():
+        if "bias_" not in name or model.config.cell == "gru":
+            np.testing.assert_array_equal(back[name], weight)
+        elif "bias_ih" in name:  # the two are only ever added up
+            total = weight + weights[name.replace("bias_ih", "bias_hh")]
+            np.testing.assert_array_equal(back[name], total)
+        else:
+            assert not back[name].any()
+    again = arrange(back, model.config)
+    assert again.keys() == arranged.keys()
+    for name, weight in arranged.items():
+        np.testing.assert_array_equal(again[name], weight)
+
+
+def test_a_restored_model_translates_as_the_exported_one(
+    model: EncoderDecoder, tmp_path: Path
+) -> None:
+    folder = tiny.export(model, tmp_path / "model.s2s")
+    exported = translations(load_folder(folder, threads=1).engine)
+    assert translations(TorchEngine(restored(folder))) == exported
+
+
+@pytest.mark.parametrize("shortlist", [False, True])
+def test_eight_bits_come_back_close(shortlist: bool, model: EncoderDecoder, tmp_path: Path) -> None:
+    folder = tiny.export(model, tmp_path / "model.s2s", quantised=True, shortlist=shortlist)
+    _, _, stored = read_weights(folder)
+    back = restored(folder)
+    ours, theirs = (arrange(_numbers(one), model.config) for one in (back, model))
+    kinds = products(model.config)
+    for name, weight in ours.items():
+        error = np.abs(weight - theirs[name])
+        if shortlist and name in ("embedding.weight", "output_bias"):
+            np.testing.assert_array_equal(weight[UNK_ID], weight[PAD_ID])
+            error[UNK_ID] = 0
+        if weight.ndim == 1:
+            assert not error.any()
+            continue
+        layer = name.removesuffix(".weight")
+        if layer in kinds:
+            parts = np.split(error, kinds[layer].inputs, axis=1)
+            scaled = [part * stored[f"{layer}.step.{number}"] for number, part in enumerate(parts)]
+            error = np.concatenate(scaled, axis=1)
+        # Up to half a step is rounded away.
+        assert (error <= stored[f"{layer}.scale"][:, None] * 0.501).all()
+    found, expected = (np.delete(first_log_probs(one), UNK_ID, axis=1) for one in (back, model))
+    assert np.corrcoef(found.reshape(-1), expected.reshape(-1))[0, 1] > 0.98
+
+
+def test_what_is_not_in_the_shortlist_takes_no_probability(tmp_path: Path) -> None:
+    """In the folder UNK stands for all of that, and would be the likeliest word by far."""
+    model = tiny.network(ModelConfig(hidden_size=32, heads=2))
+    folder = tiny.export(model, tmp_path / "model.s2s", quantised=True, shortlist=True)
+    config, _, weights = read_weights(folder)
+    kept = restore(weights, config.model, "int8")
+    network = restored(folder)
+    log_probs = first_log_probs(network)
+    np.testing.assert_array_equal(log_probs[:, UNK_ID], log_probs[:, PAD_ID])
+    network.load_state_dict({name: torch.from_numpy(weight) for name, weight in kept.items()})
+    assert first_log_probs(network)[:, UNK_ID].mean() > log_probs[:, UNK_ID].mean() + 1
+
+
+def test_restoring_changes_no_weights_of_the_folder(tmp_path: Path) -> None:
+    model = tiny.network(ModelConfig(hidden_size=16, heads=2))
+    folder = tiny.export(model, tmp_path / "model.s2s", quantised=True, shortlist=True)
+    config, tokenizer, weights = read_weights(folder)
+    before = {name: weight.copy() for name, weight in weights.items()}
+    restore(weights, config.model, "int8", shortlist=True)
+    assert weights.keys() == layout(config.model, len(tokenizer), "int8").keys() - {"output.weight"}
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weight, before[name])
+
+
+def _numbers(model: EncoderDecoder) -> dict[str, Floats]:
+    return {name: weight.numpy() for name, weight in model.state_dict().items()}
