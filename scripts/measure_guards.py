@@ -89,7 +89,7 @@ def _alignment(translator: Translator, text: ParallelText) -> dict[str, object]:
     right = words = 0
     for one in translator.translate_lines(text.source):
         ours, theirs = one.source.split(), one.text.split()
-        links = dict((other, mine) for mine, other in one.alignment)
+        links = {other: mine for mine, other in one.alignment}
         for word in copied_words(one.source, one.text):
             [here] = [i for i, token in enumerate(ours) if word in re.findall(r"\w+", token)] or [
                 -1
@@ -173,7 +173,7 @@ def _spans(
     lines: list[str] = []
     for i in range(number):
         words = text.source[i % len(text)].split()
-        spans = []
+        spans: list[tuple[str, str]] = []
         for kind in draw.sample(sorted(_KINDS), draw.randint(1, 3)):
             span = _KINDS[kind](i * 10 + len(spans))
             words.insert(draw.randint(0, len(words)), span)

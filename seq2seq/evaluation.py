@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from seq2seq.confidence import calibration_error
 from seq2seq.config import Direction, Recipe
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.metrics import MetricScore, score
+from seq2seq.metrics import MetricScore, score, sentence_chrf
 from seq2seq.translation import Translation
 from seq2seq.translator import Translator
 
@@ -29,6 +30,7 @@ class Evaluation:
     scores: tuple[MetricScore, ...]
     seconds: float  # of translation
     beam_size: int
+    calibration_error: float | None = None  # expected, of the confidence, where it has one
 
     @property
     def sentences_per_second(self) -> float:
@@ -49,6 +51,8 @@ class Evaluation:
         for metric in self.scores:
             lines.append(f"{metric.name:<18} {metric.score:6.2f} ± {metric.interval:.2f}")
             lines.append(f"  {metric.signature}")
+        if self.calibration_error is not None:
+            lines.append(f"confidence is off by {self.calibration_error:.3f} of 1 (expected error)")
         if self.sentences < SMALL:
             lines += ["", f"{self.sentences} sentences are few: trust the interval, not the score."]
         return "\n".join(lines)
@@ -170,13 +174,35 @@ def _evaluate(
         lines = track(
             lines, f"{direction}", len(text), console=console, disable=hidden, transient=True
         )
-    hypotheses = [translation.text for translation in lines]
+    translations = [*lines]
     seconds = time.perf_counter() - started
+    hypotheses = [translation.text for translation in translations]
     if sink is not None:
         sink.writelines(f"{line}\n".encode() for line in hypotheses)
     scores = score(hypotheses, text.target)
     beam_size = translator.search.beam_size
-    return Evaluation(str(model), direction, text.name, len(text), scores, seconds, beam_size)
+    return Evaluation(
+        str(model),
+        direction,
+        text.name,
+        len(text),
+        scores,
+        seconds,
+        beam_size,
+        _calibration_error(translations, text.target),
+    )
+
+
+def _calibration_error(
+    translations: Sequence[Translation], references: Sequence[str]
+) -> float | None:
+    pairs = [
+        (translation.confidence, sentence_chrf(translation.text, reference) / 100)
+        for translation, reference in zip(translations, references, strict=True)
+        if translation.confidence is not None
+    ]
+    confidence, quality = [one for one, _ in pairs], [other for _, other in pairs]
+    return calibration_error(confidence, quality) if pairs else None
 
 
 def open_translator(model: Path, threads: int = 0) -> Translator:

@@ -26,6 +26,11 @@ def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     return float(BLEU().corpus_score(list(hypotheses), [list(references)]).score)
 
 
+def sentence_chrf(hypothesis: str, reference: str) -> float:
+    """chrF of one sentence, from 0 to 100."""
+    return float(_chrf().sentence_score(hypothesis, [reference]).score)
+
+
 def score(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[MetricScore, ...]:
     """BLEU, chrF, and lower-cased BLEU, over detokenised text, which sacreBLEU tokenises itself.
 

@@ -9,6 +9,7 @@ from seq2seq.corpus.preparing import (
     directed_texts,
     prepare,
     read_tests,
+    read_validation,
 )
 from seq2seq.corpus.reading import ParallelText, read_lines, read_parallel
 
@@ -27,4 +28,5 @@ __all__ = [
     "read_lines",
     "read_parallel",
     "read_tests",
+    "read_validation",
 ]

@@ -72,6 +72,11 @@ def read_tests(configs: Sequence[CorpusConfig]) -> tuple[DirectedText, ...]:
     )
 
 
+def read_validation(configs: Sequence[CorpusConfig]) -> tuple[DirectedText, ...]:
+    """The validation texts of `configs`, direction by direction."""
+    return _directed((config, _read(config.valid, config)) for config in configs)
+
+
 def _held_out(config: CorpusConfig) -> list[ParallelText]:
     """The validation text and, where there is one, the test text."""
     sources = [config.valid] if config.test is None else [config.valid, config.test]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from seq2seq.confidence import Calibration
 from seq2seq.config import Cell, Direction, ModelConfig, SearchConfig, to_table
 from seq2seq.decoding.folder import (
     CARD,
@@ -22,13 +24,14 @@ from seq2seq.decoding.folder import (
     WEIGHTS,
     FolderConfig,
     check_search,
+    read_config,
 )
 from seq2seq.decoding.layout import layout
 from seq2seq.decoding.lexicon import Lexicon
 from seq2seq.decoding.quantisation import observe, quantise
 from seq2seq.decoding.shortlist import Shortlist, learn_shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.files import write_folder
+from seq2seq.files import write_file, write_folder
 from seq2seq.nn.cells import Weights
 from seq2seq.tokenizer import Tokenizer
 
@@ -92,11 +95,23 @@ def export_folder(
         search,
         {name: sha256(data).hexdigest() for name, data in files.items()},
     )
-    table = json.dumps(to_table(config), indent=2, ensure_ascii=False) + "\n"
     try:
-        write_folder(files | {CONFIG: table.encode(), CARD: card.encode()}, output)
+        write_folder(files | {CONFIG: _config_json(config), CARD: card.encode()}, output)
     except OSError as error:
         raise Seq2SeqError(f"{output}: cannot be written: {error.strerror}.") from None
+
+
+def add_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
+    """Put into a model folder what makes a score a confidence."""
+    config = replace(read_config(path), calibrations=tuple(calibrations))
+    try:
+        write_file(path / CONFIG, _config_json(config))
+    except OSError as error:
+        raise Seq2SeqError(f"{path}: cannot be written: {error.strerror}.") from None
+
+
+def _config_json(config: FolderConfig) -> bytes:
+    return (json.dumps(to_table(config), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _shortlist(corpora: Corpora, tokenizer: Tokenizer) -> Shortlist:

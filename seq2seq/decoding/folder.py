@@ -109,20 +109,15 @@ def load_folder(path: Path, threads: int = 0) -> ShippedModel:
 def read_weights(path: Path) -> tuple[FolderConfig, Tokenizer, dict[str, NDArray[Any]]]:
     """Settings, tokenizer and weights of a model folder, checked as `load_folder` checks them."""
     try:
-        config = _read_config(path)
+        config = read_config(path)
         tokenizer = _read_tokenizer(path / TOKENIZER, config)
         return config, tokenizer, _read_weights(path / WEIGHTS, config, len(tokenizer))
     except Seq2SeqError as error:
         raise Seq2SeqError(_legible(str(error))) from None
 
 
-def read_directions(path: Path) -> tuple[Direction, ...]:
-    """What the model in a folder translates."""
-    return _read_config(path).directions
-
-
 def _load(path: Path, threads: int) -> ShippedModel:
-    config = _read_config(path)
+    config = read_config(path)
     tokenizer = _read_tokenizer(path / TOKENIZER, config)
     weights = _read_weights(path / WEIGHTS, config, len(tokenizer))
     shortlist = None
@@ -167,7 +162,8 @@ def _legible(message: str) -> str:
     return f"{line[:half]} ... {line[-half:]}"
 
 
-def _read_config(path: Path) -> FolderConfig:
+def read_config(path: Path) -> FolderConfig:
+    """The settings of a model folder; raises `Seq2SeqError` where they are not sound."""
     file = path / CONFIG
     try:
         if not path.is_dir():

@@ -1,0 +1,40 @@
+"""What the confidence of a model is measured by: its translations of held-out text."""
+
+from collections.abc import Iterable
+
+from seq2seq.confidence import Calibration
+from seq2seq.config import Direction
+from seq2seq.corpus import DirectedText, ParallelText
+from seq2seq.metrics import sentence_chrf
+from seq2seq.translator import Translator
+from seq2seq.writing import mean_log_prob
+
+_MOST_SENTENCES = 2000  # of a direction
+
+
+def calibrate(translator: Translator, texts: Iterable[DirectedText]) -> list[Calibration]:
+    """A calibration for each direction that has some hundred held-out sentences."""
+    found = (
+        Calibration.fit(direction, *observe(translator, direction, text.sample(_MOST_SENTENCES)))
+        for direction, text in texts
+    )
+    return [calibration for calibration in found if calibration]
+
+
+def observe(
+    translator: Translator, direction: Direction, text: ParallelText
+) -> tuple[list[float], list[float]]:
+    """The mean log-probability of each translation and its chrF / 100.
+
+    Only texts count that are translated whole: those are what the search scores.
+    """
+    log_probs: list[float] = []
+    quality: list[float] = []
+    way = translator.between(direction.source, direction.target)
+    pairs = zip(way.translate_lines(text.source), text.target, strict=True)
+    for translation, reference in pairs:
+        hypotheses = [part.hypothesis for part in translation.parts]
+        if len(hypotheses) == 1 and hypotheses[0]:
+            log_probs.append(mean_log_prob(hypotheses[0]))
+            quality.append(sentence_chrf(translation.text, reference) / 100)
+    return log_probs, quality

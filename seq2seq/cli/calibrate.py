@@ -1,0 +1,58 @@
+"""`seq2seq calibrate`: what makes a model's score a confidence."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.options import AnyFromOption, AnyToOption, QuietOption, ThreadsOption
+from seq2seq.errors import Seq2SeqError, UsageError
+
+
+@reported_errors("seq2seq")
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="An exported model folder.")],
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", help="Held-out pairs of one direction: a prefix or a TSV file."),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", help="Instead: the validation sets of a recipe, all directions."),
+    ] = None,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
+    threads: ThreadsOption = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Learn how good translations of what probability are, from held-out pairs.
+
+    `seq2seq export` does so with the validation corpus. The directions that are measured are
+    replaced, the others stay.
+    """
+    from rich.console import Console
+
+    from seq2seq.calibrating import calibrate as measure
+    from seq2seq.config import Recipe
+    from seq2seq.corpus import DirectedText, read_parallel, read_validation
+    from seq2seq.decoding.export import add_calibrations
+    from seq2seq.translator import Translator
+
+    if (corpus is None) == (recipe is None):
+        raise UsageError("give --corpus or --recipe, one of them.")
+    translator = Translator(model, threads)
+    if recipe is not None:
+        texts = read_validation(Recipe.load(recipe).corpus)
+    else:
+        assert corpus is not None
+        way = translator.between(source_language, target_language).direction
+        texts = (DirectedText(way, read_parallel(corpus, way.source, way.target)),)
+    with Console(stderr=True, quiet=quiet).status("translating"):
+        found = measure(translator, texts)
+    if not found:
+        raise Seq2SeqError("there are too few held-out pairs: some hundred are needed.")
+    add_calibrations(model, found)
+    if not quiet:
+        ways = ", ".join(str(one.direction) for one in found)
+        typer.echo(f"{model}: calibrated for {ways}", err=True)
