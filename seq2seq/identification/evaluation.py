@@ -1,0 +1,132 @@
+"""How good an identifier is: by length of the text, by how it is written, and how honest."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.identification.examples import bare, fragment, without_accents
+from seq2seq.identification.identifier import LanguageIdentifier
+
+LENGTHS: Mapping[str, tuple[float, float]] = {
+    "1 word": (1, 1),
+    "2-3": (2, 3),
+    "4-6": (4, 6),
+    "7-10": (7, 10),
+    "11+": (11, float("inf")),
+}
+"""Words, separated by white space."""
+
+Change = Callable[[str, Random], str]
+
+WRITTEN: Mapping[str, Change] = {
+    "as they are": lambda text, random: text,
+    "lower case": lambda text, random: text.lower(),
+    "ALL CAPS": lambda text, random: text.upper(),
+    "no accents": lambda text, random: without_accents(text),
+    "lower case, no accents, no full stop": lambda text, random: without_accents(
+        (bare(text) or text).lower()
+    ),
+    "one word of each": lambda text, random: fragment(text, 1, random),
+    "two words of each": lambda text, random: fragment(text, 2, random),
+    "three words of each": lambda text, random: fragment(text, 3, random),
+}
+"""How the test sentences are written before they are asked for."""
+
+_BINS = 15
+_TOGETHER = 1_000  # texts
+
+
+class Share(NamedTuple):
+    """How many of so many texts were told right."""
+
+    right: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.right / self.number:.2%}" if self.number else "-"
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of sentences written in one way."""
+
+    total: Share
+    by_length: Mapping[str, Share]
+    by_language: Mapping[str, Share]
+    calibration_error: float
+    """Expected calibration error: how far, on average, the probability is from the accuracy."""
+
+
+def evaluate(
+    identifier: LanguageIdentifier,
+    sentences: Mapping[str, Sequence[str]],
+    change: Change = WRITTEN["as they are"],
+    seed: int = 1,
+) -> Score:
+    """Ask for every sentence, changed; a sentence of two languages is asked for in each."""
+    random = Random(seed)
+    asked = [
+        (change(text, random), language) for language, texts in sentences.items() for text in texts
+    ]
+    answers = [
+        ranked[0]
+        for first in range(0, len(asked), _TOGETHER)
+        for ranked in identifier.identify_batch(
+            [text for text, _ in asked[first : first + _TOGETHER]]
+        )
+    ]
+    right = np.array(
+        [found == language for (found, _), (_, language) in zip(answers, asked, strict=True)]
+    )
+    words = np.array([len(text.split()) for text, _ in asked])
+    languages = np.array([language for _, language in asked])
+    return Score(
+        _share(right),
+        {
+            name: _share(right[(words >= least) & (words <= most)])
+            for name, (least, most) in LENGTHS.items()
+        },
+        {language: _share(right[languages == language]) for language in sentences},
+        calibration_error(np.array([sure for _, sure in answers]), right),
+    )
+
+
+def calibration_error(probabilities: NDArray[Any], right: NDArray[Any]) -> float:
+    """The expected calibration error (Guo et al. 2017), over bins of equal width.
+
+    probabilities (N,) of the answers, right (N,) whether they were.
+    """
+    bins = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
+    gaps = [
+        abs(probabilities[bins == one].sum() - right[bins == one].sum()) for one in range(_BINS)
+    ]
+    return float(sum(gaps) / len(probabilities))
+
+
+def _share(right: NDArray[Any]) -> Share:
+    return Share(int(right.sum()), right.size)
+
+
+def table(scores: Mapping[str, Score]) -> str:
+    """Markdown: a row for each way of writing; in brackets how many texts."""
+    first = next(iter(scores.values()))
+    head = ["test sentences", "all", *LENGTHS, *first.by_language, "calibration error"]
+    rows = [
+        [
+            name,
+            str(score.total),
+            *(
+                f"{share} ({share.number:,})" if share.number else "-"
+                for share in score.by_length.values()
+            ),
+            *map(str, score.by_language.values()),
+            f"{score.calibration_error:.3f}",
+        ]
+        for name, score in scores.items()
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

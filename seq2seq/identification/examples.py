@@ -1,0 +1,152 @@
+"""Training examples: sentences, parts of them and words, written as people write.
+
+A classifier that has read clean sentences alone takes a capital for German and a missing full stop
+for nothing it knows. So most examples are changed: cut, without capitals, all in capitals, without
+accents, with another name. A fragment that several languages share is drawn for each of them as
+often as it occurs there, so the network learns how sure it may be.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, chain, islice
+from random import Random
+from typing import NamedTuple
+
+from seq2seq.corpus import DirectedText
+from seq2seq.corpus.augmenting import copied_words
+
+_FINAL, _INITIAL = ".!?…。", "¿¡"
+_AROUND_WORDS = "\"'«»()[],;:-–—" + _FINAL + _INITIAL
+_SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
+_PAUSE = re.compile(r"[,;:.!?…]")
+_LONGEST_PHRASE = 3  # words
+_MOST_SENTENCES = 500_000  # of a language in a corpus
+_MOST_NAMES = 3_000
+
+
+class Example(NamedTuple):
+    """A text and the number of its language."""
+
+    text: str
+    language: int
+
+
+def sentences_of(texts: Iterable[DirectedText]) -> dict[str, list[str]]:
+    """The different sentences of each language, both sides of every text."""
+    found = dict[str, dict[str, None]]()
+    for direction, text in texts:
+        part = text.sample(_MOST_SENTENCES)
+        for language, side in ((direction.source, part.source), (direction.target, part.target)):
+            found.setdefault(language, {}).update(dict.fromkeys(filter(None, map(str.strip, side))))
+    return {language: list(found[language]) for language in sorted(found)}
+
+
+def names_of(texts: Iterable[DirectedText]) -> list[str]:
+    """Words with a capital that a sentence shares with its translation, the most frequent first."""
+    counts = Counter[str]()
+    for _, text in texts:
+        for source, target in islice(zip(text.source, text.target, strict=True), _MOST_SENTENCES):
+            counts.update(
+                word
+                for word in copied_words(source, target)
+                # A first word has its capital from where it stands.
+                if word.isalpha() and not source.startswith(word) and not target.startswith(word)
+            )
+    return [name for name, _ in counts.most_common(_MOST_NAMES)]
+
+
+class Examples:
+    """Draws examples, each language as often as any other."""
+
+    def __init__(self, sentences: Mapping[str, Sequence[str]], names: Sequence[str] = ()) -> None:
+        self._sentences = list(sentences.values())
+        self._names = list(names)
+        self._is_name = frozenset(names)
+        self._words = [_Dictionary(map(_words, part)) for part in self._sentences]
+        self._phrases = [_Dictionary(map(_phrases, part)) for part in self._sentences]
+
+    def draw(self, random: Random) -> Example:
+        """One example."""
+        language = random.randrange(len(self._sentences))
+        return Example(self._change(self._cut(language, random), random), language)
+
+    def _cut(self, language: int, random: Random) -> str:
+        """Several sentences, one, a part of one, a word of one, or a word or phrase by itself."""
+        sentences = self._sentences[language]
+        kind = random.random()
+        if kind < 0.07:
+            return " ".join(random.choices(sentences, k=random.randint(2, 5)))
+        sentence = random.choice(sentences)
+        if kind < 0.35:
+            return sentence
+        if kind < 0.72:
+            return fragment(sentence, random.randint(2, 6) if kind < 0.6 else 1, random)
+        by_itself = self._words if kind < 0.86 else self._phrases
+        return by_itself[language].draw(random) or sentence
+
+    def _change(self, text: str, random: Random) -> str:
+        if random.random() < 0.5:
+            text = " ".join(self._other_name(word, random) for word in text.split(" "))
+        if random.random() < 0.3:
+            text = bare(text) or text
+        if random.random() < 0.2:
+            text = text.replace(" ?", "?").replace(" !", "!").replace(" :", ":")
+        if random.random() < 0.1:
+            text = without_accents(text.translate(_SPELT_OUT) if random.random() < 0.3 else text)
+        case = random.random()
+        if case < 0.15:
+            return text.lower()
+        if case < 0.27:
+            return text.upper()
+        if case < 0.35:
+            return text[:1].swapcase() + text[1:]
+        return text
+
+    def _other_name(self, word: str, random: Random) -> str:
+        return random.choice(self._names) if word.strip(_AROUND_WORDS) in self._is_name else word
+
+
+class _Dictionary:
+    """What occurs in a language, the rare drawn more often than it occurs."""
+
+    def __init__(self, parts: Iterable[Iterable[str]]) -> None:
+        counts = Counter(chain.from_iterable(parts))
+        self._parts = list(counts)
+        self._weights = list(accumulate(count**0.5 for count in counts.values()))
+
+    def draw(self, random: Random) -> str:
+        if not self._parts:
+            return ""
+        return random.choices(self._parts, cum_weights=self._weights)[0]
+
+
+def fragment(sentence: str, length: int, random: Random) -> str:
+    """So many words of a sentence, without what is around them; all, where it has no more."""
+    words = sentence.split()
+    start = random.randint(0, max(len(words) - length, 0))
+    part = " ".join(words[start : start + length])
+    return part.strip(_AROUND_WORDS) or sentence
+
+
+def bare(text: str) -> str:
+    """Without final punctuation, and the Spanish one in front."""
+    return text.rstrip(_FINAL + " ").lstrip(_INITIAL)
+
+
+def without_accents(text: str) -> str:
+    """Letters without their marks, as on a keyboard that has none."""
+    marked = unicodedata.normalize("NFD", text.replace("ß", "ss").replace("œ", "oe"))
+    return "".join(part for part in marked if not unicodedata.combining(part))
+
+
+def _words(sentence: str) -> list[str]:
+    words = (word.strip(_AROUND_WORDS) for word in sentence.split())
+    return [word for word in words if any(map(str.isalpha, word))]
+
+
+def _phrases(sentence: str) -> list[str]:
+    """What people also say by itself: "Thank you", "Yes", "Guten Morgen"."""
+    parts = (part.strip(_AROUND_WORDS + " ") for part in _PAUSE.split(sentence))
+    return [part for part in parts if part and len(part.split()) <= _LONGEST_PHRASE]

@@ -1,0 +1,161 @@
+"""Which language is this? The classifier that ships, or one of your own."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.decoding.tensors import read_tensors
+from seq2seq.errors import Seq2SeqError
+from seq2seq.identification.network import Network
+from seq2seq.identification.text import Alphabet, clean
+
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "languages.safetensors"
+
+_LARGEST = 4 << 20  # bytes
+_MOST_UNITS = 512
+_MOST_LANGUAGES = 1 << 10
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}([_-][A-Za-z0-9]{1,8}){0,3}")
+_TOGETHER = 16  # texts
+
+
+class LanguageIdentifier:
+    """Tells languages apart, all of the languages that it was trained on and no other.
+
+    It reads the first 300 characters of a text, from its first letter on, so a text of any length
+    takes some milliseconds at most. It may be asked by several threads at once.
+    """
+
+    def __init__(self, languages: Sequence[str], alphabet: Alphabet, network: Network) -> None:
+        self.languages = tuple(languages)
+        self._alphabet = alphabet
+        self._network = network
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Self:
+        """The model in the file `path`, or the one that ships.
+
+        Raises `Seq2SeqError` for a file that is missing, damaged or not such a model. It may come
+        from a stranger: it is data, nothing in it is executed, and its size has bounds.
+        """
+        file = SHIPPED if path is None else Path(path)
+        try:
+            return cls(*_parts(read_tensors(_read(file))))
+        except ValueError as error:
+            raise Seq2SeqError(f"{file}: not a language identifier: {error}.") from None
+
+    def identify(self, text: str) -> list[tuple[str, float]]:
+        """Each language and its probability, the likeliest first; they add up to 1.
+
+        Where there is nothing to tell by (no letter, or mostly letters of a script that it has not
+        learnt), all languages are equally likely.
+        """
+        return self.identify_batch([text])[0]
+
+    def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """`identify` for each of the texts, side by side."""
+        cleaned = [clean(text) for text in texts]
+        telling = [n for n, text in enumerate(cleaned) if self._alphabet.knows(text)]
+        telling.sort(key=lambda n: len(cleaned[n]))  # texts of like length take no padding
+        uniform = np.full(len(self.languages), 1 / len(self.languages))
+        answers = [uniform] * len(texts)
+        for first in range(0, len(telling), _TOGETHER):
+            numbers = telling[first : first + _TOGETHER]
+            found = self._network(*self._alphabet.encode_batch([cleaned[n] for n in numbers]))
+            for number, probabilities in zip(numbers, found, strict=True):
+                answers[number] = probabilities
+        return [self._ranked(answer) for answer in answers]
+
+    def _ranked(self, probabilities: NDArray[Any]) -> list[tuple[str, float]]:
+        order = np.argsort(-probabilities, kind="stable")
+        return [(self.languages[n], float(probabilities[n])) for n in order]
+
+
+def _read(file: Path) -> bytes:
+    """The file or what a link leads to, unless it is too large or, as a pipe is, without end."""
+    try:
+        if file.exists() and not file.is_file():
+            raise ValueError("not a file")
+        with file.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > _LARGEST:
+                raise ValueError(f"{size:,} bytes are too large for one")
+            return stream.read(size)
+    except FileNotFoundError:
+        raise Seq2SeqError(f"{file}: there is no such file.") from None
+    except OSError as error:
+        raise Seq2SeqError(f"{file}: cannot be read: {error.strerror}.") from None
+
+
+def _parts(tensors: dict[str, NDArray[Any]]) -> tuple[list[str], Alphabet, Network]:
+    """What `as_tensors` made tensors of; raises `ValueError`, which tells why, for all else."""
+    for name in ("languages", "characters", *Network._fields):
+        if name not in tensors:
+            raise ValueError(f"'{name}' is missing")
+    languages = _languages(tensors["languages"])
+    characters = _characters(tensors["characters"])
+    network = Network(*(tensors[name] for name in Network._fields))
+    _check_weights(network, len(languages), len(characters))
+    floats = (weights.astype(np.float32) for weights in network)
+    return languages, Alphabet(characters), Network(*floats)
+
+
+def as_tensors(
+    languages: Sequence[str], characters: Sequence[str], network: Network
+) -> dict[str, NDArray[Any]]:
+    """A model as the tensors of its file: weights in 16 bits, text as numbers."""
+    weights = {name: part.astype(np.float16) for name, part in network._asdict().items()}
+    return {
+        "languages": np.frombuffer(" ".join(languages).encode(), np.uint8),
+        "characters": np.array([ord(character) for character in characters], np.uint32),
+        **{name: np.ascontiguousarray(part) for name, part in weights.items()},
+    }
+
+
+def _languages(stored: NDArray[Any]) -> list[str]:
+    if stored.dtype != np.uint8 or stored.ndim != 1:
+        raise ValueError("'languages' is no text")
+    languages = stored.tobytes().decode("ascii", errors="replace").split(" ")
+    if not 2 <= len(languages) <= _MOST_LANGUAGES or len(set(languages)) < len(languages):
+        raise ValueError(f"'languages' must be 2 to {_MOST_LANGUAGES:,} different ones")
+    for language in languages:
+        if not _LANGUAGE.fullmatch(language):
+            raise ValueError(f"'languages' has {language[:20]!r}, which is no language code")
+    return languages
+
+
+def _characters(stored: NDArray[Any]) -> list[str]:
+    if stored.dtype != np.uint32 or stored.ndim != 1 or len(np.unique(stored)) != stored.size:
+        raise ValueError("'characters' must be different code points, each once")
+    if (stored > sys.maxunicode).any():
+        raise ValueError("'characters' has a number that is no code point")
+    return [chr(number) for number in stored.tolist()]
+
+
+def _check_weights(network: Network, languages: int, characters: int) -> None:
+    """Raises `ValueError` unless the shapes fit one another, and what was read beside them."""
+    if network.capital.ndim != 1 or network.hidden.ndim != 3:
+        raise ValueError("'capital' or 'hidden' has not the dimensions that it needs")
+    x, h = network.capital.size, network.hidden.shape[-1]
+    if not (1 <= x <= _MOST_UNITS and 1 <= h <= _MOST_UNITS):
+        raise ValueError(f"it must have 1 to {_MOST_UNITS:,} units")
+    expected = {
+        "embedding": (characters + 1, x),
+        "capital": (x,),
+        "input": (2, 4 * h, x),
+        "hidden": (2, 4 * h, h),
+        "bias": (2, 4 * h),
+        "output": (languages, 2 * h),
+        "output_bias": (languages,),
+    }
+    for name, weights in network._asdict().items():
+        shape = expected[name]
+        if weights.shape != shape:
+            raise ValueError(f"'{name}' has the shape {weights.shape}, not {shape}")
+        if weights.dtype != np.float16:  # 16 bits cannot overflow in the sums of 32
+            raise ValueError(f"'{name}' holds {weights.dtype}, not float16")

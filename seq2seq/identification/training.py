@@ -1,0 +1,192 @@
+"""Training of a language identifier: the torch twin of `network`, and the loop around it."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from safetensors.numpy import save
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seq2seq.errors import Seq2SeqError
+from seq2seq.identification.examples import Example, Examples
+from seq2seq.identification.identifier import as_tensors
+from seq2seq.identification.network import Network
+from seq2seq.identification.text import Alphabet, clean
+from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
+
+_RARE = 2e-6  # a character that makes up less of a language is not learnt
+_READ_FOR_CHARACTERS = 50_000  # sentences of a language
+_SORTED_TOGETHER = 16  # batches, so that examples of like length meet
+_WARMUP = 100  # steps
+_DROPOUT = 0.1
+_LARGEST_GRADIENT = 1.0
+_SETTLING = 3_000  # validation examples for the temperature
+
+
+@dataclass(frozen=True)
+class IdentifierConfig:
+    """Size of the network, and length of the training."""
+
+    embedding_size: int = 32
+    hidden_size: int = 128
+    steps: int = 8_000
+    batch_size: int = 128
+    learning_rate: float = 5e-3
+    seed: int = 1
+    threads: int = 1
+
+
+class ManyToOne(nn.Module):
+    """What `Network` computes, with gradients."""
+
+    def __init__(self, characters: int, languages: int, config: IdentifierConfig) -> None:
+        super().__init__()
+        size, hidden = config.embedding_size, config.hidden_size
+        self.embedding = nn.Embedding(characters + 1, size)
+        self.capital = nn.Parameter(torch.zeros(size))
+        self.forwards = RecurrentLayer("lstm", size, hidden)
+        self.backwards = RecurrentLayer("lstm", size, hidden)
+        self.dropout = nn.Dropout(_DROPOUT)
+        self.output = nn.Linear(2 * hidden, languages)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """ids (B, T), lengths (B,) -> logits (B, L)."""
+        known = self.embedding.num_embeddings
+        x = self.embedding(ids % known) + (ids // known).unsqueeze(-1) * self.capital  # (B, T, X)
+        x = self.dropout(x)
+        rows = reverse_rows(lengths, ids.shape[1])
+        reading, _ = self.forwards(x)  # (B, T, H)
+        against, _ = self.backwards(x.flatten(0, 1).index_select(0, rows).view_as(x))
+        ends = torch.arange(len(ids)), lengths - 1
+        last = torch.cat([reading[ends], against[ends]], dim=-1)  # (B, 2 H)
+        logits: Tensor = self.output(self.dropout(last))
+        return logits
+
+    def network(self, temperature: float = 1.0) -> Network:
+        """The weights in NumPy; logits are divided by the temperature."""
+        fused = [self.forwards.fused, self.backwards.fused]
+        parts = {
+            "embedding": self.embedding.weight,
+            "capital": self.capital,
+            "input": torch.stack([layer.weight_ih_l0 for layer in fused]),
+            "hidden": torch.stack([layer.weight_hh_l0 for layer in fused]),
+            "bias": torch.stack([layer.bias_ih_l0 + layer.bias_hh_l0 for layer in fused]),
+            "output": self.output.weight / temperature,
+            "output_bias": self.output.bias / temperature,
+        }
+        return Network(**{name: part.detach().numpy() for name, part in parts.items()})
+
+
+def train(
+    sentences: Mapping[str, Sequence[str]],
+    valid: Mapping[str, Sequence[str]],
+    names: Sequence[str],
+    config: IdentifierConfig,
+    report: Callable[[int, float, int], None] = lambda step, loss, characters: None,
+) -> bytes:
+    """The file of a model for the languages of `sentences`.
+
+    `report(step, loss, characters)` is called after each step. The same seed gives the same file,
+    with the same build of torch and number of threads on the same machine.
+    """
+    languages = list(sentences)
+    if len(languages) < 2:
+        raise Seq2SeqError("telling languages apart needs texts of two languages at least.")
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    random = Random(config.seed)
+    alphabet = Alphabet(characters_of(sentences.values()))
+    model = ManyToOne(len(alphabet.characters), len(languages), config)
+    _learn(model, _batches(Examples(sentences, names), alphabet, config, random), config, report)
+    temperature = _temperature(model, Examples(valid, names), alphabet, config)
+    network = model.network(temperature)
+    return save(as_tensors(languages, alphabet.characters, network))
+
+
+def characters_of(texts: Iterable[Sequence[str]]) -> list[str]:
+    """The characters worth learning, without capitals, the most frequent first."""
+    worth = Counter[str]()
+    for sentences in texts:
+        every = max(1, math.ceil(len(sentences) / _READ_FOR_CHARACTERS))
+        counts = Counter[str]()
+        for sentence in sentences[::every]:
+            counts.update(clean(sentence).lower())
+        total = counts.total()
+        worth.update({one: number for one, number in counts.items() if number > _RARE * total})
+    return sorted(worth, key=lambda character: (-worth[character], character))
+
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""ids (B, T), lengths (B,), numbers of the languages (B,)"""
+
+
+def _batches(
+    examples: Examples, alphabet: Alphabet, config: IdentifierConfig, random: Random
+) -> Iterator[Batch]:
+    """Batches without end, texts of like length in each."""
+    while True:
+        drawn = _drawn(examples, config.batch_size * _SORTED_TOGETHER, random)
+        drawn.sort(key=lambda example: len(example.text))
+        firsts = list(range(0, len(drawn), config.batch_size))
+        random.shuffle(firsts)
+        for first in firsts:
+            yield _batch(drawn[first : first + config.batch_size], alphabet)
+
+
+def _drawn(examples: Examples, number: int, random: Random) -> list[Example]:
+    """Examples, cleaned; those without letters are left out."""
+    drawn = (examples.draw(random) for _ in range(number))
+    cleaned = [Example(clean(text), language) for text, language in drawn]
+    return [example for example in cleaned if example.text]
+
+
+def _batch(examples: Sequence[Example], alphabet: Alphabet) -> Batch:
+    ids, lengths = alphabet.encode_batch([example.text for example in examples])
+    languages = torch.tensor([example.language for example in examples])
+    return torch.from_numpy(ids), torch.from_numpy(lengths), languages
+
+
+def _learn(
+    model: ManyToOne,
+    batches: Iterator[Batch],
+    config: IdentifierConfig,
+    report: Callable[[int, float, int], None],
+) -> None:
+    """Adam, with a learning rate that rises for some steps and falls to nothing at the end."""
+    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
+    model.train()
+    for step in range(1, config.steps + 1):
+        ids, lengths, languages = next(batches)
+        rate = min(step / _WARMUP, 1 - (step - 1) / config.steps)
+        optimizer.param_groups[0]["lr"] = config.learning_rate * rate
+        loss = functional.cross_entropy(model(ids, lengths), languages)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
+        optimizer.step()
+        report(step, loss.item(), int(lengths.sum()))
+    model.eval()
+
+
+@torch.no_grad()
+def _temperature(
+    model: ManyToOne, examples: Examples, alphabet: Alphabet, config: IdentifierConfig
+) -> float:
+    """What the logits are best divided by, on texts not trained on (Guo et al. 2017)."""
+    drawn = _drawn(examples, _SETTLING, Random(config.seed))
+    drawn.sort(key=lambda example: len(example.text))
+    parts = [
+        _batch(drawn[first : first + config.batch_size], alphabet)
+        for first in range(0, len(drawn), config.batch_size)
+    ]
+    logits = torch.cat([model(ids, lengths) for ids, lengths, _ in parts])
+    languages = torch.cat([numbers for _, _, numbers in parts])
+    candidates = [1.02**n for n in range(-60, 61)]  # 0.3 to 3.3
+    return min(
+        candidates,
+        key=lambda one: functional.cross_entropy(logits / one, languages).item(),
+    )
