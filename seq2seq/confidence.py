@@ -53,7 +53,10 @@ class Calibration:
         groups = np.array_split(order, _POINTS)
         x = [float(np.mean(np.take(mean_log_probs, group))) for group in groups]
         y = [float(np.mean(np.take(quality, group))) for group in groups]
-        return cls(direction, tuple(x), tuple(_rising(y, [len(group) for group in groups])))
+        rising = _rising(y, [len(group) for group in groups])
+        # The means of equals may differ in their last digit.
+        axes = (np.maximum.accumulate(x), rising)
+        return cls(direction, *(tuple(np.round(axis, 4).tolist()) for axis in axes))
 
     def confidence(self, mean_log_prob: float) -> float:
         """The expected sentence chrF / 100 of a translation."""
