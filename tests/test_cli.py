@@ -118,8 +118,10 @@ def test_help_names_the_commands_and_their_options() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     options = {
         "check": ["--from", "--to", "--json"],
-        "train": ["--output", "--set", "--resume", "--quiet"],
+        "train": ["--output", "--set", "--from", "--resume", "--quiet"],
         "evaluate": ["--src", "--ref", "--corpus", "--beam-size", "--threads", "--json"],
+        "compare": ["--src", "--ref", "--corpus", "--recipe", "--train", "--show", "--json"],
+        "calibrate": ["--corpus", "--recipe", "--from", "--to"],
         "export": ["--output", "--card", "--precision", "--no-shortlist", "--corpus"],
     }
     for command, names in options.items():
@@ -158,7 +160,7 @@ def test_an_option_out_of_range_is_named(arguments: list[str]) -> None:
 def test_a_run_is_exported_in_eight_bits(finished: Path, corpus: Path, tmp_path: Path) -> None:
     model = tmp_path / "mine.s2s"
     for options, shortlist in ([], True), (["--no-shortlist"], False):
-        assert only_line(run("export", finished, "-o", model, *options)).endswith(" kB")
+        assert " kB, " in only_line(run("export", finished, "-o", model, *options))
         config = json.loads((model / "config.json").read_text())
         assert (config["precision"], config["shortlist"]) == ("int8", shortlist)
         done = run("evaluate", model, "--corpus", corpus / "valid", "--json")
@@ -193,7 +195,7 @@ def test_a_run_is_evaluated_exported_and_evaluated_again(
     model = tmp_path / "mine.s2s"
     exported = run("export", finished, "-o", model, "--precision", "fp32")
     assert (exported.returncode, exported.stdout) == (0, "")
-    assert re.search(r": [1-9]\d* kB\n$", exported.stderr)
+    assert re.search(r": [1-9]\d* kB, confidence not calibrated: .*\n$", exported.stderr)
     reports = []
     for path in (finished, model):
         translations = tmp_path / f"{path.name}.txt"

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
+from seq2seq.cli.calibrate import calibrate
+from seq2seq.cli.compare import compare
 from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.inspect import app as inspect_app
 from seq2seq.cli.options import (
     AnyFromOption,
     AnyToOption,
@@ -19,6 +22,7 @@ from seq2seq.cli.options import (
     ThreadsOption,
     VersionOption,
 )
+from seq2seq.cli.serve import serve
 from seq2seq.cli.streams import open_output
 from seq2seq.config import WeightPrecision
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -85,6 +89,15 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change a setting of the recipe."),
     ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Start from the weights and the tokenizer of this model, to fine-tune it: the "
+            "folder of a run, an exported model, or 'shipped', which comes with the package.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
@@ -95,16 +108,16 @@ def train(
     quiet: QuietOption = False,
 ) -> None:
     """Train a model. Ctrl-C and SIGTERM save it; --resume goes on."""
-    from seq2seq.config import Recipe
-
-    changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
-    settings = Recipe.load(recipe, changes)
     _require_extra("torch", "train")
     from seq2seq.training.display import open_display
+    from seq2seq.training.start import load_recipe
     from seq2seq.training.trainer import train as run_training
 
+    changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
+    resumed = output if resume else None
+    settings, start = load_recipe(recipe, changes, where=start_from, resumed=resumed)
     with open_display(quiet) as display:
-        outcome = run_training(settings, output, display, resume=resume)
+        outcome = run_training(settings, output, display, resume=resume, start=start)
     if outcome.interrupted:
         what = "stopped; everything is saved. To go on:"
         settings_again = [word for change in changes for word in ("--set", change)]
@@ -182,6 +195,10 @@ def evaluate(
         typer.echo(str(evaluations[0]) if len(evaluations) == 1 else table(evaluations))
 
 
+app.command()(compare)
+app.command()(calibrate)
+
+
 @app.command()
 @reported_errors("seq2seq")
 def export(
@@ -224,10 +241,22 @@ def export(
 
     console = Console(stderr=True, quiet=quiet)
     with console.status("exporting"):
-        size = export_run(run, output, card, precision, shortlist, corpus)
-    readable = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
-    if not quiet:
-        typer.echo(f"{output}: {readable}", err=True)
+        made = export_run(run, output, card, precision, shortlist, corpus)
+    readable = f"{made.size / 1e6:.1f} MB" if made.size >= 1e6 else f"{made.size / 1e3:.0f} kB"
+    if quiet:
+        return
+    lacks = "" if made.calibrated else ", confidence not calibrated: see `seq2seq calibrate`"
+    typer.echo(f"{output}: {readable}{lacks}", err=True)
+    if precision == "int8" and shortlist and not made.shortlist:
+        typer.echo(
+            "without a shortlist: the pairs that the model was fine-tuned on are too few to learn "
+            "one from; --corpus can name a large corpus.",
+            err=True,
+        )
+
+
+app.command()(serve)
+app.add_typer(inspect_app)
 
 
 def _require_extra(module: str, command: str) -> None:

@@ -1,0 +1,147 @@
+"""`seq2seq serve`: translation over HTTP."""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.options import QuietOption, ThreadsOption
+from seq2seq.errors import Seq2SeqError, UsageError
+
+if TYPE_CHECKING:
+    from seq2seq.serving.translating import Identifier
+
+_KEY_VARIABLE = "SEQ2SEQ_API_KEY"
+
+
+@reported_errors("seq2seq")
+def serve(
+    model: Annotated[
+        Path | None,
+        typer.Option("-m", "--model", metavar="FOLDER", help="A model that `seq2seq export` made."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen on; 0.0.0.0: all of them.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")
+    ] = 5000,
+    threads: ThreadsOption = 0,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--api-key-file",
+            metavar="FILE",
+            help=f"Only who has one of these keys, one a line, may translate. One key can also be "
+            f"given as the environment variable {_KEY_VARIABLE}.",
+        ),
+    ] = None,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option("--cors", metavar="ORIGIN", help="Let pages of this origin ask; '*': all."),
+    ] = None,
+    max_characters: Annotated[
+        int, typer.Option("--max-characters", min=1, help="Of a request.")
+    ] = 50_000,
+    max_texts: Annotated[
+        int, typer.Option("--max-texts", min=1, help="Of a request with a list.")
+    ] = 1_000,
+    max_body: Annotated[
+        int, typer.Option("--max-body", min=1, metavar="BYTES", help="Of a request.")
+    ] = 1 << 20,
+    max_waiting: Annotated[
+        int, typer.Option("--max-waiting", min=1, help="Requests that wait; more are refused.")
+    ] = 128,
+    max_connections: Annotated[
+        int, typer.Option("--max-connections", min=1, help="More are refused.")
+    ] = 512,
+    read_timeout: Annotated[
+        float,
+        typer.Option("--read-timeout", min=0.1, metavar="SECONDS", help="Until a request is here."),
+    ] = 10.0,
+    translate_timeout: Annotated[
+        float,
+        typer.Option(
+            "--translate-timeout", min=0.1, metavar="SECONDS", help="Until it is translated."
+        ),
+    ] = 30.0,
+    batching: Annotated[
+        bool, typer.Option(help="Translate texts of several requests together.")
+    ] = True,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, max=1024, help="Texts translated together.")
+    ] = 128,
+    quiet: QuietOption = False,
+) -> None:
+    """Translate over HTTP, with LibreTranslate's API, and on a page in the browser.
+
+    The log on stderr has no texts. SIGTERM and Ctrl-C finish the requests that have come.
+    """
+    for module in ("starlette", "uvicorn", "python_multipart"):
+        if importlib.util.find_spec(module) is None:
+            raise Seq2SeqError(f"serve needs {module}: pip install 'seq2seq[serve]'")
+    from seq2seq.serving.access import log_line
+    from seq2seq.serving.app import Settings, create_app
+    from seq2seq.serving.batching import BatchSettings
+    from seq2seq.serving.limits import Limits
+    from seq2seq.serving.server import open_socket, run
+    from seq2seq.translator import Translator
+
+    limits = Limits(
+        characters=max_characters,
+        texts=max_texts,
+        body_bytes=max_body,
+        read_seconds=read_timeout,
+        translate_seconds=translate_timeout,
+        waiting=max_waiting,
+        connections=max_connections,
+    )
+    batches = BatchSettings(
+        size=batch_size if batching else 1,
+        workers=threads or _cores(),
+    )
+    settings = Settings(
+        limits,
+        batches,
+        _api_keys(api_key_file),
+        tuple(cors or ()),
+        (lambda line: None) if quiet else log_line,
+    )
+    with open_socket(host, port) as listening:
+        translator = Translator(model, threads=1)  # a batch has a core, and a core a batch
+        app = create_app(translator, _identifier(quiet), settings)
+        if not quiet:
+            shown = f"[{host}]" if ":" in host else host
+            where = f"http://{shown}:{listening.getsockname()[1]}"
+            typer.echo(f"{where} is ready. Ctrl-C ends.", err=True)
+        run(app, listening, limits)
+
+
+def _identifier(quiet: bool) -> "Identifier | None":
+    from seq2seq.identification import LanguageIdentifier
+
+    try:
+        return LanguageIdentifier.load()
+    except Seq2SeqError as error:
+        if not quiet:
+            typer.echo(f"Languages are not detected: {error}", err=True)
+        return None
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _api_keys(path: Path | None) -> tuple[str, ...]:
+    given = [os.environ.get(_KEY_VARIABLE, "")]
+    if path is not None:
+        given += path.read_text(encoding="utf-8").splitlines()
+    keys = tuple(key.strip() for key in given if key.strip())
+    if path is not None and not keys:
+        raise UsageError(f"{path}: there is no key in this file.")
+    return keys

@@ -1,0 +1,112 @@
+"""What surrounds every request: API keys, headers, counts, and a log without anybody's texts."""
+
+import hmac
+import sys
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from seq2seq.serving.asking import Fields
+from seq2seq.serving.limits import RefusedError
+from seq2seq.serving.metrics import Metrics
+
+CLIENT_CLOSED = 499  # nginx's; nobody reads the answer
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class ApiKeys:
+    """Those that may translate: whoever has one of the keys, or all where there is none."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._keys = [key.encode() for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def check(self, fields: Fields) -> None:
+        """Raises `RefusedError` where `api_key` is missing or wrong."""
+        if not self._keys:
+            return
+        given = fields.get("api_key")
+        if not given:
+            raise RefusedError(400, "Please contact the server operator to get an API key")
+        if not self._knows(str(given)):
+            raise RefusedError(403, "Invalid API key")
+
+    def check_bearer(self, request: Request) -> None:
+        """Raises `RefusedError` where the header `Authorization` has no key."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if self._keys and not (scheme.lower() == "bearer" and self._knows(given.strip())):
+            raise RefusedError(401, "Unauthorized")
+
+    def _knows(self, given: str) -> bool:
+        # Each is compared, and each in the same time whatever it has in common with the key.
+        tried = given.encode("utf-8", "replace")
+        return sum(hmac.compare_digest(tried, key) for key in self._keys) > 0
+
+
+class Watched:
+    """An application whose answers have headers and are counted and logged.
+
+    A path that is none of `paths` is neither counted nor logged by its name, which may be anything.
+    """
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, paths: Iterable[str], log: Callable[[str], object]
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._paths = frozenset(paths)
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-cache")
+            await send(message)
+
+        began = time.perf_counter()
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            seconds = time.perf_counter() - began
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            self._metrics.requests.add(1, path, str(status))
+            self._metrics.request_seconds.observe(seconds)
+            method = scope["method"] if scope["method"] in ("GET", "POST") else "OTHER"
+            self._log(f"{method} {path} {status} {1000 * seconds:.0f} ms")
+
+
+def log_line(line: str) -> None:
+    """To stderr, with the time."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def phrase(status: int) -> str:
+    """What a status means."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

@@ -1,0 +1,218 @@
+"""The routes, and how what they find is written as HTTP.
+
+Starlette is what is needed of a framework and not more: routes, requests, responses, CORS, files;
+with AnyIO it is two packages.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from seq2seq.serving.access import CLIENT_CLOSED, ApiKeys, Watched, log_line, phrase
+from seq2seq.serving.asking import read_ask, read_fields, read_texts
+from seq2seq.serving.batching import BatchSettings
+from seq2seq.serving.languages import name_of
+from seq2seq.serving.limits import Limits, RefusedError
+from seq2seq.serving.metrics import CONTENT_TYPE, Metrics
+from seq2seq.serving.translating import AUTO, AnyTranslator, Identifier, Service
+
+PAGE = Path(__file__).parent / "page"
+
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server answers."""
+
+    limits: Limits = field(default_factory=Limits)
+    batches: BatchSettings = field(default_factory=BatchSettings)
+    api_keys: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    log: Callable[[str], object] = log_line
+
+
+def create_app(
+    translator: AnyTranslator, identifier: Identifier | None, settings: Settings
+) -> ASGIApp:
+    """The application, for any ASGI server. Without `identifier` no language is detected."""
+    metrics = Metrics()
+    service = Service(translator, identifier, settings.limits, settings.batches, metrics)
+    routes = _Routes(service, metrics, settings).routes()
+
+    @asynccontextmanager
+    async def running(app: Starlette) -> AsyncIterator[None]:
+        async with service.batcher.running():
+            yield
+
+    cross_origin = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+    )
+    app = Starlette(
+        routes=routes,
+        middleware=[cross_origin] if settings.cors_origins else [],
+        exception_handlers={
+            RefusedError: _refused,
+            HTTPException: _not_found,
+            ClientDisconnect: _gone,
+            Exception: _failed,
+        },
+        lifespan=running,
+    )
+    # Around all of it, so that a failure is counted too, and answered with the same headers.
+    paths = [route.path for route in routes if isinstance(route, Route)]
+    return Watched(app, metrics, paths, settings.log)
+
+
+class _Routes:
+    """What is answered to each path."""
+
+    def __init__(self, service: Service, metrics: Metrics, settings: Settings) -> None:
+        self._service = service
+        self._metrics = metrics
+        self._limits = settings.limits
+        self._api_keys = ApiKeys(settings.api_keys)
+
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        return [
+            Route("/", self._page),
+            Mount("/page", StaticFiles(directory=PAGE)),
+            Route("/translate", self._translate, methods=["POST"]),
+            Route("/detect", self._detect, methods=["POST"]),
+            Route("/languages", self._languages),
+            Route("/frontend/settings", self._frontend_settings),
+            Route("/health", self._health),
+            Route("/metrics", self._scrape),
+            Route("/translate_file", _no_files, methods=["POST"]),
+            Route("/suggest", _no_suggestions, methods=["POST"]),
+        ]
+
+    async def _translate(self, request: Request) -> Response:
+        fields = await read_fields(request, self._limits)
+        self._api_keys.check(fields)
+        ask = read_ask(fields, self._limits)
+        return JSONResponse(await self._in_time(request, self._service.translate(ask)))
+
+    async def _detect(self, request: Request) -> Response:
+        fields = await read_fields(request, self._limits)
+        self._api_keys.check(fields)
+        text = "\n".join(read_texts(fields, self._limits))
+        [found] = await self._in_time(request, self._service.detect([text]))
+        return JSONResponse([one.to_json() for one in found])
+
+    async def _in_time(self, request: Request, finding: Coroutine[Any, Any, _Found]) -> _Found:
+        """What is found, unless that takes too long or the client goes away."""
+        task = asyncio.create_task(finding)
+        gone = asyncio.create_task(_until_gone(request))
+        try:
+            await asyncio.wait(
+                (task, gone),
+                timeout=self._limits.translate_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if task.done():
+                return task.result()
+            if gone.done():
+                raise ClientDisconnect
+            limit = self._limits.translate_seconds
+            raise RefusedError(
+                503, f"The translation took more than {limit:g} seconds", retry_after=5
+            )
+        finally:
+            task.cancel()
+            gone.cancel()
+
+    async def _languages(self, request: Request) -> Response:
+        return JSONResponse(
+            [
+                {"code": code, "name": name_of(code), "targets": self._service.targets(code)}
+                for code in self._service.sources
+            ]
+        )
+
+    async def _frontend_settings(self, request: Request) -> Response:
+        detects = self._service.identifier is not None
+        source = self._service.sources[0]
+        target = self._service.targets(source)[0]
+        return JSONResponse(
+            {
+                "apiKeys": bool(self._api_keys),
+                "charLimit": self._limits.characters,
+                "filesTranslation": False,
+                "frontendTimeout": 300,  # ms without a key pressed, until a page translates
+                "keyRequired": bool(self._api_keys),
+                "language": {
+                    "source": {"code": AUTO, "name": "Auto Detect"} if detects else _named(source),
+                    "target": _named(target),
+                },
+                "suggestions": False,
+                "supportedFilesFormat": [],
+            }
+        )
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _scrape(self, request: Request) -> Response:
+        self._api_keys.check_bearer(request)
+        return Response(self._metrics.render(), media_type=CONTENT_TYPE)
+
+    async def _page(self, request: Request) -> Response:
+        return FileResponse(PAGE / "index.html")
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _named(code: str) -> dict[str, str]:
+    return {"code": code, "name": name_of(code)}
+
+
+async def _no_files(request: Request) -> Response:
+    return _error(403, "Files translation are disabled on this server.")
+
+
+async def _no_suggestions(request: Request) -> Response:
+    return _error(403, "Suggestions are disabled on this server.")
+
+
+def _error(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    return JSONResponse({"error": message}, status, dict(headers))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    headers = [("Retry-After", str(error.retry_after))] if error.retry_after else []
+    return _error(error.status, error.message, headers)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _error(error.status_code, phrase(error.status_code), (error.headers or {}).items())
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _error(500, "Cannot translate text: the server made a mistake")

@@ -1,0 +1,42 @@
+"""A document is divided into texts, which are translated apart, and put together again."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from seq2seq.text.layout import paragraphs
+
+
+class Document(Protocol):
+    """What the text and the HTML of a request have in common."""
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """What is to be translated."""
+
+    def render(self, translations: Sequence[str]) -> str:
+        """The document with a translation in place of each text."""
+
+
+_LONGER = ("```", "~~~", "<!--")  # what begins so goes on over the end of the line
+
+
+class TextDocument:
+    """Plain text: its lines, so that a long one does not keep all others waiting."""
+
+    def __init__(self, text: str) -> None:
+        self._parts = [
+            part
+            for paragraph in paragraphs(text.split("\n"))
+            for part in (
+                [paragraph] if any(mark in paragraph for mark in _LONGER) else paragraph.split("\n")
+            )
+        ]
+        self._filled = [number for number, part in enumerate(self._parts) if part.strip()]
+        self.texts: Sequence[str] = [self._parts[number] for number in self._filled]
+
+    def render(self, translations: Sequence[str]) -> str:
+        """The text with its lines translated."""
+        rendered = [*self._parts]
+        for number, translation in zip(self._filled, translations, strict=True):
+            rendered[number] = translation
+        return "\n".join(rendered)

@@ -1,0 +1,250 @@
+"use strict";
+
+const PAUSE = 300; // ms without a key pressed, before the text is translated
+const ALTERNATIVES = 3;
+// What Python's str.split() divides words at, since the server counts words by it.
+const SPACE = /([\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+)/;
+
+const byId = (id) => document.getElementById(id);
+const source = byId("source"), target = byId("target"), text = byId("text");
+const translation = byId("translation");
+
+let languages = []; // as /languages has them
+let request = null; // the AbortController of the last one
+let timer = 0;
+let shown = { text: "", words: [], links: [], detected: null };
+let current = -1; // the word of the translation that is looked at
+
+// What is asked, and when
+
+async function ask(path, options) {
+  const response = await fetch(path, options);
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error || `The server answered ${response.status}.`);
+  return answer;
+}
+
+function translateSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(translate, PAUSE);
+}
+
+async function translate() {
+  clearTimeout(timer);
+  request?.abort(); // an answer to what the text was before is not shown any more
+  const q = text.value;
+  if (!q.trim()) return show({ translatedText: "" });
+  const mine = request = new AbortController();
+  translation.setAttribute("aria-busy", "true");
+  try {
+    const answer = await ask("translate", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({
+        q,
+        source: source.value,
+        target: target.value,
+        alternatives: ALTERNATIVES,
+        alignment: true,
+        confidence: true,
+        api_key: byId("key").value || undefined,
+      }),
+      signal: mine.signal,
+    });
+    if (mine === request) show(answer);
+  } catch (error) {
+    if (mine === request && error.name !== "AbortError") fail(error.message);
+  }
+}
+
+// What is shown
+
+function show(answer) {
+  fail("");
+  const parts = answer.translatedText.split(SPACE);
+  const words = [];
+  translation.replaceChildren(...parts.map((part, place) => {
+    if (place % 2 || !part) return part;
+    const span = document.createElement("span");
+    span.className = "word";
+    span.textContent = part;
+    span.dataset.number = words.length;
+    words.push(span);
+    return span;
+  }));
+  translation.lang = target.value;
+  shown = {
+    text: answer.translatedText,
+    words,
+    links: answer.alignment ?? [],
+    detected: answer.detectedLanguage ?? null,
+  };
+  lookAt(-1);
+  showConfidence(answer.confidence ?? null);
+  showOthers(answer.alternatives ?? []);
+  showDetected();
+  byId("copy").hidden = !shown.text || !navigator.clipboard;
+}
+
+function fail(message) {
+  translation.removeAttribute("aria-busy");
+  byId("error").textContent = message;
+  byId("error").hidden = !message;
+}
+
+function showConfidence(value) {
+  byId("sure").hidden = value === null;
+  byId("meter").value = value ?? 0;
+  byId("percent").textContent = `${Math.round(100 * (value ?? 0))}%`;
+}
+
+function showOthers(others) {
+  byId("others").hidden = !others.length;
+  byId("alternatives").replaceChildren(...others.map((other) => {
+    const item = document.createElement("li");
+    item.lang = target.value;
+    item.textContent = other;
+    return item;
+  }));
+}
+
+function showDetected() {
+  const option = source.querySelector('option[value="auto"]');
+  if (option) {
+    const found = shown.detected;
+    option.textContent = found ? `Auto: ${nameOf(found.language)}` : "Automatic";
+  }
+  text.lang = sourceLanguage() ?? "";
+  byId("swap").disabled = !canSwap();
+}
+
+function showText(marked = new Set()) {
+  const parts = text.value.split(SPACE);
+  let word = -1;
+  byId("mirror").replaceChildren(...parts.map((part, place) => {
+    if (place % 2 || !part) return part;
+    word += 1;
+    if (!marked.has(word)) return part;
+    const mark = document.createElement("mark");
+    mark.textContent = part;
+    return mark;
+  }), "\u200b"); // so that a line end at the end has its line
+  const size = [...text.value].length;
+  byId("count").textContent = size ? `${size.toLocaleString()} characters` : "";
+  byId("clear").hidden = !size;
+  return parts.filter((part, place) => part && place % 2 === 0);
+}
+
+// Words and what they come from
+
+const bare = (word) => word.replace(/^\p{P}+(?=.)|(?<=.)\p{P}+$/gu, "");
+
+function lookAt(number) {
+  shown.words[current]?.classList.remove("shown");
+  current = number in shown.words ? number : -1;
+  const word = shown.words[current];
+  const from = new Set(shown.links.filter(([, to]) => to === current).map(([place]) => place));
+  const words = showText(from);
+  const note = byId("word");
+  note.replaceChildren();
+  if (!word) return;
+  word.classList.add("shown");
+  const bold = document.createElement("b");
+  bold.textContent = bare(word.textContent);
+  const origin = [...from].sort((a, b) => a - b).map((place) => words[place]).join(" ");
+  note.append(bold, origin ? " ← " : " comes from no word of the text", bare(origin));
+}
+
+// Languages
+
+const sourceLanguage = () => source.value === "auto" ? shown.detected?.language : source.value;
+const targetsOf = (code) => languages.find((one) => one.code === code)?.targets ?? [];
+const nameOf = (code) => languages.find((one) => one.code === code)?.name
+  ?? new Intl.DisplayNames(["en"], { type: "language" }).of(code);
+const canSwap = () => targetsOf(target.value).includes(sourceLanguage());
+
+function fill(select, codes, wanted) {
+  select.replaceChildren(...codes.map((code) =>
+    new Option(code === "auto" ? "Automatic" : nameOf(code), code)));
+  select.value = codes.includes(wanted) ? wanted : codes[0];
+}
+
+function fillTargets(wanted = target.value) {
+  const all = languages.flatMap((one) => one.targets);
+  const codes = source.value === "auto" ? [...new Set(all)] : targetsOf(source.value);
+  fill(target, codes, wanted);
+  showDetected();
+}
+
+function swap() {
+  const [from, to] = [sourceLanguage(), target.value];
+  source.value = to;
+  fillTargets(from);
+  text.value = shown.text;
+  textChanged();
+  translate();
+}
+
+function textChanged() {
+  shown.links = []; // they are those of another text
+  lookAt(-1);
+}
+
+// Events
+
+text.addEventListener("input", () => { textChanged(); translateSoon(); });
+source.addEventListener("change", () => { shown.detected = null; fillTargets(); translate(); });
+target.addEventListener("change", () => { showDetected(); translate(); });
+byId("swap").addEventListener("click", swap);
+byId("key").addEventListener("input", translateSoon);
+byId("clear").addEventListener("click", () => {
+  text.value = "";
+  textChanged();
+  translate();
+  text.focus();
+});
+byId("copy").addEventListener("click", async (event) => {
+  const button = event.currentTarget;
+  await navigator.clipboard.writeText(shown.text);
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+});
+const wordOf = (event) => Number(event.target.dataset.number ?? -1);
+translation.addEventListener("pointerover", (event) => lookAt(wordOf(event)));
+translation.addEventListener("click", (event) => lookAt(wordOf(event)));
+translation.addEventListener("pointerleave", (event) => {
+  if (event.pointerType === "mouse") lookAt(-1);
+});
+translation.addEventListener("focus", () => { if (current < 0) lookAt(0); });
+translation.addEventListener("blur", () => lookAt(-1));
+translation.addEventListener("keydown", (event) => {
+  const last = shown.words.length - 1;
+  const next = {
+    ArrowRight: Math.min(current + 1, last),
+    ArrowLeft: Math.max(current - 1, 0),
+    Home: 0,
+    End: last,
+  }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  lookAt(next);
+});
+
+async function start() {
+  try {
+    const [known, settings] = await Promise.all([ask("languages"), ask("frontend/settings")]);
+    languages = known;
+    const first = settings.language.source.code;
+    const codes = known.map((one) => one.code);
+    fill(source, first === "auto" ? ["auto", ...codes] : codes, first);
+    fillTargets(settings.language.target.code);
+    text.maxLength = settings.charLimit;
+    byId("key-field").hidden = !settings.keyRequired;
+    showText();
+    if (text.value) translate(); // what a browser has kept over a reload
+  } catch (error) {
+    fail(error.message);
+  }
+}
+
+start();

@@ -1,0 +1,250 @@
+"""From what is asked for to the answer: languages, documents, batches.
+
+`Service` knows nothing of HTTP. What it raises is a `RefusedError`.
+"""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol, Self
+
+from seq2seq.config import Direction, SearchConfig
+from seq2seq.serving.asking import Ask
+from seq2seq.serving.batching import Batcher, BatchSettings
+from seq2seq.serving.documents import Document, TextDocument
+from seq2seq.serving.html import HtmlDocument
+from seq2seq.serving.languages import name_of
+from seq2seq.serving.limits import Limits, RefusedError
+from seq2seq.serving.metrics import Metrics
+from seq2seq.text.layout import Unit
+from seq2seq.translation import Translation
+
+AUTO = "auto"
+_IDENTIFIED = 2_000  # characters that a language is found by
+_LEAST = 0.01  # a language less likely than that is not told
+_TAG = re.compile(r"<[^<>]*>")
+
+Links = list[tuple[int, int]]
+
+
+class AnyTranslator(Protocol):
+    """What is needed of a `seq2seq.Translator`."""
+
+    search: SearchConfig
+    directions: tuple[Direction, ...]
+
+    def between(self, source: str | None = None, target: str | None = None) -> Self:
+        """The same from and into these languages."""
+
+    def translate_lines(
+        self, lines: Iterable[str], n_best: int = 1, unit: Unit = "line", *, keep_parts: bool = True
+    ) -> Iterator[Translation]:
+        """A translation for each text, with its alignment where parts are kept."""
+
+
+class Identifier(Protocol):
+    """What is needed of a `seq2seq.identification.LanguageIdentifier`."""
+
+    def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """For each text languages and their probabilities, the best one first."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A language, and how sure that is, in percent."""
+
+    language: str
+    confidence: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As LibreTranslate writes it."""
+        return {"confidence": self.confidence, "language": self.language}
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What texts that are translated together have in common."""
+
+    direction: Direction
+    n_best: int
+    alignment: bool  # which takes a tenth longer
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A document and what became of it."""
+
+    text: str
+    alternatives: list[str]
+    alignment: Links
+    confidence: float | None
+
+
+class Service:
+    """A translator, and perhaps an identifier, that many requests share."""
+
+    def __init__(
+        self,
+        translator: AnyTranslator,
+        identifier: Identifier | None,
+        limits: Limits,
+        batches: BatchSettings,
+        metrics: Metrics,
+    ) -> None:
+        self.directions = translator.directions
+        self.identifier = identifier
+        self._limits = limits
+        self._metrics = metrics
+        self._beam_size = translator.search.beam_size
+        self._translators = {
+            one: translator.between(one.source, one.target) for one in translator.directions
+        }
+        self.batcher = Batcher(self._work, batches, limits.waiting, metrics.batch_texts.observe)
+        metrics.watch_waiting(lambda: self.batcher.waiting)
+
+    @property
+    def sources(self) -> list[str]:
+        """The languages that it reads, in the order of its directions."""
+        return [*dict.fromkeys(one.source for one in self.directions)]
+
+    def targets(self, source: str) -> list[str]:
+        """The languages that it translates `source` into."""
+        return [one.target for one in self.directions if one.source == source]
+
+    async def translate(self, ask: Ask) -> dict[str, Any]:
+        """The answer as LibreTranslate gives it, and what else was asked for."""
+        documents = await asyncio.to_thread(_divide, ask)
+        detections = await self._sources(ask, documents)
+        directions = [Direction(one.language, ask.target) for one in detections]
+        for direction in dict.fromkeys(directions):
+            self._check(direction)
+        answers = await self._translate(documents, directions, ask)
+        self._metrics.characters.add(sum(map(len, ask.texts)))
+        found: dict[str, list[Any]] = {"translatedText": [one.text for one in answers]}
+        if ask.source == AUTO:
+            found["detectedLanguage"] = [one.to_json() for one in detections]
+        if ask.alternatives:
+            found["alternatives"] = [one.alternatives for one in answers]
+        if ask.alignment and not ask.is_html:
+            found["alignment"] = [one.alignment for one in answers]
+        if ask.confidence:
+            found["confidence"] = [one.confidence for one in answers]
+        return found if ask.is_list else {name: values[0] for name, values in found.items()}
+
+    async def detect(self, texts: Sequence[str]) -> list[list[Detection]]:
+        """For each text the languages that it may be in, the likeliest first."""
+        if self.identifier is None:
+            raise RefusedError(501, "Language detection is not available on this server")
+        beginnings = [text[:_IDENTIFIED] for text in texts]
+        found = await asyncio.to_thread(self.identifier.identify_batch, beginnings)
+        return [
+            [
+                Detection(language, round(100 * probability, 1))
+                for rank, (language, probability) in enumerate(one)
+                if rank == 0 or probability >= _LEAST
+            ]
+            for one in found
+        ]
+
+    async def _sources(self, ask: Ask, documents: Sequence[Document]) -> list[Detection]:
+        """The language of each document; one that cannot be translated is never found."""
+        if ask.source != AUTO:
+            return [Detection(ask.source, 100.0)] * len(documents)
+        known = [one.source for one in self.directions if one.target == ask.target]
+        if not known:
+            raise RefusedError(400, f"{ask.target} is not supported")
+        found = await self.detect([_TAG.sub("", "\n".join(one.texts)) for one in documents])
+        return [
+            next(
+                (one for one in detections if one.language in (*known, ask.target)),
+                Detection(known[0], 0.0),
+            )
+            for detections in found
+        ]
+
+    def _check(self, direction: Direction) -> None:
+        """Raises `RefusedError` where there is no such direction."""
+        if direction in self._translators:
+            return
+        languages = {language for one in self.directions for language in (one.source, one.target)}
+        for language in (direction.source, direction.target):
+            if language not in languages:
+                raise RefusedError(400, f"{language} is not supported")
+        if direction.source == direction.target:
+            return
+        source, target = (f"{name_of(one)} ({one})" for one in (direction.source, direction.target))
+        raise RefusedError(400, f"{target} is not available as a target language from {source}")
+
+    async def _translate(
+        self, documents: Sequence[Document], directions: Sequence[Direction], ask: Ask
+    ) -> list[_Answer]:
+        n_best = min(1 + ask.alternatives, self._beam_size)
+        texts = defaultdict[Direction, list[str]](list)
+        for document, direction in zip(documents, directions, strict=True):
+            if direction in self._translators:
+                texts[direction] += document.texts
+        # All texts of a direction together, so that a request waits as one.
+        keys = [_Key(one, n_best, ask.alignment) for one in texts]
+        found = await asyncio.gather(*(self.batcher.run(key, texts[key.direction]) for key in keys))
+        coming = dict(zip(texts, map(iter, found), strict=True))
+        return [
+            _answer(document, [*islice(coming[direction], len(document.texts))], ask)
+            if direction in coming
+            else _Answer(document.render(document.texts), [], [], None)  # in that language already
+            for document, direction in zip(documents, directions, strict=True)
+        ]
+
+    def _work(self, key: _Key, texts: Sequence[str]) -> list[Translation]:
+        translator = self._translators[key.direction]
+        translations = translator.translate_lines(
+            texts, key.n_best, "sentence", keep_parts=key.alignment
+        )
+        found = [*translations]
+        self._metrics.texts.add(len(found))
+        return found
+
+
+def _divide(ask: Ask) -> list[Document]:
+    return [HtmlDocument(text) if ask.is_html else TextDocument(text) for text in ask.texts]
+
+
+def _answer(document: Document, translations: Sequence[Translation], ask: Ask) -> _Answer:
+    ranks = max((len(one.candidates) for one in translations), default=1)
+    rendered = [
+        document.render([_candidate(one, rank) for one in translations]) for rank in range(ranks)
+    ]
+    best, *others = dict.fromkeys(rendered)
+    return _Answer(
+        best,
+        others,
+        _alignment(translations) if ask.alignment else [],
+        _confidence(translations) if ask.confidence else None,
+    )
+
+
+def _candidate(translation: Translation, rank: int) -> str:
+    """Number `rank`, or the last one."""
+    return translation.candidates[min(rank, len(translation.candidates) - 1)].text
+
+
+def _alignment(translations: Iterable[Translation]) -> Links:
+    """Between the words of whole documents: all before a text count."""
+    links: Links = []
+    source, target = 0, 0
+    for one in translations:
+        links += [(source + left, target + right) for left, right in one.alignment]
+        source += len(one.source.split())
+        target += len(one.text.split())
+    return links
+
+
+def _confidence(translations: Sequence[Translation]) -> float | None:
+    """The mean by length of the texts that have one."""
+    known = [one for one in translations if one.confidence is not None]
+    length = sum(len(one.source) for one in known)
+    if not length:
+        return None
+    return round(sum((one.confidence or 0.0) * len(one.source) for one in known) / length, 3)

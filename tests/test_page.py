@@ -1,0 +1,249 @@
+"""The page, in a real browser: Chromium, through Playwright.
+
+To see it: `SEQ2SEQ_SCREENSHOTS=folder pytest tests/test_page.py`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from serving_fakes import FakeTranslator, live_server
+
+from seq2seq.config import Direction
+from seq2seq.serving.app import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = next(
+    (
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (found := shutil.which(name))
+    ),
+    None,
+)
+SCREENSHOTS = os.environ.get("SEQ2SEQ_SCREENSHOTS")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
+    )
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def translator() -> FakeTranslator:
+    return FakeTranslator()
+
+
+@pytest.fixture
+def url(translator: FakeTranslator) -> Iterator[str]:
+    with live_server(Settings(log=lambda line: None), translator) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: "Browser", url: str) -> "Iterator[Page]":
+    yield from opened_page(browser, url)
+
+
+def opened_page(browser: "Browser", url: str, **options: Any) -> "Iterator[Page]":
+    """The page, which asks nothing of any other server and makes no mistakes."""
+    context = browser.new_context(**options)
+    opened = context.new_page()
+    opened.set_default_timeout(20_000)
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("request", lambda one: None if one.url.startswith(url) else wrong.append(one.url))
+    opened.goto(url)
+    opened.wait_for_selector("#target option", state="attached")
+    yield opened
+    context.close()
+    assert wrong == []
+
+
+def wait_for(page: "Page", text: str) -> None:
+    page.wait_for_function(
+        "text => document.querySelector('#translation').innerText === text", arg=text
+    )
+
+
+def test_what_is_typed_is_translated(page: "Page") -> None:
+    assert page.evaluate("document.activeElement.id") == "text"  # one can type at once
+    page.keyboard.type("a house\n\na cat")
+    wait_for(page, "A HOUSE\n\nA CAT")
+    assert page.input_value("#source") == "auto"
+    assert page.inner_text("#source option[value=auto]") == "Auto: English"
+    assert page.inner_text("#percent") == "75%"
+    assert page.locator("#alternatives li").all_inner_texts() == [
+        "A HOUSE!\n\nA CAT!",
+        "A HOUSE!!\n\nA CAT!!",
+    ]
+    page.fill("#text", "")
+    wait_for(page, "")
+    assert page.is_hidden("#sure")
+    assert page.is_hidden("#others")
+
+
+def test_a_pause_is_waited_for(page: "Page", translator: FakeTranslator) -> None:
+    page.keyboard.type("several words", delay=10)
+    wait_for(page, "SEVERAL WORDS")
+    assert len(translator.calls) < 4
+
+
+def test_an_answer_that_comes_late_is_not_shown(page: "Page", translator: FakeTranslator) -> None:
+    translator.gate.clear()
+    page.fill("#text", "first")
+    page.wait_for_selector("#translation[aria-busy=true]")
+    page.fill("#text", "second")
+    page.wait_for_timeout(500)
+    translator.gate.set()
+    wait_for(page, "SECOND")
+    page.wait_for_timeout(200)
+    assert page.inner_text("#translation") == "SECOND"
+
+
+def test_languages_are_chosen_and_exchanged(page: "Page", translator: FakeTranslator) -> None:
+    page.select_option("#source", "de")
+    assert page.input_value("#target") == "en"
+    page.fill("#text", "ein haus")
+    wait_for(page, "EIN HAUS")
+    assert translator.calls[-1][0] == Direction("de", "en")
+    page.click("#swap")
+    assert (page.input_value("#source"), page.input_value("#target")) == ("en", "de")
+    assert page.input_value("#text") == "EIN HAUS"
+    page.wait_for_selector("#translation:not([aria-busy])")
+    assert translator.calls[-1][0] == Direction("en", "de")
+
+
+def test_a_direction_that_is_not_there_is_not_offered(browser: "Browser") -> None:
+    with live_server(Settings(log=lambda line: None), FakeTranslator(Direction("en", "de"))) as url:
+        for page in opened_page(browser, url):
+            assert page.locator("#target option").all_inner_texts() == ["German"]
+            page.fill("#text", "a")
+            wait_for(page, "A")
+            assert page.is_disabled("#swap")
+
+
+def test_words_tell_what_they_come_from(page: "Page") -> None:
+    page.fill("#text", "one, two\nthree four")
+    wait_for(page, "ONE, TWO\nTHREE FOUR")
+    page.hover(".word >> nth=2")
+    assert page.inner_text("#word") == "THREE ← three"
+    assert page.locator("mark").all_inner_texts() == ["three"]
+    page.hover("h1")
+    assert page.inner_text("#word") == ""
+    assert page.locator("mark").count() == 0
+
+
+def test_the_keyboard_goes_everywhere(page: "Page") -> None:
+    page.keyboard.type("one two")
+    wait_for(page, "ONE TWO")
+    places = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        places.append(page.evaluate("document.activeElement.id"))
+    assert places == ["clear", "translation", "copy"]
+    page.keyboard.press("Shift+Tab")
+    assert page.inner_text("#word") == "ONE ← one"
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#word") == "TWO ← two"
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#word") == "TWO ← two"
+    page.keyboard.press("Home")
+    assert page.inner_text("#word") == "ONE ← one"
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(outline) == "solid"
+
+
+def test_everything_has_a_name_for_a_screen_reader(page: "Page") -> None:
+    unnamed = """
+        [...document.querySelectorAll("button, select, textarea, input, section, meter, [role]")]
+        .filter(one => !(one.ariaLabel || one.labels?.length || one.innerText.trim()
+                         || one.getAttribute("aria-labelledby")
+                         || ["status", "alert"].includes(one.role)))
+        .map(one => one.outerHTML)
+    """
+    assert page.evaluate(unnamed) == []
+    assert page.get_attribute("#translation", "aria-live") == "polite"
+    assert page.get_attribute("#error", "role") == "alert"
+    assert page.get_attribute("html", "lang") == "en"
+
+
+def test_what_the_server_refuses_is_told(page: "Page", translator: FakeTranslator) -> None:
+    page.fill("#text", "crash")
+    page.wait_for_selector("#error:visible")
+    assert "Cannot translate" in page.inner_text("#error")
+    page.fill("#text", "again")
+    wait_for(page, "AGAIN")
+    assert page.is_hidden("#error")
+
+
+def test_an_api_key_can_be_typed(browser: "Browser") -> None:
+    with live_server(Settings(api_keys=("secret",), log=lambda line: None)) as url:
+        for page in opened_page(browser, url):
+            page.fill("#text", "a")
+            page.wait_for_selector("#error:visible")
+            page.fill("#key", "secret")
+            wait_for(page, "A")
+
+
+def test_text_is_text_and_not_markup(page: "Page") -> None:
+    page.fill("#text", "<img src=x onerror=alert(1)> a")
+    page.wait_for_selector(".word")
+    assert page.locator("main img").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1100])
+def test_it_fits_and_can_be_read(browser: "Browser", url: str, scheme: str, width: int) -> None:
+    size = {"width": width, "height": 800}
+    for page in opened_page(browser, url, color_scheme=scheme, viewport=size):
+        page.fill("#text", f"Where is the station?\n{'long' * 40}")
+        page.wait_for_selector(".word")
+        page.hover(".word")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for button in page.locator("button:visible, select:visible").all():
+            box = button.bounding_box()
+            assert box
+            assert box["height"] >= 36  # for a thumb
+        for selector in ("#text", "#translation", "#word", "#count", "footer p", "label"):
+            assert page.evaluate(_CONTRAST, selector) >= 4.5, selector
+        if SCREENSHOTS:
+            Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=f"{SCREENSHOTS}/{scheme}-{width}.png", full_page=True)
+
+
+# WCAG's ratio between an element's colour and what is behind it.
+_CONTRAST = """
+selector => {
+    const parse = colour => colour.match(/[\\d.]+/g).map(Number);
+    const light = ([red, green, blue]) => {
+        const [r, g, b] = [red, green, blue].map(one => one / 255)
+            .map(one => one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = one => {
+        const [red, green, blue, alpha = 1] = parse(getComputedStyle(one).backgroundColor);
+        return alpha ? [red, green, blue] : ground(one.parentElement);
+    };
+    const element = document.querySelector(selector);
+    const one = light(parse(getComputedStyle(element).color));
+    const other = light(ground(element));
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+}
+"""
