@@ -7,13 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, cycle, islice, pairwise
+from typing import TYPE_CHECKING
 
-from seq2seq.decoding.constrained import Constraints, Phrase
 from seq2seq.text.alignment import word_numbers
 from seq2seq.text.casing import is_shouted, quiet
-from seq2seq.text.glossary import Found, Glossary
 from seq2seq.text.layout import Unit, segments
-from seq2seq.text.markup import without_floats
 from seq2seq.text.protection import (
     FLOAT,
     STAND_IN,
@@ -22,11 +20,17 @@ from seq2seq.text.protection import (
     number_of_spans,
     shield,
     split_at_spans,
+    without_floats,
 )
 from seq2seq.text.splitting import Part, sentences, split
-from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer
+from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source
+
+if TYPE_CHECKING:
+    from seq2seq.decoding.constrained import Constraints
+    from seq2seq.text.glossary import Found, Glossary
 
 _SLICE = 1000  # characters; what is longer is measured slice by slice, and only as far as needed
+_MOST_FLOATS = 500  # in a piece; to place them takes as long as the square of their number
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +41,7 @@ class Piece:
     separator: str  # the white space behind it
     ids: tuple[int, ...] = ()  # (S,) the language tag first; none: it passes through
     spans: tuple[Span, ...] = ()
-    terms: tuple[Found, ...] = ()  # of the glossary
+    terms: "tuple[Found, ...]" = ()  # of the glossary
     notes: tuple[str, ...] = ()
 
     @property
@@ -59,7 +63,7 @@ class Reader:
     target: str
     limit: int  # of the ids of a piece, but for the tag
     protect: bool
-    glossary: Glossary | None
+    glossary: "Glossary | None"
 
     def read(self, text: str, unit: Unit) -> Iterator[Piece]:
         """The pieces of a text, one at least."""
@@ -89,10 +93,12 @@ class Reader:
             yield self._with_terms(Piece(text, part[start + len(text) :], ids))
         yield Piece("", piece.separator, notes=piece.notes)
 
-    def constraints(self, piece: Piece) -> Constraints:
+    def constraints(self, piece: Piece) -> "Constraints | None":
         """What its translation must contain: the spans that do not float, and the terms."""
-        if not (piece.spans or piece.terms):
-            return Constraints()
+        if not (STAND_IN in piece.text or piece.terms):
+            return None
+        from seq2seq.decoding.constrained import Constraints, Phrase  # few texts need it
+
         inner = piece.inner
         phrases: list[Phrase] = []
         places = [match.span() for match in re.finditer(STAND_IN, inner.text)]
@@ -106,15 +112,16 @@ class Reader:
             phrases.append(Phrase(ids, (position,), ends_word, firm=2))
         words = word_numbers(self.tokenizer.pieces(piece.ids))
         for term, start, end in piece.terms:
-            first = len(inner.text[:start].split())
-            last = max(len(inner.text[:end].split()), first + 1)
+            last = len(inner.text[:end].split())
+            first = last - len(inner.text[start:end].split())
             positions = tuple(i for i, word in enumerate(words) if first <= word < last)
             [target] = self.tokenizer.encode([term.target])
             phrases.append(Phrase(tuple(target), positions, True))
         return Constraints(tuple(phrases))
 
     def _prepared(self, piece: Piece) -> Iterator[Piece]:
-        if piece.ids and piece.text.count(STAND_IN) > len(PLACEHOLDERS):
+        held, floating = piece.text.count(STAND_IN), piece.text.count(FLOAT)
+        if piece.ids and (held > len(PLACEHOLDERS) or floating > _MOST_FLOATS):
             yield from self.around(piece)
         else:
             yield self._with_terms(piece)
@@ -171,11 +178,13 @@ class Reader:
         text = text.replace(FLOAT, "")
         if is_shouted(text):
             text = quiet(text)
-        if STAND_IN in text:
-            first, *rest = text.split(STAND_IN)
-            symbols = cycle(PLACEHOLDERS)
-            text = first + "".join(next(symbols) + part for part in rest)
-        return tuple(self.tokenizer.encode_sources([text], self.target)[0])
+        if STAND_IN not in text:
+            return tuple(self.tokenizer.encode_sources([text], self.target)[0])
+        # Normalised before the symbols are in it: no mark may be joined to the end of one.
+        first, *rest = normalise_source(text).split(STAND_IN)
+        symbols = cycle(PLACEHOLDERS)
+        text = first + "".join(next(symbols) + part for part in rest)
+        return (self.tokenizer.language_id(self.target), *self.tokenizer.encode([text])[0])
 
 
 def _followed(parts: Iterator[Part], behind: str) -> Iterator[tuple[str, str]]:

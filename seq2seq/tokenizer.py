@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
+from itertools import count, takewhile
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -146,6 +147,14 @@ class Tokenizer:
             )
         return identifier
 
+    def tag_ids(self) -> list[int]:
+        """The ids of the languages' tags: they follow the special ids, before all other pieces."""
+
+        def is_tag(id_: int) -> bool:
+            return re.fullmatch("<2.+>", self.pieces([id_])[0]) is not None
+
+        return list(takewhile(is_tag, count(UNK_ID + 1)))
+
     def placeholder_ids(self) -> list[int]:
         """The ids of the `PLACEHOLDERS`."""
         return [int(self._processor.piece_to_id(placeholder)) for placeholder in PLACEHOLDERS]
@@ -153,7 +162,10 @@ class Tokenizer:
     def continuing_ids(self) -> list[int]:
         """The ids that go on with a word when they follow it."""
         first = (self._processor.id_to_piece(i)[:1] for i in range(len(self)))
-        return [i for i, letter in enumerate(first) if letter.isalnum()]
+        bytes_ = [
+            id_ for byte, id_ in enumerate(self._byte_ids) if byte > 127 or chr(byte).isalnum()
+        ]
+        return [i for i, letter in enumerate(first) if letter.isalnum()] + bytes_
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The most likely ids of each text, without BOS and EOS. The empty text has none."""

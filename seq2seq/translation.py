@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from seq2seq.decoding.search import Hypothesis
 from seq2seq.text.alignment import Links, joined_links
@@ -54,6 +55,11 @@ class Translation:
     source: str
     candidates: tuple[Candidate, ...]
 
+    @classmethod
+    def unchanged(cls, text: str) -> Self:
+        """Of a text that needs none."""
+        return cls(text, (Candidate(text, 0.0, None, (), ()),))
+
     @property
     def text(self) -> str:
         """The best translation."""
@@ -95,7 +101,7 @@ class Draft:
 
     def add(self, parts: Sequence[Part]) -> None:
         """Candidate number r takes part number r, or the last one."""
-        if not (parts[0].source or parts[0].separator):
+        if not (parts[0].source or parts[0].separator or parts[0].notes):
             return
         while len(self._begun) < len(parts):  # had the last ones until now
             self._begun.append(self._begun[-1].copy())
@@ -103,8 +109,12 @@ class Draft:
             begun.add(parts[min(rank, len(parts) - 1)], self._keep_parts)
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """What has been added."""
-        return tuple(begun.candidate(self._one_line) for begun in self._begun)
+        """What has been added, each text once."""
+        candidates: dict[str, Candidate] = {}
+        for begun in self._begun:
+            one = begun.candidate(self._one_line)
+            candidates.setdefault(one.text, one)
+        return tuple(candidates.values())
 
 
 @dataclass(eq=False)

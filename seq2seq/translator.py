@@ -6,26 +6,26 @@ in, each once.
 """
 
 import copy
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, islice, pairwise, takewhile
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from seq2seq.confidence import Calibration
 from seq2seq.config import Direction, SearchConfig, choose_direction
-from seq2seq.decoding.constrained import Constraints, constrained_search
 from seq2seq.decoding.loops import loops
 from seq2seq.decoding.protocol import Engine
 from seq2seq.decoding.search import beam_search
 from seq2seq.reading import Piece, Reader
-from seq2seq.text.glossary import Glossary
 from seq2seq.text.layout import Unit
-from seq2seq.tokenizer import UNK_ID, Tokenizer
+from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation import Draft, Part, Translation
 from seq2seq.writing import Writer
+
+if TYPE_CHECKING:
+    from seq2seq.text.glossary import Glossary
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "en-de.s2s"
 
@@ -53,7 +53,7 @@ class Translator:
 
     search: SearchConfig
     protect: bool = True  # placeholders, links, tags and code, which come out as they went in
-    glossary: Glossary | None = None  # whose terms are translated as it says
+    glossary: "Glossary | None" = None  # whose terms are translated as it says
     min_confidence: float = 0.0  # below it a sentence stays untranslated, between ⟦ and ⟧
     directions: tuple[Direction, ...]  # that the model was trained for
     direction: Direction  # the model reads any of its languages; what is asked for is the target
@@ -170,7 +170,7 @@ class _Call:
         )
         calibration = translator.calibrations.get(direction)
         self._writer = Writer(tokenizer, calibration, translator.min_confidence, keep_parts)
-        self._forbidden = [*_language_tags(tokenizer), *tokenizer.placeholder_ids()]
+        self._forbidden = [*tokenizer.tag_ids(), *tokenizer.placeholder_ids()]
         self._tokenizer = tokenizer
         # Of several hypotheses some have the same text, so all that the beam finds are asked for.
         beam = translator.search.beam_size
@@ -229,17 +229,21 @@ class _Call:
     def _translate(self, batch: "Sequence[_Waiting]") -> None:
         """Find the parts of each."""
         constraints = [self._reader.constraints(one.piece) for one in batch]
-        plain = [one for one, needs in zip(batch, constraints, strict=True) if not needs.phrases]
+        plain = [one for one, needs in zip(batch, constraints, strict=True) if needs is None]
         sources = [one.piece.ids for one in plain]
         found = beam_search(self._engine, sources, self._search, self._hypotheses, self._forbidden)
-        again = [pair for pair in zip(batch, constraints, strict=True) if pair[1].phrases]
+        again = [(one, needs) for one, needs in zip(batch, constraints, strict=True) if needs]
+        looping: list[_Waiting] = []
         for one, hypotheses in zip(plain, found, strict=True):
             if any(loops(one.piece.ids, hypothesis.ids) for hypothesis in hypotheses):
-                again.append((one, Constraints()))
+                looping.append(one)
             else:
                 one.parts = self._writer.write(one.piece, hypotheses, self._n_best)
-        if not again:
+        if not (again or looping):
             return
+        from seq2seq.decoding.constrained import Constraints, constrained_search
+
+        again += [(one, Constraints()) for one in looping]
         found = constrained_search(
             self._engine,
             [one.piece.ids for one, _ in again],
@@ -274,12 +278,3 @@ def _batches(waiting: Iterable[_Waiting]) -> Iterator[list[_Waiting]]:
         batch.append(one)
     if batch:
         yield batch
-
-
-def _language_tags(tokenizer: Tokenizer) -> list[int]:
-    """The ids of the tags: they follow the special ids and come before all other pieces."""
-
-    def is_tag(id_: int) -> bool:
-        return re.fullmatch("<2.+>", tokenizer.pieces([id_])[0]) is not None
-
-    return list(takewhile(is_tag, count(UNK_ID + 1)))

@@ -9,7 +9,6 @@ from seq2seq.decoding.search import Hypothesis
 from seq2seq.reading import Piece
 from seq2seq.text.alignment import Links, restored_links, word_links
 from seq2seq.text.casing import is_shouted
-from seq2seq.text.markup import place
 from seq2seq.text.numbers import check_numbers
 from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, restore
 from seq2seq.tokenizer import Tokenizer
@@ -54,19 +53,21 @@ class Writer:
 
         inner = piece.inner
         decoded = _STRANGE.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
-        written = _PLACEHOLDER.sub(stand_in, decoded)
+        # Without spans the symbols can only be letters that the model put together.
+        written = _PLACEHOLDER.sub(stand_in, decoded) if inner.spans else decoded
         if not written:  # where the model has nothing to say the source stands, not a hole
             written, numbers = inner.text, [*range(len(inner.spans))]
         if sorted(numbers) != [*range(len(inner.spans))]:
             return None
         if is_shouted(inner.text):
             written = written.upper()
-        terms = [found.term.target for found in piece.terms]
-        checked = check_numbers(inner.text, written, terms)
-        notes = (*piece.notes, *checked.notes, *_missing_terms(piece, written))
+        checked = check_numbers(_with_terms(piece), written)
+        notes = (*piece.notes, *checked.notes, *_missing_terms(piece, checked.text))
         target = Shielded(checked.text, [inner.spans[number] for number in numbers])
         placed: Shielded | None = target
-        if FLOAT in piece.text:
+        if piece.spans:
+            from seq2seq.text.markup import place  # few texts need it
+
             placed = place(piece.shielded, target, self._links(piece, hypothesis, from_source=True))
         if placed is None:
             return None
@@ -96,6 +97,14 @@ class Writer:
 def mean_log_prob(hypothesis: Hypothesis) -> float:
     """Of a token, EOS counted: what a `Calibration` goes by."""
     return hypothesis.log_prob / (len(hypothesis.ids) + 1)
+
+
+def _with_terms(piece: Piece) -> str:
+    """What the model reads, but the terms as its translation has them."""
+    text = piece.inner.text
+    for term, start, end in reversed(piece.terms):
+        text = text[:start] + term.target + text[end:]
+    return text
 
 
 def _missing_terms(piece: Piece, written: str) -> Iterator[str]:

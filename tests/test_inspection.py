@@ -179,7 +179,9 @@ def test_attention_is_that_of_the_translation(pair: tuple[EncoderDecoder, Inspec
     _, opened = pair
     seen = attention_module.attention(opened, SENTENCE, EN_DE)
     ids = opened.read(SENTENCE, EN_DE)
-    [[best]] = beam_search(opened.engine, [ids], opened.search, forbidden=opened.language_tags())
+    [[best]] = beam_search(
+        opened.engine, [ids], opened.search, forbidden=opened.tokenizer.tag_ids()
+    )
     np.testing.assert_allclose(seen.mean[:-1], best.attention, atol=1e-5)
 
 
@@ -234,7 +236,7 @@ def test_the_tree_is_that_of_the_search(name: str, beam_size: int, prune: float 
     for sentence in ("the dog sees the mouse", "the cat", "a b c d e f"):
         tree = search_tree(opened, sentence, EN_DE, search=search, dropped=1000)
         ids = opened.read(sentence, EN_DE)
-        tags = opened.language_tags()
+        tags = opened.tokenizer.tag_ids()
         [[best]] = beam_search(opened.engine, [ids], search, forbidden=tags)
         path = [node for node in tree.nodes if node.best]
         assert [node.token for node in path] == opened.tokenizer.pieces([*best.ids, 2])

@@ -1,6 +1,6 @@
 """The lines that `translate` reads and writes: plain, TSV, JSON."""
 
-import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -8,6 +8,9 @@ from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
     from seq2seq.translation import Candidate, Translation
+
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")  # of surrogates: has no UTF-8
 
 
 class Format(Protocol):
@@ -102,9 +105,13 @@ class Json:
             known["notes"] = list(best.notes)
         if self.n_best:
             known["alternatives"] = [_json(one) for one in translation.candidates[1:]]
-        return [json.dumps(known, ensure_ascii=False)]
+        import json
+
+        return [_HALF_PAIR.sub(_escape, json.dumps(known, ensure_ascii=False))]
 
     def _object(self, line: str, number: int) -> dict[str, Any]:
+        import json  # takes some milliseconds, and plain text does without
+
         try:
             found = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -112,6 +119,10 @@ class Json:
         if not isinstance(found, dict):
             raise Seq2SeqError(f"{self.name}, line {number}: not a JSON object.")
         return found
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _json(candidate: "Candidate") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`translate` on a terminal without text: sentences typed one by one."""
 
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -99,10 +98,3 @@ class Prompt:
 
 def _coloured(words: Iterable[str], colours: dict[int, str]) -> str:
     return " ".join(typer.style(word, fg=colours.get(i)) for i, word in enumerate(words))
-
-
-def is_wanted() -> bool:
-    """Whether someone is there to type and to read."""
-    return all(
-        stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)
-    )

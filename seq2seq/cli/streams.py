@@ -35,6 +35,12 @@ def file_size(stream: BufferedReader) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+def is_conversation() -> bool:
+    """Whether someone is there to type and to read."""
+    streams = sys.stdin, sys.stdout, sys.stderr
+    return all(stream is not None and stream.isatty() for stream in streams)
+
+
 def refuse_same_file(source: BufferedReader, sink: BinaryIO) -> None:
     """A file that grows as it is read has no end, and one that is written over is lost."""
     if file_size(source) is not None and os.path.sameopenfile(source.fileno(), sink.fileno()):

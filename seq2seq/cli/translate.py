@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from seq2seq.cli import prompt
 from seq2seq.cli.errors import leave, reported_errors
 from seq2seq.cli.formats import Json, Plain, Tsv
 from seq2seq.cli.options import (
@@ -27,6 +26,7 @@ from seq2seq.cli.options import (
 from seq2seq.cli.progress import ProgressBar
 from seq2seq.cli.streams import (
     file_size,
+    is_conversation,
     open_input,
     open_output,
     read_chunks,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from seq2seq.identification import LanguageIdentifier
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
+
+_SURE = 0.9  # of a language; text that is in it already is left as it is
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -147,13 +149,10 @@ def translate(
         translators = _Translators(translator, source_language, target_language)
         chunks: Iterable[Iterable[str]] = [texts or []]
         if source is not None:
-            if (
-                isinstance(lines, Plain)
-                and not quiet
-                and output_path is None
-                and prompt.is_wanted()
-            ):
-                prompt.Prompt(translators.usual).run()
+            if lines == Plain() and not quiet and output_path is None and is_conversation():
+                from seq2seq.cli.prompt import Prompt
+
+                Prompt(translators.usual).run()
                 return
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
@@ -163,16 +162,22 @@ def translate(
             chunks = [paragraphs(chain.from_iterable(chunks))]
         with nullcontext() if quiet else _progress(source, sink) as bar:
             job = _Job(lines, unit, n_best or 1, alignment, bar)
+            begins = 1  # the line that a text begins in
             for number, line, translation in job.run(translators, chunks):
                 written = lines.lines(line, number, translation)
-                sink.writelines(f"{one}\n".encode() for one in written)
+                sink.writelines(f"{one}\n".encode(errors="replace") for one in written)
                 sink.flush()
                 if not quiet:
-                    where = f"{name}, line {number}: " if source is not None or number > 1 else ""
-                    for note in translation.notes:
-                        typer.echo(f"translate: {where}{note}.", err=True)
+                    where = f"{name}, line {begins}" if source is not None else f"text {number}"
+                    _tell(translation.notes, "" if len(texts or "") == 1 else f"{where}: ")
+                begins += line.count("\n") + 1
                 if bar:
                     bar.advance(line)
+
+
+def _tell(notes: Iterable[str], where: str) -> None:
+    for note in notes:
+        typer.echo(f"translate: {where}{note}.", err=True)
 
 
 def _format(
@@ -219,14 +224,23 @@ class _Job:
 
         for chunk in chunks:
             for translator, some in translators.share_out(texts(chunk)):
-                for translation in translator.translate_lines(
-                    some,
-                    self.n_best,
-                    self.unit,
-                    keep_parts=self.keep_parts,
-                    on_part=self.bar.advance_within if self.bar else None,
-                ):
+                for translation in self._translate(translator, some):
                     yield *read.popleft(), translation
+
+    def _translate(
+        self, translator: "Translator | None", texts: Iterable[str]
+    ) -> "Iterator[Translation]":
+        from seq2seq.translation import Translation
+
+        if translator is None:
+            return map(Translation.unchanged, texts)
+        return translator.translate_lines(
+            texts,
+            self.n_best,
+            self.unit,
+            keep_parts=self.keep_parts,
+            on_part=self.bar.advance_within if self.bar else None,
+        )
 
 
 class _Translators:
@@ -237,8 +251,13 @@ class _Translators:
         self._translator = translator
         self.usual = translator.between(None if source == "auto" else source, target)
 
-    def share_out(self, texts: Iterable[str]) -> "Iterator[tuple[Translator, Iterator[str]]]":
-        """Texts in order, with who translates them; neighbours of one language go together."""
+    def share_out(
+        self, texts: Iterable[str]
+    ) -> "Iterator[tuple[Translator | None, Iterator[str]]]":
+        """Texts in order, with who translates them; neighbours of one language go together.
+
+        None for what is in the language already that is asked for.
+        """
         if self._source != "auto":
             yield self.usual, iter(texts)
             return
@@ -246,25 +265,33 @@ class _Translators:
 
         identifier = LanguageIdentifier.load()
         for language, some in groupby(texts, lambda text: self._language(identifier, text)):
-            translator = self._translator.between(language, self._target) if language else None
-            yield translator or self.usual, some
+            if language == self._target and language is not None:
+                yield None, some
+            else:
+                yield self._translator.between(language, self._target), some
 
     def _language(self, identifier: "LanguageIdentifier", text: str) -> str | None:
-        """The likeliest language of `text` that can be translated as it is asked for."""
+        """The likeliest language of `text` that can be translated as it is asked for.
+
+        Or else the language that is asked for, where the text is surely in that.
+        """
+        found = identifier.identify(text)
+        language, share = found[0]
+        if language == self._target and share > _SURE:
+            return language
         sources = {
             way.source for way in self._translator.directions if self._target in (None, way.target)
         }
-        found = [language for language, _ in identifier.identify(text) if language in sources]
-        return found[0] if found else None
+        return next((language for language, _ in found if language in sources), None)
 
 
 def _set(
     translator: "Translator", glossary: Path | None, min_score: float | None, protect: bool
 ) -> None:
-    from seq2seq.text.glossary import Glossary
-
     translator.protect = protect
     if glossary is not None:
+        from seq2seq.text.glossary import Glossary
+
         translator.glossary = Glossary.load(glossary)
     if min_score is not None:
         if not translator.calibrations:
@@ -277,12 +304,12 @@ def _set(
 
 def _list(model: Path | None) -> None:
     """The directions of a model, or of all that come with the package."""
-    from seq2seq.decoding.folder import read_directions
+    from seq2seq.decoding.folder import read_config
     from seq2seq.translator import SHIPPED_MODEL
 
     folders = sorted(SHIPPED_MODEL.parent.glob("*.s2s")) if model is None else [model]
     for folder in folders:
-        directions = ", ".join(map(str, read_directions(folder)))
+        directions = ", ".join(map(str, read_config(folder).directions))
         mark = " (default)" if folder == SHIPPED_MODEL else ""
         typer.echo(f"{folder.name}{mark}: {directions}")
 

@@ -29,6 +29,7 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 _NEVER = -np.inf
+_LEAST_SHARE = 1e-9  # what has to be said can be said
 
 
 class Phrase(NamedTuple):
@@ -71,6 +72,8 @@ def constrained_search(
     The `forbidden` ids come up in phrases alone, and as often as there. `continuing` are those that
     go on with a word. Nothing is said in a row more often than twice, or than in the source.
     """
+    if not sources:
+        return []
     size = max([UNK_ID, *forbidden, *continuing]) + 1
     rules = _Rules(
         _mask([PAD_ID, BOS_ID, UNK_ID, *forbidden], size), _mask(continuing, size), config
@@ -150,11 +153,13 @@ class _Progress:
         """How likely it is that one of the phrases `numbers` is what is said next.
 
         At least the attention to what they stand for, as if the model copied it (Gu et al. 2016);
-        and once a phrase has begun, the rest follows.
+        and once a phrase is firm, the rest follows. Of what stands for nothing in the source the
+        model alone says how likely it is.
         """
-        if self.begun == tuple(numbers):
+        copied = [[*self.phrases[i].positions] for i in numbers if self.phrases[i].positions]
+        if copied and self.is_firm and self.begun == tuple(numbers):
             return 1.0
-        return max(float(attention[[*self.phrases[i].positions]].sum()) for i in numbers)
+        return max((float(attention[positions].sum()) for positions in copied), default=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,16 +239,15 @@ class _Sentence:
         meets: list[int] = []
         for id_, numbers in progress.open.items():
             column = int(np.searchsorted(self._columns, id_))
-            share = max(progress.share(numbers, attention), 1e-9)
-            total[column] = max(total[column], np.log(share))
+            share = progress.share(numbers, attention)
+            total[column] = max(total[column], np.log(min(max(share, _LEAST_SHARE), 1.0)))
             meets.append(column)
         total += one.log_prob
         closed = self._closed.copy()
         if one.ends_word:
             closed |= self._continuing
         closed[self._places(closes_loop(one.ids, self._allowed))] = True
-        is_last_chance = self._limit - length <= progress.missing + progress.place
-        if progress.is_firm or (progress.missing and is_last_chance):
+        if progress.is_firm:
             closed[:] = True
         elif progress.missing:
             closed[EOS_ID] = True
@@ -251,13 +255,16 @@ class _Sentence:
             closed[:EOS_ID] = closed[EOS_ID + 1 :] = True
         closed[meets] = False
         total[closed] = _NEVER
-        best = np.argpartition(-total, min(self._width, len(total) - 1))[: self._width]
-        return [
+        beam_size = self._rules.config.beam_size
+        best = np.argpartition(-total, min(beam_size, len(total) - 1))[:beam_size]
+        extensions = [
             _Extension(float(total[column]), row, id_, progress.after(id_))
             for column in {*best.tolist(), *meets}
             for id_ in [int(self._columns[column])]
             if total[column] > _NEVER
         ]
+        room = self._limit - length  # for what is still missing, and EOS
+        return [one for one in extensions if one.id == EOS_ID or one.progress.missing < room]
 
     def _look(self, candidates: Ints | None, size: int) -> None:
         """See which ids there are to choose from, the same in all steps."""

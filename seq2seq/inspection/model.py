@@ -1,9 +1,7 @@
 """A model opened for looking inside: the engine that translates, and the network in NumPy."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from seq2seq.decoding.restoring import restore
 from seq2seq.decoding.search import Hypothesis, beam_search
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.reference import Network
-from seq2seq.tokenizer import UNK_ID, Tokenizer
+from seq2seq.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +45,8 @@ class InspectedModel:
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[Hypothesis]:
         """The best translation of each source, by the search that `translate` uses."""
-        found = beam_search(self.engine, sources, self.search, forbidden=self.language_tags())
+        found = beam_search(self.engine, sources, self.search, forbidden=self.tokenizer.tag_ids())
         return [best for best, *_ in found]
-
-    def language_tags(self) -> list[int]:
-        """The ids of the tags, which are never generated: they follow the special ids."""
-
-        def is_tag(id_: int) -> bool:
-            return re.fullmatch("<2.+>", self.tokenizer.pieces([id_])[0]) is not None
-
-        return list(takewhile(is_tag, count(UNK_ID + 1)))
 
 
 def open_model(path: Path) -> InspectedModel:

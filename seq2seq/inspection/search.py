@@ -78,7 +78,7 @@ def search_tree(
     """The search as `model` translates `sentence`, with up to `dropped` others at each step."""
     search = search or model.search
     ids = model.read(sentence, direction)
-    tags = model.language_tags()
+    tags = model.tokenizer.tag_ids()
     watched = WatchedEngine(model.engine)
     engine: Engine[_WatchedState[Any]] = watched
     [[best]] = beam_search(engine, [ids], search, forbidden=tags)

@@ -17,6 +17,7 @@ from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, restore
 
 _WORD = re.compile(r"\S+")
 _SPACE = "\u2581"  # as SentencePiece writes it
+_TAG = re.compile("<2[^<>]+>")
 
 Links = tuple[tuple[int, int], ...]
 """Pairs of a source word and a target word, by number from 0; words are what white space parts."""
@@ -93,7 +94,7 @@ def word_numbers(pieces: Sequence[str]) -> list[int]:
     numbers: list[int] = []
     word, begun = 0, False
     for piece in pieces:
-        if piece.startswith("<2"):
+        if _TAG.fullmatch(piece):
             numbers.append(-1)
             continue
         if piece.startswith(_SPACE) and begun:

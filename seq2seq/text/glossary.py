@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from seq2seq.errors import Seq2SeqError, UsageError
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile(r"\w[\w\u0300-\u036f]*|[^\w\s]")  # a letter keeps its marks
 
 
 class Term(NamedTuple):
@@ -91,6 +91,6 @@ def _words(text: str) -> list[str]:
 
 def _same(needle: tuple[str, ...], words: list[str]) -> bool:
     return len(needle) == len(words) and all(
-        one == word or (one.islower() and one == word.casefold())
+        one == word or (one.islower() and (one == word.lower() or one.upper() == word))
         for one, word in zip(needle, words, strict=True)
     )

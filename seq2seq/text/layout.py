@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from seq2seq.text.protection import FLOAT, STAND_IN
 from seq2seq.text.splitting import Part, sentences
 
 Unit = Literal["line", "sentence", "paragraph"]
@@ -30,13 +31,11 @@ def segments(text: str, unit: Unit) -> Iterator[Part]:
     for block in blocks:
         marker = _MARKER.match(block)
         assert marker  # it matches nothing at least
-        if marker[0]:
-            yield Part("", marker[0])
-        body = block[marker.end() :]
+        body = block[marker.end() :].lstrip()
+        if len(body) < len(block):
+            yield Part("", block[: len(block) - len(body)])
         bare = body.rstrip()
         if not bare:
-            if body:
-                yield Part("", body)
             continue
         held: Part | None = None
         for sentence in sentences(bare):
@@ -84,16 +83,24 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Lines that belong together, with their ends: until one is blank or begins with a marker."""
+    """Lines that belong together, with their ends.
+
+    Until one is blank, has nothing but spans, such as code, or begins with a marker.
+    """
     held: list[str] = []
     for line in _lines(text):
         marker = _MARKER.match(line)
         assert marker
-        begins = bool(marker[0].strip()) or not line.strip()
-        ended = bool(held) and (not held[-1].strip() or held[-1].lstrip().startswith("#"))
+        begins = bool(marker[0].strip()) or _stands_alone(line)
+        ended = bool(held) and (_stands_alone(held[-1]) or held[-1].lstrip().startswith("#"))
         if held and (begins or ended):
             yield "".join(held)
             held = []
         held.append(line)
     if held:
         yield "".join(held)
+
+
+def _stands_alone(line: str) -> bool:
+    """Whether a line has no words."""
+    return not line.replace(STAND_IN, "").replace(FLOAT, "").strip()

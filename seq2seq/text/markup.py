@@ -6,14 +6,13 @@ it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from seq2seq.text.alignment import Links
-from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span
+from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, pairs
 
 _WORD = re.compile(r"\S+")
-_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
 
 
 class _Float(NamedTuple):
@@ -21,6 +20,7 @@ class _Float(NamedTuple):
 
     span: Span
     offset: int
+    leads: bool  # white space is before it and the floats that it is joined to
     after_space: bool
     before_space: bool
 
@@ -42,33 +42,33 @@ class _Word(NamedTuple):
     letters_end: int
 
 
-def without_floats(shielded: Shielded) -> Shielded:
-    """What the model reads: the text without floats, and the other spans."""
-    own = [span for span in shielded.spans if not span.floats]
-    return Shielded(shielded.text.replace(FLOAT, ""), own)
-
-
 def place(source: Shielded, target: Shielded, links: Links) -> Shielded | None:
     """Put the floats of `source` into `target`, its translation without them.
 
     `links` are between the words of both without floats. None where tags would cross.
     """
     floats = [*_floats(source)]
-    ends = _pairs([one.span for one in floats])
-    finder = _Finder(source.text.replace(FLOAT, ""), target.text, links)
+    text = source.text.replace(FLOAT, "")
+    ends = {
+        begin: end
+        for begin, end in pairs([one.span.text for one in floats]).items()
+        if text[floats[begin].offset : floats[end].offset].strip()
+    }
+    closing = {*ends.values()}
+    finder = _Finder(text, target.text, links)
     marks: list[_Mark] = []
     for number, one in enumerate(floats):
         if number in ends:
             start, end = finder.enclosing(one.offset, floats[ends[number]].offset)
             marks.append(_Mark(start, number, FLOAT))
             marks.append(_Mark(end, ends[number], FLOAT))
-        elif number not in ends.values():
+        elif number not in closing:
             offset = finder.following(one)
             before = " " if one.after_space and not _is_space(target.text, offset - 1) else ""
             after = " " if one.before_space and not _is_space(target.text, offset) else ""
             marks.append(_Mark(offset, number, before + FLOAT + after))
-    marks.sort()
-    return None if _cross(marks, ends) else _inserted(target, floats, marks)
+    placed = _inserted(target, floats, sorted(marks))
+    return None if _cross(source.spans, placed.spans) else placed
 
 
 class _Finder:
@@ -97,7 +97,7 @@ class _Finder:
         """Behind the word that `one` is behind, or before the one that it is joined to."""
         if not self._source[one.offset :].strip():
             return len(self._target)
-        if one.after_space and self._source[one.offset].isalnum():
+        if one.leads and self._source[one.offset].isalnum():
             joined = [i for i, word in enumerate(self._ours) if word.end > one.offset]
             made = [self._theirs[theirs] for ours, theirs in self._links if ours in joined[:1]]
             if made:
@@ -120,42 +120,28 @@ class _Finder:
 def _floats(source: Shielded) -> Iterator[_Float]:
     text, spans = source
     coming = iter(spans)
-    seen = 0
+    seen, leads = 0, False
     for place, letter in enumerate(text):
         if letter not in (FLOAT, STAND_IN):
             continue
         span = next(coming)
         if letter == FLOAT:
-            left, right = text[:place].rstrip(FLOAT), text[place:].lstrip(FLOAT)
-            yield _Float(span, place - seen, left[-1:].isspace(), right[:1].isspace())
+            before, after = text[max(place - 1, 0) : place], text[place + 1 : place + 2]
+            leads = leads if before == FLOAT else before.isspace()
+            yield _Float(span, place - seen, leads, before.isspace(), after.isspace())
             seen += 1
 
 
-def _pairs(spans: Sequence[Span]) -> dict[int, int]:
-    """The numbers of the tags that open, each with that of the one that closes it."""
-    pairs: dict[int, int] = {}
-    opened: list[tuple[str, int]] = []
-    for number, span in enumerate(spans):
-        tag = _TAG.fullmatch(span.text)
-        if not tag or tag[3]:
-            continue
-        name = tag[2].lower()
-        if not tag[1]:
-            opened.append((name, number))
-        elif name in [other for other, _ in opened]:
-            while opened[-1][0] != name:
-                opened.pop()
-            pairs[opened.pop()[1]] = number
-    return pairs
-
-
-def _cross(marks: Iterable[_Mark], ends: Mapping[int, int]) -> bool:
-    """Whether a tag would close before one that was opened after it."""
+def _cross(source: Sequence[Span], target: Iterable[Span]) -> bool:
+    """Whether a tag of `target` closes before one that was opened after it."""
+    found = pairs([span.text for span in source])
+    ends = {source[begin].number: source[end].number for begin, end in found.items()}
+    closing = {*ends.values()}
     opened: list[int] = []
-    for mark in marks:
-        if mark.number in ends:
-            opened.append(ends[mark.number])
-        elif mark.number in ends.values() and (not opened or opened.pop() != mark.number):
+    for span in target:
+        if span.number in ends:
+            opened.append(ends[span.number])
+        elif span.number in closing and (not opened or opened.pop() != span.number):
             return True
     return False
 

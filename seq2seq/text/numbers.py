@@ -6,8 +6,9 @@ in words is no loss, so small ones may be missing.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 _NUMBER = re.compile(r"\d+(?:[.,:'’\u00a0\u202f]\d+)*")
 _RUN = re.compile(r"\d+")
@@ -23,10 +24,10 @@ class NumberCheck:
     notes: tuple[str, ...]
 
 
-def check_numbers(source: str, text: str, known: Iterable[str] = ()) -> NumberCheck:
+def check_numbers(source: str, text: str) -> NumberCheck:
     """Compare the numbers of `source` with those of its translation `text`.
 
-    The numbers of what is `known` to be in the translation are not strange. Where as many numbers are missing as there are strange ones, each takes its place, in order.
+    Where as many numbers are missing as there are strange ones, each takes its place, in order.
     Other losses are told.
     """
     ours, theirs = _NUMBER.findall(source), _NUMBER.findall(text)
@@ -34,27 +35,24 @@ def check_numbers(source: str, text: str, known: Iterable[str] = ()) -> NumberCh
         return NumberCheck(text, ())
     if Counter(_RUN.findall(source)) == Counter(_RUN.findall(text)):  # the parts of a date
         return NumberCheck(text, ())
-    missing = _without(ours, theirs)
-    strange = _without(_without(theirs, ours), _NUMBER.findall(" ".join(known)))
+    missing = [ours[place] for place in _lacking(ours, theirs)]
+    strange = _lacking(theirs, ours)
     if missing and len(missing) == len(strange) and not _HALF_DAY.search(source):
         return _mend(text, missing, strange)
     told = [one for one in missing if len(_digits(one)) > 2 or int(_digits(one)) > _SPELLED_OUT]
     return NumberCheck(text, tuple(f"the number {one} is not in the translation" for one in told))
 
 
-def _mend(text: str, missing: list[str], strange: list[str]) -> NumberCheck:
-    places = iter(zip(strange, missing, strict=True))
-    wrong, right = next(places)
+def _mend(text: str, missing: Sequence[str], strange: Sequence[int]) -> NumberCheck:
+    put_at = dict(zip(strange, missing, strict=True))
+    place = count()
     notes: list[str] = []
 
     def put(match: re.Match[str]) -> str:
-        nonlocal wrong, right
-        if match[0] != wrong or not wrong:
-            return match[0]
-        notes.append(f"the number {wrong} was corrected to {right}")
-        given = right
-        wrong, right = next(places, ("", ""))
-        return given
+        right = put_at.get(next(place), match[0])
+        if right != match[0]:
+            notes.append(f"the number {match[0]} was corrected to {right}")
+        return right
 
     mended = _NUMBER.sub(put, text)
     return NumberCheck(mended, tuple(notes))
@@ -64,13 +62,13 @@ def _digits(number: str) -> str:
     return "".join(filter(str.isdecimal, number))
 
 
-def _without(numbers: list[str], others: list[str]) -> list[str]:
-    """The `numbers` that `others` do not have, as often as they lack them."""
+def _lacking(numbers: Sequence[str], others: Sequence[str]) -> list[int]:
+    """The places of the `numbers` that `others` do not have, as often as they lack them."""
     left = Counter(map(_digits, others))
-    lacking = []
-    for number in numbers:
-        if left[_digits(number)]:
-            left[_digits(number)] -= 1
+    places = []
+    for place, number in enumerate(map(_digits, numbers)):
+        if left[number]:
+            left[number] -= 1
         else:
-            lacking.append(number)
-    return lacking
+            places.append(place)
+    return places

@@ -19,12 +19,12 @@ FLOAT = "\U000f0001"
 
 _SPAN = re.compile(
     r"""
-      (?P<code> ```.*?``` | ``[^\n]+?`` | `[^`\n]+` )
+      (?P<code> ```.*?``` | ~~~.*?~~~ | ``[^\n]+?`` | `[^`\n]+` )
     | (?P<tag>
         <!-- (?: (?! <!-- | --> ) . ){0,1000}+ -->
       | </?[A-Za-z][^<>\n]*>
     )
-    | \{\{ [^{}\n]* \}\} | [$#%] \{ [^{}\n]* \} | \{ [\w.,:!\[\]\#+-]* \}      # {{a}} ${b} {c} {}
+    | \{\{ [^{}\n]* \}\} | [$#%] \{ [^{}\n]* \} | \{ [\w.,:!\[\]\#+<>=^%-]* \} # {{a}} ${b} {c}
     | % \( \w+ \) [-+#0]*+ \d*+ (?: \.\d+ )? [a-zA-Z]                          # %(name)s
     | (?<! [\d%] ) % (?: \d+\$ )? [-+#0]*+ (?: \d++ | \* )? (?: \. (?: \d+ | \* ) )?
       (?: hh? | ll? | [LqjztI] )? [diouxXeEfFgGcspaA@] (?! [^\W\d_]{2} )       # %s %1$s %-5.2lf
@@ -41,6 +41,7 @@ _SPAN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _STAND_INS = re.compile(f"[{STAND_IN}{FLOAT}]")
+_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
 _AFTER_LINK = ".,;:!?…'’*_"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
@@ -50,6 +51,7 @@ class Span(NamedTuple):
 
     text: str
     floats: bool  # a tag or a picture
+    number: int  # in the text, from 0
 
 
 class Shielded(NamedTuple):
@@ -61,19 +63,23 @@ class Shielded(NamedTuple):
 
 def shield(text: str, *, stand_ins_only: bool = False) -> Shielded:
     """Take the spans out of `text`, or only what looks like a stand-in."""
+    matches = [*(_STAND_INS if stand_ins_only else _SPAN).finditer(text)]
+    if not matches:
+        return Shielded(text, ())
+    # What joins two letters stays between them, and where a tag does, so does its other half.
+    held = {number for number, match in enumerate(matches) if not _may_float(match)}
+    for number, other in pairs([match[0] for match in matches]).items():
+        if not held.isdisjoint((number, other)):
+            held |= {number, other}
     spans: list[Span] = []
     kept: list[str] = []
     end = 0
-    for match in (_STAND_INS if stand_ins_only else _SPAN).finditer(text):
-        span = _without_punctuation(match)
-        # What joins two letters stays between them.
-        before, after = match.start() - 1, match.end()
-        joins = before >= 0 and text[before].isalnum() and text[after : after + 1].isalnum()
-        floats = match.lastgroup in ("tag", "picture") and not joins
-        kept += text[end : match.start()], FLOAT if floats else STAND_IN
-        spans.append(Span(span, floats))
-        end = match.start() + len(span)
-    return Shielded("".join([*kept, text[end:]]) if spans else text, spans)
+    for number, match in enumerate(matches):
+        span = Span(_without_punctuation(match), number not in held, number)
+        kept += text[end : match.start()], FLOAT if span.floats else STAND_IN
+        spans.append(span)
+        end = match.start() + len(span.text)
+    return Shielded("".join([*kept, text[end:]]), spans)
 
 
 def restore(text: str, spans: Iterable[Span]) -> str:
@@ -84,6 +90,12 @@ def restore(text: str, spans: Iterable[Span]) -> str:
     return _STAND_INS.sub(lambda _: next(coming).text, text)
 
 
+def without_floats(shielded: Shielded) -> Shielded:
+    """What the model reads: the text without floats, and the other spans."""
+    own = [span for span in shielded.spans if not span.floats]
+    return Shielded(shielded.text.replace(FLOAT, ""), own)
+
+
 def number_of_spans(text: str) -> int:
     """How many spans a shielded text has."""
     return text.count(STAND_IN) + text.count(FLOAT)
@@ -92,6 +104,37 @@ def number_of_spans(text: str) -> int:
 def split_at_spans(text: str) -> list[str]:
     """The parts of a shielded text, each a span or without one; none is empty."""
     return [part for part in re.split(f"([{STAND_IN}{FLOAT}])", text) if part]
+
+
+def pairs(spans: Sequence[str]) -> dict[int, int]:
+    """The places of the tags that open, each with that of the one that closes it."""
+    found: dict[int, int] = {}
+    opened: list[tuple[str, int]] = []
+    unclosed: Counter[str] = Counter()
+    for place, span in enumerate(spans):
+        tag = _TAG.fullmatch(span)
+        if not tag or tag[3]:
+            continue
+        name = tag[2].lower()
+        if not tag[1]:
+            opened.append((name, place))
+            unclosed[name] += 1
+        elif unclosed[name]:
+            other = ""
+            while other != name:
+                other, begin = opened.pop()
+                unclosed[other] -= 1
+            found[begin] = place
+    return found
+
+
+def _may_float(match: re.Match[str]) -> bool:
+    """Whether it is a tag or a picture, and not between two letters."""
+    if match.lastgroup not in ("tag", "picture"):
+        return False
+    start, end = match.span()
+    text = match.string
+    return not (start and text[start - 1].isalnum() and text[end : end + 1].isalnum())
 
 
 def _without_punctuation(match: re.Match[str]) -> str:

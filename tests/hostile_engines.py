@@ -1,0 +1,88 @@
+"""Engines that do not translate: what holds for a text must hold with these too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+import tiny
+from test_translator import CopyEngine
+
+from seq2seq.config import Attention, ModelConfig, SearchConfig
+from seq2seq.decoding.protocol import Engine, Ints, Step
+from seq2seq.decoding.torch_engine import TorchEngine
+from seq2seq.tokenizer import EOS_ID, Tokenizer
+from seq2seq.translator import Translator
+
+GREEDY = SearchConfig(beam_size=1, max_length_ratio=1.0, max_length_extra=5)
+
+
+@dataclass
+class ScriptState:
+    lengths: Ints  # (N,)
+    size: int  # S
+    position: int = 0
+
+    def select(self, rows: Ints) -> Self:
+        return replace(self, lengths=self.lengths[rows])
+
+
+class ScriptEngine:
+    """Says the same whatever it reads: `ids`, then EOS, or the `ids` for ever."""
+
+    def __init__(self, vocabulary_size: int, ids: Sequence[int], for_ever: bool = False) -> None:
+        self.vocabulary_size = vocabulary_size
+        self.ids = [*ids] if for_ever else [*ids, EOS_ID]
+
+    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> ScriptState:
+        return ScriptState(lengths, source.shape[1])
+
+    def step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
+        log_probs = np.full((len(tokens), self.vocabulary_size), -20, np.float32)
+        log_probs[:, self.ids[state.position % len(self.ids)]] = -0.001
+        inside = np.arange(state.size) < state.lengths[:, None]
+        attention = (inside / state.lengths[:, None]).astype(np.float32)
+        return Step(log_probs, None, attention, replace(state, position=state.position + 1))
+
+
+def random_engine(seed: int, attention: bool = True) -> Engine[Any]:
+    """A network whose weights nobody has trained."""
+    kind: Attention = "multihead" if attention else "none"
+    config = ModelConfig("lstm", kind, 16, encoder_layers=1, decoder_layers=1, heads=2)
+    return TorchEngine(tiny.network(config, seed))
+
+
+def translator(engine: Engine[Any], search: SearchConfig = GREEDY) -> Translator:
+    return Translator.over(engine, tiny.tokenizer(), [tiny.EN_DE], search)
+
+
+@cache
+def copying() -> Translator:
+    """Its text is the source as the model reads it."""
+    return translator(CopyEngine(len(tiny.tokenizer())), SearchConfig(beam_size=3))
+
+
+@cache
+def hostile() -> dict[str, Translator]:
+    """By what they do."""
+    tokenizer = tiny.tokenizer()
+    size = len(tokenizer)
+    [word] = tokenizer.encode(["a"])
+    engines: dict[str, Engine[Any]] = {
+        "nothing": ScriptEngine(size, []),
+        "loops": ScriptEngine(size, word, for_ever=True),
+        "placeholders": ScriptEngine(size, tokenizer.placeholder_ids(), for_ever=True),
+        "spelled": ScriptEngine(size, spelled(tokenizer, " <ph0> <ph1>\U000f0000\U000f0001")),
+        "line ends": ScriptEngine(size, spelled(tokenizer, "a\nb\r\n"), for_ever=True),
+        "broken bytes": ScriptEngine(size, spelled(tokenizer, "ä")[:1], for_ever=True),
+        "random": random_engine(1),
+        "random, without attention": random_engine(2, attention=False),
+    }
+    return {name: translator(engine) for name, engine in engines.items()}
+
+
+def spelled(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of `text` byte by byte."""
+    ids = {tokenizer.pieces([id_])[0]: id_ for id_ in range(len(tokenizer))}
+    return [ids[f"<0x{byte:02X}>"] for byte in text.encode()]

@@ -1,0 +1,49 @@
+"""Text in capitals is read as ordinary text and comes back in capitals."""
+
+import pytest
+from hostile_engines import copying, hostile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.text.casing import is_shouted, quiet
+
+
+@pytest.mark.parametrize(
+    "text", ["THE BIG DOG", "STOP!", "ÜBER ALLE 3 MASSE.", "ΠΟΥ ΕΙΝΑΙ;", "GO NOW", "ACHTUNG! "]
+)
+def test_shouted(text: str) -> None:
+    assert is_shouted(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["NASA", "UNESCO.", "USA!", "A B C", "The NASA", "駅はどこ", "", "123 !", "UN-EU 4", "I AM so"],
+)
+def test_not_shouted(text: str) -> None:
+    assert not is_shouted(text)
+
+
+@given(st.text())
+def test_quiet_text_is_the_same_but_for_case(text: str) -> None:
+    assert quiet(text).casefold() == text.lower().casefold()
+    assert not is_shouted(quiet(text.upper()))
+
+
+@pytest.mark.parametrize("text", ["THE DOG SEES {x}.", "<b>STOP!</b>", "WO SIND ÄPFEL, STRASSE?"])
+def test_capitals_come_back(text: str) -> None:
+    [translation] = copying().translate([text])
+    assert translation.text == text
+    part = next(part for part in translation.parts if part.hypothesis)
+    read = copying().tokenizer.decode(part.source_ids)
+    assert sum(map(str.isupper, read)) <= 1
+    for translator in hostile().values():
+        [translation] = translator.translate([text])
+        assert translation.text.replace("{x}", "").replace("b>", "").upper() in (
+            translation.text.replace("{x}", "").replace("b>", "")
+        )
+
+
+def test_each_sentence_for_itself() -> None:
+    text = "THE DOG SEES! The NASA sees. NASA. {x}"
+    [translation] = copying().translate([text], unit="sentence")
+    assert translation.text == text

@@ -1,0 +1,131 @@
+"""Terms are found as they should be, and are in what any engine says."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hostile_engines import ScriptEngine, copying, hostile, translator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.text.glossary import Glossary, Term
+
+TERMS = {
+    "kalo": "Kohl",
+    "kalo miren": "Kohlrabi Mirena",
+    "WoG": "wog-Rad",
+    "straße": "road",
+    "C++": "C plus plus",
+    "elbo": "Größe 42",
+}
+
+
+@pytest.fixture(scope="module")
+def glossary() -> Glossary:
+    return Glossary(Term(*term) for term in TERMS.items())
+
+
+def found(glossary: Glossary, text: str) -> list[str]:
+    terms = glossary.find(text)
+    assert all(0 <= one.start < one.end <= len(text) for one in terms)
+    assert all(one.end <= two.start for one, two in pairwise(terms))
+    return [text[start:end] for _, start, end in terms]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("kalo Kalo KALO", ["kalo", "Kalo", "KALO"]),
+        ("kalo miren, kalo", ["kalo miren", "kalo"]),
+        ("(kalo  miren)", ["kalo  miren"]),
+        ("kalo. Miren", ["kalo"]),
+        ("WoG wog WOG", ["WoG"]),
+        ("Straße STRASSE straße", ["Straße", "STRASSE", "straße"]),
+        ("kalos unkalo kalo_x kalo\u0301", []),
+        ("C++, C+", ["C++"]),
+        ("", []),
+    ],
+)
+def test_whole_words_longest_first_case_by_the_term(
+    glossary: Glossary, text: str, expected: list[str]
+) -> None:
+    assert found(glossary, text) == expected
+
+
+@given(st.text(), st.lists(st.sampled_from([*TERMS, " ", ".", "\U000f0000"])).map("".join))
+def test_no_text_is_trouble(text: str, terms: str) -> None:
+    glossary = Glossary(Term(*term) for term in TERMS.items())
+    found(glossary, text)
+    found(glossary, terms)
+
+
+@pytest.mark.parametrize("engine", hostile())
+def test_the_terms_are_in_the_output_of_any_engine(engine: str, glossary: Glossary) -> None:
+    hostile_one = hostile()[engine].between()
+    hostile_one.glossary = glossary
+    texts = [
+        "kalo",
+        "Sta kalo miren ren, kalo.",
+        "Kalo and kalo {x} elbo 17.",
+        "<b>Kalo</b> lo <i>C++</i>",
+        "KALO MIREN IST WEG!",
+    ]
+    for translation in hostile_one.translate(texts):
+        for one in glossary.find(translation.source):
+            target = one.term.target.casefold()
+            times = [term.term.target.casefold() for term in glossary.find(translation.source)]
+            assert translation.text.casefold().count(target) >= times.count(target)
+        assert not any("term" in note for note in translation.notes)
+
+
+def test_the_numbers_of_a_term_are_no_mistakes() -> None:
+    tokenizer = copying().tokenizer
+    [said] = tokenizer.encode(["wog 4"])
+    over = translator(ScriptEngine(len(tokenizer), said))
+    over.glossary = Glossary([Term("elbo 5", "Modell 7")])
+    [translation] = over.translate(["wog 3 elbo 5"])
+    assert "Modell 7" in translation.text
+    assert translation.text.endswith(" 3")
+    assert translation.notes == ("the number 4 was corrected to 3",)
+    [translation] = copying().translate(["wog 3 elbo 5"])
+    assert translation.notes == ()
+
+
+def load(tmp_path: Path, data: bytes) -> Glossary:
+    path = tmp_path / "terms.tsv"
+    path.write_bytes(data)
+    return Glossary.load(path)
+
+
+def test_a_file_of_terms(tmp_path: Path) -> None:
+    glossary = load(tmp_path, "\ufeffkalo\tKohl\r\n\n wog \t Rad \nkalo\tKohl".encode())
+    assert [term.term.target for term in glossary.find("Wog kalo")] == ["Rad", "Kohl"]
+    assert load(tmp_path, b"").find("kalo") == []
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"kalo\tKohl\nwog\n", "line 2: needs a term, a tab and its translation"),
+        (b"kalo\tKohl\tRad", "line 1: needs a term, a tab and its translation"),
+        (b"\n\tKohl", "line 2: needs a term, a tab and its translation"),
+        (b"kalo\t", "line 1: needs a term, a tab and its translation"),
+        (b"kalo\tKohl\nkalo\tRad", "line 2: 'kalo' has two translations"),
+        (b"b\xe4d\tx", "not UTF-8"),
+    ],
+)
+def test_a_bad_file_is_an_error_of_one_sentence(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(Seq2SeqError) as caught:
+        load(tmp_path, data)
+    assert str(caught.value).startswith(str(tmp_path / "terms.tsv"))
+    assert message in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        Glossary.load(tmp_path / "none.tsv")
+    with pytest.raises(UsageError, match="needs a term and a translation"):
+        Glossary([Term(" ", "x")])

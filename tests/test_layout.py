@@ -1,0 +1,138 @@
+"""How a text is laid out survives, and so does every character of what is not translated."""
+
+import pytest
+from hostile_engines import copying
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seq2seq.text.layout import Unit, paragraphs, segments
+from seq2seq.text.splitting import sentences
+from seq2seq.tokenizer import normalise_source
+
+LINES = [
+    "Kalo miren. Wog elbo!",
+    "kalo",
+    "",
+    "   ",
+    "# Kalo miren",
+    "- kalo wog.",
+    "  * [x] miren. Kalo?",
+    "12. kalo",
+    "(a) kalo",
+    "> kalo",
+    "> > - kalo",
+    "\tkalo  miren",
+    "-",
+    "–",
+    "```",
+    "~~~",
+    "| a | b |",
+    "17 + 4",
+    "<p>",
+    "{x}",
+    "“Kalo.” (Wog.)",
+]
+documents = st.one_of(
+    st.lists(st.sampled_from(LINES), max_size=8).map("\n".join),
+    st.lists(st.sampled_from(LINES), max_size=8).map("\r\n".join),
+    st.text(st.sampled_from("aB.!?…-*>#1) \t\r\n\u00a0“”。」\U000f0000\U000f0001`~"), max_size=60),
+    st.text(),
+)
+
+
+@pytest.mark.parametrize("unit", ["sentence", "paragraph"])
+@settings(max_examples=200)
+@given(text=documents)
+def test_the_segments_give_the_text_back(unit: Unit, text: str) -> None:
+    parts = [*segments(text, unit)]
+    assert "".join(part.text + part.separator for part in parts) == text
+    assert all(part.text == part.text.strip() for part in parts)
+
+
+@given(documents)
+def test_the_sentences_give_the_text_back(text: str) -> None:
+    assert "".join(part.text + part.separator for part in sentences(text)) == text
+
+
+@given(st.lists(st.sampled_from([*LINES, "``` x ```", "  ```py", "~~~ a"])))
+def test_the_paragraphs_give_the_lines_back(lines: list[str]) -> None:
+    texts = [*paragraphs(lines)]
+    assert "\n".join(texts).split("\n") == (lines or [""])
+    assert all(texts) or "" in lines
+
+
+def test_what_is_a_paragraph() -> None:
+    lines = ["a", "b", "", "", "```", "x", "", "y", "```", "c", "~~~", "z"]
+    expected = ["a\nb", "\n", "```\nx\n\ny\n```", "c", "~~~\nz"]
+    assert [*paragraphs(lines)] == expected
+    assert [*paragraphs(["a", " ", "b"])] == ["a", " ", "b"]
+
+
+DOCUMENT = """\
+# The big house
+
+The dog sees the cat.  It is old! Is it?
+
+1. one dog. Two dogs.
+2) two
+   - [ ] three
+\t* four
+
+(a) five; 17 + 4 = 21
+
+> so he said.
+> > and so on ...
+
+    indented code
+
+```python
+def f(x):   # not  translated
+
+    return x
+```
+~~~
+nor  this
+~~~
+
+<p>
+Dr. Smith's {name} is   here.
+</p>
+
+| a | b |
+|---|---|
+end\
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_document_keeps_its_structure(end: str) -> None:
+    text = DOCUMENT.replace("\n", end) + end * 2
+    [translation] = copying().translate([text], unit="sentence")
+    assert translation.text == text.replace("{name} is   here", "{name} is here")
+
+
+def test_lines_of_a_paragraph_are_joined() -> None:
+    text = "The dog\nsees. The\r\n  cat\n\n- one\ntwo\n- three\n# Four\nfive\n```\nx\n```\nsix\n"
+    [translation] = copying().translate([text], unit="paragraph")
+    expected = "The dog sees. The cat\n\n- one two\n- three\n# Four\nfive\n```\nx\n```\nsix\n"
+    assert translation.text == expected
+
+
+@settings(max_examples=30)
+@given(st.lists(st.sampled_from(LINES), max_size=8).map("\n".join))
+def test_every_line_is_itself(text: str) -> None:
+    [translation] = copying().translate([text], unit="sentence")
+    found, expected = translation.text.split("\n"), text.split("\n")
+    assert [*map(normalise_source, found)] == [*map(normalise_source, expected)]
+    assert [line[: -len(line.lstrip()) or None] for line in found if not line.strip()] == [
+        line[: -len(line.lstrip()) or None] for line in expected if not line.strip()
+    ]
+
+
+def test_sentences_are_translated_apart() -> None:
+    text = "The dog sees. The cat, too!\n- A bird?"
+    [translation] = copying().translate([text], unit="sentence")
+    said = [part.source for part in translation.parts if part.hypothesis]
+    assert said == ["The dog sees.", "The cat, too!", "A bird?"]
+    [line] = copying().translate([text.replace("\n", " ")], unit="line")
+    assert len(line.parts) == 1

@@ -1,0 +1,76 @@
+"""Repetition, against the plain definition."""
+
+import pytest
+from hostile_engines import ScriptEngine, hostile, translator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.config import SearchConfig
+from seq2seq.decoding.loops import allowed_repeats, closes_loop, loops, repeats
+
+Ids = tuple[int, ...]
+sequences = st.one_of(
+    st.lists(st.integers(0, 2), max_size=24),
+    st.builds(
+        lambda a, run, times, b: [*a, *run * times, *b],
+        st.lists(st.integers(0, 3), max_size=3),
+        st.lists(st.integers(0, 3), min_size=1, max_size=7),
+        st.integers(1, 5),
+        st.lists(st.integers(0, 3), max_size=3),
+    ),
+).map(tuple)
+
+
+def naive(ids: Ids, longest: int = 6) -> int:
+    """How often a run of up to `longest` ids stands in a row, by trying all."""
+    return max(
+        (
+            times
+            for size in range(1, longest + 1)
+            for start in range(len(ids))
+            for times in range(1, len(ids) // size + 1)
+            if ids[start : start + size * times] == ids[start : start + size] * times
+            and start + size * times <= len(ids)
+        ),
+        default=0,
+    )
+
+
+@given(sequences)
+def test_repeats(ids: Ids) -> None:
+    assert repeats(ids) == naive(ids)
+
+
+@given(sequences, sequences)
+def test_a_loop_is_more_than_the_source_says(source: Ids, target: Ids) -> None:
+    assert allowed_repeats(source) == max(2, naive(source))
+    assert loops(source, target) == (naive(target) > max(2, naive(source)))
+
+
+@given(sequences, st.integers(2, 4))
+def test_what_closes_a_loop(ids: Ids, allowed: int) -> None:
+    """Just that which makes the end of `ids` stand there once more than is allowed."""
+
+    def ends_in_loop(said: Ids) -> bool:
+        return any(
+            said[-size * (allowed + 1) :] == said[-size:] * (allowed + 1) for size in range(1, 7)
+        )
+
+    expected = {id_ for id_ in range(-1, 4) if ends_in_loop((*ids, id_))}
+    assert closes_loop(ids, allowed) == expected
+
+
+@pytest.mark.parametrize("run", ["kalo", "wog, elbo", "a b c d e"])
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_no_translation_is_a_loop(run: str, beam_size: int) -> None:
+    tokenizer = hostile()["loops"].tokenizer
+    [ids] = tokenizer.encode([run])
+    engine = ScriptEngine(len(tokenizer), ids[:6], for_ever=True)
+    [once, thrice] = translator(engine, SearchConfig(beam_size)).translate(
+        ["sta ren", "wog wog wog wog"]
+    )
+    for translation, allowed in ((once, 2), (thrice, 4)):
+        [part] = translation.parts
+        assert part.hypothesis
+        assert allowed_repeats(part.source_ids) == allowed
+        assert naive(part.hypothesis.ids) <= allowed

@@ -1,0 +1,130 @@
+"""Tags go where the words went that they enclosed, and stay nested."""
+
+import re
+
+import pytest
+from hostile_engines import copying
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seq2seq.text.alignment import Links
+from seq2seq.text.markup import place
+from seq2seq.text.protection import STAND_IN, Shielded, restore, shield, without_floats
+
+WORD = st.sampled_from(["kalo", "miren", "wog.", "(Elbo", "ka-lo", "{x}", "lo,"])
+TAG = re.compile(r"<(/?)(\w+)[^<>]*?(/?)>")
+
+
+def marked_up(*gaps: str) -> st.SearchStrategy[str]:
+    """Words and tags around words, with `gaps` between them."""
+
+    def around(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        names, gap = st.sampled_from(["b", "i", "a"]), st.sampled_from(gaps)
+        enclosed = st.builds(lambda name, text: f"<{name} x='1'>{text}</{name}>", names, inner)
+        return st.one_of(enclosed, st.builds(lambda a, gap, b: a + gap + b, inner, gap, inner))
+
+    return st.recursive(
+        st.one_of(WORD, st.sampled_from(["<br/>", "<hr>", "😀"])), around, max_leaves=12
+    )
+
+
+targets = st.lists(st.sampled_from(["ka", "Lo,", "“ren”", "(wog)", "-"]), max_size=8).map(" ".join)
+links = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=20).map(tuple)
+
+
+def is_nested(text: str) -> bool:
+    opened: list[str] = []
+    for closes, name, _ in TAG.findall(text):
+        if name in ("br", "hr"):
+            continue
+        if not closes:
+            opened.append(name)
+        elif not opened or opened.pop() != name:
+            return False
+    return not opened
+
+
+@settings(max_examples=300)
+@given(marked_up(" ", " ", ""), targets, links)
+def test_each_tag_once_and_nested_or_nothing(text: str, words: str, linked: Links) -> None:
+    source = shield(text)
+    own = without_floats(source).spans
+    target = Shielded(" ".join([words, *[STAND_IN] * len(own)]).strip(), own)
+    placed = place(source, target, linked)
+    if placed is None:
+        return
+    restored = restore(*placed)
+    floats = [span.text for span in source.spans if span.floats]
+    assert sorted(span.text for span in placed.spans if span.floats) == sorted(floats)
+    assert is_nested(restored)
+    without = without_floats(placed)
+    assert without.text.split() == target.text.split()
+    assert [*without.spans] == [*own]
+
+
+@settings(max_examples=30)
+@given(marked_up(" "))
+def test_a_copy_has_its_tags_where_they_were(text: str) -> None:
+    [translation] = copying().translate([text])
+    parts = re.compile(r"<[^<>]*>|[^<>\s]+")
+    assert parts.findall(translation.text) == parts.findall(text)
+
+
+def tagged(text: str, translation: str, linked: Links) -> str:
+    source = shield(text)
+    spans = without_floats(source).spans
+    target = Shielded(re.sub(r"\{\w*\}", STAND_IN, translation), spans)
+    placed = place(source, target, linked)
+    assert placed
+    return restore(*placed)
+
+
+@pytest.mark.parametrize(
+    ("text", "translation", "linked", "expected"),
+    [
+        ("a <b>red</b> house", "una casa roja", ((0, 0), (2, 1), (1, 2)), "una casa <b>roja</b>"),
+        ("<p>a house</p>", "ein Haus", (), "<p>ein Haus</p>"),
+        ("it <i>is</i>.", "es ist.", ((0, 0), (1, 1)), "es <i>ist</i>."),
+        ("it <i>is.</i>", "es ist.", ((0, 0), (1, 1)), "es <i>ist.</i>"),
+        ("so <b>a b</b> c", "x y z", ((0, 0), (1, 2), (2, 0), (3, 1)), "<b>x y z</b>"),
+        ("a<br>b", "x{} y", (), "x<br> y"),  # joins two words, which the model must see
+        ("CO<sub>2</sub> so", "so CO{}2{}", ((0, 1), (1, 0)), "so CO<sub>2</sub>"),
+        ("one <br> two", "eins zwei", ((0, 0), (1, 1)), "eins <br> zwei"),
+        ("good 😀 day", "guten Tag", ((0, 0), (1, 1)), "guten 😀 Tag"),
+        ("good day 😀", "guten Tag", ((0, 0), (1, 1)), "guten Tag 😀"),
+        ("a <b></b> c", "x z", ((0, 0), (1, 1)), "x <b></b> z"),
+        ("a <i> </i>c", "x z", ((0, 0), (1, 1)), "x <i> </i>z"),
+        ("a <br><br> c", "x z", ((0, 0), (1, 1)), "x <br><br> z"),
+        ("</b> a <b>", "x", ((0, 0),), "</b> x <b>"),
+    ],
+)
+def test_where_they_go(text: str, translation: str, linked: Links, expected: str) -> None:
+    assert tagged(text, translation, linked) == expected
+
+
+def test_tags_that_would_cross_are_refused() -> None:
+    source = shield("<b>a b</b> <i>c d</i>")
+    target = Shielded("x y z w", [])
+    assert place(source, target, ((0, 0), (1, 2), (2, 1), (3, 3))) is None
+
+
+def test_tags_within_words_that_would_cross_are_refused() -> None:
+    source = shield("CO<sub>2</sub>")
+    target = Shielded(f"CO{STAND_IN}2{STAND_IN}", source.spans[::-1])
+    assert place(source, target, ()) is None
+
+
+def test_no_words_at_all() -> None:
+    source = shield("<b>a</b> <i>c</i>")
+    placed = place(source, Shielded("", []), ((0, 0), (5, 7)))
+    assert placed
+    assert is_nested(restore(*placed))
+
+
+def test_spans_of_the_target_keep_their_order() -> None:
+    source = shield("a {1} <b>b</b> {2}")
+    spans = without_floats(source).spans
+    target = Shielded(f"x {STAND_IN} y {STAND_IN}", [spans[1], spans[0]])
+    placed = place(source, target, ((0, 0), (1, 3), (2, 2), (3, 1)))
+    assert placed
+    assert restore(*placed) == "x {2} <b>y</b> {1}"

@@ -1,0 +1,73 @@
+"""Numbers of a source against those of its translation."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seq2seq.text.numbers import check_numbers
+
+ANY = st.one_of(
+    st.text(),
+    st.text("0123٣४²½①Ⅷ十.,:' \u00a0’abm%-"),
+    st.lists(st.sampled_from(["3", "3.50", "1,000", "٣", "x²", "12/31/2018", "p.m.", "17"])).map(
+        " ".join
+    ),
+)
+
+
+@given(ANY, ANY)
+def test_no_text_is_trouble(source: str, text: str) -> None:
+    checked = check_numbers(source, text)
+    assert all(note.startswith("the number ") for note in checked.notes)
+    assert checked.text == text or checked.notes
+    assert len(checked.text.split()) >= 1 or not text.split()
+
+
+@given(ANY)
+def test_what_is_equal_is_left_as_it_is(text: str) -> None:
+    assert check_numbers(text, text) == (check_numbers("", text))
+    assert check_numbers(text, text).text == text
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("It costs 3.50.", "Es kostet 3,50."),
+        ("1,000,000 people", "1.000.000 Menschen"),
+        ("1,000,000 people", "1 000 000 Menschen".replace(" ", "\u00a0")),
+        ("on 12/31/2018", "am 31.12.2018"),
+        ("at 10:30", "um 10.30 Uhr"),
+        ("two dogs", "2 Hunde"),
+        ("3 dogs", "drei Hunde"),
+        ("at 3 p.m.", "um 15 Uhr"),
+        ("x² and H₂O", "x² und H₂O"),
+    ],
+)
+def test_other_ways_to_write_it_are_no_loss(source: str, text: str) -> None:
+    assert check_numbers(source, text) == check_numbers("", text)
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "mended"),
+    [
+        ("It is 1,234 m.", "Es ist 1.324 m.", "Es ist 1,234 m."),
+        ("from 14 to 27", "von 14 bis 72", "von 14 bis 27"),
+        ("14 and 27", "14 und 14", "14 und 27"),
+        ("14, 27 and 39", "41, 72 und 39", "14, 27 und 39"),
+        ("5 of 5", "5 von 6", "5 von 5"),
+    ],
+)
+def test_a_wrong_number_is_corrected_and_told(source: str, text: str, mended: str) -> None:
+    checked = check_numbers(source, text)
+    assert checked.text == mended
+    assert all("was corrected to" in note for note in checked.notes)
+    assert len(checked.notes) == sum(
+        a != b for a, b in zip(text.split(), mended.split(), strict=True)
+    )
+
+
+def test_a_lost_number_is_told() -> None:
+    checked = check_numbers("In 1984 and 2019.", "Im Jahr 1984.")
+    assert checked.text == "Im Jahr 1984."
+    assert checked.notes == ("the number 2019 is not in the translation",)
+    assert check_numbers("9" * 5000, "so").notes

@@ -1,0 +1,170 @@
+"""What must survive translation does, whatever the engine says."""
+
+import re
+
+import pytest
+from hostile_engines import copying, hostile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seq2seq.text.layout import Unit
+from seq2seq.text.protection import FLOAT, STAND_IN, number_of_spans, restore, shield
+from seq2seq.tokenizer import normalise_source
+
+WORDS = ["kalo", "miren", "stawog", "schupan,", "wog.", "Elbo"]
+HELD = [
+    "{{name}}",
+    "{{ a b }}",
+    "{0}",
+    "{name:>10}",
+    "%s",
+    "%1$s",
+    "%-5.2lf",
+    "%(total)d",
+    "%%",
+    "%PATH%",
+    "${home}",
+    "#{x}",
+    "&amp;",
+    "&#39;",
+    "https://example.org/a_(b)?q=1&r=%20#x",
+    "www.example.org/{id}",
+    "mailto:a@b.org",
+    "joe.bloggs+x@mail.example.org",
+    "`x = 1`",
+    "``a`b``",
+    "```ls -l```",
+    "\U000f0000",
+    "\U000f0001",
+]
+FLOATING = [
+    "<b>",
+    "</b>",
+    "<br/>",
+    '<a href="x y">',
+    "</a>",
+    "<ph3>",
+    "<!-- a > b -->",
+    "😀",
+    "👍🏽",
+    "✂️",
+]
+SPANS = HELD + FLOATING
+
+texts = st.lists(st.sampled_from(WORDS + SPANS), min_size=1, max_size=12).map(" ".join)
+snippets = st.lists(
+    st.sampled_from([*SPANS, *WORDS, *"{}%<>/`@&;$ \n_-.:~!", "<!--", "-->", "://", "www."]),
+    max_size=25,
+).map("".join)
+
+
+@given(st.one_of(st.text(st.characters(codec=None)), snippets))
+def test_what_is_taken_out_comes_back(text: str) -> None:
+    shielded = shield(text)
+    assert restore(*shielded) == text
+    assert number_of_spans(shielded.text) == len(shielded.spans)
+    assert restore(*shield(text, stand_ins_only=True)) == text
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_it_is_one_span_with_nothing_around_it(span: str) -> None:
+    stands = FLOAT if span in FLOATING else STAND_IN
+    text, spans = shield(f"Kalo ({span}), wog: {span}.")
+    assert text == f"Kalo ({stands}), wog: {stands}."
+    assert [one.text for one in spans] == [span, span]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "100 % sure, 5% of 10%, 20%discount",
+        "a < b > c, 3<4",
+        "it's 'so', R&D, Q & A",
+        "12:30, a@ b, @name, a::b",
+        "3.5, 1/2, C++, #1",
+    ],
+)
+def test_ordinary_text_is_no_span(text: str) -> None:
+    assert shield(text) == (text, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        ("See https://a.org/x.", "https://a.org/x"),
+        ("(see https://a.org/x)", "https://a.org/x"),
+        ("https://a.org/x_(y)!?", "https://a.org/x_(y)"),
+        ("“https://a.org/x”", "https://a.org/x"),
+        ("**https://a.org/x**", "https://a.org/x"),
+        ("[a](https://a.org/x), b", "https://a.org/x"),
+    ],
+)
+def test_a_link_ends_before_the_punctuation_around_it(text: str, link: str) -> None:
+    assert [span.text for span in shield(text).spans] == [link]
+
+
+def counts(text: str) -> dict[str, int]:
+    return {span: text.count(span) for span in SPANS}
+
+
+@pytest.mark.parametrize("engine", hostile())
+@settings(max_examples=12)
+@given(text=texts, unit=st.sampled_from(["line", "sentence"]))
+def test_each_span_comes_out_once_whatever_the_engine_does(
+    engine: str, text: str, unit: Unit
+) -> None:
+    [translation] = hostile()[engine].translate([text], unit=unit)
+    assert counts(translation.text) == counts(text)
+
+
+@settings(max_examples=50)
+@given(texts)
+def test_spans_stay_at_their_words(text: str) -> None:
+    """But for the white space between a tag and what it encloses."""
+    [translation] = copying().translate([text])
+    parts = re.compile(r"<[^<>]*>|[^<>\s]+")
+    assert parts.findall(translation.text) == parts.findall(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a {x} " * 40 + "b",
+        "kalo " + "{x}" * 40,
+        "{x}" * 40,
+        " ".join(f"{{x{i}}}" for i in range(40)),
+        "<b>kalo</b> " * 39 + "<b>kalo</b>",
+        "<b>" * 300 + "kalo" + "</b>" * 300,
+        "ka{x}lo mi<b>ren</b>sta %swog",
+        "{a}kalo{b} {c}, ({d}) “{e}”.",
+        "<ph3> kalo <ph5> {x} <ph16>",
+        "{x}\u0338 kalo",  # a mark that would be joined to the symbol's last letter
+        "{x}\u2581 \u2581{y} kalo",
+    ],
+)
+def test_many_of_them_and_some_inside_words(text: str) -> None:
+    [copied] = copying().translate([text])
+    assert copied.text == normalise_source(text)
+    spans = [span.text for span in shield(text).spans]
+    for translator in hostile().values():
+        [translation] = translator.translate([text])
+        found = re.findall("|".join(map(re.escape, {*spans})), translation.text)
+        assert sorted(found) == sorted(spans)
+
+
+def test_without_protection_any_text_is_still_translated() -> None:
+    for translator in hostile().values():
+        unprotected = translator.between()
+        unprotected.protect = False
+        translations = unprotected.translate(["kalo <ph3> {x}.", "<ph0>", "a \U000f0000 b"])
+        assert all(translation.text for translation in translations)
+        assert translations[2].text.count("\U000f0000") == 1
+
+
+def test_code_keeps_its_lines() -> None:
+    code = "```\nfor x in y:\n\n    print(x)\n```"
+    for translator in hostile().values():
+        for unit in ("sentence", "paragraph"):
+            text = f"Kalo miren.\n{code}\nWog."
+            [translation] = translator.translate([text], unit=unit)
+            assert f"\n{code}\n" in translation.text
