@@ -459,7 +459,7 @@ def be_child(folder: Path, output: int, errors: int) -> NoReturn:
         sys.stdout, sys.stderr = (
             io.TextIOWrapper(os.fdopen(number, "wb"), write_through=True) for number in (1, 2)
         )
-        words = ["-m", str(folder), "--threads", "1", *SENTENCES]
+        words = ["-m", str(folder), "--threads", "1", "--quiet", *SENTENCES]
         with reported_errors("translate"):
             translate.app(words, prog_name="translate")
     except SystemExit as end:
