@@ -162,10 +162,7 @@ class Tokenizer:
     def continuing_ids(self) -> list[int]:
         """The ids that go on with a word when they follow it."""
         first = (self._processor.id_to_piece(i)[:1] for i in range(len(self)))
-        bytes_ = [
-            id_ for byte, id_ in enumerate(self._byte_ids) if byte > 127 or chr(byte).isalnum()
-        ]
-        return [i for i, letter in enumerate(first) if letter.isalnum()] + bytes_
+        return [i for i, letter in enumerate(first) if letter.isalnum()]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The most likely ids of each text, without BOS and EOS. The empty text has none."""
