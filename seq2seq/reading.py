@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from seq2seq.decoding.constrained import Constraints
     from seq2seq.text.glossary import Found, Glossary
 
+_MOST_HELD = 8  # spans in the search; so many hypotheses have to be kept apart
 _SLICE = 1000  # characters; what is longer is measured slice by slice, and only as far as needed
 _MOST_FLOATS = 500  # in a piece; to place them takes as long as the square of their number
+
+_MARKS = r"""[\s()\[\]{}"'“”‘’«»„,;:.!?…–—-]*"""
+_EDGES = re.compile(f"({_MARKS})(.*?)({_MARKS})", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,16 +85,24 @@ class Reader:
     def around(self, piece: Piece) -> Iterator[Piece]:
         """The pieces between the spans of `piece`, and the spans themselves."""
         coming = iter(piece.spans)
-        for part in split_at_spans(piece.text):
+        parts = split_at_spans(piece.text)
+        for number, part in enumerate(parts):
             if number_of_spans(part):
                 yield Piece(part, "", spans=(next(coming),))
                 continue
-            text = part.strip()
-            start = part.index(text)
-            if start:
-                yield Piece("", part[:start])
-            ids = self._ids(text) if _has_letters(text) else ()
-            yield self._with_terms(Piece(text, part[start + len(text) :], ids))
+            # Punctuation at a span stays at it.
+            edges = _EDGES.fullmatch(part)
+            assert edges
+            before, text, behind = edges.groups()
+            if text and number == len(parts) - 1:
+                text, behind = text + behind, ""
+            if before:
+                yield Piece(before, "")
+            if text:
+                ids = self._ids(text) if _has_letters(text) else ()
+                yield self._with_terms(Piece(text, "", ids))
+            if behind:
+                yield Piece(behind, "")
         yield Piece("", piece.separator, notes=piece.notes)
 
     def constraints(self, piece: Piece) -> "Constraints | None":
@@ -121,7 +133,7 @@ class Reader:
 
     def _prepared(self, piece: Piece) -> Iterator[Piece]:
         held, floating = piece.text.count(STAND_IN), piece.text.count(FLOAT)
-        if piece.ids and (held > len(PLACEHOLDERS) or floating > _MOST_FLOATS):
+        if piece.ids and (held > _MOST_HELD or floating > _MOST_FLOATS):
             yield from self.around(piece)
         else:
             yield self._with_terms(piece)

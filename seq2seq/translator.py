@@ -169,7 +169,9 @@ class _Call:
             translator.glossary,
         )
         calibration = translator.calibrations.get(direction)
-        self._writer = Writer(tokenizer, calibration, translator.min_confidence, keep_parts)
+        self._writer = Writer(
+            tokenizer, calibration, translator.min_confidence, translator.search, keep_parts
+        )
         self._forbidden = [*tokenizer.tag_ids(), *tokenizer.placeholder_ids()]
         self._tokenizer = tokenizer
         # Of several hypotheses some have the same text, so all that the beam finds are asked for.

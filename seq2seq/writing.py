@@ -1,16 +1,18 @@
 """What the search found back to text: spans in their places, numbers looked over."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from seq2seq.confidence import Calibration
-from seq2seq.decoding.search import Hypothesis
+from seq2seq.config import SearchConfig
+from seq2seq.decoding.search import Hypothesis, longest_length
 from seq2seq.reading import Piece
 from seq2seq.text.alignment import Links, restored_links, word_links
 from seq2seq.text.casing import is_shouted
 from seq2seq.text.numbers import check_numbers
-from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, restore
+from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, restore, shield
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation import Part
 
@@ -27,6 +29,7 @@ class Writer:
     tokenizer: Tokenizer
     calibration: Calibration | None
     min_confidence: float
+    search: SearchConfig
     keep_links: bool
 
     def write(self, piece: Piece, hypotheses: Sequence[Hypothesis], n_best: int) -> list[Part]:
@@ -55,6 +58,8 @@ class Writer:
         decoded = _STRANGE.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
         # Without spans the symbols can only be letters that the model put together.
         written = _PLACEHOLDER.sub(stand_in, decoded) if inner.spans else decoded
+        if inner.spans and "\ufffd" in written and "\ufffd" not in inner.text:
+            return None  # a phrase came between the bytes of a letter
         if not written:  # where the model has nothing to say the source stands, not a hole
             written, numbers = inner.text, [*range(len(inner.spans))]
         if sorted(numbers) != [*range(len(inner.spans))]:
@@ -63,6 +68,8 @@ class Writer:
             written = written.upper()
         checked = check_numbers(_with_terms(piece), written)
         notes = (*piece.notes, *checked.notes, *_missing_terms(piece, checked.text))
+        if len(hypothesis.ids) + 1 >= longest_length(len(piece.ids), self.search):
+            notes = (*notes, "the translation came to its longest length, and may be cut short")
         target = Shielded(checked.text, [inner.spans[number] for number in numbers])
         placed: Shielded | None = target
         if piece.spans:
@@ -82,6 +89,8 @@ class Writer:
         if self.keep_links:
             links = restored_links(self._links(piece, hypothesis), piece.shielded, placed)
         text = restore(*placed)
+        if piece.spans and not _same_spans(piece.spans, text):
+            return None
         return Part(source, piece.ids, text, hypothesis, piece.separator, links, confidence, notes)
 
     def _links(self, piece: Piece, hypothesis: Hypothesis, from_source: bool = False) -> Links:
@@ -105,6 +114,12 @@ def _with_terms(piece: Piece) -> str:
     for term, start, end in reversed(piece.terms):
         text = text[:start] + term.target + text[end:]
     return text
+
+
+def _same_spans(spans: Sequence[Span], text: str) -> bool:
+    """Whether a reader of `text` would find the same spans, and not one glued to a word."""
+    found = Counter(span.text for span in shield(text).spans)
+    return all(found[one] >= number for one, number in Counter(s.text for s in spans).items())
 
 
 def _missing_terms(piece: Piece, written: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ import copy
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -42,7 +42,13 @@ class FakeTranslator:
         return other
 
     def translate_lines(
-        self, lines: Iterable[str], n_best: int = 1, unit: Unit = "line", *, keep_parts: bool = True
+        self,
+        lines: Iterable[str],
+        n_best: int = 1,
+        unit: Unit = "line",
+        *,
+        keep_parts: bool = True,
+        on_part: Callable[[str], object] | None = None,
     ) -> Iterator[Translation]:
         """Fails at "crash"."""
         texts = [*lines]

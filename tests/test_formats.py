@@ -79,7 +79,6 @@ def test_a_field_is_translated_and_the_others_kept() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "not JSON"),
         ("kalo", "not JSON"),
         ("[" * 100_000, "not JSON"),
         ("9" * 5000, "not JSON"),
@@ -220,3 +219,16 @@ def test_what_is_no_utf8_is_still_written() -> None:
     done = run("-b", "1", "--tee", b"b\xe4d".decode(errors="surrogateescape"))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("b?d\t")
+
+
+def test_blank_lines_are_no_trouble_and_fields_stay_as_they_are() -> None:
+    [translation] = copying().translate(["kalo"])
+    [written] = Json("x", "text").lines(
+        '{"text": "kalo", "price": 1.10, "big": 1e400} ', 1, translation
+    )
+    assert written.startswith('{"text": "kalo", "price": 1.10, "big": 1e400, "translation": "kalo"')
+    assert Json("x", "text").text("", 1) == ""
+    assert Json("x", "text").lines("", 1, translation) == [""]
+    assert Tsv("x", 2).lines("", 1, translation) == [""]
+    with pytest.raises(Seq2SeqError, match="line 3: has a 'score' already"):
+        Json("x", "text").text('{"text": "kalo", "score": 1}', 3)

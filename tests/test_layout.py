@@ -136,3 +136,10 @@ def test_sentences_are_translated_apart() -> None:
     assert said == ["The dog sees.", "The cat, too!", "A bird?"]
     [line] = copying().translate([text.replace("\n", " ")], unit="line")
     assert len(line.parts) == 1
+
+
+def test_cells_of_a_table_are_apart_and_lines_without_words_stand_alone() -> None:
+    text = "| kalo | lo mi |\n|---|---|\n| wog | ren |\n\nKalo\n====\nlo mi\nwog.\n---\n"
+    parts = [part.text for part in segments(text, "paragraph") if part.text.strip("|-=\n ")]
+    assert parts == ["kalo", "lo mi", "wog", "ren", "Kalo", "lo mi\nwog."]
+    assert "".join(part.text + part.separator for part in segments(text, "paragraph")) == text

@@ -21,7 +21,7 @@ sequences = st.one_of(
 ).map(tuple)
 
 
-def naive(ids: Ids, longest: int = 6) -> int:
+def naive(ids: Ids, longest: int = 24) -> int:
     """How often a run of up to `longest` ids stands in a row, by trying all."""
     return max(
         (
@@ -53,7 +53,7 @@ def test_what_closes_a_loop(ids: Ids, allowed: int) -> None:
 
     def ends_in_loop(said: Ids) -> bool:
         return any(
-            said[-size * (allowed + 1) :] == said[-size:] * (allowed + 1) for size in range(1, 7)
+            said[-size * (allowed + 1) :] == said[-size:] * (allowed + 1) for size in range(1, 25)
         )
 
     expected = {id_ for id_ in range(-1, 4) if ends_in_loop((*ids, id_))}

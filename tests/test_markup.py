@@ -128,3 +128,17 @@ def test_spans_of_the_target_keep_their_order() -> None:
     placed = place(source, target, ((0, 0), (1, 3), (2, 2), (3, 1)))
     assert placed
     assert restore(*placed) == "x {2} <b>y</b> {1}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kalo **lo mi** wog.",
+        "kalo *lo* and _mi_ wog.",
+        "see [kalo lo](https://a.org/x_(y)) wog.",
+        "~~kalo~~ __lo__ wog",
+    ],
+)
+def test_marks_of_markdown_stay_at_their_words(text: str) -> None:
+    [translation] = copying().translate([text])
+    assert translation.text == text

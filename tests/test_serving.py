@@ -457,7 +457,7 @@ def batches(
 ) -> list[tuple[str, list[str]]]:
     """What is worked on together when all `requests`, keys and texts, come at once."""
 
-    def work(key: str, texts: Sequence[str]) -> list[str]:
+    def work(key: str, texts: Sequence[str], is_wanted: Callable[[], bool]) -> list[str]:
         done.append((key, [*texts]))
         return [f"{key} {text}" for text in texts]
 
@@ -510,7 +510,7 @@ def test_requests_under_load_are_joined_over_http() -> None:
 
 
 def test_what_nobody_waits_for_is_not_begun() -> None:
-    def work(key: str, texts: Sequence[str]) -> Sequence[str]:
+    def work(key: str, texts: Sequence[str], is_wanted: Callable[[], bool]) -> Sequence[str]:
         done.append([*texts])
         assert gate.wait(TIMEOUT)
         return texts

@@ -61,6 +61,8 @@ class Tsv:
 
     def text(self, line: str, number: int) -> str:
         """The column."""
+        if not line:
+            return ""
         columns = line.split("\t")
         if len(columns) < self.column:
             raise Seq2SeqError(
@@ -70,8 +72,14 @@ class Tsv:
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
         """The columns as they were, and behind them the translation."""
+        if not line:
+            return [line]
         more = [_pharaoh(translation.candidates[0])] if self.alignment else []
         return ["\t".join([line, _on_one_line(translation.text), *more])]
+
+
+_NAMES = ("translation", "score", "confidence", "alignment", "notes", "alternatives")
+"""What a translation adds to an object."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +93,25 @@ class Json:
 
     def text(self, line: str, number: int) -> str:
         """The line or the field of its object."""
-        if self.field is None:
+        if self.field is None or not line.strip():
             return line
-        text = self._object(line, number).get(self.field)
+        known = self._object(line, number)
+        text = known.get(self.field)
         if not isinstance(text, str):
             raise Seq2SeqError(f"{self.name}, line {number}: has no text {self.field!r}.")
+        for name in _NAMES:
+            if name in known:
+                raise Seq2SeqError(
+                    f"{self.name}, line {number}: has a {name!r} already; rename that field first."
+                )
         return text
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
         """The object with the translation and what is known of it."""
+        if self.field is not None and not line.strip():
+            return [line]
         best = translation.candidates[0]
-        known: dict[str, Any] = (
-            {"source": line} if self.field is None else self._object(line, number)
-        )
+        known: dict[str, Any] = {"source": line} if self.field is None else {}
         known |= _json(best)
         if self.alignment:
             known["alignment"] = [list(link) for link in best.alignment]
@@ -107,13 +121,17 @@ class Json:
             known["alternatives"] = [_json(one) for one in translation.candidates[1:]]
         import json
 
-        return [_HALF_PAIR.sub(_escape, json.dumps(known, ensure_ascii=False))]
+        written = _HALF_PAIR.sub(_escape, json.dumps(known, ensure_ascii=False))
+        if self.field is None:
+            return [written]
+        # What was there stays as it was, to the last digit of a number.
+        return [f"{line.rstrip().removesuffix('}').rstrip()}, {written[1:]}"]
 
     def _object(self, line: str, number: int) -> dict[str, Any]:
         import json  # takes some milliseconds, and plain text does without
 
         try:
-            found = json.loads(line)
+            found = json.loads(line.lstrip("\ufeff"))
         except (ValueError, RecursionError) as error:
             raise Seq2SeqError(f"{self.name}, line {number}: not JSON: {error}.") from None
         if not isinstance(found, dict):

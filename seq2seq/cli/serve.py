@@ -14,6 +14,7 @@ from seq2seq.errors import Seq2SeqError, UsageError
 if TYPE_CHECKING:
     from seq2seq.serving.translating import Identifier
 
+_LONGEST_TIMEOUT = 86_400
 _KEY_VARIABLE = "SEQ2SEQ_API_KEY"
 
 
@@ -110,6 +111,9 @@ def serve(
         tuple(cors or ()),
         (lambda line: None) if quiet else log_line,
     )
+    for name, seconds in (("read", read_timeout), ("translate", translate_timeout)):
+        if not seconds <= _LONGEST_TIMEOUT:  # also where it is no number
+            raise UsageError(f"--{name}-timeout is at most {_LONGEST_TIMEOUT:,} seconds.")
     with open_socket(host, port) as listening:
         translator = Translator(model, threads=1)  # a batch has a core, and a core a batch
         app = create_app(translator, _identifier(quiet), settings)
@@ -140,7 +144,10 @@ def _cores() -> int:
 def _api_keys(path: Path | None) -> tuple[str, ...]:
     given = [os.environ.get(_KEY_VARIABLE, "")]
     if path is not None:
-        given += path.read_text(encoding="utf-8").splitlines()
+        try:
+            given += path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            raise UsageError(f"{path}: not UTF-8.") from None
     keys = tuple(key.strip() for key in given if key.strip())
     if path is not None and not keys:
         raise UsageError(f"{path}: there is no key in this file.")

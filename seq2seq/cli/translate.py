@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
 
-_SURE = 0.9  # of a language; text that is in it already is left as it is
+_SURE = 0.9  # of a language; text in one that is not translated is left as it is
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -149,7 +149,8 @@ def translate(
         translators = _Translators(translator, source_language, target_language)
         chunks: Iterable[Iterable[str]] = [texts or []]
         if source is not None:
-            if lines == Plain() and not quiet and output_path is None and is_conversation():
+            typed = lines == Plain() and not (quiet or output_path or unit)
+            if typed and source_language != "auto" and is_conversation():
                 from seq2seq.cli.prompt import Prompt
 
                 Prompt(translators.usual).run()
@@ -184,7 +185,7 @@ def _format(
     name: str, column: str | None, as_json: bool, n_best: bool, alignment: bool, tee: bool
 ) -> Plain | Tsv | Json:
     """The format that the options ask for; raises `UsageError` where they do not go together."""
-    is_number = column is not None and column.isdecimal()
+    is_number = column is not None and column.isdecimal() and len(column) < 10
     if tee and (as_json or column or n_best):
         raise UsageError("--tee is for plain text: leave out --json, --column and --n-best.")
     if is_number and (as_json or n_best):
@@ -256,7 +257,7 @@ class _Translators:
     ) -> "Iterator[tuple[Translator | None, Iterator[str]]]":
         """Texts in order, with who translates them; neighbours of one language go together.
 
-        None for what is in the language already that is asked for.
+        None for what is in a language that is not translated, such as the one that is asked for.
         """
         if self._source != "auto":
             yield self.usual, iter(texts)
@@ -265,7 +266,7 @@ class _Translators:
 
         identifier = LanguageIdentifier.load()
         for language, some in groupby(texts, lambda text: self._language(identifier, text)):
-            if language == self._target and language is not None:
+            if language is None:
                 yield None, some
             else:
                 yield self._translator.between(language, self._target), some
@@ -273,15 +274,15 @@ class _Translators:
     def _language(self, identifier: "LanguageIdentifier", text: str) -> str | None:
         """The likeliest language of `text` that can be translated as it is asked for.
 
-        Or else the language that is asked for, where the text is surely in that.
+        None where it surely is in another one, such as the one that is asked for.
         """
         found = identifier.identify(text)
-        language, share = found[0]
-        if language == self._target and share > _SURE:
-            return language
         sources = {
             way.source for way in self._translator.directions if self._target in (None, way.target)
         }
+        language, share = found[0]
+        if language not in sources and share > _SURE:
+            return None
         return next((language for language, _ in found if language in sources), None)
 
 
@@ -294,6 +295,8 @@ def _set(
 
         translator.glossary = Glossary.load(glossary)
     if min_score is not None:
+        if min_score != min_score:
+            raise UsageError("--min-score is not a number.")
         if not translator.calibrations:
             raise UsageError(
                 "--min-score: this model has no calibration, so its confidence is not known; "

@@ -29,6 +29,7 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 _NEVER = -np.inf
+_WIDEST = 16  # the beam of a sentence, unless a wider one is asked for
 _LEAST_SHARE = 1e-9  # what has to be said can be said
 
 
@@ -185,7 +186,7 @@ class _Sentence:
         self._limit = longest_length(len(source), rules.config) + constraints.size
         self._allowed = allowed_repeats(source)
         # A place at least for each number of ids met.
-        self._width = max(rules.config.beam_size, constraints.size + 2)
+        self._width = max(rules.config.beam_size, min(constraints.size + 2, _WIDEST))
         phrases = constraints.phrases
         start = _Progress(phrases, tuple(range(len(phrases))))
         self.live = [_Live((), 0.0, (), start)]

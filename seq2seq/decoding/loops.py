@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-_LONGEST_LOOP = 6  # ids
+_LONGEST_LOOP = 24  # ids
 _ALLOWED = 2  # times in a row, unless the source says something more often
 
 

@@ -24,6 +24,10 @@ _TURN = 8  # texts of a request, before it is another's turn
 _BATCH_CHARACTERS = 10_000  # so that a batch of long texts does not keep others waiting
 
 
+class AbandonedError(Exception):
+    """Nobody waits for the work any more."""
+
+
 @dataclass(frozen=True)
 class BatchSettings:
     """How texts are joined; a size of 1 does not join any."""
@@ -59,6 +63,9 @@ class _Job(Generic[Key, Result]):
 class Batcher(Generic[Key, Result]):
     """Runs `work` in threads, on texts of one key at a time.
 
+    It is also given a function that says whether anyone still waits for them, and may raise
+    `AbandonedError` when nobody does.
+
     async with batcher.running():
         results = await batcher.run(key, texts)
 
@@ -67,7 +74,7 @@ class Batcher(Generic[Key, Result]):
 
     def __init__(
         self,
-        work: Callable[[Key, Sequence[str]], Sequence[Result]],
+        work: Callable[[Key, Sequence[str], Callable[[], bool]], Sequence[Result]],
         settings: BatchSettings,
         capacity: int,
         observe: Callable[[int], object] = lambda size: None,
@@ -156,8 +163,15 @@ class Batcher(Generic[Key, Result]):
         loop = asyncio.get_running_loop()
         key = batch[0][0].key
         texts = [job.texts[number] for job, number in batch]
+
+        def is_wanted() -> bool:
+            """Whether anyone still waits; asked from the thread that works."""
+            return not all(job.done.done() for job, _ in batch)
+
         try:
-            results = await loop.run_in_executor(pool, self._work, key, texts)
+            results = await loop.run_in_executor(pool, self._work, key, texts, is_wanted)
+        except AbandonedError:
+            return
         except Exception as error:
             if len(batch) == 1:
                 batch[0][0].fail(error)

@@ -30,8 +30,9 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        message = f"cannot listen on {host}, port {port}: {error.strerror or error}."
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        message = f"cannot listen on {host}, port {port}: {reason}."
         raise Seq2SeqError(f"{message} Another is chosen with --host and --port.") from error
 
 

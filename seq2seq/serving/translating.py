@@ -6,14 +6,14 @@
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, Self
 
 from seq2seq.config import Direction, SearchConfig
 from seq2seq.serving.asking import Ask
-from seq2seq.serving.batching import Batcher, BatchSettings
+from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
 from seq2seq.serving.documents import Document, TextDocument
 from seq2seq.serving.html import HtmlDocument
 from seq2seq.serving.languages import name_of
@@ -23,6 +23,7 @@ from seq2seq.text.layout import Unit
 from seq2seq.translation import Translation
 
 AUTO = "auto"
+_SURE = 90.0  # percent; a language that is not translated is then told as it is
 _IDENTIFIED = 2_000  # characters that a language is found by
 _LEAST = 0.01  # a language less likely than that is not told
 _TAG = re.compile(r"<[^<>]*>")
@@ -40,9 +41,18 @@ class AnyTranslator(Protocol):
         """The same from and into these languages."""
 
     def translate_lines(
-        self, lines: Iterable[str], n_best: int = 1, unit: Unit = "line", *, keep_parts: bool = True
+        self,
+        lines: Iterable[str],
+        n_best: int = 1,
+        unit: Unit = "line",
+        *,
+        keep_parts: bool = True,
+        on_part: Callable[[str], object] | None = None,
     ) -> Iterator[Translation]:
-        """A translation for each text, with its alignment where parts are kept."""
+        """A translation for each text, with its alignment where parts are kept.
+
+        `on_part` is called as a long text is done part by part, and may end it by raising.
+        """
 
 
 class Identifier(Protocol):
@@ -150,7 +160,7 @@ class Service:
         ]
 
     async def _sources(self, ask: Ask, documents: Sequence[Document]) -> list[Detection]:
-        """The language of each document; one that cannot be translated is never found."""
+        """The language of each document; an unsure one is one that can be translated."""
         if ask.source != AUTO:
             return [Detection(ask.source, 100.0)] * len(documents)
         known = [one.source for one in self.directions if one.target == ask.target]
@@ -159,7 +169,11 @@ class Service:
         found = await self.detect([_TAG.sub("", "\n".join(one.texts)) for one in documents])
         return [
             next(
-                (one for one in detections if one.language in (*known, ask.target)),
+                (
+                    one
+                    for one in detections
+                    if one.language in (*known, ask.target) or one.confidence > _SURE
+                ),
                 Detection(known[0], 0.0),
             )
             for detections in found
@@ -197,12 +211,20 @@ class Service:
             for document, direction in zip(documents, directions, strict=True)
         ]
 
-    def _work(self, key: _Key, texts: Sequence[str]) -> list[Translation]:
+    def _work(
+        self, key: _Key, texts: Sequence[str], is_wanted: Callable[[], bool]
+    ) -> list[Translation]:
+        def go_on(_: str) -> None:
+            if not is_wanted():
+                raise AbandonedError
+
         translator = self._translators[key.direction]
-        translations = translator.translate_lines(
-            texts, key.n_best, "sentence", keep_parts=key.alignment
-        )
-        found = [*translations]
+        found: list[Translation] = []
+        for translation in translator.translate_lines(
+            texts, key.n_best, "sentence", keep_parts=key.alignment, on_part=go_on
+        ):
+            found.append(translation)
+            go_on("")
         self._metrics.texts.add(len(found))
         return found
 

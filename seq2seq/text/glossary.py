@@ -10,6 +10,8 @@ from seq2seq.errors import Seq2SeqError, UsageError
 
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*|[^\w\s]")  # a letter keeps its marks
 
+_LONGEST = 100  # characters of a term
+
 
 class Term(NamedTuple):
     """A term and its translation."""
@@ -58,6 +60,10 @@ class Glossary:
             columns = [column.strip() for column in line.removesuffix("\r").split("\t")]
             if columns == [""]:
                 continue
+            if max(map(len, columns)) > _LONGEST:
+                raise Seq2SeqError(
+                    f"{path}, line {number}: longer than {_LONGEST} characters, which is no term."
+                )
             if len(columns) != 2 or not all(columns) or not _words(columns[0]):
                 raise Seq2SeqError(
                     f"{path}, line {number}: needs a term, a tab and its translation."

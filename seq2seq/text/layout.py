@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from seq2seq.text.protection import FLOAT, STAND_IN
 from seq2seq.text.splitting import Part, sentences
 
 Unit = Literal["line", "sentence", "paragraph"]
@@ -19,7 +18,10 @@ _MARKER = re.compile(  # indentation, and what begins an item of a list, a headi
     r"[^\S\n]*(?:(?:[-*+•◦▪‣·–—>|]|\#{1,6}|\d{1,3}[.)]|[A-Za-z]\)|\([\dA-Za-z]{1,3}\)|\[[ xX]\])"
     r"(?:[^\S\n]+|(?=\n|$)))*"
 )
-_FENCE = re.compile(r"[^\S\n]*(```|~~~)")
+_FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
+_ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
+_CELL = re.compile(r"([^\S\n]*\|[^\S\n]*)")
+_LONGEST_PARAGRAPH = 1000  # lines; what is longer, such as a fence without end, comes in parts
 
 
 def segments(text: str, unit: Unit) -> Iterator[Part]:
@@ -29,6 +31,9 @@ def segments(text: str, unit: Unit) -> Iterator[Part]:
         return
     blocks = _lines(text) if unit == "sentence" else _paragraphs(text)
     for block in blocks:
+        if _ROW.fullmatch(block):
+            yield from _cells(block)
+            continue
         marker = _MARKER.match(block)
         assert marker  # it matches nothing at least
         body = block[marker.end() :].lstrip()
@@ -46,6 +51,17 @@ def segments(text: str, unit: Unit) -> Iterator[Part]:
         yield Part(held.text, held.separator + body[len(bare) :])
 
 
+def _cells(row: str) -> Iterator[Part]:
+    """The cells of a row, each with the bar behind it."""
+    first, *parts = _CELL.split(row)
+    if first:
+        yield Part(first, "")
+    for bar, cell in zip(parts[::2], parts[1::2], strict=True):
+        yield Part("", bar)
+        bare = cell.strip()
+        yield Part(bare, cell[len(bare) :] if bare else cell)
+
+
 def paragraphs(lines: Iterable[str]) -> Iterator[str]:
     """Lines put together to texts: each a paragraph, or the blank lines between two.
 
@@ -56,6 +72,9 @@ def paragraphs(lines: Iterable[str]) -> Iterator[str]:
     fence = ""
     for line in lines:
         mark = _FENCE.match(line)
+        if len(held) == _LONGEST_PARAGRAPH:
+            yield "\n".join(held)
+            held, fence = [], ""
         if fence:
             held.append(line)
             if mark and mark[1] == fence:
@@ -102,5 +121,5 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _stands_alone(line: str) -> bool:
-    """Whether a line has no words."""
-    return not line.replace(STAND_IN, "").replace(FLOAT, "").strip()
+    """Whether a line has no words, or is a row of a table."""
+    return not any(map(str.isalnum, line)) or _ROW.fullmatch(line) is not None

@@ -39,8 +39,23 @@ def check_numbers(source: str, text: str) -> NumberCheck:
     strange = _lacking(theirs, ours)
     if missing and len(missing) == len(strange) and not _HALF_DAY.search(source):
         return _mend(text, missing, strange)
-    told = [one for one in missing if len(_digits(one)) > 2 or int(_digits(one)) > _SPELLED_OUT]
-    return NumberCheck(text, tuple(f"the number {one} is not in the translation" for one in told))
+    if _HALF_DAY.search(source):
+        strange = []
+    lost = [one for one in missing if _is_large(one)]
+    new = [theirs[place] for place in strange if _is_large(theirs[place])]
+    return NumberCheck(
+        text,
+        (
+            *(f"the number {one} is not in the translation" for one in lost),
+            *(f"the number {one} is not in the source" for one in new),
+        ),
+    )
+
+
+def _is_large(number: str) -> bool:
+    """Whether it is not commonly written as a word."""
+    digits = _digits(number)
+    return len(digits) > 2 or int(digits) > _SPELLED_OUT
 
 
 def _mend(text: str, missing: Sequence[str], strange: Sequence[int]) -> NumberCheck:

@@ -8,7 +8,7 @@ pictures float: it reads the text without them, see `seq2seq.text.markup`.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 STAND_IN = "\U000f0000"
@@ -19,7 +19,7 @@ FLOAT = "\U000f0001"
 
 _SPAN = re.compile(
     r"""
-      (?P<code> ```.*?``` | ~~~.*?~~~ | ``[^\n]+?`` | `[^`\n]+` )
+      (?P<code> (?P<fence> `{3,} | ~{3,} ) .*? (?P=fence) | ``[^\n]+?`` | `[^`\n]+` )
     | (?P<tag>
         <!-- (?: (?! <!-- | --> ) . ){0,1000}+ -->
       | </?[A-Za-z][^<>\n]*>
@@ -33,6 +33,12 @@ _SPAN = re.compile(
     | \b (?: [A-Za-z][A-Za-z\d+.-]{0,15} :// | www\. ) [^\s<>"“”„«»`\U000f0000\U000f0001]+
     | \b mailto: [^\s<>"“”„«»`\U000f0000\U000f0001]+
     | (?<! [\w.+-] ) [\w.+-]{1,64} @ [^\W_][\w-]{0,63} (?: \. [\w-]{1,63} )+
+    | (?P<mark>                                                                # of Markdown
+        !?\[ (?= [^\[\]\n]* \]\( ) | \] \( [^()\s]* (?: [ ]"[^"\n]*" )? \)
+      | \*\* | __ | ~~
+      | (?<! [\w*] ) \* (?= [^\s*] ) | (?<= [^\s*] ) \* (?! [\w*] )
+      | (?<! [\w_] ) _ (?= [^\W_] ) | (?<= [^\s_] ) _ (?! [\w_] )
+      )
     | (?P<picture>
         [\U0001f1e6-\U0001faff\u2600-\u27bf] [\U0001f1e6-\U0001faff\u2600-\u27bf\ufe0f\u200d]*
       )
@@ -44,13 +50,15 @@ _STAND_INS = re.compile(f"[{STAND_IN}{FLOAT}]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
 _AFTER_LINK = ".,;:!?…'’*_"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
+_AROUND = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
+"""What stands around a span as a whole belongs to it."""
 
 
 class Span(NamedTuple):
     """What must come out as it went in."""
 
     text: str
-    floats: bool  # a tag or a picture
+    floats: bool  # a tag, a mark of Markdown or a picture
     number: int  # in the text, from 0
 
 
@@ -75,10 +83,13 @@ def shield(text: str, *, stand_ins_only: bool = False) -> Shielded:
     kept: list[str] = []
     end = 0
     for number, match in enumerate(matches):
-        span = Span(_without_punctuation(match), number not in held, number)
-        kept += text[end : match.start()], FLOAT if span.floats else STAND_IN
-        spans.append(span)
-        end = match.start() + len(span.text)
+        start, stop = match.start(), match.start() + len(_without_punctuation(match))
+        floats = number not in held
+        if not floats and start > end and _AROUND.get(text[start - 1]) == text[stop : stop + 1]:
+            start, stop = start - 1, stop + 1
+        kept += text[end:start], FLOAT if floats else STAND_IN
+        spans.append(Span(text[start:stop], floats, number))
+        end = stop
     return Shielded("".join([*kept, text[end:]]), spans)
 
 
@@ -112,11 +123,8 @@ def pairs(spans: Sequence[str]) -> dict[int, int]:
     opened: list[tuple[str, int]] = []
     unclosed: Counter[str] = Counter()
     for place, span in enumerate(spans):
-        tag = _TAG.fullmatch(span)
-        if not tag or tag[3]:
-            continue
-        name = tag[2].lower()
-        if not tag[1]:
+        name, opens = _opening(span, unclosed)
+        if opens:
             opened.append((name, place))
             unclosed[name] += 1
         elif unclosed[name]:
@@ -128,9 +136,21 @@ def pairs(spans: Sequence[str]) -> dict[int, int]:
     return found
 
 
+def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:
+    """What a span opens or closes, "" for nothing, and whether it opens it."""
+    if span in ("**", "__", "~~", "*", "_"):
+        return span, not unclosed.get(span)
+    if span in ("[", "![") or span.startswith("]("):
+        return "[", not span.startswith("]")
+    tag = _TAG.fullmatch(span)
+    if not tag or tag[3]:
+        return "", False
+    return tag[2].lower(), not tag[1]
+
+
 def _may_float(match: re.Match[str]) -> bool:
-    """Whether it is a tag or a picture, and not between two letters."""
-    if match.lastgroup not in ("tag", "picture"):
+    """Whether it is a tag, a mark or a picture, and not between two letters."""
+    if match.lastgroup not in ("tag", "mark", "picture"):
         return False
     start, end = match.span()
     text = match.string
