@@ -120,7 +120,7 @@ def test_all_test_sets_are_evaluated(trained: Path, exported: Path, recipe: Path
 
 def test_the_language_is_chosen(exported: Path) -> None:
     def translation(*options: str) -> str:
-        done = run("translate", "-m", exported, "red house tree.", *options)
+        done = run("translate", "--quiet", "-m", exported, "red house tree.", *options)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
