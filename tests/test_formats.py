@@ -155,6 +155,25 @@ def test_a_file_of_paragraphs(tmp_path: Path) -> None:
     assert len(re.findall(r"[.!?]", lines[2])) == 2
 
 
+@pytest.mark.parametrize("unit", ["line", "sentence", "paragraph"])
+def test_a_file_keeps_its_ends(tmp_path: Path, unit: str) -> None:
+    source = tmp_path / "in.txt"
+    source.write_bytes("\ufeffI am tired.\r\n\r\nI am tired.\nI am tired.".encode())
+    done = run("-b", "1", "--unit", unit, "-i", source)
+    tired = "Ich bin müde."
+    assert done.stdout == f"\ufeff{tired}\r\n\r\n{tired}\n{tired}"
+    piped = run("-b", "1", "--unit", unit, stdin="I am tired.")
+    assert piped.stdout == f"{tired}\n"
+
+
+def test_code_in_a_file_is_whole_in_sentences_too(tmp_path: Path) -> None:
+    source = tmp_path / "in.md"
+    lines = ["---", "title: house", "---", "", "```", "the house", "", "```", "<!-- the", "dog -->"]
+    source.write_text("\n".join(lines))
+    done = run("-b", "1", "--unit", "sentence", "-i", source)
+    assert done.stdout.split("\n") == lines
+
+
 def test_notes_say_where_they_belong() -> None:
     long = "the house, " * 100
     done = run("-b", "1", "--unit", "paragraph", stdin=f"{long}\n{long}\n\n{long}\n")

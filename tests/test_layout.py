@@ -1,11 +1,14 @@
 """How a text is laid out survives, and so does every character of what is not translated."""
 
+from collections.abc import Iterator
+from itertools import chain
+
 import pytest
 from hostile_engines import copying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.text.layout import Unit, paragraphs, segments
+from seq2seq.text.layout import Unit, blocks, lines_of, segments
 from seq2seq.text.splitting import sentences
 from seq2seq.tokenizer import normalise_source
 
@@ -54,18 +57,58 @@ def test_the_sentences_give_the_text_back(text: str) -> None:
     assert "".join(part.text + part.separator for part in sentences(text)) == text
 
 
-@given(st.lists(st.sampled_from([*LINES, "``` x ```", "  ```py", "~~~ a"])))
-def test_the_paragraphs_give_the_lines_back(lines: list[str]) -> None:
-    texts = [*paragraphs(lines)]
-    assert "\n".join(texts).split("\n") == (lines or [""])
-    assert all(texts) or "" in lines
+@pytest.mark.parametrize("unit", ["sentence", "paragraph"])
+@given(
+    st.lists(
+        st.lists(st.sampled_from([*LINES, "``` x ```", "  ```py", "~~~ a", "---", "<!--", "-->"]))
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_the_blocks_give_the_lines_back(unit: Unit, chunks: list[list[str]], end: str) -> None:
+    text = "".join(line + end for lines in chunks for line in lines)
+    texts = [*chain.from_iterable(blocks([[x + end for x in lines] for lines in chunks], unit))]
+    assert "".join(texts) == text
+    assert all(one.endswith(end) for one in texts)
 
 
-def test_what_is_a_paragraph() -> None:
-    lines = ["a", "b", "", "", "```", "x", "", "y", "```", "c", "~~~", "z"]
-    expected = ["a\nb", "\n", "```\nx\n\ny\n```", "c", "~~~\nz"]
-    assert [*paragraphs(lines)] == expected
-    assert [*paragraphs(["a", " ", "b"])] == ["a", " ", "b"]
+def test_what_is_a_block() -> None:
+    text = "a\nb\n\n\n```\nx\n\n````\n```\nc\n<!-- d\ne\nf --> g\nh\n~~~\nz"
+    code, comment = "```\nx\n\n````\n```\n", "<!-- d\ne\nf --> g\n"
+    [whole, last] = map(list, blocks([lines_of(text)], "paragraph"))
+    assert whole == ["a\nb\n", "\n\n", code, "c\n", comment, "h\n"]
+    assert last == ["~~~\nz"]
+    [whole, last] = map(list, blocks([lines_of(text)], "sentence"))
+    assert whole == ["a\n", "b\n", "\n", "\n", code, "c\n", comment, "h\n"]
+    lines = ["a\n", " \n", "b"]
+    assert [*chain.from_iterable(blocks([lines], "paragraph"))] == lines
+
+
+def test_a_block_comes_when_it_is_whole() -> None:
+    arrived: list[str] = []
+
+    def chunks() -> Iterator[list[str]]:
+        for line, expected in [("a\n", []), ("\n", ["a\n"]), ("b\n", ["a\n", "\n"])]:
+            yield [line]
+            assert arrived == expected
+
+    for texts in blocks(chunks(), "paragraph"):
+        arrived += texts
+    assert arrived == ["a\n", "\n", "b\n"]
+
+
+FRONT = "---\ntitle: The house\ntags:\n  - kalo\n\n# x\n---\n"
+
+
+@pytest.mark.parametrize("unit", ["sentence", "paragraph"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_front_matter_is_left_alone(unit: Unit, end: str) -> None:
+    front, rest = (text.replace("\n", end) for text in (FRONT, "The dog.\n---\nkey: cat\n---\n"))
+    [front_block, *_] = chain.from_iterable(blocks([lines_of(front + rest)], unit))
+    assert front_block == front
+    [translation] = copying().translate([front + rest], unit=unit)
+    said = [part.source for part in translation.parts if part.hypothesis]
+    assert said == ["The dog.", "key: cat"]
+    assert translation.text == front + rest
 
 
 DOCUMENT = """\

@@ -242,7 +242,7 @@ def test_the_bar_shows_sentences_speed_and_time_left(
     with progress.ProgressBar(size=4000) as bar:
         for _ in range(50):
             clock[0] += 0.1
-            bar.advance("äöüÄÖÜß 1234")  # twenty bytes with its end
+            bar.advance("äöüÄÖÜß 1234\n")  # twenty bytes
     shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue())
     assert "50 sentences, 10/s, 0:00:15 left" in shown
     assert all(len(line) <= 80 for line in re.split("[\r\n]", shown))
@@ -253,7 +253,7 @@ def test_little_work_has_no_bar(clock: list[float], monkeypatch: pytest.MonkeyPa
     with progress.ProgressBar(size=200) as bar:
         for _ in range(10):
             clock[0] += 0.1
-            bar.advance("äöüÄÖÜß 1234")
+            bar.advance("äöüÄÖÜß 1234\n")
     assert screen.getvalue() == ""
 
 
@@ -272,9 +272,9 @@ def test_a_line_counts_once(clock: list[float], monkeypatch: pytest.MonkeyPatch)
     with progress.ProgressBar(size=4000) as bar:
         clock[0] += 10
         bar.advance_within(line[:900])
-        bar.advance(line)
+        bar.advance(f"{line}\n")
         bar.advance_within(line)
-        bar.advance(line)
+        bar.advance(f"{line}\n")
     assert "2 sentences, 0/s, 0:00:10 left" in screen.getvalue()
 
 
@@ -333,13 +333,13 @@ def reading_from(*parts: bytes) -> Iterator[Iterator[list[str]]]:
     ("parts", "expected"),
     [
         ([], []),
-        ([b"\n"], [[""]]),
-        ([b"a\n", b"b\n"], [["a"], ["b"]]),
-        ([b"a\nb\n\nc"], [["a", "b", ""], ["c"]]),
-        ([b"a", b"b", b"c\nd"], [["abc"], ["d"]]),
-        ([b"a\r\nb\rc\r\n"], [["a", "b\rc"]]),
-        (["ä\u2028\u0085\x0b\x0cä\n".encode()], [["ä\u2028\u0085\x0b\x0cä"]]),
-        (["ä\n".encode()[:1], "ä\n".encode()[1:]], [["ä"]]),
+        ([b"\n"], [["\n"]]),
+        ([b"a\n", b"b\n"], [["a\n"], ["b\n"]]),
+        ([b"a\nb\n\nc"], [["a\n", "b\n", "\n"], ["c\n"]]),
+        ([b"a", b"b", b"c\nd"], [["abc\n"], ["d\n"]]),
+        ([b"a\r\nb\rc\r\n"], [["a\r\n", "b\rc\r\n"]]),
+        (["ä\u2028\u0085\x0b\x0cä\n".encode()], [["ä\u2028\u0085\x0b\x0cä\n"]]),
+        (["ä\n".encode()[:1], "ä\n".encode()[1:]], [["ä\n"]]),
     ],
 )
 def test_lines_are_read_as_they_arrive(parts: list[bytes], expected: list[list[str]]) -> None:
@@ -349,8 +349,9 @@ def test_lines_are_read_as_they_arrive(parts: list[bytes], expected: list[list[s
 
 def test_a_file_is_one_chunk_that_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
-    lines = ["a" * (7919 * i % 300) for i in range(10_000)]
-    path.write_text("\n".join(lines))
+    lines = ["a" * (7919 * i % 300) + "\n" for i in range(10_000)]
+    lines[-1] = "b"
+    path.write_text("".join(lines))
     with path.open("rb") as file:
         [chunk] = read_chunks(file, "in.txt")
         remaining = iter(chunk)
@@ -362,8 +363,8 @@ def test_a_file_is_one_chunk_that_is_read_as_it_is_asked_for(tmp_path: Path) -> 
 
 def test_a_line_of_a_megabyte_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
-    lines = ["a", "b" * 1_000_000, "", "c" * 100_000]
-    path.write_text("\n".join(lines) + "\n")
+    lines = ["a\n", "b" * 1_000_000 + "\n", "\n", "c" * 100_000 + "\n"]
+    path.write_text("".join(lines))
     with path.open("rb") as file:
         assert [list(chunk) for chunk in read_chunks(file, "in.txt")] == [lines]
 
@@ -381,7 +382,7 @@ def test_the_lines_before_bad_utf8_are_read(tmp_path: Path) -> None:
     path.write_bytes(b"good\nb\xe4d\nmore\n")
     with path.open("rb") as file:
         lines = chain.from_iterable(read_chunks(file, "in.txt"))
-        assert next(lines) == "good"
+        assert next(lines) == "good\n"
         with pytest.raises(Seq2SeqError, match="line 2"):
             next(lines)
 
@@ -509,7 +510,7 @@ class TestShipped:
         translated = done.stdout.removesuffix("\n").split("\n")
         assert len(translated) == len(lines)
         assert [bool(line) for line in translated] == [bool(line.strip()) for line in lines]
-        assert translated[0] == translated[5]
+        assert translated[5] == f"{translated[0]}\r"
         assert (translated[3], translated[7]) == ("17", "-")
 
     def test_order_is_kept(self) -> None:

@@ -131,7 +131,7 @@ class Json:
         import json  # takes some milliseconds, and plain text does without
 
         try:
-            found = json.loads(line.lstrip("\ufeff"))
+            found = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise Seq2SeqError(f"{self.name}, line {number}: not JSON: {error}.") from None
         if not isinstance(found, dict):

@@ -33,9 +33,9 @@ class ProgressBar:
             self._shown.stop()
 
     def advance(self, line: str) -> None:
-        """A line of the file, given without its end, is done."""
+        """A line of the file, given with its end, is done."""
         self._sentences += 1
-        self._bytes += len(line.encode()) + 1
+        self._bytes += len(line.encode())
         self._begun = 0
         self._show()
 

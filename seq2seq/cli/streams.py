@@ -1,4 +1,4 @@
-"""Lines of text in and out: UTF-8 whatever the locale, ended by "\\n" alone."""
+"""Lines of text in and out: UTF-8 whatever the locale, ended by "\\n" or "\\r\\n"."""
 
 import os
 import stat
@@ -16,17 +16,17 @@ _CHUNK_BYTES = 1 << 16  # what a pipe holds on Linux: more than a thousand sente
 
 
 def read_chunks(stream: BufferedReader, name: str) -> Iterator[Iterable[str]]:
-    """The lines of `stream` without their ends, in chunks whose lines need not be waited for.
+    """The lines of `stream` with their ends, in chunks whose lines need not be waited for.
 
     A file is a single chunk, read as its lines are asked for. From a pipe or a terminal each chunk
-    has the lines that have arrived, so that a program that sends one line and waits has its answer.
+    has the lines that have arrived, so that a program that sends one line and waits has its answer;
+    and the last line ends there, as programs that read lines expect.
     `name` is what errors call the stream.
     """
-    chunks = _read_arriving(stream, name)
     if file_size(stream) is None:
-        yield from chunks
+        yield from _read_arriving(stream, name, last_end="\n")
     else:
-        yield chain.from_iterable(chunks)
+        yield chain.from_iterable(_read_arriving(stream, name, last_end=""))
 
 
 def file_size(stream: BufferedReader) -> int | None:
@@ -49,7 +49,7 @@ def refuse_same_file(source: BufferedReader, sink: BinaryIO) -> None:
         )
 
 
-def _read_arriving(stream: BufferedReader, name: str) -> Iterator[Iterable[str]]:
+def _read_arriving(stream: BufferedReader, name: str, last_end: str) -> Iterator[Iterable[str]]:
     number = 1  # of the next line
     begun: list[bytes] = []  # the parts of a line that has not ended yet
     while data := _read(stream, name):
@@ -58,11 +58,11 @@ def _read_arriving(stream: BufferedReader, name: str) -> Iterator[Iterable[str]]
             ended[0] = b"".join([*begun, ended[0]])
             begun.clear()
             # One by one, so that a bad line takes none of those before it along.
-            yield (_decode(line, name, i) for i, line in enumerate(ended, number))
+            yield (_decode(line, name, i) + "\n" for i, line in enumerate(ended, number))
             number += len(ended)
         begun.append(last)
     if line := b"".join(begun):
-        yield (_decode(whole, name, number) for whole in [line])
+        yield (_decode(whole, name, number) + last_end for whole in [line])
 
 
 def _read(stream: BufferedReader, name: str) -> bytes:
@@ -74,7 +74,7 @@ def _read(stream: BufferedReader, name: str) -> bytes:
 
 def _decode(line: bytes, name: str, number: int) -> str:
     try:
-        return line.removesuffix(b"\r").decode("utf-8")
+        return line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Seq2SeqError(
             f"{name}, line {number}: byte {error.start + 1} is not UTF-8; convert the text first, "

@@ -1,14 +1,15 @@
 """`translate`: sentences in, translations out, one line each."""
 
+import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BufferedReader
-from itertools import chain, count, groupby
+from itertools import count, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple, Self
 
 import typer
 
@@ -33,13 +34,14 @@ from seq2seq.cli.streams import (
     refuse_same_file,
 )
 from seq2seq.errors import UsageError
-from seq2seq.text.layout import Unit, paragraphs
+from seq2seq.text.layout import Unit, blocks
 
 if TYPE_CHECKING:
     from seq2seq.identification import LanguageIdentifier
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
 
+_LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
 _SURE = 0.9  # of a language; text in one that is not translated is left as it is
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -147,7 +149,7 @@ def translate(
         )
         _set(translator, glossary, min_score, protect)
         translators = _Translators(translator, source_language, target_language)
-        chunks: Iterable[Iterable[str]] = [texts or []]
+        chunks: Iterable[Iterable[str]] = [(f"{text}\n" for text in texts or [])]
         if source is not None:
             typed = lines == Plain() and not (quiet or output_path or unit)
             if typed and source_language != "auto" and is_conversation():
@@ -159,21 +161,21 @@ def translate(
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
             chunks = read_chunks(source, name)
         unit = unit or ("sentence" if source is None or isinstance(lines, Json) else "line")
-        if unit == "paragraph" and source is not None and isinstance(lines, Plain):
-            chunks = [paragraphs(chain.from_iterable(chunks))]
+        if unit != "line" and source is not None and isinstance(lines, Plain):
+            chunks = blocks(chunks, unit)
         with nullcontext() if quiet else _progress(source, sink) as bar:
             job = _Job(lines, unit, n_best or 1, alignment, bar)
             begins = 1  # the line that a text begins in
             for number, line, translation in job.run(translators, chunks):
-                written = lines.lines(line, number, translation)
-                sink.writelines(f"{one}\n".encode(errors="replace") for one in written)
+                written = line.written(lines.lines(line.text, number, translation))
+                sink.write(written.encode(errors="replace"))
                 sink.flush()
                 if not quiet:
                     where = f"{name}, line {begins}" if source is not None else f"text {number}"
                     _tell(translation.notes, "" if len(texts or "") == 1 else f"{where}: ")
-                begins += line.count("\n") + 1
+                begins += line.text.count("\n") + 1
                 if bar:
-                    bar.advance(line)
+                    bar.advance(str(line))
 
 
 def _tell(notes: Iterable[str], where: str) -> None:
@@ -199,6 +201,27 @@ def _format(
     return Plain(n_best, alignment, tee)
 
 
+class _Line(NamedTuple):
+    """A line as it was read."""
+
+    mark: str  # of the byte order
+    text: str
+    end: str  # "" where the file ends without one
+
+    @classmethod
+    def read(cls, line: str) -> Self:
+        match = _LINE.fullmatch(line)
+        assert match
+        return cls(*match.groups())
+
+    def __str__(self) -> str:
+        return "".join(self)
+
+    def written(self, texts: Iterable[str]) -> str:
+        """Lines that begin and end as this one does."""
+        return self.mark + (self.end or "\n").join(texts) + self.end
+
+
 @dataclass(frozen=True)
 class _Job:
     """The lines of a command, translated."""
@@ -211,15 +234,15 @@ class _Job:
 
     def run(
         self, translators: "_Translators", chunks: Iterable[Iterable[str]]
-    ) -> Iterator[tuple[int, str, "Translation"]]:
+    ) -> Iterator[tuple[int, _Line, "Translation"]]:
         """Each line with its number from 1 and its translation, as soon as that is ready."""
-        read: deque[tuple[int, str]] = deque()  # lines whose translation has not come
+        read: deque[tuple[int, _Line]] = deque()  # lines whose translation has not come
         number = count(1)
 
         def texts(chunk: Iterable[str]) -> Iterator[str]:
-            for line in chunk:
-                here = next(number)
-                text = self.format.text(line, here)
+            for whole in chunk:
+                here, line = next(number), _Line.read(whole)
+                text = self.format.text(line.text, here)
                 read.append((here, line))
                 yield text
 

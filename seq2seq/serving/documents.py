@@ -1,9 +1,10 @@
 """A document is divided into texts, which are translated apart, and put together again."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Protocol
 
-from seq2seq.text.layout import paragraphs
+from seq2seq.text.layout import blocks, lines_of
 
 
 class Document(Protocol):
@@ -17,20 +18,11 @@ class Document(Protocol):
         """The document with a translation in place of each text."""
 
 
-_LONGER = ("```", "~~~", "<!--")  # what begins so goes on over the end of the line
-
-
 class TextDocument:
     """Plain text: its lines, so that a long one does not keep all others waiting."""
 
     def __init__(self, text: str) -> None:
-        self._parts = [
-            part
-            for paragraph in paragraphs(text.split("\n"))
-            for part in (
-                [paragraph] if any(mark in paragraph for mark in _LONGER) else paragraph.split("\n")
-            )
-        ]
+        self._parts = [*chain.from_iterable(blocks([lines_of(text)], "sentence"))]
         self._filled = [number for number, part in enumerate(self._parts) if part.strip()]
         self.texts: Sequence[str] = [self._parts[number] for number in self._filled]
 
@@ -39,4 +31,4 @@ class TextDocument:
         rendered = [*self._parts]
         for number, translation in zip(self._filled, translations, strict=True):
             rendered[number] = translation
-        return "\n".join(rendered)
+        return "".join(rendered)

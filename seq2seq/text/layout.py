@@ -21,7 +21,7 @@ _MARKER = re.compile(  # indentation, and what begins an item of a list, a headi
 _FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
 _ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
 _CELL = re.compile(r"([^\S\n]*\|[^\S\n]*)")
-_LONGEST_PARAGRAPH = 1000  # lines; what is longer, such as a fence without end, comes in parts
+_LONGEST_BLOCK = 1000  # lines; what is longer, such as a fence without end, comes in parts
 
 
 def segments(text: str, unit: Unit) -> Iterator[Part]:
@@ -29,8 +29,7 @@ def segments(text: str, unit: Unit) -> Iterator[Part]:
     if unit == "line":
         yield Part(text.strip(), "")
         return
-    blocks = _lines(text) if unit == "sentence" else _paragraphs(text)
-    for block in blocks:
+    for block in lines_of(text) if unit == "sentence" else _paragraphs(text):
         if _ROW.fullmatch(block):
             yield from _cells(block)
             continue
@@ -62,37 +61,71 @@ def _cells(row: str) -> Iterator[Part]:
         yield Part(bare, cell[len(bare) :] if bare else cell)
 
 
-def paragraphs(lines: Iterable[str]) -> Iterator[str]:
-    """Lines put together to texts: each a paragraph, or the blank lines between two.
+def blocks(chunks: Iterable[Iterable[str]], unit: Unit) -> Iterator[Iterator[str]]:
+    """Chunks of lines to chunks of texts, which joined are the lines again.
 
-    Code between fences is one text with its fences. Joined by line ends the texts are the lines
-    again.
+    In "paragraph" a text is a paragraph, or the blank lines between two; else it is a line. But
+    code between fences is one text with its fences, and so is the front matter of a file. Lines
+    have their ends. What has come is given back before the next chunk is asked for.
     """
-    held: list[str] = []
-    fence = ""
-    for line in lines:
-        mark = _FENCE.match(line)
-        if len(held) == _LONGEST_PARAGRAPH:
-            yield "\n".join(held)
-            held, fence = [], ""
-        if fence:
-            held.append(line)
-            if mark and mark[1] == fence:
-                yield "\n".join(held)
-                held, fence = [], ""
-            continue
-        opens = mark is not None and line.count(mark[1]) == 1
-        if held and (opens or bool(line.strip()) != bool(held[-1].strip())):
-            yield "\n".join(held)
-            held = []
-        held.append(line)
-        if opens and mark:
-            fence = mark[1]
-    if held:
-        yield "\n".join(held)
+    gathered = _Blocks(unit)
+    for chunk in chunks:
+        yield gathered.of(chunk)
+    yield gathered.rest()
 
 
-def _lines(text: str) -> Iterator[str]:
+class _Blocks:
+    """Puts lines together."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._held: list[str] = []
+        self._end: re.Pattern[str] | None = None  # of the block that is open
+        self._is_first = True  # the next line, of the file
+
+    def of(self, lines: Iterable[str]) -> Iterator[str]:
+        """The texts that are whole."""
+        for line in lines:
+            if len(self._held) == _LONGEST_BLOCK:
+                yield from self.rest()
+            if self._end is None:
+                end = _end_of_block(line, self._is_first)
+                if self._held and (end or _is_blank(line) != _is_blank(self._held[-1])):
+                    yield from self.rest()
+                self._end = end
+                is_whole = not (end or self._unit == "paragraph")
+            else:
+                is_whole = self._end.match(line) is not None
+            self._is_first = False
+            self._held.append(line)
+            if is_whole:
+                yield from self.rest()
+
+    def rest(self) -> Iterator[str]:
+        """The last text, whole or not."""
+        if self._held:
+            text = "".join(self._held)
+            self._held, self._end = [], None
+            yield text
+
+
+def _end_of_block(line: str, is_first: bool) -> re.Pattern[str] | None:
+    """What ends the block that `line` opens: code, a comment, front matter; None if it does not."""
+    fence = _FENCE.match(line)
+    if fence and line.count(fence[1]) == 1:
+        return re.compile(rf"[^\S\n]*{fence[1]}(?!{fence[1][0]})")
+    if is_first and line.rstrip() == "---":
+        return re.compile(r"---\s*$")
+    if "-->" not in line.rpartition("<!--")[2] and "<!--" in line:
+        return re.compile(".*-->")
+    return None
+
+
+def _is_blank(line: str) -> bool:
+    return not line.strip()
+
+
+def lines_of(text: str) -> Iterator[str]:
     """The lines, each with its end."""
     start = 0
     while start < len(text):
@@ -107,7 +140,7 @@ def _paragraphs(text: str) -> Iterator[str]:
     Until one is blank, has nothing but spans, such as code, or begins with a marker.
     """
     held: list[str] = []
-    for line in _lines(text):
+    for line in lines_of(text):
         marker = _MARKER.match(line)
         assert marker
         begins = bool(marker[0].strip()) or _stands_alone(line)
