@@ -33,7 +33,7 @@ _MOST_HELD = 8  # spans in the search; so many hypotheses have to be kept apart
 _SLICE = 1000  # characters; what is longer is measured slice by slice, and only as far as needed
 _MOST_FLOATS = 500  # in a piece; to place them takes as long as the square of their number
 
-_MARKS = r"""[\s()\[\]{}"'“”‘’«»„,;:.!?…–—-]*"""
+_MARKS = r"""[\s()\[\]{}"'“”‘’«»„,;:.!?…–—\-°=/|&~^_]*"""
 _EDGES = re.compile(f"({_MARKS})(.*?)({_MARKS})", re.DOTALL)
 
 
@@ -47,6 +47,7 @@ class Piece:
     spans: tuple[Span, ...] = ()
     terms: "tuple[Found, ...]" = ()  # of the glossary
     notes: tuple[str, ...] = ()
+    is_fragment: bool = False  # of a sentence that was taken apart at its spans
 
     @property
     def shielded(self) -> Shielded:
@@ -100,7 +101,7 @@ class Reader:
                 yield Piece(before, "")
             if text:
                 ids = self._ids(text) if _has_letters(text) else ()
-                yield self._with_terms(Piece(text, "", ids))
+                yield self._with_terms(Piece(text, "", ids, is_fragment=True))
             if behind:
                 yield Piece(behind, "")
         yield Piece("", piece.separator, notes=piece.notes)
@@ -121,14 +122,14 @@ class Reader:
             ids = (id_,) if joined else (piece.ids[position - 1], id_)
             ends_word = not inner.text[end : end + 1].isalnum()
             # A space may also begin another word, so that alone binds nothing.
-            phrases.append(Phrase(ids, (position,), ends_word, firm=2))
+            phrases.append(Phrase(ids, (position,), ends_word, 2, begins_word=not joined))
         words = word_numbers(self.tokenizer.pieces(piece.ids))
         for term, start, end in piece.terms:
             last = len(inner.text[:end].split())
             first = last - len(inner.text[start:end].split())
             positions = tuple(i for i, word in enumerate(words) if first <= word < last)
             [target] = self.tokenizer.encode([term.target])
-            phrases.append(Phrase(tuple(target), positions, True))
+            phrases.append(Phrase(tuple(target), positions, True, begins_word=True))
         return Constraints(tuple(phrases))
 
     def _prepared(self, piece: Piece) -> Iterator[Piece]:

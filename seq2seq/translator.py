@@ -170,7 +170,12 @@ class _Call:
         )
         calibration = translator.calibrations.get(direction)
         self._writer = Writer(
-            tokenizer, calibration, translator.min_confidence, translator.search, keep_parts
+            tokenizer,
+            direction.target,
+            calibration,
+            translator.min_confidence,
+            translator.search,
+            keep_parts,
         )
         self._forbidden = [*tokenizer.tag_ids(), *tokenizer.placeholder_ids()]
         self._tokenizer = tokenizer

@@ -27,6 +27,7 @@ class Writer:
     """Writes translations."""
 
     tokenizer: Tokenizer
+    target: str  # the language
     calibration: Calibration | None
     min_confidence: float
     search: SearchConfig
@@ -64,9 +65,11 @@ class Writer:
             written, numbers = inner.text, [*range(len(inner.spans))]
         if sorted(numbers) != [*range(len(inner.spans))]:
             return None
+        if piece.is_fragment and not inner.text.endswith("."):
+            written = written.removesuffix(".")
         if is_shouted(inner.text):
-            written = written.upper()
-        checked = check_numbers(_with_terms(piece), written)
+            written = _shouted(written, piece)
+        checked = check_numbers(_with_terms(piece), written, self.target)
         notes = (*piece.notes, *checked.notes, *_missing_terms(piece, checked.text))
         if len(hypothesis.ids) + 1 >= longest_length(len(piece.ids), self.search):
             notes = (*notes, "the translation came to its longest length, and may be cut short")
@@ -116,10 +119,20 @@ def _with_terms(piece: Piece) -> str:
     return text
 
 
+def _shouted(text: str, piece: Piece) -> str:
+    """In capitals, but for the terms, which are as the glossary has them."""
+    text = text.upper()
+    for term in dict.fromkeys(found.term.target for found in piece.terms):
+        text = text.replace(term.upper(), term)
+    return text
+
+
 def _same_spans(spans: Sequence[Span], text: str) -> bool:
-    """Whether a reader of `text` would find the same spans, and not one glued to a word."""
-    found = Counter(span.text for span in shield(text).spans)
-    return all(found[one] >= number for one, number in Counter(s.text for s in spans).items())
+    """Whether a reader of `text` would find the same spans, none glued to a word, and no more."""
+    found = shield(text).spans
+    wanted, there = Counter(s.text for s in spans), Counter(s.text for s in found)
+    strange = any(not one.floats and one.text not in wanted for one in found)
+    return not strange and all(there[one] >= number for one, number in wanted.items())
 
 
 def _missing_terms(piece: Piece, written: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.numbers import check_numbers
+from seq2seq.text.numbers import _WORDS, check_numbers
 
 ANY = st.one_of(
     st.text(),
@@ -64,6 +64,28 @@ def test_a_wrong_number_is_corrected_and_told(source: str, text: str, mended: st
     assert len(checked.notes) == sum(
         a != b for a, b in zip(text.split(), mended.split(), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "told"),
+    [
+        ("Wir haben Hunde.", "de", True),
+        ("Wir haben drei Hunde.", "de", False),
+        ("Nous avons trois chiens.", "fr", False),
+        ("Nous avons des chiens.", "fr", True),
+        ("Es mi tercer perro.", "es", False),
+        ("The Third Man", "en", False),
+        ("Meillä on kolme koiraa.", "fi", False),
+    ],
+)
+def test_a_small_number_may_be_a_word(text: str, language: str, told: bool) -> None:
+    notes = check_numbers("3", text, language).notes
+    assert bool(notes) == told
+    assert notes == (("the number 3 is not in the translation",) if told else ())
+
+
+def test_the_words_of_each_language_are_thirteen() -> None:
+    assert {len(words.split()) for words in _WORDS.values()} == {13}
 
 
 def test_a_lost_number_is_told() -> None:

@@ -66,6 +66,26 @@ def test_what_is_taken_out_comes_back(text: str) -> None:
     assert restore(*shield(text, stand_ins_only=True)) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("*http://example.org/a*. No", ["*", "http://example.org/a", "*"]),
+        ("**www.example.org/b/** No", ["**", "www.example.org/b/", "**"]),
+        ("_http://example.org/c_d_.", ["_", "http://example.org/c_d", "_"]),
+        ("(see http://example.org/(e)), no", ["http://example.org/(e)"]),
+        ("%dms, %.1fMB, %s!", ["%d", "%.1f", "%s"]),
+        ("5 %ige, 100% der, a %discount", []),
+        ("`a`/`b`, {x}:{y} {{c}}{{d}}", ["`a`/`b`", "{x}:{y}", "{{c}}{{d}}"]),
+        ("<b>{x}</b>{y}", ["<b>", "{x}", "</b>", "{y}"]),
+        ("kalo[^1] and `git\ncommit`", ["[^1]", "`git\ncommit`"]),
+        ("a ` b\n\nc ` d", []),
+        ("---\n-a: b\n" + "-a: b\n" * 50, []),
+    ],
+)
+def test_where_a_span_ends(text: str, spans: list[str]) -> None:
+    assert [span.text for span in shield(text).spans] == spans
+
+
 @pytest.mark.parametrize("span", SPANS)
 def test_it_is_one_span_with_nothing_around_it(span: str) -> None:
     stands = FLOAT if span in FLOATING else STAND_IN

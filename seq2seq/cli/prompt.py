@@ -67,6 +67,8 @@ class Prompt:
                 typer.echo(str(self._translator.direction), err=True)
             case ":t":
                 typer.echo(", ".join(map(str, self._translator.directions)), err=True)
+            case _ if command.startswith(":") and command[1:2].isalpha():
+                typer.echo(f"no command {command}; :h lists them.", err=True)
             case _:
                 self._show(line)
 
@@ -78,6 +80,7 @@ class Prompt:
 
     def _alternatives(self) -> None:
         if not self._last:
+            typer.echo("type a sentence first.", err=True)
             return
         most = self._translator.search.beam_size
         [translation] = self._translator.translate([self._last.source], most, "sentence")
@@ -88,6 +91,7 @@ class Prompt:
     def _alignment(self) -> None:
         """Words that belong together have the same colour."""
         if not self._last:
+            typer.echo("type a sentence first.", err=True)
             return
         links = self._last.alignment
         colour = {theirs: _COLOURS[ours % len(_COLOURS)] for ours, theirs in links}

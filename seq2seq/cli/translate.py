@@ -2,12 +2,12 @@
 
 import re
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BufferedReader
-from itertools import count, groupby
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple, Self
 
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
 
+    _Translate = Callable[[Translator | None, Iterable[str]], Iterator[Translation]]
+
 _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
+_READ_AHEAD = 512  # lines: enough to find some of like length in each language
 _SURE = 0.9  # of a language; text in one that is not translated is left as it is
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -247,9 +250,8 @@ class _Job:
                 yield text
 
         for chunk in chunks:
-            for translator, some in translators.share_out(texts(chunk)):
-                for translation in self._translate(translator, some):
-                    yield *read.popleft(), translation
+            for translation in translators.share_out(texts(chunk), self._translate):
+                yield *read.popleft(), translation
 
     def _translate(
         self, translator: "Translator | None", texts: Iterable[str]
@@ -275,24 +277,30 @@ class _Translators:
         self._translator = translator
         self.usual = translator.between(None if source == "auto" else source, target)
 
-    def share_out(
-        self, texts: Iterable[str]
-    ) -> "Iterator[tuple[Translator | None, Iterator[str]]]":
-        """Texts in order, with who translates them; neighbours of one language go together.
+    def share_out(self, texts: Iterable[str], translate: "_Translate") -> "Iterator[Translation]":
+        """Translations in order, each by the translator of its language.
 
-        None for what is in a language that is not translated, such as the one that is asked for.
+        Nobody translates what is in a language that is not asked for, such as the target.
         """
         if self._source != "auto":
-            yield self.usual, iter(texts)
+            yield from translate(self.usual, texts)
             return
         from seq2seq.identification import LanguageIdentifier
 
         identifier = LanguageIdentifier.load()
-        for language, some in groupby(texts, lambda text: self._language(identifier, text)):
-            if language is None:
-                yield None, some
-            else:
-                yield self._translator.between(language, self._target), some
+        for some in _read_ahead(texts):
+            by_language = defaultdict[str | None, list[str]](list)
+            languages = [self._language(identifier, text) for text in some]
+            for language, text in zip(languages, some, strict=True):
+                by_language[language].append(text)
+            coming = {
+                language: translate(self._from(language), own)
+                for language, own in by_language.items()
+            }
+            yield from (next(coming[language]) for language in languages)
+
+    def _from(self, language: str | None) -> "Translator | None":
+        return self._translator.between(language, self._target) if language else None
 
     def _language(self, identifier: "LanguageIdentifier", text: str) -> str | None:
         """The likeliest language of `text` that can be translated as it is asked for.
@@ -307,6 +315,22 @@ class _Translators:
         if language not in sources and share > _SURE:
             return None
         return next((language for language, _ in found if language in sources), None)
+
+
+def _read_ahead(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Some at a time. Where `texts` fails, those before come first."""
+    coming = iter(texts)
+    failure: Exception | None = None
+    while not failure:
+        some: list[str] = []
+        try:
+            some.extend(islice(coming, _READ_AHEAD))
+        except Exception as error:
+            failure = error
+        if not (some or failure):
+            return
+        yield some
+    raise failure
 
 
 def _set(

@@ -40,6 +40,7 @@ class Phrase(NamedTuple):
     positions: tuple[int, ...] = ()
     ends_word: bool = False  # what goes on with a word may not follow
     firm: int = 1  # once it has so many ids, it is not broken off
+    begins_word: bool = False  # a word that is not whole may not precede
 
 
 @dataclass(frozen=True)
@@ -150,17 +151,25 @@ class _Progress:
         """Whether nothing may come but the rest of a phrase."""
         return any(self.place >= self.phrases[number].firm for number in self.begun)
 
-    def share(self, numbers: Sequence[int], attention: NDArray[np.float32]) -> float:
+    def share(
+        self, numbers: Sequence[int], attention: NDArray[np.float32], whole_word: float
+    ) -> float:
         """How likely it is that one of the phrases `numbers` is what is said next.
 
-        At least the attention to what they stand for, as if the model copied it (Gu et al. 2016);
-        and once a phrase is firm, the rest follows. Of what stands for nothing in the source the
-        model alone says how likely it is.
+        At least the attention to what they stand for, as if the model copied it (Gu et al. 2016),
+        where the word before is whole, as it is with the probability `whole_word`; and once a
+        phrase is firm, the rest follows. Of what stands for nothing in the source the model alone
+        says how likely it is.
         """
-        copied = [[*self.phrases[i].positions] for i in numbers if self.phrases[i].positions]
+        copied = [self.phrases[i] for i in numbers if self.phrases[i].positions]
         if copied and self.is_firm and self.begun == tuple(numbers):
             return 1.0
-        return max((float(attention[positions].sum()) for positions in copied), default=0.0)
+        shares = (
+            float(attention[[*one.positions]].sum())
+            * (whole_word if one.begins_word and not self.begun else 1.0)
+            for one in copied
+        )
+        return max(shares, default=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,10 +246,11 @@ class _Sentence:
         """The best extensions of a hypothesis, and those that meet a constraint."""
         total = log_probs[: len(self._columns)].astype(np.float64)  # (C,)
         progress = one.progress
+        whole_word = 1.0 - float(np.exp(total[self._continuing]).sum())
         meets: list[int] = []
         for id_, numbers in progress.open.items():
             column = int(np.searchsorted(self._columns, id_))
-            share = progress.share(numbers, attention)
+            share = progress.share(numbers, attention, whole_word)
             total[column] = max(total[column], np.log(min(max(share, _LEAST_SHARE), 1.0)))
             meets.append(column)
         total += one.log_prob

@@ -15,10 +15,11 @@ Unit = Literal["line", "sentence", "paragraph"]
 whose lines are joined."""
 
 _MARKER = re.compile(  # indentation, and what begins an item of a list, a heading, a quotation
-    r"[^\S\n]*(?:(?:[-*+•◦▪‣·–—>|]|\#{1,6}|\d{1,3}[.)]|[A-Za-z]\)|\([\dA-Za-z]{1,3}\)|\[[ xX]\])"
+    r"[^\S\n]*(?:(?:[-*+•◦▪‣·–—|]|>+|\#{1,6}|\d{1,3}[.)]|[A-Za-z]\)|\([\dA-Za-z]{1,3}\)|\[[ xX]\])"
     r"(?:[^\S\n]+|(?=\n|$)))*"
 )
 _FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
+_HARD_BREAK = re.compile(r"(?:\\|[^\S\r\n]{2,})(?=\r?\n?$)")  # of Markdown, at the end of a line
 _ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
 _CELL = re.compile(r"([^\S\n]*\|[^\S\n]*)")
 _LONGEST_BLOCK = 1000  # lines; what is longer, such as a fence without end, comes in parts
@@ -38,8 +39,9 @@ def segments(text: str, unit: Unit) -> Iterator[Part]:
         body = block[marker.end() :].lstrip()
         if len(body) < len(block):
             yield Part("", block[: len(block) - len(body)])
-        bare = body.rstrip()
+        bare = _HARD_BREAK.sub("", body).rstrip()
         if not bare:
+            yield Part("", body)
             continue
         held: Part | None = None
         for sentence in sentences(bare):
@@ -114,7 +116,7 @@ def _end_of_block(line: str, is_first: bool) -> re.Pattern[str] | None:
     fence = _FENCE.match(line)
     if fence and line.count(fence[1]) == 1:
         return re.compile(rf"[^\S\n]*{fence[1]}(?!{fence[1][0]})")
-    if is_first and line.rstrip() == "---":
+    if is_first and line.strip("\ufeff\r\n\t ") == "---":
         return re.compile(r"---\s*$")
     if "-->" not in line.rpartition("<!--")[2] and "<!--" in line:
         return re.compile(".*-->")
@@ -144,13 +146,18 @@ def _paragraphs(text: str) -> Iterator[str]:
         marker = _MARKER.match(line)
         assert marker
         begins = bool(marker[0].strip()) or _stands_alone(line)
-        ended = bool(held) and (_stands_alone(held[-1]) or held[-1].lstrip().startswith("#"))
+        ended = bool(held) and _ends_paragraph(held[-1])
         if held and (begins or ended):
             yield "".join(held)
             held = []
         held.append(line)
     if held:
         yield "".join(held)
+
+
+def _ends_paragraph(line: str) -> bool:
+    is_heading = line.lstrip().startswith("#")
+    return is_heading or _stands_alone(line) or _HARD_BREAK.search(line) is not None
 
 
 def _stands_alone(line: str) -> bool:

@@ -1,7 +1,7 @@
 """Numbers of a source against those of its translation.
 
 3.50 and 3,50 are the same, and so are 12/31/2018 and 31.12.2018. A number that the translation has
-in words is no loss, so small ones may be missing.
+in words is no loss: small ones may be missing where there is a word for them.
 """
 
 import re
@@ -13,6 +13,18 @@ from itertools import count
 _NUMBER = re.compile(r"\d+(?:[.,:'’\u00a0\u202f]\d+)*")
 _RUN = re.compile(r"\d+")
 _SPELLED_OUT = 12  # the largest number that is commonly written as a word
+_WORDS = {  # how words for 0 to 12 begin
+    "de": "null|kein ein|erst zwei|zwo|beid|doppel drei|dritt vier fünf sech sieb acht neun zehn "
+    "elf zwölf|mittag|mitternacht|dutzend",
+    "en": r"zero|no\b|nil\b one|an?\b|first|once|single two|second|twice|both|double "
+    r"three|third|thrice|triple four|quarter five|fifth six seven eight nin ten eleven "
+    r"twel|noon|midday|midnight|dozen",
+    "es": r"cero|ningun un[oa]?s?\b|primer dos\b|segund|doble|amb[oa]s tres|tercer|triple "
+    r"cuatro|cuart cinco|quint seis|sext siete|séptim ocho|octav nueve|noven diez|décim "
+    r"once|undécim doce|docena|mediod|medianoche",
+    "fr": r"zéro|aucun une?\b|premi deux|second|double trois|tiers|triple quatr|quart cinq six "
+    r"sept huit neuf|neuv dix onz douz|midi|minuit",
+}
 _HALF_DAY = re.compile(r"\b[ap]\.?\s?m\b", re.IGNORECASE)  # 3 p.m. is 15 Uhr
 
 
@@ -24,11 +36,12 @@ class NumberCheck:
     notes: tuple[str, ...]
 
 
-def check_numbers(source: str, text: str) -> NumberCheck:
+def check_numbers(source: str, text: str, target: str = "") -> NumberCheck:
     """Compare the numbers of `source` with those of its translation `text`.
 
     Where as many numbers are missing as there are strange ones, each takes its place, in order.
-    Other losses are told.
+    Other losses are told; but whether a small number is there as a word is known for some languages
+    alone, and `target`, that of `text`, may be another one.
     """
     ours, theirs = _NUMBER.findall(source), _NUMBER.findall(text)
     if not ours or sorted(map(_digits, ours)) == sorted(map(_digits, theirs)):
@@ -41,7 +54,7 @@ def check_numbers(source: str, text: str) -> NumberCheck:
         return _mend(text, missing, strange)
     if _HALF_DAY.search(source):
         strange = []
-    lost = [one for one in missing if _is_large(one)]
+    lost = [one for one in missing if _is_large(one) or not _may_be_a_word(one, text, target)]
     new = [theirs[place] for place in strange if _is_large(theirs[place])]
     return NumberCheck(
         text,
@@ -56,6 +69,15 @@ def _is_large(number: str) -> bool:
     """Whether it is not commonly written as a word."""
     digits = _digits(number)
     return len(digits) > 2 or int(digits) > _SPELLED_OUT
+
+
+def _may_be_a_word(number: str, text: str, language: str) -> bool:
+    """Whether `text` may have a small number as a word."""
+    words = _WORDS.get(language)
+    if words is None:
+        return True
+    beginning = words.split()[int(_digits(number))]
+    return re.search(rf"\b(?:{beginning})", text, re.IGNORECASE) is not None
 
 
 def _mend(text: str, missing: Sequence[str], strange: Sequence[int]) -> NumberCheck:

@@ -19,9 +19,12 @@ FLOAT = "\U000f0001"
 
 _SPAN = re.compile(
     r"""
-      (?P<front> \A --- [ \t]*\r?\n (?: \w[\w-]*: [^\n]*\n | [\ \t#-] [^\n]*\n | \r?\n )+?
+      (?P<front> \A \ufeff? --- [ \t]*\r?\n (?: \w[\w-]*: [^\n]*\n | [\ \t#-] [^\n]*\n | \r?\n )+?
         --- [ \t]* (?= \r?\n | \Z ) )                               # of a file, in YAML
-    | (?P<code> (?P<fence> `{3,} | ~{3,} ) .*? (?P=fence) | ``[^\n]+?`` | `[^`\n]+` )
+    | (?P<code>
+        (?P<fence> `{3,} | ~{3,} ) .*? (?P=fence)
+      | ``[^\n]+?`` | `[^`\n]+ (?: \n [^\S\n]* [^\s`] [^`\n]* )? `
+      )
     | (?P<tag>
         <!-- (?: (?! <!-- | --> ) . ){0,1000}+ -->
       | </?[A-Za-z][^<>\n]*>
@@ -29,14 +32,17 @@ _SPAN = re.compile(
     | \{\{ [^{}\n]* \}\} | [$#%] \{ [^{}\n]* \} | \{ [\w.,:!\[\]\#+<>=^%-]* \} # {{a}} ${b} {c}
     | % \( \w+ \) [-+#0]*+ \d*+ (?: \.\d+ )? [a-zA-Z]                          # %(name)s
     | (?<! [\d%] ) % (?: \d+\$ )? [-+#0]*+ (?: \d++ | \* )? (?: \. (?: \d+ | \* ) )?
-      (?: hh? | ll? | [LqjztI] )? [diouxXeEfFgGcspaA@] (?! [^\W\d_]{2} )       # %s %1$s %-5.2lf
+      (?: hh? | ll? | [LqjztI] )? [diouxXeEfFgGcspaA@]                         # %s %1$s %-5.2lf
+      (?: (?! [^\W\d_]{2} )
+        | (?= (?: [kMGT]i?B | [kmcn]m | [mnu]s | [kmM]g | [kMG]?Hz | p[xt] ) \b )
+      )
     | %% | (?<! [\d%] ) % \w+ %                                                 # %name%
     | & (?: [A-Za-z][A-Za-z\d]* | \#\d+ | \#x[\dA-Fa-f]+ ) ;                   # &amp;
-    | \b (?: [A-Za-z][A-Za-z\d+.-]{0,15} :// | www\. ) [^\s<>"“”„«»`\U000f0000\U000f0001]+
-    | \b mailto: [^\s<>"“”„«»`\U000f0000\U000f0001]+
+    | (?<! [^\W_] ) (?: [A-Za-z][A-Za-z\d+.-]{0,15} :// | www\. | mailto: )
+      [^\s<>"“”„«»`\U000f0000\U000f0001]+ (?<! [.,;:!?…'’*_~] )
     | (?<! [\w.+-] ) [\w.+-]{1,64} @ [^\W_][\w-]{0,63} (?: \. [\w-]{1,63} )+
     | (?P<mark>                                                                # of Markdown
-        !?\[ (?= [^\[\]\n]* \]\( ) | \] \( [^()\s]* (?: [ ]"[^"\n]*" )? \)
+        \[\^ [\w-]+ \] | !?\[ (?= [^\[\]\n]* \]\( ) | \] \( [^()\s]* (?: [ ]"[^"\n]*" )? \)
       | \*\* | __ | ~~
       | (?<! [\w*] ) \* (?= [^\s*] ) | (?<= [^\s*] ) \* (?! [\w*] )
       | (?<! [\w_] ) _ (?= [^\W_] ) | (?<= [^\s_] ) _ (?! [\w_] )
@@ -50,6 +56,7 @@ _SPAN = re.compile(
 )
 _STAND_INS = re.compile(f"[{STAND_IN}{FLOAT}]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
+_JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans, and no more than this between them, are one
 _AFTER_LINK = ".,;:!?…'’*_"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _AROUND = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
@@ -87,6 +94,10 @@ def shield(text: str, *, stand_ins_only: bool = False) -> Shielded:
     for number, match in enumerate(matches):
         start, stop = match.start(), match.start() + len(_without_punctuation(match))
         floats = number not in held
+        if spans and not (floats or spans[-1].floats) and _JOIN.fullmatch(text, end, start):
+            spans[-1] = spans[-1]._replace(text=spans[-1].text + text[end:stop])
+            end = stop
+            continue
         if not floats and start > end and _AROUND.get(text[start - 1]) == text[stop : stop + 1]:
             start, stop = start - 1, stop + 1
         kept += text[end:start], FLOAT if floats else STAND_IN
