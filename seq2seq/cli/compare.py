@@ -14,9 +14,14 @@ from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
     QuietOption,
+    RefOption,
+    SrcOption,
+    TestCorpusOption,
+    TestRecipeOption,
     ThreadsOption,
+    evaluation_set,
 )
-from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
     from seq2seq.comparison import Both, Comparison
@@ -38,20 +43,10 @@ def compare(
         ),
     ],
     b: Annotated[Path, typer.Argument(metavar="B", help="The other one.")],
-    src: Annotated[
-        Path | None, typer.Option("--src", help="Source sentences, one a line (plain or .gz).")
-    ] = None,
-    ref: Annotated[
-        Path | None, typer.Option("--ref", help="Their reference translations, line by line.")
-    ] = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option("--recipe", help="Instead: the test sets of a recipe, all directions."),
-    ] = None,
+    src: SrcOption = None,
+    ref: RefOption = None,
+    corpus: TestCorpusOption = None,
+    recipe: TestRecipeOption = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
     train: Annotated[
@@ -81,17 +76,11 @@ def compare(
     """
     if importlib.util.find_spec("sacrebleu") is None:
         raise Seq2SeqError("compare needs sacrebleu: pip install 'seq2seq[train]'")
-    if (src is None) != (ref is None):
-        raise UsageError("--src and --ref go together.")
-    if [src, corpus, recipe].count(None) < 2:
-        raise UsageError("give --src and --ref, or --corpus, or --recipe, one of them.")
     from seq2seq.comparison import Both, compare_systems
-    from seq2seq.evaluation import EvaluationSet
 
-    files = (src, ref) if src is not None and ref is not None else None
     comparisons = compare_systems(
         Both(a, b),
-        EvaluationSet(files, corpus, recipe, source_language, target_language),
+        evaluation_set(src, ref, corpus, recipe, source_language, target_language),
         train=train,
         show=show,
         beam_size=beam_size,

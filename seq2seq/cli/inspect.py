@@ -1,8 +1,9 @@
-"""`seq2seq inspect`: attention, gates, search and gradients, as pictures, characters or JSON."""
+"""`seq2seq inspect`: a model's insides and how it was trained, as pictures, characters or JSON."""
 
 import importlib.util
 import json
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="inspect",
-    help="Look inside a trained model: attention, gates, the search, gradients.",
+    help="Look inside a trained model: attention, gates, the search, gradients; how it learnt.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -54,6 +55,7 @@ def attention(
     _check(output)
     from seq2seq.inspection.attention import attention as look
     from seq2seq.inspection.model import open_model
+    from seq2seq.inspection.terminal import attention_lines
 
     opened = open_model(model)
     seen = look(opened, sentence, opened.between(source_language, target_language))
@@ -63,12 +65,7 @@ def attention(
         from seq2seq.inspection.plots import attention_picture
 
         _draw(attention_picture(seen), output)
-    if as_json:
-        _print_json(seen.to_json())
-    elif output is None:
-        from seq2seq.inspection.terminal import attention_lines
-
-        _print(attention_lines(seen))
+    _tell(seen.to_json(), attention_lines(seen), output, as_json)
 
 
 @app.command()
@@ -119,6 +116,7 @@ def gates(
     from seq2seq.inspection.gates import gates as look
     from seq2seq.inspection.gates import places
     from seq2seq.inspection.model import open_model
+    from seq2seq.inspection.terminal import gates_lines, units_lines
 
     opened = open_model(model)
     way = opened.between(source_language, target_language)
@@ -134,12 +132,8 @@ def gates(
         from seq2seq.inspection.plots import gates_picture
 
         _draw(gates_picture(seen, named), output)
-    if as_json:
-        _print_json(seen.to_json() | {"units": [unit.to_json() for unit in named]})
-    elif output is None:
-        from seq2seq.inspection.terminal import gates_lines, units_lines
-
-        _print([*gates_lines(seen), *units_lines(named)])
+    table = seen.to_json() | {"units": [unit.to_json() for unit in named]}
+    _tell(table, chain(gates_lines(seen), units_lines(named)), output, as_json)
 
 
 @app.command()
@@ -161,6 +155,7 @@ def search(
     _check(output)
     from seq2seq.inspection.model import open_model
     from seq2seq.inspection.search import search_tree
+    from seq2seq.inspection.terminal import search_lines
 
     opened = open_model(model)
     tree = search_tree(
@@ -174,12 +169,7 @@ def search(
         from seq2seq.inspection.plots import search_picture
 
         _draw(search_picture(tree), output)
-    if as_json:
-        _print_json(tree.to_json())
-    elif output is None:
-        from seq2seq.inspection.terminal import search_lines
-
-        _print(search_lines(tree))
+    _tell(tree.to_json(), search_lines(tree), output, as_json)
 
 
 @app.command()
@@ -211,6 +201,7 @@ def gradients(
     from rich.console import Console
 
     from seq2seq.inspection.gradients import MemoryResult, Settings, measure
+    from seq2seq.inspection.terminal import gradients_lines
 
     delays = tuple(takewhile(lambda delay: delay <= longest, (5 * 2**n for n in count())))
     settings = Settings(delays=delays, distractors=distractors, steps=steps, seed=seed)
@@ -224,12 +215,29 @@ def gradients(
         from seq2seq.inspection.plots import gradients_picture
 
         _draw(gradients_picture(report), output)
-    if as_json:
-        _print_json(report.to_json())
-    elif output is None or not quiet:
-        from seq2seq.inspection.terminal import gradients_lines
+    drawn_alone = output if quiet else None  # after minutes the numbers are told as well
+    _tell(report.to_json(), gradients_lines(report), drawn_alone, as_json)
 
-        _print(gradients_lines(report))
+
+@app.command()
+@reported_errors("seq2seq inspect")
+def training(
+    run: Annotated[
+        Path, typer.Argument(help="The folder of a training run, or its metrics.jsonl.")
+    ],
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How a run went, or goes: loss, BLEU, learning rate and gates over the steps."""
+    _check(output)
+    from seq2seq.inspection.training import history_lines, read_history
+
+    history = read_history(run)
+    if output is not None:
+        from seq2seq.inspection.plots import training_picture
+
+        _draw(training_picture(history), output)
+    _tell(history.to_json(), history_lines(history), output, as_json)
 
 
 def _check(output: Path | None) -> None:
@@ -252,14 +260,17 @@ def _draw(picture: "Picture", output: Path) -> None:
         sink.write(data)
 
 
-def _print(lines: Iterable[str]) -> None:
-    """In UTF-8 whatever the locale."""
+def _tell(table: dict[str, Any], lines: Iterable[str], output: Path | None, as_json: bool) -> None:
+    """As JSON where that is wanted, or else in characters where there is no picture.
+
+    In UTF-8 whatever the locale.
+    """
+    if as_json:
+        lines = [json.dumps(table, ensure_ascii=False)]
+    elif output is not None:
+        return
     with open_output(None) as sink:
         sink.write("".join(f"{line}\n" for line in lines).encode())
-
-
-def _print_json(table: dict[str, Any]) -> None:
-    _print([json.dumps(table, ensure_ascii=False)])
 
 
 if __name__ == "__main__":

@@ -19,8 +19,13 @@ from seq2seq.cli.options import (
     LengthPenaltyOption,
     PruneOption,
     QuietOption,
+    RefOption,
+    SrcOption,
+    TestCorpusOption,
+    TestRecipeOption,
     ThreadsOption,
     VersionOption,
+    evaluation_set,
 )
 from seq2seq.cli.serve import serve
 from seq2seq.cli.streams import open_output
@@ -105,6 +110,10 @@ def train(
         int | None,
         typer.Option("--keep", metavar="N", help="Keep the newest N checkpoints.", min=1),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write events for TensorBoard, into the run's folder."),
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train a model. Ctrl-C and SIGTERM save it; --resume goes on."""
@@ -117,12 +126,16 @@ def train(
     resumed = output if resume else None
     settings, start = load_recipe(recipe, changes, where=start_from, resumed=resumed)
     with open_display(quiet) as display:
-        outcome = run_training(settings, output, display, resume=resume, start=start)
+        outcome = run_training(
+            settings, output, display, resume=resume, start=start, tensorboard=tensorboard
+        )
     if outcome.interrupted:
         what = "stopped; everything is saved. To go on:"
         settings_again = [word for change in changes for word in ("--set", change)]
-        commands = [["train", str(recipe), "-o", str(output), *settings_again, "--resume"]]
+        options = [*settings_again, *(["--tensorboard"] if tensorboard else []), "--resume"]
+        commands = [["train", str(recipe), "-o", str(output), *options]]
     else:
+        _draw_curve(output)
         what = f"done: best validation BLEU {outcome.best_bleu:.2f} (greedy). Next:"
         commands = [
             ["evaluate", str(output)],
@@ -135,24 +148,30 @@ def train(
         raise typer.Exit(128 + outcome.stopped_by)  # as a shell counts
 
 
+def _draw_curve(run: Path) -> None:
+    """How the training went, as `curve.png` in the folder of the run, where it can be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from seq2seq.files import write_file
+    from seq2seq.inspection.plots import training_picture
+    from seq2seq.inspection.training import read_history
+    from seq2seq.training.run import RunFolder
+
+    file = RunFolder(run).curve_file
+    try:
+        write_file(file, training_picture(read_history(run)).render("png"))
+    except Exception as error:  # the run is done, and none the worse without a picture
+        typer.echo(f"{file}: not drawn: {str(error) or type(error).__name__}", err=True)
+
+
 @app.command()
 @reported_errors("seq2seq")
 def evaluate(
     model: Annotated[Path, typer.Argument(help="The folder of a run, or an exported model.")],
-    src: Annotated[
-        Path | None, typer.Option("--src", help="Source sentences, one a line (plain or .gz).")
-    ] = None,
-    ref: Annotated[
-        Path | None, typer.Option("--ref", help="Their reference translations, line by line.")
-    ] = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option("--recipe", help="Instead: the test sets of a recipe, all directions."),
-    ] = None,
+    src: SrcOption = None,
+    ref: RefOption = None,
+    corpus: TestCorpusOption = None,
+    recipe: TestRecipeOption = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
     beam_size: BeamSizeOption = None,
@@ -171,17 +190,13 @@ def evaluate(
     recipe.
     """
     _require_extra("sacrebleu", "evaluate")
-    from seq2seq.evaluation import EvaluationSet, evaluate_model, table
+    from seq2seq.evaluation import evaluate_model, table
 
-    if (src is None) != (ref is None):
-        raise UsageError("--src and --ref go together.")
-    if [src, corpus, recipe].count(None) < 2:
-        raise UsageError("give --src and --ref, or --corpus, or --recipe, one of them.")
-    files = (src, ref) if src is not None and ref is not None else None
+    test = evaluation_set(src, ref, corpus, recipe, source_language, target_language)
     with open_output(output) if output is not None else nullcontext() as sink:
         evaluations = evaluate_model(
             model,
-            EvaluationSet(files, corpus, recipe, source_language, target_language),
+            test,
             beam_size=beam_size,
             length_penalty=length_penalty,
             prune=prune,

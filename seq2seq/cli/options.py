@@ -1,8 +1,14 @@
-"""Options that both commands have."""
+"""Options that several commands have."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from seq2seq.errors import UsageError
+
+if TYPE_CHECKING:
+    from seq2seq.evaluation import EvaluationSet
 
 
 def _print_version(context: typer.Context, wanted: bool) -> None:
@@ -18,6 +24,20 @@ AnyFromOption = Annotated[
 ]
 AnyToOption = Annotated[
     str | None, typer.Option("-t", "--to", metavar="LANGUAGE", help="Translate into this language.")
+]
+SrcOption = Annotated[
+    Path | None, typer.Option("--src", help="Source sentences, one a line (plain or .gz).")
+]
+RefOption = Annotated[
+    Path | None, typer.Option("--ref", help="Their reference translations, line by line.")
+]
+TestCorpusOption = Annotated[
+    str | None,
+    typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
+]
+TestRecipeOption = Annotated[
+    Path | None,
+    typer.Option("--recipe", help="Instead: the test sets of a recipe, all directions."),
 ]
 BeamSizeOption = Annotated[
     int | None,
@@ -49,3 +69,22 @@ VersionOption = Annotated[
         "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
     ),
 ]
+
+
+def evaluation_set(
+    src: Path | None,
+    ref: Path | None,
+    corpus: str | None,
+    recipe: Path | None,
+    source_language: str | None,
+    target_language: str | None,
+) -> "EvaluationSet":
+    """What these options name; raises `UsageError` where they do not go together."""
+    from seq2seq.evaluation import EvaluationSet
+
+    if (src is None) != (ref is None):
+        raise UsageError("--src and --ref go together.")
+    if [src, corpus, recipe].count(None) < 2:
+        raise UsageError("give --src and --ref, or --corpus, or --recipe, one of them.")
+    files = (src, ref) if src is not None and ref is not None else None
+    return EvaluationSet(files, corpus, recipe, source_language, target_language)

@@ -19,12 +19,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from seq2seq.inspection.attention import Attention
 from seq2seq.inspection.gates import Gates, Panel
 from seq2seq.inspection.labels import label
 from seq2seq.inspection.search import Node, SearchTree
+from seq2seq.inspection.training import GateNames, Row, TrainingHistory
 from seq2seq.inspection.units import SelectiveUnit
 
 if TYPE_CHECKING:
@@ -340,6 +342,12 @@ _LINES: Sequence[dict[str, Any]] = [
         ("0.5", ":", "v"),
         ("0.3", "-.", "D"),
         ("black", (0, (1, 1)), "x"),
+        ("0.6", "--", "P"),
+        ("black", "-.", "*"),
+        ("0.5", (0, (5, 1)), "<"),
+        ("0.2", (0, (3, 1, 1, 1)), ">"),
+        ("0.3", ":", "p"),
+        ("0.6", "-.", "d"),
     )
 ]
 
@@ -403,6 +411,154 @@ def gradients_picture(report: "GradientReport") -> Picture:
         f"Gradient of the last state by the input, over distance, at initialisation. {told} "
         f"Memory of one symbol. {remembered}",
     )
+
+
+_FIGURES = {
+    "mean": ("mean", "mean (0 closed, 1 open)", 1),
+    "open": ("nearly open", "units and tokens above 0.9 (%)", 100),
+    "closed": ("nearly closed", "units and tokens below 0.1 (%)", 100),
+    "saturated": ("saturated", "units and tokens, |h| above 0.9 (%)", 100),
+}
+"""What a row tells of a gate: in the title, at the axis, and in which unit."""
+
+
+def training_picture(history: TrainingHistory) -> Picture:
+    """Loss, BLEU and learning rate over the steps; below, the gates of each layer."""
+    names = history.gate_names
+    down = len(names.figures)
+    with _style():
+        figure = Figure(figsize=(13, 3.3 + 2.5 * down), layout="constrained")
+        # Six places across: for three curves, and for the gates of a cell, which are one to three.
+        grid = figure.add_gridspec(1 + down, 6, height_ratios=[3.2] + [2.5] * down)
+        loss, bleu, rate = (figure.add_subplot(grid[0, 2 * n : 2 * n + 2]) for n in range(3))
+        _draw_loss(loss, history)
+        _draw_bleu(bleu, history)
+        _draw_rate(rate, history)
+        for row in history.rollbacks:
+            _mark_rollback((loss, bleu, rate), row["step"])
+        wide = 6 // max(1, len(names.gates))
+        for y, name in enumerate(names.figures, 1):
+            places = (grid[y, wide * x : wide * (x + 1)] for x in range(len(names.gates)))
+            _draw_gates([figure.add_subplot(place) for place in places], name, names, history.gates)
+        for axes in figure.axes:
+            _count_steps(axes, history.steps)
+        if names.layers:
+            handles, layers = figure.axes[-1].get_legend_handles_labels()
+            figure.legend(handles, layers, loc="outside lower center", ncols=5, handlelength=4)
+    return Picture(figure, f"Training: {history.name}", _tell_training(history))
+
+
+def _count_steps(axes: Axes, steps: int) -> None:
+    axes.set_xlim(-0.03 * steps, max(1, 1.03 * steps))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel("step (batches learnt)")
+    axes.grid(color="0.9")
+
+
+def _series(rows: Sequence[Row], key: str) -> tuple[list[int], list[float]]:
+    return [row["step"] for row in rows], [row[key] for row in rows]
+
+
+def _draw_loss(axes: Axes, history: TrainingHistory) -> None:
+    losses, likelihoods = (_series(history.train, key) for key in ("loss", "nll"))
+    if losses != likelihoods:
+        axes.plot(*losses, color="0.6", linewidth=1.3, label="training, what is learnt (smoothed)")
+    axes.plot(*likelihoods, color="black", linewidth=0.8, label="training, -ln p")
+    style = _LINES[2] | {"markevery": _every(history.validations)}
+    axes.plot(*_series(history.validations, "nll"), label="validation, -ln p", **style)
+    axes.set(title="Loss", ylabel="loss (nats per target token)")
+    axes.legend(frameon=False)
+
+
+def _draw_bleu(axes: Axes, history: TrainingHistory) -> None:
+    rows, several = history.validations, len(history.directions) > 1
+    for name, line in zip(history.directions, itertools.cycle(_LINES), strict=False):
+        told = [row for row in rows if name in row.get("bleu_by_direction", {})]
+        steps = [row["step"] for row in told]
+        values = [row["bleu_by_direction"][name] for row in told]
+        axes.plot(steps, values, label=name, markevery=_every(told), **line)
+    if several or not history.directions:
+        axes.plot(*_series(rows, "bleu"), color="black", linewidth=2.5, label="mean")
+    if history.best:
+        at = history.best["step"], history.best["bleu"]
+        circle: dict[str, Any] = {"markersize": 10, "markerfacecolor": "none", "color": "black"}
+        axes.plot(*at, marker="o", linestyle="none", label=f"best, {at[1]:.2f}", **circle)
+        if several:  # too many to be out of the way of the lines
+            axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.19))
+        else:
+            axes.legend(frameon=False, loc="lower right")
+    else:
+        axes.text(0.5, 0.5, "no validation yet", ha="center", transform=axes.transAxes)
+    axes.set(title="Validation BLEU, greedy", ylabel="BLEU (of 100)")
+
+
+def _draw_rate(axes: Axes, history: TrainingHistory) -> None:
+    axes.plot(*_series(history.train, "learning_rate"), color="black", linewidth=1.3)
+    axes.set(title="Learning rate", ylabel="learning rate (no unit)", ylim=(0, None))
+
+
+def _mark_rollback(curves: Sequence[Axes], step: int) -> None:
+    for axes in curves:
+        axes.axvline(step, color="0.4", linestyle=":", linewidth=1)
+    beside: dict[str, Any] = {"xytext": (-2, 3), "textcoords": "offset points"}
+    curves[-1].annotate("went back", (step, 0), rotation=90, ha="right", color="0.3", **beside)
+
+
+def _draw_gates(across: Sequence[Axes], name: str, names: GateNames, rows: Sequence[Row]) -> None:
+    """One figure of each gate, in each layer; all to the same scale."""
+    title, unit, factor = _FIGURES[name]
+    steps = [row["step"] for row in rows]
+    for axes, gate in zip(across, names.gates, strict=True):
+        for layer, line in zip(names.layers, itertools.cycle(_LINES), strict=False):
+            values = [factor * row["gates"][layer][gate][name] for row in rows]
+            axes.plot(steps, values, label=layer, markevery=_every(rows), **line)
+        axes.set(title=f"{_gate_name(gate, names)}, {title}", ylabel=unit)
+    # Of a few thousandths no mountains: a share of 2% at least.
+    top = 1.0 if name == "mean" else max(2.0, *(axes.dataLim.y1 for axes in across))
+    for axes in across:
+        axes.set_ylim(-0.03 * top, 1.05 * top)
+
+
+def _gate_name(gate: str, names: GateNames) -> str:
+    if gate == "hidden":
+        return "hidden state"
+    return "update (input) gate" if gate == "update" and "forget" in names.gates else f"{gate} gate"
+
+
+def _every(rows: Sequence[Row]) -> int:
+    """A marker at each of so many, so that they do not hide the line."""
+    return 1 + len(rows) // 20
+
+
+def _tell_training(history: TrainingHistory) -> str:
+    told = [f"Curves over {history.steps:,} training steps ({history.epochs} epochs)."]
+    if history.train:
+        first, last = history.train[0], history.train[-1]
+        highest = max(row["learning_rate"] for row in history.train)
+        told.append(
+            f"Training loss from {first['loss']:.2f} to {last['loss']:.2f} nats per token; "
+            f"learning rate at most {highest:.2g}, at the end {last['learning_rate']:.2g}."
+        )
+    if history.best:
+        first, last = history.validations[0], history.validations[-1]
+        told.append(
+            f"Validation BLEU from {first['bleu']:.2f} to {last['bleu']:.2f}, best "
+            f"{history.best['bleu']:.2f} at step {history.best['step']:,}."
+        )
+        if len(history.directions) > 1:
+            bleus = history.best["bleu_by_direction"].items()
+            told.append(f"There {', '.join(f'{name} {bleu:.2f}' for name, bleu in bleus)}.")
+    for row in history.rollbacks:
+        told.append(f"Went back from step {row['failed_step']:,} to {row['step']:,}.")
+    if history.gates:
+        kind = history.gate_names.figures[0]  # mean or saturated
+        layers = (
+            f"{layer} {', '.join(f'{gate} {one[kind]:.2f}' for gate, one in gates.items())}"
+            for layer, gates in history.gates[-1]["gates"].items()
+        )
+        told.append(f"At the last validation, {kind}: {'; '.join(layers)}.")
+    return " ".join(told)
 
 
 def _name_ticks(

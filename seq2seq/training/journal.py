@@ -54,6 +54,7 @@ class Journal:
                 "nll": result.nll,
                 "perplexity": result.perplexity,
                 "bleu_by_direction": {str(way): bleu for way, bleu in result.bleus.items()},
+                "gates": result.gates,
                 "seconds": round(seconds, 1),
             },
         )

@@ -8,17 +8,21 @@ from typing import Any
 
 from seq2seq.files import sync
 from seq2seq.training.checkpoint import WriteError
+from seq2seq.training.events import EventLog
 
 
 class MetricsLog:
-    """The file at `path`, which need not exist yet."""
+    """The file at `path`, which need not exist yet; `events` always has the same rows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, events: EventLog | None = None) -> None:
         self._path = path
+        self._events = events
 
     def append(self, row: Mapping[str, Any]) -> int:
         """Write a row; gives the length of the file in bytes."""
         self._append(json.dumps(row).encode() + b"\n")
+        if self._events:
+            self._events.add(row)
         return self._size()
 
     def _append(self, row: bytes) -> None:
@@ -44,6 +48,8 @@ class MetricsLog:
         os.truncate(self._path, min(self._size(), size))
         for row in kept:
             self._append(row)
+        if self._events:
+            self._events.rewrite(map(json.loads, self._path.read_bytes().splitlines()))
 
     def sync(self) -> None:
         """Wait until all rows are on the disk."""

@@ -53,8 +53,21 @@ class RunFolder:
 
     @property
     def metrics_file(self) -> Path:
-        """One JSON object a line: loss and speed every few steps, BLEU at each validation."""
+        """One JSON object a line: loss and speed every few steps, BLEU at each validation.
+
+        With the BLEU come the gates, see `seq2seq.training.gates.GateStatistics`.
+        """
         return self.path / "metrics.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """The same once more as events for TensorBoard, where these are wanted."""
+        return self.path / "tensorboard"
+
+    @property
+    def curve_file(self) -> Path:
+        """A picture of metrics.jsonl, drawn when the run is done."""
+        return self.path / "curve.png"
 
     @property
     def best_file(self) -> Path:
@@ -117,7 +130,7 @@ class RunFolder:
     def clean(self) -> None:
         """Remove what a killed run left half written."""
         clean_checkpoints(self.checkpoints)
-        for file in (self.recipe_file, self.tokenizer_file, self.best_file):
+        for file in (self.recipe_file, self.tokenizer_file, self.best_file, self.curve_file):
             file.with_name(f"{file.name}.partial").unlink(missing_ok=True)
 
     @classmethod

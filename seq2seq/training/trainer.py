@@ -23,6 +23,7 @@ from seq2seq.training.checkpoint import (
     step_of,
 )
 from seq2seq.training.display import Display
+from seq2seq.training.events import EventLog
 from seq2seq.training.journal import Journal
 from seq2seq.training.learner import Learner
 from seq2seq.training.lock import locked
@@ -62,31 +63,34 @@ def train(
     *,
     resume: bool = False,
     start: Start | None = None,
+    tensorboard: bool = False,
 ) -> Outcome:
     """Train the model that `recipe` describes in the run folder `path`.
 
     A new run begins with random weights, or with those of `start` and its tokenizer. With `resume`
     an earlier run of the same recipe goes on from its last checkpoint. Ctrl-C, SIGTERM and SIGHUP
-    save a checkpoint and return. Until there is something to save they end the process.
+    save a checkpoint and return. Until there is something to save they end the process. With
+    `tensorboard` the folder has the events of the run, from its beginning.
     """
     if start:
         start.require(recipe)
     if resume:
         RunFolder.open(path)  # where there is none, no folder is made
+    events = EventLog(RunFolder(path).events, display.say) if tensorboard else None
     with stop_signals() as stop, locked(path):
         if resume:
             run = RunFolder.open(path)
             run.require(recipe)
             corpus = _prepare(recipe, display)
             tokenizer, origin = Tokenizer.load(run.tokenizer_file), run.origin()
-            trainer = Trainer(recipe, run, corpus, tokenizer, display, origin)
+            trainer = Trainer(recipe, run, corpus, tokenizer, display, origin, events)
             trainer.restore()
         else:
             run = RunFolder.vacant(path)
             corpus = _prepare(recipe, display)
             tokenizer = start.tokenizer if start else _tokenizer(recipe, corpus)
             origin = start.origin if start else None
-            trainer = Trainer(recipe, run, corpus, tokenizer, display, origin)
+            trainer = Trainer(recipe, run, corpus, tokenizer, display, origin, events)
             if start:
                 trainer.start_from(start)
             trainer.draw()
@@ -107,6 +111,7 @@ class Trainer:
         tokenizer: Tokenizer,
         display: Display,
         origin: Origin | None = None,
+        events: EventLog | None = None,
     ) -> None:
         self.recipe, self.folder, self.tokenizer, self.display = recipe, run, tokenizer, display
         self.origin = origin
@@ -117,7 +122,7 @@ class Trainer:
         )
         self.pairs = TrainingPairs(corpus.train, tokenizer, recipe)
         self.held_out = [HeldOut.of(text, tokenizer, recipe.training) for text in corpus.valid]
-        self._metrics = MetricsLog(run.metrics_file)
+        self._metrics = MetricsLog(run.metrics_file, events)
         self._journal = Journal(self._metrics, display)
         self._clock = _Clock()
         self._drawn: Pool | None = None

@@ -1,8 +1,11 @@
-"""How good the averaged weights are: loss under teacher forcing, and greedy BLEU on real text."""
+"""How good the averaged weights are: loss under teacher forcing, and greedy BLEU on real text.
+
+And how open their gates are.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -14,6 +17,7 @@ from seq2seq.corpus import DirectedText
 from seq2seq.metrics import corpus_bleu
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
+from seq2seq.training.gates import GateStatistics, gate_sample, gate_statistics
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.step import forward
@@ -50,6 +54,7 @@ class Validation:
 
     nll: float  # mean negative log-likelihood of a target token, natural log
     bleus: Mapping[Direction, float]  # greedy, detokenised, cased
+    gates: GateStatistics = field(default_factory=dict)  # on a few of the pairs
 
     @property
     def bleu(self) -> float:
@@ -81,4 +86,6 @@ def validate(
     for direction, text in (one.text for one in held_out):
         translations = translator(direction).translate_lines(text.source)
         bleus[direction] = corpus_bleu([one.text for one in translations], text.target)
-    return Validation(nll / max(tokens, 1), bleus)
+    sample = gate_sample([one.batches for one in held_out])
+    gates = gate_statistics(model, sample) if sample else {}
+    return Validation(nll / max(tokens, 1), bleus, gates)

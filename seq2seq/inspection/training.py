@@ -1,0 +1,205 @@
+"""How a run went, by its metrics.jsonl alone: loss, BLEU, learning rate, gates."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from seq2seq.errors import Seq2SeqError
+
+Row = Mapping[str, Any]
+GateTable = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""What a validation tells of the gates: by layer, by gate, by figure."""
+
+_NUMBERS = {
+    "train": ("step", "epoch", "loss", "nll", "learning_rate"),
+    "valid": ("step", "epoch", "bleu", "nll", "perplexity"),
+    "rollback": ("step", "failed_step"),
+}
+"""What a row of each kind has to have, see `seq2seq.training.journal`."""
+
+
+class GateNames(NamedTuple):
+    """What a table of gates has; each layer of a run has the same gates and figures."""
+
+    layers: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, table: GateTable) -> Self:
+        """Raises `ValueError` where the layers or the gates differ."""
+        [gates] = {tuple(layer) for layer in table.values()}
+        [figures] = {tuple(gate) for layer in table.values() for gate in layer.values()}
+        return cls(tuple(table), gates, figures)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingHistory:
+    """The rows of one run, in the order of its steps."""
+
+    name: str
+    rows: tuple[Row, ...]  # of all kinds
+
+    @cached_property
+    def train(self) -> tuple[Row, ...]:
+        """Loss, learning rate and speed, every few steps."""
+        return self._of_kind("train")
+
+    @cached_property
+    def validations(self) -> tuple[Row, ...]:
+        """BLEU, perplexity and gates."""
+        return self._of_kind("valid")
+
+    @cached_property
+    def rollbacks(self) -> tuple[Row, ...]:
+        """Where the loss exploded, and the run went back."""
+        return self._of_kind("rollback")
+
+    def _of_kind(self, kind: str) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row["kind"] == kind)
+
+    @property
+    def steps(self) -> int:
+        """The last step that there is a row of."""
+        return max(int(row["step"]) for row in self.rows)
+
+    @property
+    def epochs(self) -> int:
+        """The epoch of that, from 1."""
+        return max((int(row["epoch"]) for row in (*self.train, *self.validations)), default=0)
+
+    @property
+    def best(self) -> Row | None:
+        """The validation whose weights were kept: the highest BLEU, and then the likeliest."""
+        return max(self.validations, key=_quality, default=None)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Such as en-de."""
+        found = (row.get("bleu_by_direction", {}) for row in self.validations)
+        return tuple(dict.fromkeys(name for bleus in found for name in bleus))
+
+    @property
+    def gates(self) -> tuple[Row, ...]:
+        """The validations that tell of gates; runs of earlier versions have none."""
+        return tuple(row for row in self.validations if row.get("gates"))
+
+    @property
+    def gate_names(self) -> GateNames:
+        """What these tell of."""
+        return GateNames.of(self.gates[-1]["gates"]) if self.gates else GateNames()
+
+    def to_json(self) -> dict[str, Any]:
+        """The rows as they are in metrics.jsonl, by their kind."""
+        return {
+            "run": self.name,
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "best_step": self.best["step"] if self.best else None,
+            "train": list(self.train),
+            "validations": list(self.validations),
+            "rollbacks": list(self.rollbacks),
+        }
+
+
+def _quality(validation: Row) -> tuple[float, float]:
+    """By which the trainer chooses: BLEU as it is reported, among equals the likelihood."""
+    return round(validation["bleu"], 2), -validation["nll"]
+
+
+def read_history(run: Path) -> TrainingHistory:
+    """The rows of a run folder, or of a metrics.jsonl; the run may be at work.
+
+    Raises `Seq2SeqError` where there are none, or a row cannot be read.
+    """
+    file = run / "metrics.jsonl" if run.is_dir() else run
+    rows: list[Row] = []
+    names = set()
+    for number, line in enumerate(_lines(file, run), 1):
+        try:
+            row = json.loads(line)
+            if row.get("gates"):
+                names.add(GateNames.of(row["gates"]))
+            if len(names) > 1 or not all(map(math.isfinite, _numbers(row))):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            raise Seq2SeqError(f"{file}, line {number}: not a row of a training run.") from None
+        rows.append(row)
+    if not rows:
+        raise Seq2SeqError(f"{file}: no rows yet; the first comes after 50 steps.")
+    return TrainingHistory(file.resolve().parent.name, tuple(rows))
+
+
+def _numbers(row: Row) -> Iterator[float]:
+    """All that is drawn of a row."""
+    for key in _NUMBERS.get(row["kind"], ("step",)):
+        yield row[key]
+    yield from row.get("bleu_by_direction", {}).values()
+    for layer in row.get("gates", {}).values():
+        for gate in layer.values():
+            yield from gate.values()
+
+
+def _lines(file: Path, run: Path) -> Sequence[bytes]:
+    """Without the last one while that is being written."""
+    try:
+        return file.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        if not run.exists():
+            raise Seq2SeqError(f"{run}: not there.") from None
+        raise Seq2SeqError(
+            f"{run}: no metrics.jsonl is in it; a training run has one from its first rows on."
+        ) from None
+    except OSError as error:
+        raise Seq2SeqError(f"{file}: cannot be read: {error.strerror}.") from None
+
+
+def history_lines(history: TrainingHistory) -> Iterator[str]:
+    """A table of the validations, and one of the gates at the last, in 80 columns."""
+    yield f"{history.name}: {history.steps:,} steps, epoch {history.epochs}"
+    yield f"{'step':>9} {'epoch':>6} {'loss':>8} {'rate':>10} {'perplexity':>11} {'BLEU':>7}"
+    latest: Row = {}
+    for row in sorted((*history.train, *history.validations), key=lambda row: row["step"]):
+        if row["kind"] == "train":
+            latest = row
+            continue
+        yield _validation_line(row, latest, row is history.best)
+    if latest and (not history.validations or latest["step"] > history.validations[-1]["step"]):
+        yield _validation_line({}, latest, False)
+    for row in history.rollbacks:
+        yield f"went back from step {row['failed_step']:,} to {row['step']:,}"
+    if history.gates:
+        yield ""
+        yield from _gate_lines(history.gates[-1], history.gate_names)
+
+
+def _validation_line(row: Row, latest: Row, best: bool) -> str:
+    one = row or latest
+    loss, rate = (
+        (f"{latest['loss']:.3f}", f"{latest['learning_rate']:.2e}") if latest else ("-", "-")
+    )
+    perplexity, bleu = (f"{row['perplexity']:.2f}", f"{row['bleu']:.2f}") if row else ("-", "-")
+    return (
+        f"{one['step']:>9,} {one['epoch']:>6} {loss:>8} {rate:>10} {perplexity:>11} {bleu:>7}"
+        f"{'  best' if best else ''}"
+    )
+
+
+def _gate_lines(row: Row, names: GateNames) -> Iterator[str]:
+    table: GateTable = row["gates"]
+    if "saturated" in names.figures:  # a plain RNN has no gates
+        yield f"units whose state is above 0.9 in size, at step {row['step']:,}"
+        for layer, states in table.items():
+            yield f"{layer:<20} {states['hidden']['saturated']:>6.1%}"
+        return
+    yield f"gates at step {row['step']:,}: mean; shares above 0.9 and below 0.1"
+    yield f"{'':<20}{''.join(f'{name:>19}' for name in names.gates)}"
+    for layer, gates in table.items():
+        told = (
+            f"{one['mean']:.2f} {one['open']:4.0%} {one['closed']:4.0%}" for one in gates.values()
+        )
+        yield f"{layer:<20}{''.join(f'{one:>19}' for one in told)}"
