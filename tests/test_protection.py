@@ -77,6 +77,8 @@ def test_what_is_taken_out_comes_back(text: str) -> None:
         ("5 %ige, 100% der, a %discount", []),
         ("`a`/`b`, {x}:{y} {{c}}{{d}}", ["`a`/`b`", "{x}:{y}", "{{c}}{{d}}"]),
         ("<b>{x}</b>{y}", ["<b>", "{x}", "</b>", "{y}"]),
+        ('[kalo\nren](/x "lo\nmi") <a\nhref="y">', ["[", '](/x "lo\nmi")', '<a\nhref="y">']),
+        ("a <b\n\nc> [d\n\ne](f", []),
         ("kalo[^1] and `git\ncommit`", ["[^1]", "`git\ncommit`"]),
         ("a ` b\n\nc ` d", []),
         ("---\n-a: b\n" + "-a: b\n" * 50, []),
