@@ -190,7 +190,7 @@ class Forked:
 
 
 def _train(recipe: Path, run: Path) -> int:
-    from seq2seq.config import Recipe
+    from seq2seq.recipe import Recipe
     from seq2seq.training.display import open_display
     from seq2seq.training.trainer import train
 

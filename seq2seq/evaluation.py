@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seq2seq.confidence import calibration_error
-from seq2seq.config import Direction, Recipe
+from seq2seq.config import Direction
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.metrics import MetricScore, score, sentence_chrf
+from seq2seq.recipe import Recipe
 from seq2seq.translation import Translation
 from seq2seq.translator import Translator
 

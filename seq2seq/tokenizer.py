@@ -17,13 +17,15 @@ from io import BytesIO
 from itertools import count, takewhile
 from pathlib import Path
 from random import Random
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import sentencepiece
 
-from seq2seq.config import TokenizerConfig
 from seq2seq.errors import Seq2SeqError
 from seq2seq.sampling import DropoutSampler, Pieces, Sampler, UnigramSampler
+
+if TYPE_CHECKING:
+    from seq2seq.recipe import TokenizerConfig
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 PLACEHOLDERS = tuple(f"<ph{i}>" for i in range(16))
@@ -101,7 +103,7 @@ class Tokenizer:
 
     @classmethod
     def train(
-        cls, sentences: Iterable[str], config: TokenizerConfig, languages: Sequence[str]
+        cls, sentences: Iterable[str], config: "TokenizerConfig", languages: Sequence[str]
     ) -> Self:
         """Learn the pieces from `sentences` of both sides, with a tag for each language."""
         stream = BytesIO()

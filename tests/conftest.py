@@ -9,7 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from seq2seq.config import CorpusConfig, ModelConfig, Recipe, TokenizerConfig, TrainingConfig
+from seq2seq.config import ModelConfig
+from seq2seq.recipe import CorpusConfig, Recipe, TokenizerConfig, TrainingConfig
 from seq2seq.tokenizer import Tokenizer
 
 torch.set_num_threads(1)

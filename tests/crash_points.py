@@ -17,8 +17,9 @@ import pytest
 import torch
 from training_runs import Recorder, assert_same_run, make_small
 
-from seq2seq.config import Recipe, from_table
 from seq2seq.errors import Seq2SeqError
+from seq2seq.recipe import Recipe
+from seq2seq.tables import from_table
 from seq2seq.training.checkpoint import checkpoints, last_checkpoint, load_checkpoint
 from seq2seq.training.trainer import train
 

@@ -17,10 +17,11 @@ from seq2seq.comparison.comparing import Comparison
 from seq2seq.comparison.comparing import compare as compare_texts
 from seq2seq.comparison.scores import TOO_FEW, by_length, by_sentence, most_different, tally
 from seq2seq.comparison.words import bag, by_frequency, count_words, missing_words, wording, words
-from seq2seq.config import Direction, Recipe
+from seq2seq.config import Direction
 from seq2seq.corpus import DirectedText, ParallelText
 from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluation import EvaluationSet
+from seq2seq.recipe import Recipe
 from seq2seq.training.trainer import train
 
 MODEL = Path(__file__).parent / "golden" / "int8"

@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 
-from seq2seq.config import (
-    CorpusConfig,
-    HubSource,
-    ModelConfig,
-    Recipe,
-    SearchConfig,
-    TokenizerConfig,
-    TrainingConfig,
-    from_table,
-    to_table,
-)
+from seq2seq.config import ModelConfig, SearchConfig
 from seq2seq.errors import UsageError
+from seq2seq.recipe import CorpusConfig, HubSource, Recipe, TokenizerConfig, TrainingConfig
+from seq2seq.tables import from_table, to_table
 
 CORPUS = """
 [corpus]

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.config import CorpusConfig, OnProblem
 from seq2seq.corpus import (
     Finding,
     ParallelText,
@@ -33,6 +32,7 @@ from seq2seq.corpus.checking import (
     examine,
 )
 from seq2seq.errors import Seq2SeqError
+from seq2seq.recipe import CorpusConfig, OnProblem
 
 TRAIN = [
     ("A dog sleeps.", "Ein Hund schläft."),

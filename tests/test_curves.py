@@ -25,10 +25,11 @@ from typer.testing import CliRunner
 from seq2seq.batching import Batch, make_batch
 from seq2seq.cli import main
 from seq2seq.cli.inspect import app
-from seq2seq.config import Cell, ModelConfig, Recipe
+from seq2seq.config import Cell, ModelConfig
 from seq2seq.errors import Seq2SeqError
 from seq2seq.inspection.gates import SHOWN, places, values_at
 from seq2seq.inspection.reference import Network
+from seq2seq.recipe import Recipe
 from seq2seq.training.events import EventLog, scalars
 from seq2seq.training.gates import gate_sample, gate_statistics
 from seq2seq.training.run import RunFolder

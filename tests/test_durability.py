@@ -40,11 +40,12 @@ from typer.testing import CliRunner
 from seq2seq import files
 from seq2seq.batching import Batch, make_batch
 from seq2seq.cli.main import app
-from seq2seq.config import AugmentationConfig, Recipe, to_table
 from seq2seq.corpus import prepare
 from seq2seq.errors import UsageError
 from seq2seq.files import digest
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.recipe import AugmentationConfig, Recipe
+from seq2seq.tables import to_table
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import learner as learner_module
 from seq2seq.training import pairs as pairs_module

@@ -27,9 +27,10 @@ from training_runs import (
 from typer.testing import CliRunner, Result
 
 from seq2seq.cli import main
-from seq2seq.config import CorpusConfig, ModelConfig, Recipe
+from seq2seq.config import ModelConfig
 from seq2seq.decoding.folder import load_folder
 from seq2seq.errors import UsageError
+from seq2seq.recipe import CorpusConfig, Recipe
 from seq2seq.tokenizer import PAD_ID, UNK_ID
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training import validation as validation_module

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from seq2seq.config import CorpusConfig
 from seq2seq.corpus import Corpus, prepare
 from seq2seq.errors import Seq2SeqError
 from seq2seq.identification import LanguageIdentifier
@@ -34,6 +33,7 @@ from seq2seq.identification.identifier import SHIPPED
 from seq2seq.identification.text import LONGEST, Alphabet, clean
 from seq2seq.identification.training import IdentifierConfig, ManyToOne, characters_of, train
 from seq2seq.nn.cells import Weights, lstm_step
+from seq2seq.recipe import CorpusConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = IdentifierConfig(

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from tiny import EN_DE, corpus, export, network
 
-from seq2seq.config import Attention, Cell, ModelConfig, Recipe, SearchConfig
+from seq2seq.config import Attention, Cell, ModelConfig, SearchConfig
 from seq2seq.decoding.protocol import Ints
 from seq2seq.decoding.search import beam_search, length_penalty, longest_length
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -30,6 +30,7 @@ from seq2seq.inspection.units import (
 )
 from seq2seq.nn.cells import Weights, gru_step, lstm_step, rnn_step
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.recipe import Recipe
 from seq2seq.training.display import Display
 from seq2seq.training.export import export_run
 from seq2seq.training.trainer import train

@@ -24,9 +24,10 @@ from training_runs import (
 )
 
 from seq2seq.batching import Batch
-from seq2seq.config import Attention, Cell, Direction, Recipe
+from seq2seq.config import Attention, Cell, Direction
 from seq2seq.errors import UsageError
 from seq2seq.evaluation import open_translator
+from seq2seq.recipe import Recipe
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.checkpoint import load_checkpoint

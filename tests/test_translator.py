@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import seq2seq
-from seq2seq.config import Direction, SearchConfig, TokenizerConfig, choose_direction
+from seq2seq.config import Direction, SearchConfig, choose_direction
 from seq2seq.decoding.protocol import Step
 from seq2seq.errors import UsageError
+from seq2seq.recipe import TokenizerConfig
 from seq2seq.tokenizer import EOS_ID, Tokenizer, normalise_source
 from seq2seq.translation import Translation
 from seq2seq.translator import Translator

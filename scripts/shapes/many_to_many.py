@@ -23,9 +23,10 @@ import typer
 from common import SAMPLE, CellOption, SeedOption, begin, print_table, read_sample
 
 from seq2seq.cli.errors import reported_errors
-from seq2seq.config import Attention, Recipe
+from seq2seq.config import Attention
 from seq2seq.evaluation import open_translator
 from seq2seq.metrics import corpus_bleu
+from seq2seq.recipe import Recipe
 from seq2seq.training.display import open_display
 from seq2seq.training.trainer import train
 

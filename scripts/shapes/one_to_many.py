@@ -36,8 +36,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seq2seq.cli.errors import reported_errors
-from seq2seq.config import Cell, TokenizerConfig
+from seq2seq.config import Cell
 from seq2seq.nn.recurrent import RecurrentLayer, State
+from seq2seq.recipe import TokenizerConfig
 from seq2seq.tokenizer import EOS_ID, PAD_ID, Tokenizer
 
 LONGEST = 60  # subwords of a sentence that is made up

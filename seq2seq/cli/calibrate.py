@@ -34,9 +34,9 @@ def calibrate(
     from rich.console import Console
 
     from seq2seq.calibrating import calibrate as measure
-    from seq2seq.config import Recipe
     from seq2seq.corpus import DirectedText, read_parallel, read_validation
     from seq2seq.decoding.export import add_calibrations
+    from seq2seq.recipe import Recipe
     from seq2seq.translator import Translator
 
     if (corpus is None) == (recipe is None):

@@ -70,8 +70,8 @@ def check(
     """Show what is in a corpus, and what is wrong with it."""
     import json
 
-    from seq2seq.config import Recipe
     from seq2seq.corpus import check_corpora, check_sources
+    from seq2seq.recipe import Recipe
 
     recipes = [name for name in corpora if name.endswith(".toml")]
     if recipes and len(corpora) > 1:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from seq2seq.config import CorpusConfig, Direction, OnProblem, Source
+from seq2seq.config import Direction
 from seq2seq.corpus.checking import (
     PROBLEMS,
     CorpusReport,
@@ -15,6 +15,7 @@ from seq2seq.corpus.checking import (
 )
 from seq2seq.corpus.reading import ParallelText, read_parallel
 from seq2seq.errors import Seq2SeqError
+from seq2seq.recipe import CorpusConfig, OnProblem, Source
 
 _SENTENCES: Mapping[Problem, str] = {
     "empty": "with an empty side",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import Cell, Direction, ModelConfig, SearchConfig, to_table
+from seq2seq.config import Cell, Direction, ModelConfig, SearchConfig
 from seq2seq.decoding.folder import (
     CARD,
     CONFIG,
@@ -33,6 +33,7 @@ from seq2seq.decoding.shortlist import Shortlist, learn_shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_file, write_folder
 from seq2seq.nn.cells import Weights
+from seq2seq.tables import to_table
 from seq2seq.tokenizer import Tokenizer
 
 Ids = Sequence[Sequence[int]]

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import Direction, ModelConfig, SearchConfig, WeightPrecision, from_table
+from seq2seq.config import Direction, ModelConfig, SearchConfig, WeightPrecision
 from seq2seq.decoding.graph import Graph, QuantisedGraph
 from seq2seq.decoding.graphs import encoder_graph, step_graph
 from seq2seq.decoding.layout import OUTPUT, Tensor, layout
@@ -34,6 +34,7 @@ from seq2seq.decoding.pieces import check_pieces
 from seq2seq.decoding.shortlist import Shortlist
 from seq2seq.decoding.tensors import read_tensors
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.tables import from_table
 from seq2seq.tokenizer import Tokenizer
 
 FORMAT_VERSION = 4

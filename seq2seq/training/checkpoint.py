@@ -20,9 +20,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from seq2seq.config import from_table
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import digest, link_file, replace_folder, sync, write_file
+from seq2seq.tables import from_table
 from seq2seq.training.position import Position
 
 _TENSORS, _BEST, _STATE = "tensors.safetensors", "best.safetensors", "state.json"

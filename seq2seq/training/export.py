@@ -7,10 +7,11 @@ from typing import Any
 
 from seq2seq.calibrating import calibrate
 from seq2seq.confidence import Calibration
-from seq2seq.config import Recipe, WeightPrecision
+from seq2seq.config import WeightPrecision
 from seq2seq.corpus import directed_texts, read_parallel, read_validation
 from seq2seq.decoding.export import Corpora, add_calibrations, export_folder
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.recipe import Recipe
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run import RunFolder

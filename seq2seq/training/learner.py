@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from seq2seq.batching import Batch
-from seq2seq.config import Recipe
 from seq2seq.errors import Seq2SeqError
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.recipe import Recipe
 from seq2seq.training.checkpoint import optimizer_tensors, restore_optimizer
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.run import load_weights

@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from seq2seq.config import Recipe, from_table, to_table
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_file
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.recipe import Recipe
+from seq2seq.tables import from_table, to_table
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import (
     WriteError,

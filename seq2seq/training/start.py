@@ -14,10 +14,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from seq2seq.config import ModelConfig, Recipe, to_table
+from seq2seq.config import ModelConfig
 from seq2seq.decoding.folder import WEIGHTS, read_weights
 from seq2seq.decoding.restoring import restore
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.recipe import Recipe
+from seq2seq.tables import to_table
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
 from seq2seq.training.run import Origin, RunFolder
 from seq2seq.translator import SHIPPED_MODEL

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from seq2seq.batching import Batch
-from seq2seq.config import Precision
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.recipe import Precision
 
 
 def forward(model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seq2seq.config import Direction, Recipe
+from seq2seq.config import Direction
 from seq2seq.corpus import Corpus, prepare
 from seq2seq.decoding.torch_engine import TorchEngine
 from seq2seq.errors import Seq2SeqError
+from seq2seq.recipe import Recipe
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 from seq2seq.training.checkpoint import (
     WriteError,

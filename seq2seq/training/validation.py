@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from seq2seq.batching import Batch, make_batch, plan_batches
-from seq2seq.config import Direction, TrainingConfig
+from seq2seq.config import Direction
 from seq2seq.corpus import DirectedText
 from seq2seq.metrics import corpus_bleu
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.recipe import TrainingConfig
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.gates import GateStatistics, gate_sample, gate_statistics
 from seq2seq.training.loss import smoothed_cross_entropy

@@ -1,0 +1,96 @@
+"""TOML and JSON tables to frozen dataclasses and back, each value checked against its type."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from seq2seq.errors import UsageError
+
+T = TypeVar("T")
+
+
+def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
+    """The dataclass `cls` from a TOML or JSON table; raises `UsageError` naming key and type."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"'{where.rstrip('.')}' must be a table." if where else "not a table.")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in fields:
+            nearest = difflib.get_close_matches(key, fields, n=1, cutoff=0)
+            raise UsageError(f"unknown key '{where}{key}'; did you mean '{where}{nearest[0]}'?")
+    for key, f in fields.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and key not in table:
+            raise UsageError(f"'{where}{key}' is missing.")
+    values = {key: _convert(hints[key], value, where + key) for key, value in table.items()}
+    return cls(**values)
+
+
+def to_table(config: Any) -> dict[str, Any]:
+    """The settings as plain dictionaries and lists, for JSON; `None` left out."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items() if item is not None}
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+    table = plain(dataclasses.asdict(config))
+    assert isinstance(table, dict)
+    return table
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin is Literal:
+        if value not in get_args(hint):
+            choices = ", ".join(map(repr, get_args(hint)))
+            raise UsageError(f"'{where}' is {value!r}; it can be {choices}.")
+        return value
+    if origin in (types.UnionType, typing.Union):
+        return _convert_union(get_args(hint), value, where)
+    if origin is tuple and get_args(hint)[-1] is Ellipsis:
+        return _convert_list(get_args(hint)[0], value, where)
+    if origin is tuple:
+        items = get_args(hint)
+        if not isinstance(value, list) or len(value) != len(items):
+            raise UsageError(f"'{where}' must be a list of {len(items)}.")
+        return tuple(_convert(item, v, where) for item, v in zip(items, value, strict=True))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise UsageError(f"'{where}' must be a table.")
+        item = get_args(hint)[1]
+        return {key: _convert(item, v, f"{where}.{key}") for key, v in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return from_table(typing.cast(type[Any], hint), value, where + ".")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"'{where}' must be a finite number, not {value!r}.")
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+        raise UsageError(f"'{where}' must be {names[hint]}, not {value!r}.")
+    return value
+
+
+def _convert_list(item: Any, value: Any, where: str) -> tuple[Any, ...]:
+    """A list, or a single table in its place."""
+    if isinstance(value, Mapping):
+        return (_convert(item, value, where),)
+    if not isinstance(value, list):
+        raise UsageError(f"'{where}' must be a table, or several of them.")
+    return tuple(_convert(item, one, f"{where}.{number}") for number, one in enumerate(value))
+
+
+def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    table_like = isinstance(value, Mapping)
+    for option in options:
+        if option is not type(None) and dataclasses.is_dataclass(option) == table_like:
+            return _convert(option, value, where)
+    raise UsageError(f"'{where}' cannot be {value!r}.")
