@@ -9,6 +9,8 @@ Each part starts a server of its own, as a shell does:
   both must give the same translations, and memory must not grow;
 - hostility: requests that are malformed, too large, too slow, too many, each with the answer that
   it must get while others go on being translated;
+- fairness: small requests while texts of 50,000 characters are translated, which must not wait for
+  these to end;
 - stop: SIGTERM under load. Every request that the server has read must be answered, whole, and the
   process end with 0.
 """
@@ -123,6 +125,7 @@ def main(
     wrong = [
         *asyncio.run(compare(arguments, texts, clients)),
         *asyncio.run(hostility(arguments, texts)),
+        *asyncio.run(fairness(arguments)),
         *asyncio.run(stop(arguments, texts, clients)),
     ]
     if wrong:
@@ -264,6 +267,34 @@ async def crowd(port: int, number: int) -> Counter[int]:
     for _, writer in opened:
         await close(writer)
     return found
+
+
+async def fairness(arguments: Sequence[str]) -> list[str]:
+    """Small requests beside the largest, plain and full of what must not change; what is wrong."""
+    wrong = []
+    print("\nsmall requests beside a large one")
+    options = ["--translate-timeout", str(_TRANSLATE_TIMEOUT)]
+    for name, sentence in (("plain", "The house is old. "), ("spans", "Give %s to {name}. ")):
+        async with running([*arguments, *options]) as server, Connection(server.port) as large:
+            began = time.perf_counter()
+            coming = asyncio.create_task(large.ask(sentence * (50_000 // len(sentence))))
+            latencies = []
+            async with Connection(server.port) as small:
+                while not coming.done():
+                    asked = time.perf_counter()
+                    digest(await small.ask("Where is the station?"))
+                    latencies.append(time.perf_counter() - asked)
+            digest(await coming)
+            seconds = time.perf_counter() - began
+        longest = max(latencies)
+        print(
+            f"  {name:<8} {seconds:5.1f} s, beside it {len(latencies):,} of "
+            f"{1000 * statistics.median(latencies):,.0f} ms, at most {1000 * longest:,.0f} ms",
+            flush=True,
+        )
+        if longest > seconds / 2:
+            wrong.append(f"a small request waited for {longest:.1f} of {seconds:.1f} seconds")
+    return wrong
 
 
 async def stop(arguments: Sequence[str], texts: Sequence[Text], clients: int) -> list[str]:
@@ -432,6 +463,12 @@ _ATTACKS: list[tuple[str, Callable[[int], Awaitable[int]], int | set[int]]] = [
     ),
     ("a head byte by byte", sending(b"GET / HTTP/1.1\r\nX: ", b"x", 0.05), 0),
     ("a head without end", sending(b"GET / HTTP/1.1\r\nX: ", b"x" * 10_000), {400, 0}),
+    (
+        "a body in chunks of a byte",
+        sending(f"{_HEAD}Transfer-Encoding: chunked\r\n\r\n".encode(), b"1\r\nx\r\n" * 10_000),
+        {400, 0},
+    ),
+    ("33,000 lists", sending(with_body(b"[" + b"[]," * 33_000 + b"[]]")), 400),
     (
         "a body byte by byte",
         sending(f"{_HEAD}Content-Length: 9999\r\n\r\n".encode(), b"x", 0.05),

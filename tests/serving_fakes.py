@@ -61,7 +61,8 @@ class FakeTranslator:
 
 def _translation(text: str, n_best: int, keep_parts: bool) -> Translation:
     links = tuple((n, n) for n in range(len(text.split())))
-    texts = [shout(text) + "!" * rank for rank in range(n_best)]
+    bare = text.rstrip()
+    texts = [shout(bare) + "!" * rank + text[len(bare) :] for rank in range(n_best)]
     parts = [(Part(text, (), one, None, "", links),) if keep_parts else () for one in texts]
     candidates = [
         Candidate(one, -1.0, 0.75, (), kept) for one, kept in zip(texts, parts, strict=True)

@@ -24,11 +24,14 @@ from starlette.testclient import TestClient
 
 from seq2seq.cli.serve import serve
 from seq2seq.config import Direction
+from seq2seq.serving import server
 from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.batching import Batcher, BatchSettings
 from seq2seq.serving.limits import Limits, RefusedError
+from seq2seq.serving.server import open_socket
 
 MODEL = Path(__file__).parent / "golden" / "int8"
+PATHS = ("/detect", "/translate")
 TIMEOUT = 60  # seconds: only so that what waits for ever is a failure
 
 
@@ -98,7 +101,7 @@ def test_text_is_given_to_the_translator_by_lines_and_sentences() -> None:
             Direction("en", "de"),
             2,
             "sentence",
-            ["one. two", "three", "four", "```\n\nfive\n```", "six"],
+            ["one. two\n", "three\n", "four\n", "```\n\nfive\n```\n", "six"],
         ),
     ]
 
@@ -184,6 +187,7 @@ def test_languages_that_are_not_there() -> None:
         ({"q": "a", "source": None}, "Invalid request: missing source parameter"),
         ({"q": "a", "target": ""}, "Invalid request: missing target parameter"),
         ({"q": "a", "target": ["de"]}, "['de'] is not supported"),
+        ({"q": "a", "target": "x" * 1000}, f"{'x' * 50} is not supported"),
         ({"q": "a", "format": "xml"}, "xml format is not supported"),
         ({"q": "a", "format": "\ud800"}, "\ufffd format is not supported"),
         (
@@ -202,7 +206,10 @@ def test_wrong_requests(fields: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b'"q"', b"\xff", b"[" * 100_000, b'{"q":' + b"9" * 9000 + b"}", b"NaN"],
+    [
+        *(b"", b"{", b"[]", b'"q"', b"\xff", b"NaN", b"[" * 100_000, b'{"q":' + b"9" * 9000 + b"}"),
+        b'{"a": [%s1]}' % (b"[]," * 60_000),
+    ],
 )
 def test_malformed_json(body: bytes) -> None:
     with client() as opened:
@@ -271,6 +278,23 @@ def test_what_else_clients_of_libretranslate_ask() -> None:
         assert opened.post("/suggest").status_code == 403
         assert opened.get("/nothing").json() == {"error": "Not Found"}
         assert opened.get("/translate").status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/page", "/page/", "/health/", "/page/nothing", "/page/%00"])
+def test_nobody_is_sent_elsewhere(path: str) -> None:
+    with client() as opened:
+        found = opened.get(path, headers={"Host": "evil.example"}, follow_redirects=False)
+    assert (found.status_code, found.json()) == (404, {"error": "Not Found"})
+
+
+@pytest.mark.parametrize("wanted", ["bytes=abc", "bytes=9999999-", "bytes=0-1"])
+def test_the_page_comes_whole(wanted: str) -> None:
+    with client() as opened:
+        for path in ("/", "/page/page.css"):
+            found = opened.get(path, headers={"Range": wanted})
+            assert found.status_code == 200
+            assert "accept-ranges" not in found.headers
+            assert found.text == opened.get(path).text
 
 
 def test_the_page_has_no_outside_resources_and_no_inline_code() -> None:
@@ -345,6 +369,42 @@ def test_too_many_waiting_requests_are_refused() -> None:
         assert all(one.result(TIMEOUT).status_code == 200 for one in (first, *accepted))
 
 
+class SlowIdentifier(FakeIdentifier):
+    """Finds nothing before its gate is open."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.calls: list[int] = []
+
+    def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """As many calls as there are batches."""
+        self.calls.append(len(texts))
+        assert self.gate.wait(TIMEOUT)
+        return super().identify_batch(texts)
+
+
+def test_too_many_texts_whose_language_is_asked_are_refused() -> None:
+    identifier = SlowIdentifier()
+    settings = Settings(Limits(waiting=2), BatchSettings(workers=1), log=lambda line: None)
+    with (
+        client(settings, identifier=identifier) as opened,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        body = {"q": "der hund", "source": "auto", "target": "en"}
+        accepted = [threads.submit(opened.post, "/detect", json=body)]
+        until(lambda: identifier.calls == [1])
+        accepted += [threads.submit(opened.post, path, json=body) for path in PATHS]
+        until(lambda: waiting_requests(opened) == 2)
+        for path in PATHS:
+            refusal = opened.post(path, json=body)
+            assert (refusal.status_code, refusal.headers["retry-after"]) == (503, "1")
+        known = opened.post("/translate", json={"q": "a", "source": "en", "target": "de"})
+        assert known.status_code == 200  # it does not wait for them
+        identifier.gate.set()
+        assert all(one.result(TIMEOUT).status_code == 200 for one in accepted)
+    assert identifier.calls == [1, 2]
+
+
 def waiting_requests(opened: TestClient) -> int:
     found = re.search(r"^seq2seq_waiting_requests (\d+)$", opened.get("/metrics").text, re.M)
     assert found
@@ -374,7 +434,7 @@ def test_api_keys() -> None:
     settings = Settings(api_keys=("one", "zweï"), log=lambda line: None)
     fields = {"q": "a", "source": "en", "target": "de"}
     with client(settings) as opened:
-        for path in ("/translate", "/detect"):
+        for path in PATHS:
             missing = opened.post(path, json=fields)
             assert (missing.status_code, [*missing.json()]) == (400, ["error"])
             wrong = opened.post(path, json=fields | {"api_key": "on"})
@@ -490,6 +550,27 @@ def test_requests_take_turns() -> None:
     assert [texts for _, texts in found] == [[*many[:8], "a", "8"], ["b"], many[9:19], ["19"]]
 
 
+def test_small_requests_do_not_wait_for_large_ones() -> None:
+    def work(key: str, texts: Sequence[str], is_wanted: Callable[[], bool]) -> Sequence[str]:
+        if len(texts[0]) > 1:
+            begun.set()
+            assert gate.wait(TIMEOUT)
+        return texts
+
+    async def run() -> None:
+        batcher = Batcher(work, BatchSettings(workers=1), capacity=1)
+        async with batcher.running():
+            large = asyncio.create_task(batcher.run("x", ["l" * 40_000]))
+            await asyncio.to_thread(begun.wait, TIMEOUT)
+            for _ in range(3):
+                assert await batcher.run("x", ["s"]) == ["s"]
+            gate.set()
+            assert await large == ["l" * 40_000]
+
+    begun, gate = threading.Event(), threading.Event()
+    asyncio.run(run())
+
+
 def test_requests_under_load_are_joined_over_http() -> None:
     translator = FakeTranslator()
     translator.gate.clear()
@@ -579,6 +660,80 @@ def test_slow_clients_are_not_waited_for() -> None:
         with connect(url) as opened:  # a second request that does not come whole
             opened.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea")
             assert read_all(opened).count(b"HTTP/1.1 200 ") == 1
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\0\x01\0\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000,
+        HEAD + b"Content-Length: %s\r\n\r\n" % (b"9" * 5000),
+        CHUNKED + b"zz\r\n",
+    ],
+)
+def test_what_is_no_http_is_told_in_json(sent: bytes) -> None:
+    with live_server(Settings(log=lambda line: None)) as url, connect(url) as opened:
+        opened.sendall(sent[:10_000])
+        if sent[10_000:]:
+            opened.sendall(sent[10_000:20_000])
+        head, _, body = read_all(opened).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n")
+    assert b"Content-Length: %d" % len(body) in head
+    assert json.loads(body) == {"error": "Invalid HTTP request"}
+
+
+def test_nothing_that_a_client_sends_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    log: list[str] = []
+    multipart = HEAD.replace(b"application/json", b"multipart/form-data; boundary=x")
+    with live_server(Settings(log=log.append)) as url:
+        with connect(url) as opened:
+            opened.sendall(CHUNKED.replace(b"/translate", b"/nothing"))
+            until(lambda: len(log) == 1)
+            opened.sendall(b"zz\r\n")  # when it has its answer already
+            found = read_all(opened)
+            assert found.startswith(b"HTTP/1.1 404 ")
+            assert found.endswith(b'{"error":"Not Found"}')
+        with connect(url) as opened:
+            opened.sendall(multipart + b"Connection: close\r\nContent-Length: 7\r\n\r\nprivate")
+            assert b'{"error":"Invalid request: the form cannot be read"}' in read_all(opened)
+    assert caplog.text == ""
+    assert len(log) == 2
+
+
+def test_a_request_in_too_many_pieces_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_PARSING", 0.0)
+    with live_server(Settings(log=lambda line: None)) as url, connect(url) as opened:
+        opened.sendall(CHUNKED + b"1\r\nx\r\n")
+        found = read_all(opened)
+    assert found.startswith(b"HTTP/1.1 400 ")
+    assert found.endswith(b'{"error":"The request comes in too many pieces"}')
+
+
+def test_who_reads_no_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_UNREAD", 0.2)
+    with live_server(Settings(log=lambda line: None)) as url, connect(url) as opened:
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            ask_without_end(opened)
+        assert status_of(url) == 200
+
+
+def ask_without_end(opened: socket.socket) -> None:
+    while True:
+        opened.sendall(b"GET /page/page.js HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+
+
+def test_an_answer_waits_for_no_acknowledgement() -> None:
+    with (
+        open_socket("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+    ):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_too_large_bodies_are_refused_before_they_are_here() -> None:
@@ -707,6 +862,8 @@ def test_a_signal_loses_no_request(number: signal.Signals) -> None:
             opened[-1].sendall(with_body(body))
         assert post(url, q="ka lo")[0] == 200  # so all the others have come
         started.send_signal(number)
+        if number == signal.SIGTERM:
+            started.send_signal(number)  # a second one does not hurry it
         for one in opened:
             assert b'{"translatedText":' in read_all(one)
             one.close()

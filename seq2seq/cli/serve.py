@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seq2seq.cli.errors import reported_errors
-from seq2seq.cli.options import QuietOption, ThreadsOption
+from seq2seq.cli.options import QuietOption
 from seq2seq.errors import Seq2SeqError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,15 @@ def serve(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")
     ] = 5000,
-    threads: ThreadsOption = 0,
+    threads: Annotated[
+        int,
+        typer.Option(
+            "--threads",
+            min=0,
+            max=1024,
+            help="CPU threads, and as many for large requests; 0: one a core.",
+        ),
+    ] = 0,
     api_key_file: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +62,13 @@ def serve(
         int, typer.Option("--max-body", min=1, metavar="BYTES", help="Of a request.")
     ] = 1 << 20,
     max_waiting: Annotated[
-        int, typer.Option("--max-waiting", min=1, help="Requests that wait; more are refused.")
+        int,
+        typer.Option(
+            "--max-waiting",
+            min=1,
+            help="Requests that wait to be translated, and as many for their language to be found; "
+            "more are refused.",
+        ),
     ] = 128,
     max_connections: Annotated[
         int, typer.Option("--max-connections", min=1, help="More are refused.")

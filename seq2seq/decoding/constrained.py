@@ -209,13 +209,13 @@ class _Sentence:
         if not len(self._columns):
             candidates = None if step.candidates is None else step.candidates[first]
             self._look(candidates, step.log_probs.shape[1])
+        floor = self._floor()
         for row, one in enumerate(self.live, first):
             attention = step.attention[row, : self._source_length]
-            extensions += self._extensions(one, row, step.log_probs[row], attention, length)
-        floor = self._floor()
-        kept = [one for one in extensions if one.log_prob > floor]
-        kept.sort(key=lambda one: (-one.log_prob, one.row, one.id))
-        chosen = self._allocate(kept)
+            log_probs = step.log_probs[row]
+            extensions += self._extensions(one, row, log_probs, attention, length, floor)
+        extensions.sort(key=lambda one: (-one.log_prob, one.row, one.id))
+        chosen = self._allocate(extensions)
         parents = self.live
         self.live = []
         for extension in chosen:
@@ -242,6 +242,7 @@ class _Sentence:
         log_probs: NDArray[np.float32],
         attention: NDArray[np.float32],
         length: int,
+        floor: float,
     ) -> "list[_Extension]":
         """The best extensions of a hypothesis, and those that meet a constraint."""
         total = log_probs[: len(self._columns)].astype(np.float64)  # (C,)
@@ -268,14 +269,17 @@ class _Sentence:
         total[closed] = _NEVER
         beam_size = self._rules.config.beam_size
         best = np.argpartition(-total, min(beam_size, len(total) - 1))[:beam_size]
-        extensions = [
-            _Extension(float(total[column]), row, id_, progress.after(id_))
-            for column in {*best.tolist(), *meets}
-            for id_ in [int(self._columns[column])]
-            if total[column] > _NEVER
-        ]
         room = self._limit - length  # for what is still missing, and EOS
-        return [one for one in extensions if one.id == EOS_ID or one.progress.missing < room]
+        extensions: list[_Extension] = []
+        for column in {*best.tolist(), *meets}:
+            log_prob = float(total[column])
+            if not log_prob > floor:  # nor is NaN
+                continue
+            id_ = int(self._columns[column])
+            after = progress.after(id_) if progress.begun or id_ in progress.open else progress
+            if id_ == EOS_ID or after.missing < room:
+                extensions.append(_Extension(log_prob, row, id_, after))
+        return extensions
 
     def _look(self, candidates: Ints | None, size: int) -> None:
         """See which ids there are to choose from, the same in all steps."""

@@ -38,6 +38,8 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
         needed = size * (allowed + 1)
         if len(ids) + 1 < needed:
             break
+        if ids[-1] != ids[-1 - size]:
+            continue  # most often
         tail = ids[len(ids) - needed + 1 :]
         if all(tail[i] == tail[i - size] for i in range(size, len(tail))):
             closing.add(ids[-size])

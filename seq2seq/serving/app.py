@@ -55,7 +55,7 @@ def create_app(
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
-        async with service.batcher.running():
+        async with service.running():
             yield
 
     cross_origin = Middleware(
@@ -75,6 +75,7 @@ def create_app(
         },
         lifespan=running,
     )
+    app.router.redirect_slashes = False  # to where the client's own header Host says
     # Around all of it, so that a failure is counted too, and answered with the same headers.
     paths = [route.path for route in routes if isinstance(route, Route)]
     return Watched(app, metrics, paths, settings.log)

@@ -3,6 +3,7 @@
 https://docs.libretranslate.com/guides/api_usage
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from starlette.types import Message
 from seq2seq.serving.limits import Limits, RefusedError, read_body
 
 _FIELDS = 100  # the most that a form may have, other than texts
+_LONGEST_NAME = 50  # characters of a language or format; no name of either is longer
 
 Fields = Mapping[str, Any]
 
@@ -39,12 +41,13 @@ async def read_fields(request: Request, limits: Limits) -> Fields:
     body = await read_body(request, limits)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
-        return _read_json(body)
+        return _read_json(body, limits)
     pairs: list[tuple[str, Any]] = [*request.query_params.multi_items()]
     if kind == "multipart/form-data":
         pairs += await _read_multipart(request, body, limits)
     else:
-        pairs += _read_form(body, limits)
+        # In a thread: what is all percent signs takes a second, and lets nobody else have it.
+        pairs += await asyncio.to_thread(_read_form, body, limits)
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name == "q" and name in fields:  # several texts
@@ -68,8 +71,8 @@ def read_texts(fields: Fields, limits: Limits) -> tuple[str, ...]:
 def read_ask(fields: Fields, limits: Limits) -> Ask:
     """What is to be translated, and how; raises `RefusedError`."""
     texts = read_texts(fields, limits)
-    source, target = (_valid(str(_required(fields, name))) for name in ("source", "target"))
-    form = _valid(str(fields.get("format") or "text"))
+    source, target = (_short(_required(fields, name)) for name in ("source", "target"))
+    form = _short(fields.get("format") or "text")
     if form not in ("text", "html"):
         raise RefusedError(400, f"{form} format is not supported")
     try:
@@ -89,7 +92,10 @@ def read_ask(fields: Fields, limits: Limits) -> Ask:
     )
 
 
-def _read_json(body: bytes) -> Fields:
+def _read_json(body: bytes, limits: Limits) -> Fields:
+    # Half a million lists take a second, and no thread helps, since the parser never lets go.
+    if body.count(b"[") + body.count(b"{") > limits.characters + _FIELDS:
+        raise RefusedError(400, "Invalid JSON format")
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
@@ -149,6 +155,11 @@ def _is_true(value: Any) -> bool:
 def _unix_lines(text: str) -> str:
     """Browsers send every line end of a form as two characters."""
     return text.replace("\r\n", "\n")
+
+
+def _short(value: Any) -> str:
+    """As text, which an error may repeat."""
+    return _valid(str(value)[:_LONGEST_NAME])
 
 
 def _valid(text: str) -> str:

@@ -3,7 +3,8 @@
 A worker that is free takes what waits, up to a full batch. It does not wait for more: under load
 texts come while it is at work, and with 64 clients batches were no larger for waiting 5 or 20 ms.
 Requests take turns, some texts at a time: one of a thousand texts does not keep another of one text
-waiting for all of them.
+waiting for all of them. Large requests have workers of their own, since one long text is not
+divided and may take half a minute.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ Result = TypeVar("Result")
 
 _TURN = 8  # texts of a request, before it is another's turn
 _BATCH_CHARACTERS = 10_000  # so that a batch of long texts does not keep others waiting
+_LARGE = 2_000  # characters of a request; a small one waits only for as small ones
 
 
 class AbandonedError(Exception):
@@ -33,7 +35,7 @@ class BatchSettings:
     """How texts are joined; a size of 1 does not join any."""
 
     size: int = 128  # texts; twice what is searched side by side, so that it finds like lengths
-    workers: int = 1  # batches at one time
+    workers: int = 1  # batches at one time, and as many of large requests
 
 
 @dataclass(eq=False)
@@ -60,6 +62,22 @@ class _Job(Generic[Key, Result]):
             self.done.set_exception(error)
 
 
+class _Lane(Generic[Key, Result]):
+    """Requests that wait for the same workers."""
+
+    def __init__(self) -> None:
+        self.jobs: deque[_Job[Key, Result]] = deque()  # that have texts nobody has taken
+        self.filled = asyncio.Event()  # there is such a job
+
+    def add(self, job: _Job[Key, Result]) -> None:
+        self.jobs.append(job)
+        self.filled.set()
+
+    def remove(self, job: _Job[Key, Result]) -> None:
+        if job in self.jobs:
+            self.jobs.remove(job)
+
+
 class Batcher(Generic[Key, Result]):
     """Runs `work` in threads, on texts of one key at a time.
 
@@ -83,20 +101,20 @@ class Batcher(Generic[Key, Result]):
         self._settings = settings
         self._capacity = capacity
         self._observe = observe
-        self._jobs: deque[_Job[Key, Result]] = deque()  # that have texts nobody has taken
-        self._filled = asyncio.Event()  # there is such a job
+        self._small = _Lane[Key, Result]()
+        self._large = _Lane[Key, Result]()
 
     @property
     def waiting(self) -> int:
         """The number of requests with texts that nobody has begun."""
-        return len(self._jobs)
+        return len(self._small.jobs) + len(self._large.jobs)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """With its workers at work."""
-        count = self._settings.workers
-        pool = ThreadPoolExecutor(count, thread_name_prefix="translate")
-        workers = [asyncio.create_task(self._serve(pool)) for _ in range(count)]
+        lanes = [self._small, self._large] * self._settings.workers
+        pool = ThreadPoolExecutor(len(lanes), thread_name_prefix="translate")
+        workers = [asyncio.create_task(self._serve(pool, lane)) for lane in lanes]
         try:
             yield
         finally:
@@ -112,38 +130,37 @@ class Batcher(Generic[Key, Result]):
         """
         if not texts:
             return []
-        if len(self._jobs) >= self._capacity:
+        if self.waiting >= self._capacity:
             raise RefusedError(503, "Too many requests are waiting, try again later", retry_after=1)
         job = _Job[Key, Result](key, texts, asyncio.get_running_loop().create_future())
-        self._jobs.append(job)
-        self._filled.set()
+        lane = self._large if sum(map(len, texts)) > _LARGE else self._small
+        lane.add(job)
         try:
             return await job.done
         finally:
-            if job in self._jobs:
-                self._jobs.remove(job)
+            lane.remove(job)
 
-    async def _serve(self, pool: ThreadPoolExecutor) -> None:
+    async def _serve(self, pool: ThreadPoolExecutor, lane: _Lane[Key, Result]) -> None:
         while True:
-            await self._filled.wait()
-            if batch := self._take():
+            await lane.filled.wait()
+            if batch := self._take(lane):
                 self._observe(len(batch))
                 await self._run(pool, batch)
 
-    def _take(self) -> list[tuple[_Job[Key, Result], int]]:
+    def _take(self, lane: _Lane[Key, Result]) -> list[tuple[_Job[Key, Result], int]]:
         """The texts of the next batch, by job and number."""
         batch = list[tuple[_Job[Key, Result], int]]()
         others = deque[_Job[Key, Result]]()  # of another key
         room = _BATCH_CHARACTERS
-        while self._jobs and room > 0 and len(batch) < self._settings.size:
-            job = self._jobs.popleft()
+        while lane.jobs and room > 0 and len(batch) < self._settings.size:
+            job = lane.jobs.popleft()
             if batch and job.key != batch[0][0].key:
                 others.append(job)
                 continue
             turn = min(_TURN, self._settings.size - len(batch))
             for number in range(job.taken, min(job.taken + turn, len(job.texts))):
                 if batch and len(job.texts[number]) > room:
-                    self._jobs.appendleft(job)
+                    lane.jobs.appendleft(job)
                     room = 0
                     break
                 room -= len(job.texts[number])
@@ -151,10 +168,10 @@ class Batcher(Generic[Key, Result]):
                 job.taken += 1
             else:
                 if not job.all_taken:
-                    self._jobs.append(job)
-        self._jobs.extendleft(reversed(others))
-        if not self._jobs:
-            self._filled.clear()
+                    lane.jobs.append(job)
+        lane.jobs.extendleft(reversed(others))
+        if not lane.jobs:
+            lane.filled.clear()
         return batch
 
     async def _run(

@@ -6,7 +6,8 @@
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, Self
@@ -112,8 +113,15 @@ class Service:
         self._translators = {
             one: translator.between(one.source, one.target) for one in translator.directions
         }
-        self.batcher = Batcher(self._work, batches, limits.waiting, metrics.batch_texts.observe)
-        metrics.watch_waiting(lambda: self.batcher.waiting)
+        self._batcher = Batcher(self._work, batches, limits.waiting, metrics.batch_texts.observe)
+        self._detecting = Batcher(self._identify, batches, limits.waiting)
+        metrics.watch_waiting(lambda: self._batcher.waiting + self._detecting.waiting)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """With its workers at work."""
+        async with self._detecting.running(), self._batcher.running():
+            yield
 
     @property
     def sources(self) -> list[str]:
@@ -148,8 +156,7 @@ class Service:
         """For each text the languages that it may be in, the likeliest first."""
         if self.identifier is None:
             raise RefusedError(501, "Language detection is not available on this server")
-        beginnings = [text[:_IDENTIFIED] for text in texts]
-        found = await asyncio.to_thread(self.identifier.identify_batch, beginnings)
+        found = await self._detecting.run(None, [text[:_IDENTIFIED] for text in texts])
         return [
             [
                 Detection(language, round(100 * probability, 1))
@@ -202,7 +209,9 @@ class Service:
                 texts[direction] += document.texts
         # All texts of a direction together, so that a request waits as one.
         keys = [_Key(one, n_best, ask.alignment) for one in texts]
-        found = await asyncio.gather(*(self.batcher.run(key, texts[key.direction]) for key in keys))
+        found = await asyncio.gather(
+            *(self._batcher.run(key, texts[key.direction]) for key in keys)
+        )
         coming = dict(zip(texts, map(iter, found), strict=True))
         return [
             _answer(document, [*islice(coming[direction], len(document.texts))], ask)
@@ -210,6 +219,12 @@ class Service:
             else _Answer(document.render(document.texts), [], [], None)  # in that language already
             for document, direction in zip(documents, directions, strict=True)
         ]
+
+    def _identify(
+        self, key: None, texts: Sequence[str], is_wanted: Callable[[], bool]
+    ) -> list[list[tuple[str, float]]]:
+        assert self.identifier
+        return self.identifier.identify_batch(texts)
 
     def _work(
         self, key: _Key, texts: Sequence[str], is_wanted: Callable[[], bool]
