@@ -212,7 +212,7 @@ def _label_gate_map(axes: Axes, gates: Gates, panel: Panel) -> None:
     axes.set_title(f"{panel.place.layer_name}\n{gate}")
     _name_ticks(axes, "x", gates.tokens(panel.place))
     axes.set_yticks([0, len(panel.order) - 1], ["1", str(len(panel.order))])
-    axes.set_ylabel("unit (by peak)", labelpad=-8)
+    axes.set_ylabel("unit (by peak)", labelpad=-3)
 
 
 def _unit_strip(axes: Axes, gates: Gates, unit: SelectiveUnit) -> None:

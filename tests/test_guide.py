@@ -1,0 +1,255 @@
+"""The guide: its commands exist, its code is in the source, and what it says of numbers holds."""
+
+import importlib
+import importlib.util
+import re
+import shlex
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+from typer.main import get_command
+
+import seq2seq.cli.translate
+from seq2seq.cli.main import app
+from seq2seq.errors import Seq2SeqError
+
+ROOT = Path(__file__).parent.parent
+GUIDE = ROOT / "scripts" / "guide"
+TEXT = (GUIDE / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+] + re.findall(r"`((?:python|seq2seq|translate) [^`\n]+)`", TEXT)
+
+
+@pytest.fixture(scope="module")
+def builder() -> Iterator[ModuleType]:
+    """scripts/guide/build.py as a module."""
+    spec = importlib.util.spec_from_file_location("guide_build", GUIDE / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def numbers(builder: ModuleType) -> dict[str, Any]:
+    """What numbers.json holds, by block."""
+    found: dict[str, Any] = builder.load()
+    return found
+
+
+def test_each_number_has_its_command(builder: ModuleType, numbers: dict[str, Any]) -> None:
+    blocks = builder.blocks_of(TEXT)
+    assert [block.name for block in blocks] == list(numbers)
+    drawn = {word for block in blocks for command in block.commands for word in command}
+    pictures = {f"scripts/guide/figures/{file.name}" for file in GUIDE.glob("figures/*.svg")}
+    assert pictures == {word for word in drawn if word.endswith(".svg")}
+
+
+def test_the_text_has_the_output_that_was_found(
+    builder: ModuleType, numbers: dict[str, Any]
+) -> None:
+    assert builder.with_output(TEXT, numbers) == TEXT
+
+
+def test_quoted_code_is_in_the_source(builder: ModuleType) -> None:
+    """Each `[`code`](file.py#L7)` is line 7 of that file, whole."""
+    assert builder.relinked(TEXT) == TEXT
+    gates = [line for line in TEXT.splitlines() if "cells.py#L" in line and line.startswith("|")]
+    assert len(gates) == 2 + 5 + 4  # affine; LSTM; GRU
+    with pytest.raises(Seq2SeqError, match="0 lines are `no such line`"):
+        builder.relinked("[`no such line`](build.py#L1)")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, *words = shlex.split(command)
+    monkeypatch.chdir(ROOT)
+    if program == "python":
+        monkeypatch.syspath_prepend((ROOT / words[0]).parent)
+        module = importlib.import_module(Path(words[0]).stem)
+        script = typer.Typer()
+        script.command()(module.main)
+        parse(script, words[1:])
+        for name in (module.__name__, "common"):
+            sys.modules.pop(name, None)
+    elif program == "seq2seq":
+        parse(app, words)
+        model = [word for word in words if word.endswith(".s2s")]
+        assert all((ROOT / one / "config.json").exists() for one in model)
+    elif program == "translate":
+        parse(seq2seq.cli.translate.app, words)
+    else:
+        assert program in ("mkdir", "pip", "sacrebleu")
+
+
+def parse(program: typer.Typer, words: Sequence[str]) -> None:
+    """Raises where the program would refuse the words; runs nothing."""
+    command: Any = get_command(program)
+    rest = [*words]
+    while hasattr(command, "commands"):
+        command = command.commands[rest.pop(0)]
+    command.make_context(command.name, rest)
+
+
+def test_links_and_pictures_are_there() -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", TEXT)
+    assert len(links) > 20
+    for link in links:
+        file, _, place = link.partition("#")
+        assert not link.startswith("http")
+        assert (GUIDE / file).exists(), link
+        if place and file.endswith(".md"):
+            headings = re.findall(r"^#+ (.*)$", (GUIDE / file).read_text(encoding="utf-8"), re.M)
+            anchors = {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+            assert place in anchors
+    pictures = re.findall(r"!\[([^\]]*)\]\(figures/([^)]+)\)", TEXT)
+    assert {name for _, name in pictures} == {file.name for file in GUIDE.glob("figures/*.svg")}
+    assert all(len(words) > 100 for words, _ in pictures)
+
+
+def test_pictures_are_small_and_tell_what_they_show() -> None:
+    files = [*GUIDE.glob("figures/*.svg")]
+    assert sum(file.stat().st_size for file in files) < 600_000
+    for file in files:
+        assert file.stat().st_size < 150_000
+        root = ElementTree.fromstring(file.read_bytes())
+        assert root.findtext("{http://www.w3.org/2000/svg}title")
+        assert "{http://purl.org/dc/elements/1.1/}date" not in {one.tag for one in root.iter()}
+
+
+@pytest.mark.parametrize("name", ["attention", "length", "search"])
+def test_the_numbers_come_again(
+    name: str, builder: ModuleType, numbers: dict[str, Any], tmp_path: Path
+) -> None:
+    """On another processor but for the last digits."""
+    [block] = (block for block in builder.blocks_of(TEXT) if block.name == name)
+    found = builder.build(block, tmp_path, tmp_path)
+    assert [*builder.differences(numbers[name], found, tolerance=0.02)] == []
+    assert (tmp_path / f"{name}.svg").exists() == block.draws
+
+
+def test_what_differs_is_told(builder: ModuleType) -> None:
+    old = {"a": [1.0, 2.0], "b": "x", "c": 1}
+    assert [*builder.differences(old, {"a": [1.0, 2.0], "b": "x", "c": 1})] == []
+    told = [*builder.differences(old, {"a": [1.0, 2.1], "b": "y", "d": 1})]
+    assert len(told) == 4
+    assert "/a/1 was 2.0, is 2.1" in told
+    assert [*builder.differences(1.0, 1.01, tolerance=0.02)] == []
+
+
+# What the text says of the numbers. Where another model or another training makes one of these
+# fail, the text beside the figure has to be written anew.
+
+
+def test_one_letter_settles_the_language(numbers: dict[str, Any]) -> None:
+    sure = [line for line in numbers["many-to-one"]["output"] if "%" in line][-2:]
+    er, he = ([int(share) for share in re.findall(r"(\d+)%", line)] for line in sure)
+    assert er[:5] == he[:5]
+    assert er[-1] > 60
+    assert he[-1] < 40
+
+
+def test_the_gradients_are_as_told(numbers: dict[str, Any]) -> None:
+    report = numbers["gradients"]
+    initial = {
+        one["variant"]: one["norms"] for one in report["curves"] if one["trained_delay"] is None
+    }
+    trained = {
+        one["variant"]: one["norms"] for one in report["curves"] if one["trained_delay"] is not None
+    }
+    gated = ["GRU", "LSTM, forget bias 0", "LSTM, forget bias 1", "LSTM, forget bias 3"]
+    assert (initial["RNN"][100] / initial["RNN"][10]) ** (1 / 90) == pytest.approx(0.7, abs=0.05)
+    assert max(initial["GRU"][100], initial["LSTM, forget bias 0"][100]) < initial["RNN"][100]
+    assert initial["LSTM, forget bias 3"][100] > 1e-3
+    assert trained["RNN"][100] < 1e-15
+    assert all(min(trained[name]) > 1e-6 for name in gated)
+    assert all(trained[name][100] > 3 * trained[name][80] for name in gated)
+    learnt = dict.fromkeys(trained, 0)
+    for one in report["memory"]:
+        if one["accuracy"] >= report["settings"]["learnt"]:
+            learnt[one["variant"]] = max(one["delay"], learnt[one["variant"]])
+    assert learnt["GRU"] <= learnt["RNN"] < learnt["LSTM, forget bias 3"] == max(learnt.values())
+
+
+def test_the_gates_are_as_told(numbers: dict[str, Any]) -> None:
+    forget = {
+        panel["direction"]: panel["mean"]
+        for panel in numbers["gates"]["panels"]
+        if panel["gate"] == "forget"
+    }
+    assert numbers["gates"]["source"][0] == "<2de>"
+    assert forget["forwards"][0] == pytest.approx(0.73, abs=0.05)
+    for means in forget.values():
+        assert means[0] == max(means)
+        assert 0.25 < sum(means[1:]) / len(means[1:]) < 0.45
+
+
+def test_cells_count_and_flag(numbers: dict[str, Any]) -> None:
+    units = {unit["property"]: unit for unit in numbers["cells"]["units"]}
+    for name, way in (("tokens so far", "forwards"), ("tokens to come", "backwards")):
+        assert units[name]["score"] > 0.85
+        assert units[name]["place"]["direction"] == way
+    assert units["tokens so far"]["values"][-1] > 2
+    assert units["tokens to come"]["values"][0] > 2
+    values = units["negation"]["values"]
+    assert numbers["cells"]["source"][values.index(min(values))] == "▁never"
+
+
+def test_attention_is_worth_what_the_text_says(numbers: dict[str, Any]) -> None:
+    without, with_it = (
+        [float(line.split()[-1]) for line in numbers[name]["output"] if re.search(r"\d$", line)]
+        for name in ("no-attention", "with-attention")
+    )
+    assert without[-1] < without[-2] < with_it[-1]
+    attention = numbers["attention"]
+    best = {
+        target.strip("▁"): attention["source"][row.index(max(row))].strip("▁")
+        for target, row in zip(attention["target"], attention["mean"], strict=True)
+    }
+    told = {"gesehen": "seen", "Buch": "book", "noch": "never", "nie": "never"}
+    assert told.items() <= best.items()
+    subject = attention["mean"][attention["target"].index("▁Ich")]
+    assert subject[attention["source"].index("▁this")] > 0.3
+
+
+def test_the_beam_finds_what_the_greedy_way_misses(numbers: dict[str, Any]) -> None:
+    tree = numbers["search"]
+    third = [node for node in tree["nodes"] if node["step"] == 3 and node["fate"] == "kept"]
+    assert third[0]["token"] == "▁wird"
+    assert not third[0]["best"]
+    assert third[1]["token"] == "▁dauert"
+    assert third[1]["best"]
+    fourth = [node for node in tree["nodes"] if node["step"] == 4 and node["fate"] == "kept"]
+    assert fourth[0]["best"]
+    first, second = (line for line in numbers["length"]["output"] if "finished" in line)
+    both = [re.findall(r"-\d+\.\d\d", line) for line in (first, second)]
+    assert both[0][0] == both[1][0]
+    assert float(both[0][1]) < float(both[1][1])
+    assert second.index("</s>") > first.index("</s>")
+    assert "*" in second
+
+
+def test_bleu_is_its_formula(numbers: dict[str, Any]) -> None:
+    scores = []
+    for line in numbers["bleu"]["output"][:2]:
+        found = re.search(r"= ([\d.]+) ([\d./]+) \(BP = ([\d.]+)", line)
+        assert found is not None
+        product = 1.0
+        for share in found[2].split("/"):
+            product *= float(share) / 100
+        scores.append(float(found[1]))
+        assert 100 * float(found[3]) * product**0.25 == pytest.approx(scores[-1], abs=0.15)
+    assert scores[0] < scores[1]
+    assert any("B is better" in line for line in numbers["bleu"]["output"])
