@@ -32,7 +32,8 @@ from rich.progress import track
 from seq2seq.cli.errors import reported_errors
 from seq2seq.config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.translator import SHIPPED_MODEL, Translator
+from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.translator import Translator
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from safetensors.numpy import load_file, save
 
+import seq2seq.shipped
 import seq2seq.translator
 from seq2seq.cli import translate
 from seq2seq.cli.errors import reported_errors
@@ -491,7 +492,7 @@ def case(number: int, seed: int, bases: list[Path], folder: Path) -> str:
 
 @reported_errors(_NAME)
 def main(
-    model: Annotated[Path, typer.Option(help="A model folder.")] = seq2seq.translator.SHIPPED_MODEL,
+    model: Annotated[Path, typer.Option(help="A model folder.")] = seq2seq.shipped.SHIPPED_MODEL,
     count: Annotated[int, typer.Option(min=1, help="How many cases.")] = 2000,
     seed: Annotated[int, typer.Option(help="Another seed, other cases.")] = 1,
     only: Annotated[int | None, typer.Option(help="Just the case of this number.")] = None,

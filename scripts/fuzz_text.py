@@ -28,7 +28,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from seq2seq.cli.errors import reported_errors
-from seq2seq.translator import SHIPPED_MODEL, Translator
+from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.translator import Translator
 
 _NAME = "fuzz_text"
 _SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample"

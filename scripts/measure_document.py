@@ -24,7 +24,7 @@ from markdown_document import Document, Line, Piece
 from seq2seq.config import Direction, choose_direction
 from seq2seq.corpus import read_parallel
 from seq2seq.decoding.folder import read_config
-from seq2seq.translator import SHIPPED_MODEL
+from seq2seq.shipped import SHIPPED_MODEL
 
 _MOST_MEMORY = 1.5  # of the whole document, as a multiple of what a tenth of it takes
 _MOST_UNCHANGED = 0.01  # of the prose: what copies a document translates nothing

@@ -23,8 +23,9 @@ from seq2seq.corpus import ParallelText, read_parallel
 from seq2seq.corpus.augmenting import copied_words
 from seq2seq.decoding.folder import read_config
 from seq2seq.metrics import corpus_bleu
+from seq2seq.shipped import SHIPPED_MODEL
 from seq2seq.text.glossary import Glossary, Term
-from seq2seq.translator import SHIPPED_MODEL, Translator
+from seq2seq.translator import Translator
 
 _EXAMPLES = 5
 _CONTENT = re.compile(r"[^\W\d_]{4,}")

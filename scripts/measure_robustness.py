@@ -11,7 +11,8 @@ import typer
 
 from seq2seq.corpus import ParallelText, read_parallel
 from seq2seq.corpus.augmenting import copied_words
-from seq2seq.translator import SHIPPED_MODEL, Translator
+from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.translator import Translator
 
 _CURLY = {"'": "\u2019", '"': "\u201d", "...": "\u2026"}
 

@@ -9,7 +9,8 @@ import typer
 from seq2seq.confidence import calibration_error
 from seq2seq.corpus import read_parallel
 from seq2seq.metrics import sentence_chrf
-from seq2seq.translator import SHIPPED_MODEL, Translator
+from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.translator import Translator
 
 _BINS = 10
 

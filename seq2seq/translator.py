@@ -19,6 +19,7 @@ from seq2seq.decoding.loops import loops
 from seq2seq.decoding.protocol import Engine
 from seq2seq.decoding.search import beam_search
 from seq2seq.reading import Piece, Reader
+from seq2seq.shipped import SHIPPED_MODEL
 from seq2seq.text.layout import Unit
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation import Draft, Part, Translation
@@ -26,8 +27,6 @@ from seq2seq.writing import Writer
 
 if TYPE_CHECKING:
     from seq2seq.text.glossary import Glossary
-
-SHIPPED_MODEL = Path(__file__).parent / "models" / "en-de.s2s"
 
 _BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
 _BATCH_IDS = 4096  # padding counted: long sentences go in smaller batches, and memory is bounded

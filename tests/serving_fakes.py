@@ -90,7 +90,7 @@ def live_server(
     identifier: Identifier | None = None,
 ) -> Iterator[str]:
     """A server in a thread, and where it is."""
-    app = create_app(translator or FakeTranslator(), identifier or FakeIdentifier(), settings)
+    app = create_app([translator or FakeTranslator()], identifier or FakeIdentifier(), settings)
     server = make_server(app, settings.limits)
     with open_socket("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

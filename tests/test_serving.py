@@ -43,7 +43,7 @@ def client(
     log: list[str] | None = None,
 ) -> Iterator[TestClient]:
     used = settings or Settings(log=(log if log is not None else []).append)
-    app = create_app(translator or FakeTranslator(), identifier or FakeIdentifier(), used)
+    app = create_app([translator or FakeTranslator()], identifier or FakeIdentifier(), used)
     with TestClient(app, raise_server_exceptions=False) as opened:
         yield opened
 
@@ -260,7 +260,7 @@ def test_detect() -> None:
 
 
 def test_without_an_identifier_nothing_is_detected() -> None:
-    app = create_app(FakeTranslator(), None, Settings(log=lambda line: None))
+    app = create_app([FakeTranslator()], None, Settings(log=lambda line: None))
     with TestClient(app) as opened:
         assert opened.post("/detect", json={"q": "a"}).status_code == 501
         body = {"q": "a", "source": "auto", "target": "de"}
@@ -920,3 +920,16 @@ def test_a_port_in_use_is_told() -> None:
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1, port {port}" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_first_translator_of_a_direction_has_it() -> None:
+    one = FakeTranslator(Direction("en", "de"))
+    other = FakeTranslator(Direction("en", "de"), Direction("en", "fr"))
+    app = create_app([one, other], FakeIdentifier(), Settings(log=lambda line: None))
+    with TestClient(app) as opened:
+        for target in ("de", "fr"):
+            assert post_json(opened, "/translate", q="a", target=target).status_code == 200
+        [languages] = [x for x in opened.get("/languages").json() if x["code"] == "en"]
+    assert languages["targets"] == ["de", "fr"]
+    assert [call[0] for call in one.calls] == [Direction("en", "de")]
+    assert [call[0] for call in other.calls] == [Direction("en", "fr")]

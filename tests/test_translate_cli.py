@@ -25,7 +25,7 @@ from seq2seq.cli.errors import reported_errors
 from seq2seq.cli.streams import open_output, read_chunks
 from seq2seq.cli.translate import _progress
 from seq2seq.errors import Seq2SeqError
-from seq2seq.translator import SHIPPED_MODEL
+from seq2seq.shipped import SHIPPED_MODEL
 
 COMMAND = [sys.executable, "-m", "seq2seq.cli.translate"]
 CAN_CUT_THE_NETWORK = (

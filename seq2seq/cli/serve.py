@@ -20,9 +20,15 @@ _KEY_VARIABLE = "SEQ2SEQ_API_KEY"
 
 @reported_errors("seq2seq")
 def serve(
-    model: Annotated[
-        Path | None,
-        typer.Option("-m", "--model", metavar="FOLDER", help="A model that `seq2seq export` made."),
+    models: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="FOLDER",
+            help="A model that `seq2seq export` made; of several, the first that knows a direction "
+            "has it.",
+        ),
     ] = None,
     host: Annotated[
         str, typer.Option("--host", help="The address to listen on; 0.0.0.0: all of them.")
@@ -103,6 +109,7 @@ def serve(
     from seq2seq.serving.batching import BatchSettings
     from seq2seq.serving.limits import Limits
     from seq2seq.serving.server import open_socket, run
+    from seq2seq.shipped import shipped_models
     from seq2seq.translator import Translator
 
     limits = Limits(
@@ -129,8 +136,9 @@ def serve(
         if not seconds <= _LONGEST_TIMEOUT:  # also where it is no number
             raise UsageError(f"--{name}-timeout is at most {_LONGEST_TIMEOUT:,} seconds.")
     with open_socket(host, port) as listening:
-        translator = Translator(model, threads=1)  # a batch has a core, and a core a batch
-        app = create_app(translator, _identifier(quiet), settings)
+        # A batch has a core, and a core a batch.
+        translators = [Translator(model, threads=1) for model in models or shipped_models()]
+        app = create_app(translators, _identifier(quiet), settings)
         if not quiet:
             shown = f"[{host}]" if ":" in host else host
             where = f"http://{shown}:{listening.getsockname()[1]}"

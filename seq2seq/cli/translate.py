@@ -147,8 +147,12 @@ def translate(
     with opened as source, open_output(output_path) as sink:
         if source is not None:
             refuse_same_file(source, sink)
+        from seq2seq.shipped import shipped_model  # not before the options are known to be right
+
+        known_source = None if source_language == "auto" else source_language
+        folder = model or shipped_model(known_source, target_language)
         translator = _load(
-            model, threads, beam_size, n_best or 1, length_penalty, prune, max_length
+            folder, threads, beam_size, n_best or 1, length_penalty, prune, max_length
         )
         _set(translator, glossary, min_score, protect)
         translators = _Translators(translator, source_language, target_language)
@@ -355,17 +359,16 @@ def _set(
 def _list(model: Path | None) -> None:
     """The directions of a model, or of all that come with the package."""
     from seq2seq.decoding.folder import read_config
-    from seq2seq.translator import SHIPPED_MODEL
+    from seq2seq.shipped import SHIPPED_MODEL, shipped_models
 
-    folders = sorted(SHIPPED_MODEL.parent.glob("*.s2s")) if model is None else [model]
-    for folder in folders:
+    for folder in shipped_models() if model is None else [model]:
         directions = ", ".join(map(str, read_config(folder).directions))
         mark = " (default)" if folder == SHIPPED_MODEL else ""
         typer.echo(f"{folder.name}{mark}: {directions}")
 
 
 def _load(
-    model: Path | None,
+    model: Path,
     threads: int,
     beam_size: int | None,
     n_best: int,

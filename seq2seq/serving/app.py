@@ -5,7 +5,7 @@ with AnyIO it is two packages.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,11 +46,11 @@ class Settings:
 
 
 def create_app(
-    translator: AnyTranslator, identifier: Identifier | None, settings: Settings
+    translators: Sequence[AnyTranslator], identifier: Identifier | None, settings: Settings
 ) -> ASGIApp:
     """The application, for any ASGI server. Without `identifier` no language is detected."""
     metrics = Metrics()
-    service = Service(translator, identifier, settings.limits, settings.batches, metrics)
+    service = Service(translators, identifier, settings.limits, settings.batches, metrics)
     routes = _Routes(service, metrics, settings).routes()
 
     @asynccontextmanager

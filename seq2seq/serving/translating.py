@@ -95,24 +95,27 @@ class _Answer:
 
 
 class Service:
-    """A translator, and perhaps an identifier, that many requests share."""
+    """Translators, and perhaps an identifier, that many requests share.
+
+    The first translator of a direction has it.
+    """
 
     def __init__(
         self,
-        translator: AnyTranslator,
+        translators: Sequence[AnyTranslator],
         identifier: Identifier | None,
         limits: Limits,
         batches: BatchSettings,
         metrics: Metrics,
     ) -> None:
-        self.directions = translator.directions
+        self._translators: dict[Direction, AnyTranslator] = {}
+        for translator in translators:
+            for one in translator.directions:
+                self._translators.setdefault(one, translator.between(one.source, one.target))
+        self.directions = (*self._translators,)
         self.identifier = identifier
         self._limits = limits
         self._metrics = metrics
-        self._beam_size = translator.search.beam_size
-        self._translators = {
-            one: translator.between(one.source, one.target) for one in translator.directions
-        }
         self._batcher = Batcher(self._work, batches, limits.waiting, metrics.batch_texts.observe)
         self._detecting = Batcher(self._identify, batches, limits.waiting)
         metrics.watch_waiting(lambda: self._batcher.waiting + self._detecting.waiting)
@@ -202,13 +205,19 @@ class Service:
     async def _translate(
         self, documents: Sequence[Document], directions: Sequence[Direction], ask: Ask
     ) -> list[_Answer]:
-        n_best = min(1 + ask.alternatives, self._beam_size)
         texts = defaultdict[Direction, list[str]](list)
         for document, direction in zip(documents, directions, strict=True):
             if direction in self._translators:
                 texts[direction] += document.texts
         # All texts of a direction together, so that a request waits as one.
-        keys = [_Key(one, n_best, ask.alignment) for one in texts]
+        keys = [
+            _Key(
+                one,
+                min(1 + ask.alternatives, self._translators[one].search.beam_size),
+                ask.alignment,
+            )
+            for one in texts
+        ]
         found = await asyncio.gather(
             *(self._batcher.run(key, texts[key.direction]) for key in keys)
         )

@@ -19,10 +19,10 @@ from seq2seq.decoding.folder import WEIGHTS, read_weights
 from seq2seq.decoding.restoring import restore
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.recipe import Recipe
+from seq2seq.shipped import SHIPPED_MODEL
 from seq2seq.tables import to_table
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
 from seq2seq.training.run import Origin, RunFolder
-from seq2seq.translator import SHIPPED_MODEL
 
 SHIPPED = "shipped"
 """The name of the model that comes with the package."""

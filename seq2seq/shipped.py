@@ -1,0 +1,33 @@
+"""The models that come with the package."""
+
+from pathlib import Path
+
+from seq2seq.config import Direction
+
+_MODELS = Path(__file__).parent / "models"
+
+SHIPPED_MODEL = _MODELS / "en-de.s2s"
+"""The one that translates where nothing else is asked for."""
+
+
+def shipped_models() -> list[Path]:
+    """All of them, `SHIPPED_MODEL` first."""
+    others = sorted(_MODELS.glob("*.s2s"))
+    return [SHIPPED_MODEL, *(folder for folder in others if folder != SHIPPED_MODEL)]
+
+
+def shipped_model(source: str | None = None, target: str | None = None) -> Path:
+    """The first that was trained to translate from and into these languages.
+
+    Where none was, the one that knows most directions, which may try: see `Translator.between`.
+    """
+    if source is None and target is None:
+        return SHIPPED_MODEL
+    from seq2seq.decoding.folder import read_config
+
+    def fits(way: Direction) -> bool:
+        return source in (None, way.source) and target in (None, way.target)
+
+    known = {folder: read_config(folder).directions for folder in shipped_models()}
+    fitting = (folder for folder, directions in known.items() if any(map(fits, directions)))
+    return next(fitting, max(known, key=lambda folder: len(known[folder])))
