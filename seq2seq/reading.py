@@ -62,9 +62,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads texts for a model that translates into `target`."""
+    """Reads texts in `source` for a model that translates into `target`."""
 
     tokenizer: Tokenizer
+    source: str
     target: str
     limit: int  # of the ids of a piece, but for the tag
     protect: bool
@@ -78,7 +79,7 @@ class Reader:
             yield Piece("" if blank else shielded, "", spans=tuple(spans))
             return
         coming = iter(spans)
-        for segment in segments(shielded, unit):
+        for segment in segments(shielded, unit, self.source):
             for piece in self._cut(segment.text, segment.separator, unit):
                 own = tuple(islice(coming, number_of_spans(piece.text)))
                 yield from self._prepared(replace(piece, spans=own) if own else piece)
@@ -149,7 +150,7 @@ class Reader:
         if whole:
             yield whole
             return
-        parts = sentences(text) if unit == "line" else iter([Part(text, "")])
+        parts = sentences(text, self.source) if unit == "line" else iter([Part(text, "")])
         for sentence, separator in _followed(parts, behind):
             fitting = self._fitting(sentence, separator)
             if fitting:

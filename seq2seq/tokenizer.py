@@ -35,7 +35,7 @@ _SPACE = "\u2581"
 _WHOLE = re.compile("(" + "|".join((*PLACEHOLDERS, _SPACE)) + ")")  # never cut, never in a word
 _WORD = re.compile(" ?[^ ]+| ")
 _STRAIGHT = str.maketrans(
-    dict.fromkeys("\u2018\u2019\u201a\u201b", "'")
+    dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4", "'")  # NFKC makes a space of U+00B4
     | dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"')
     | dict.fromkeys("\u2010\u2011", "-")
     | dict.fromkeys("\u00ad\u200b\ufeff", None)

@@ -56,9 +56,9 @@ class Translation:
     candidates: tuple[Candidate, ...]
 
     @classmethod
-    def unchanged(cls, text: str) -> Self:
-        """Of a text that needs none."""
-        return cls(text, (Candidate(text, 0.0, None, (), ()),))
+    def unchanged(cls, text: str, *notes: str) -> Self:
+        """Of a text that needs none, or that nobody can translate."""
+        return cls(text, (Candidate(text, 0.0, None, notes, ()),))
 
     @property
     def text(self) -> str:

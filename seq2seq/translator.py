@@ -162,6 +162,7 @@ class _Call:
         self._n_best, self._unit, self._keep_parts = n_best, unit, keep_parts
         self._reader = Reader(
             tokenizer,
+            direction.source,
             direction.target,
             translator.search.max_source_length,
             translator.protect,

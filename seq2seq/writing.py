@@ -61,8 +61,10 @@ class Writer:
         written = _PLACEHOLDER.sub(stand_in, decoded) if inner.spans else decoded
         if inner.spans and "\ufffd" in written and "\ufffd" not in inner.text:
             return None  # a phrase came between the bytes of a letter
-        if not written:  # where the model has nothing to say the source stands, not a hole
+        notes = piece.notes
+        if not written:  # the source stands, not a hole
             written, numbers = inner.text, [*range(len(inner.spans))]
+            notes = (*notes, "the model has nothing to say, and the source stands")
         if sorted(numbers) != [*range(len(inner.spans))]:
             return None
         if piece.is_fragment and not inner.text.endswith("."):
@@ -70,7 +72,7 @@ class Writer:
         if is_shouted(inner.text):
             written = _shouted(written, piece)
         checked = check_numbers(_with_terms(piece), written, self.target)
-        notes = (*piece.notes, *checked.notes, *_missing_terms(piece, checked.text))
+        notes = (*notes, *checked.notes, *_missing_terms(piece, checked.text))
         if len(hypothesis.ids) + 1 >= longest_length(len(piece.ids), self.search):
             notes = (*notes, "the translation came to its longest length, and may be cut short")
         target = Shielded(checked.text, [inner.spans[number] for number in numbers])
@@ -123,12 +125,16 @@ def _shouted(text: str, piece: Piece) -> str:
     """In capitals, but for the terms, which are as the glossary has them."""
     text = text.upper()
     for term in dict.fromkeys(found.term.target for found in piece.terms):
-        text = text.replace(term.upper(), term)
+        as_word = re.compile(rf"(?<!\w){re.escape(term.upper())}(?!\w)")
+        text = as_word.sub(lambda _, term=term: term, text)
     return text
 
 
 def _same_spans(spans: Sequence[Span], text: str) -> bool:
-    """Whether a reader of `text` would find the same spans, none glued to a word, and no more."""
+    """Whether a reader of `text` would find the spans, none glued to a word, and no other.
+
+    One that floats may be there once more: what the model writes may look like it.
+    """
     found = shield(text).spans
     wanted, there = Counter(s.text for s in spans), Counter(s.text for s in found)
     strange = any(not one.floats and one.text not in wanted for one in found)

@@ -32,11 +32,12 @@ def test_plain_lines() -> None:
 def test_n_best_lists_are_as_moses_writes_them() -> None:
     rows = [row.split(" ||| ") for row in written(Plain(n_best=True), "kalo", 7, n_best=2)]
     assert len(rows) == 2
-    assert all(number == "6" for number, _, _ in rows)
+    assert all(number == "6" for number, *_ in rows)
     assert rows[0][1] == "kalo"
-    assert all(re.fullmatch(r"-\d\.\d{4}", score) for _, _, score in rows)
+    assert all(re.fullmatch(r"-\d\.\d{4}", row[3]) for row in rows)
+    assert all(row[2] == f"Score= {row[3]}" for row in rows)
     both = written(Plain(n_best=True, alignment=True), "kalo", 1, n_best=2)
-    assert [row.count(" ||| ") for row in both] == [3, 3]
+    assert [row.count(" ||| ") for row in both] == [4, 4]
 
 
 def test_a_column_is_translated_and_the_others_kept() -> None:
@@ -172,6 +173,13 @@ def test_code_in_a_file_is_whole_in_sentences_too(tmp_path: Path) -> None:
     source.write_text("\n".join(lines))
     done = run("-b", "1", "--unit", "sentence", "-i", source)
     assert done.stdout.split("\n") == lines
+
+
+def test_what_is_in_a_third_language_is_left_and_told() -> None:
+    french, german = "Où est la gare, mon ami ?", "Wo ist der Bahnhof, mein Freund?"
+    done = run("-b", "1", "-f", "auto", stdin=f"{french}\nI am tired.\n{german}\n")
+    assert done.stdout.split("\n") == [french, "Ich bin müde.", german, ""]
+    assert done.stderr == "translate: stdin, line 1: left as it is: it is in 'fr'.\n"
 
 
 def test_notes_say_where_they_belong() -> None:

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.text.glossary import Glossary, Term
+from seq2seq.reading import Piece
+from seq2seq.text.glossary import Found, Glossary, Term
+from seq2seq.writing import _shouted
 
 TERMS = {
     "kalo": "Kohl",
@@ -17,6 +19,8 @@ TERMS = {
     "WoG": "wog-Rad",
     "straße": "road",
     "C++": "C plus plus",
+    "o'brien": "O'Brien",
+    "nai\u0308ve": "naiv",
     "elbo": "Größe 42",
 }
 
@@ -44,6 +48,8 @@ def found(glossary: Glossary, text: str) -> list[str]:
         ("Straße STRASSE straße", ["Straße", "STRASSE", "straße"]),
         ("kalos unkalo kalo_x kalo\u0301", []),
         ("C++, C+", ["C++"]),
+        ("o\u2019brien o'brien O\u2019BRIEN", ["o\u2019brien", "o'brien", "O\u2019BRIEN"]),
+        ("nai\u0308ve na\u00efve", ["nai\u0308ve", "na\u00efve"]),
         ("", []),
     ],
 )
@@ -51,6 +57,12 @@ def test_whole_words_longest_first_case_by_the_term(
     glossary: Glossary, text: str, expected: list[str]
 ) -> None:
     assert found(glossary, text) == expected
+
+
+def test_in_capitals_other_words_are_left_alone() -> None:
+    """The term is as the glossary has it, and only where it is a word."""
+    piece = Piece("WOG", "", terms=(Found(Term("wog", "in"), 0, 3),))
+    assert _shouted("mein Kind in China", piece) == "MEIN KIND in CHINA"
 
 
 @given(st.text(), st.lists(st.sampled_from([*TERMS, " ", ".", "\U000f0000"])).map("".join))

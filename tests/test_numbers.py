@@ -38,6 +38,12 @@ def test_what_is_equal_is_left_as_it_is(text: str) -> None:
         ("on 12/31/2018", "am 31.12.2018"),
         ("at 10:30", "um 10.30 Uhr"),
         ("two dogs", "2 Hunde"),
+        ("1,000,000 people", "1 000 000 personnes"),
+        ("It is -5 degrees.", "Es ist −5 Grad."),
+        ("It is -5 degrees.", "Es sind minus 5 Grad."),
+        ("It is -5 degrees.", "5 Grad unter null"),
+        ("pages 3-5", "Seiten 3–5"),
+        ("1,234.50 dollars", "1.234,50 Dollar"),
         ("3 dogs", "drei Hunde"),
         ("at 3 p.m.", "um 15 Uhr"),
         ("x² and H₂O", "x² und H₂O"),
@@ -50,15 +56,22 @@ def test_other_ways_to_write_it_are_no_loss(source: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "text", "mended"),
     [
-        ("It is 1,234 m.", "Es ist 1.324 m.", "Es ist 1,234 m."),
+        ("It is 1,234 m.", "Es ist 1.324 m.", "Es ist 1.234 m."),
         ("from 14 to 27", "von 14 bis 72", "von 14 bis 27"),
         ("14 and 27", "14 und 14", "14 und 27"),
         ("14, 27 and 39", "41, 72 und 39", "14, 27 und 39"),
         ("5 of 5", "5 von 6", "5 von 5"),
+        ("I am 37 years old.", "Ich bin 73 Jahre alt.", "Ich bin 37 Jahre alt."),
+        ("I earn 3.5 dollars.", "Ich verdiene 35 Dollar.", "Ich verdiene 3,5 Dollar."),
+        ("It costs 1.25.", "Es kostet 12,5.", "Es kostet 1,25."),
+        ("at 10:30", "um 1030 Uhr", "um 10:30 Uhr"),
+        ("1.2.3 The cat", "123 ist die Katze", "1.2.3 ist die Katze"),
+        ("It is -5 degrees.", "Es ist 5 Grad.", "Es ist -5 Grad."),
+        ("It is 1,234.50 m.", "Es ist 1.234,5 m.", "Es ist 1.234,50 m."),
     ],
 )
 def test_a_wrong_number_is_corrected_and_told(source: str, text: str, mended: str) -> None:
-    checked = check_numbers(source, text)
+    checked = check_numbers(source, text, "de")
     assert checked.text == mended
     assert all("was corrected to" in note for note in checked.notes)
     assert len(checked.notes) == sum(

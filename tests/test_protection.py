@@ -81,11 +81,31 @@ def test_what_is_taken_out_comes_back(text: str) -> None:
         ("a <b\n\nc> [d\n\ne](f", []),
         ("kalo[^1] and `git\ncommit`", ["[^1]", "`git\ncommit`"]),
         ("a ` b\n\nc ` d", []),
+        ("your %dth visit, %dmin, %1$sth", ["%d", "%d", "%1$s"]),
+        ("o'brien@example.com, a&b@c.de", ["o'brien@example.com", "a&b@c.de"]),
+        ("git@example.org:a/b.git.", ["git@example.org:a/b.git"]),
+        ('<a\n  class="x"\n  href="a>b">kalo</a>', ['<a\n  class="x"\n  href="a>b">', "</a>"]),
+        (
+            "<!DOCTYPE html> <?php x > y ?> {% if x %}",
+            ["<!DOCTYPE html>", "<?php x > y ?>", "{% if x %}"],
+        ),
+        ("<b>kalo</b><b>ren</b>", ["<b>", "</b><b>", "</b>"]),
+        ("⏰ ⭐⭐ ⬆️ 1️⃣", ["⏰", "⭐⭐", "⬆️", "1️⃣"]),
+        ("kalo \\| ren", ["\\|"]),
         ("---\n-a: b\n" + "-a: b\n" * 50, []),
     ],
 )
 def test_where_a_span_ends(text: str, spans: list[str]) -> None:
     assert [span.text for span in shield(text).spans] == spans
+
+
+@pytest.mark.parametrize(
+    "part",
+    [*"~`%\\*_<{[(&@.", "~~", "```a", '<a b="', "<%", "<a b", "](", "x'", "<!--", "`a\nb", "%%"],
+)
+def test_a_hundred_thousand_of_the_same_are_no_trouble(part: str) -> None:
+    text = part * (100_000 // len(part)) + "x"
+    assert restore(*shield(text)) == text
 
 
 @pytest.mark.parametrize("span", SPANS)

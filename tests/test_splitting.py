@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.splitting import split
+from seq2seq.text.splitting import sentences, split
 
 WORDS = st.sampled_from(
     ["Haus", "a", "Dr.", "3.", "ende.", "so,", "(x)", "“q”", "東京。", "e\u0301"]
@@ -73,6 +73,25 @@ def test_sentences_come_first_and_stay_apart() -> None:
 )
 def test_a_full_stop_is_not_always_an_end(sentence: str) -> None:
     assert cut(f"{sentence} {sentence}", len(sentence) + 3) == [sentence, sentence]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "number"),
+    [
+        ("en", "I have 5. You have 12. He has 100.", 3),
+        ("en", "It starts at 5 p.m. Bring food.", 2),
+        ("en", "No. 5 is alive. No. He is not.", 3),
+        ("en", "Gen. Powell met Gov. Brown at Mt. Vernon on Jan. 5.", 1),
+        ("de", "Er kam am 3. Oktober an. Nr. 5 lebt.", 2),
+        ("de", "Obst, z. B. Birnen, ca. 5 Kilo.", 1),
+        ("fr", "Mme. Bovary a 5. Bien.", 2),
+        ("es", "El Sr. Pérez tiene 5. La pág. 3 falta.", 2),
+        ("fi", "Dr. Mlle. Gen. Powell am 3. Oktober.", 1),
+        ("", "Dr. Mlle. Gen. Powell am 3. Oktober.", 1),
+    ],
+)
+def test_each_language_has_its_abbreviations(language: str, text: str, number: int) -> None:
+    assert len([*sentences(text, language)]) == number
 
 
 def test_a_long_sentence_is_cut_at_clauses_that_are_put_together_again() -> None:

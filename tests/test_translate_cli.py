@@ -586,11 +586,14 @@ class TestShipped:
         done = run("--n-best", "3", "I am tired.", "", "17")
         assert done.returncode == 0
         rows = [line.split(" ||| ") for line in done.stdout.removesuffix("\n").split("\n")]
-        assert [number for number, _, _ in rows] == ["0", "0", "0", "1", "2"]
-        scores = [float(score) for _, _, score in rows]
+        assert [number for number, *_ in rows] == ["0", "0", "0", "1", "2"]
+        scores = [float(row[3]) for row in rows]
         assert 0 > scores[0] >= scores[1] >= scores[2]
         assert rows[0][1] + "\n" == run("I am tired.").stdout
-        assert rows[3:] == [["1", "", "0.0000"], ["2", "17", "0.0000"]]
+        assert rows[3:] == [
+            ["1", "", "Score= 0.0000", "0.0000"],
+            ["2", "17", "Score= 0.0000", "0.0000"],
+        ]
 
     def test_n_best_must_fit_the_beam(self) -> None:
         assert "--beam-size 7" in only_error(run("-b", "2", "--n-best", "7", "hello"), 2)

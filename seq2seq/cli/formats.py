@@ -42,7 +42,10 @@ class Plain:
         shown = translation.candidates if self.n_best else translation.candidates[:1]
         fields = [[one.text] for one in shown]
         if self.n_best:
-            fields = [[str(number - 1), one.text, f"{one.score:.4f}"] for one in shown]
+            fields = [
+                [str(number - 1), one.text, f"Score= {one.score:.4f}", f"{one.score:.4f}"]
+                for one in shown
+            ]
         if self.alignment:
             fields = [[*row, _pharaoh(one)] for row, one in zip(fields, shown, strict=True)]
         if self.n_best or self.alignment or self.tee:

@@ -43,6 +43,9 @@ class Prompt:
             except EOFError:
                 typer.echo(err=True)
                 return
+            except KeyboardInterrupt:  # the line is dropped, as in a shell
+                typer.echo(err=True)
+                continue
             except UnicodeDecodeError:
                 typer.echo("that was not UTF-8.", err=True)
                 continue

@@ -84,8 +84,8 @@ def _decode(line: bytes, name: str, number: int) -> str:
 
 @contextmanager
 def open_input(path: Path | None) -> Iterator[BufferedReader]:
-    """A file, or stdin for None."""
-    if path is None:
+    """A file, or stdin for None and `-`."""
+    if path is None or path == Path("-"):
         if sys.stdin is None:
             raise UsageError("stdin is closed; give sentences or --input.")
         yield cast(BufferedReader, sys.stdin.buffer)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
 
-    _Translate = Callable[[Translator | None, Iterable[str]], Iterator[Translation]]
+    _Translate = Callable[[Translator, Iterable[str]], Iterator[Translation]]
 
 _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
 _READ_AHEAD = 512  # lines: enough to find some of like length in each language
@@ -78,7 +78,9 @@ def translate(
     n_best: Annotated[
         int | None,
         typer.Option(
-            "--n-best", min=1, help="Print so many a sentence: NUMBER ||| TRANSLATION ||| SCORE."
+            "--n-best",
+            min=1,
+            help="Print so many a sentence, as Moses does: NUMBER ||| TEXT ||| Score= S ||| S.",
         ),
     ] = None,
     length_penalty: LengthPenaltyOption = None,
@@ -135,7 +137,7 @@ def translate(
     Scores are natural-log probabilities, normalised by length: 0 is certain.
     """
     if list_models:
-        _list(model)
+        _list(model, as_json)
         return
     if texts and input_path:
         raise UsageError("give sentences or --input, not both.")
@@ -257,13 +259,7 @@ class _Job:
             for translation in translators.share_out(texts(chunk), self._translate):
                 yield *read.popleft(), translation
 
-    def _translate(
-        self, translator: "Translator | None", texts: Iterable[str]
-    ) -> "Iterator[Translation]":
-        from seq2seq.translation import Translation
-
-        if translator is None:
-            return map(Translation.unchanged, texts)
+    def _translate(self, translator: "Translator", texts: Iterable[str]) -> "Iterator[Translation]":
         return translator.translate_lines(
             texts,
             self.n_best,
@@ -280,11 +276,14 @@ class _Translators:
         self._source, self._target = source, target
         self._translator = translator
         self.usual = translator.between(None if source == "auto" else source, target)
+        self._sources = {
+            way.source for way in translator.directions if target in (None, way.target)
+        }
 
     def share_out(self, texts: Iterable[str], translate: "_Translate") -> "Iterator[Translation]":
         """Translations in order, each by the translator of its language.
 
-        Nobody translates what is in a language that is not asked for, such as the target.
+        What is in another language stays as it is; where that is not the target, a note says so.
         """
         if self._source != "auto":
             yield from translate(self.usual, texts)
@@ -293,32 +292,34 @@ class _Translators:
 
         identifier = LanguageIdentifier.load()
         for some in _read_ahead(texts):
-            by_language = defaultdict[str | None, list[str]](list)
+            by_language = defaultdict[str, list[str]](list)
             languages = [self._language(identifier, text) for text in some]
             for language, text in zip(languages, some, strict=True):
                 by_language[language].append(text)
             coming = {
-                language: translate(self._from(language), own)
+                language: self._translations(language, own, translate)
                 for language, own in by_language.items()
             }
             yield from (next(coming[language]) for language in languages)
 
-    def _from(self, language: str | None) -> "Translator | None":
-        return self._translator.between(language, self._target) if language else None
+    def _translations(
+        self, language: str, texts: Iterable[str], translate: "_Translate"
+    ) -> "Iterator[Translation]":
+        if language in self._sources:
+            return translate(self._translator.between(language, self._target), texts)
+        from seq2seq.translation import Translation
 
-    def _language(self, identifier: "LanguageIdentifier", text: str) -> str | None:
-        """The likeliest language of `text` that can be translated as it is asked for.
+        is_asked_for = language == self.usual.direction.target
+        notes = () if is_asked_for else (f"left as it is: it is in {language!r}",)
+        return (Translation.unchanged(text, *notes) for text in texts)
 
-        None where it surely is in another one, such as the one that is asked for.
-        """
+    def _language(self, identifier: "LanguageIdentifier", text: str) -> str:
+        """The likeliest language of `text` that is translated, or another one that it surely is."""
         found = identifier.identify(text)
-        sources = {
-            way.source for way in self._translator.directions if self._target in (None, way.target)
-        }
-        language, share = found[0]
-        if language not in sources and share > _SURE:
-            return None
-        return next((language for language, _ in found if language in sources), None)
+        likeliest, share = found[0]
+        if share > _SURE:
+            return likeliest
+        return next((one for one, _ in found if one in self._sources), likeliest)
 
 
 def _read_ahead(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -356,15 +357,22 @@ def _set(
         translator.min_confidence = min_score
 
 
-def _list(model: Path | None) -> None:
+def _list(model: Path | None, as_json: bool) -> None:
     """The directions of a model, or of all that come with the package."""
     from seq2seq.decoding.folder import read_config
     from seq2seq.shipped import SHIPPED_MODEL, shipped_models
 
     for folder in shipped_models() if model is None else [model]:
-        directions = ", ".join(map(str, read_config(folder).directions))
-        mark = " (default)" if folder == SHIPPED_MODEL else ""
-        typer.echo(f"{folder.name}{mark}: {directions}")
+        directions = [*map(str, read_config(folder).directions)]
+        is_default = folder == SHIPPED_MODEL
+        if as_json:
+            import json
+
+            known = {"model": str(folder), "default": is_default, "directions": directions}
+            typer.echo(json.dumps(known))
+        else:
+            mark = " (default)" if is_default else ""
+            typer.echo(f"{folder.name}{mark}: {', '.join(directions)}")
 
 
 def _load(

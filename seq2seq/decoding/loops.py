@@ -1,5 +1,6 @@
 """Repetition loops: a weak model says the same again and again."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 _LONGEST_LOOP = 24  # ids
@@ -19,21 +20,29 @@ def repeats(ids: Sequence[int], longest: int = _LONGEST_LOOP) -> int:
     return most
 
 
+def returns(ids: Sequence[int]) -> int:
+    """How often some three ids in a row come up, at most, whatever is in between."""
+    return max(Counter(zip(ids, ids[1:], ids[2:], strict=False)).values(), default=0)
+
+
 def allowed_repeats(source: Sequence[int]) -> int:
-    """How often a translation of `source` may say something in a row."""
-    return max(_ALLOWED, repeats(source))
+    """How often a translation of `source` may say something in a row, or come back to it."""
+    return max(_ALLOWED, repeats(source), returns(source))
 
 
 def loops(source: Sequence[int], target: Sequence[int]) -> bool:
     """Whether the translation repeats itself more than its source does."""
     if len(target) - len(set(target)) < _ALLOWED:
         return False
-    return repeats(target) > allowed_repeats(source)
+    return max(repeats(target), returns(target)) > allowed_repeats(source)
 
 
 def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
-    """The ids that, after `ids`, would say something once more than `allowed` times in a row."""
+    """The ids that, after `ids`, would say something once more than `allowed` times."""
     closing: set[int] = set()
+    if len(ids) >= allowed + 2:  # three ids in a row, so often
+        following = [ids[i + 2] for i in range(len(ids) - 2) if ids[i : i + 2] == ids[-2:]]
+        closing.update(id_ for id_, times in Counter(following).items() if times >= allowed)
     for size in range(1, _LONGEST_LOOP + 1):
         needed = size * (allowed + 1)
         if len(ids) + 1 < needed:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.tokenizer import normalise_source
 
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*|[^\w\s]")  # a letter keeps its marks
 
@@ -76,7 +77,7 @@ class Glossary:
     def find(self, text: str) -> list[Found]:
         """The terms of `text`, in order; one that occurs twice is there twice."""
         matches = [*_WORD.finditer(text)]
-        words = [match[0] for match in matches]
+        words = [normalise_source(match[0]) for match in matches]
         terms: list[Found] = []
         place = 0
         while place < len(words):
@@ -92,7 +93,7 @@ class Glossary:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text)
+    return [normalise_source(word) for word in _WORD.findall(text)]
 
 
 def _same(needle: tuple[str, ...], words: list[str]) -> bool:

@@ -15,17 +15,27 @@ Unit = Literal["line", "sentence", "paragraph"]
 whose lines are joined."""
 
 _MARKER = re.compile(  # indentation, and what begins an item of a list, a heading, a quotation
-    r"[^\S\n]*(?:(?:[-*+•◦▪‣·–—|]|>+|\#{1,6}|\d{1,3}[.)]|[A-Za-z]\)|\([\dA-Za-z]{1,3}\)|\[[ xX]\])"
-    r"(?:[^\S\n]+|(?=\n|$)))*"
+    r"""
+    [^\S\n]*
+    (?:
+      (?: [-*+•◦▪‣·–—→|] | >+ | \#{1,6} | \[[ xX]\] | §{1,2}[^\S\n]?\d+
+        | \d{1,3}[.)] | \d{1,2}(?:\.\d{1,2}){1,4}\.? (?= [^\S\n]+ [^\W\d_a-z] )         # 1.2 Words
+        | [A-Za-z]\) | \([\dA-Za-z]{1,3}\) | [ivx]{1,5}[.)]
+        | [a-zA-HJ-Z]\. (?! [^\S\n]+ [A-Za-z]\. )                             # but z. B. and J. R.
+      )
+      (?: [^\S\n]+ | (?= \n | $ ) )
+    )*
+    """,
+    re.VERBOSE,
 )
 _FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
 _HARD_BREAK = re.compile(r"(?:\\|[^\S\r\n]{2,})(?=\r?\n?$)")  # of Markdown, at the end of a line
 _ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
-_CELL = re.compile(r"([^\S\n]*\|[^\S\n]*)")
-_LONGEST_BLOCK = 1000  # lines; what is longer, such as a fence without end, comes in parts
+_CELL = re.compile(r"([^\S\n]*(?<!\\)\|[^\S\n]*)")
+_LONGEST_PARAGRAPH, _LONGEST_BLOCK = 1000, 20_000  # lines; what is longer comes in parts
 
 
-def segments(text: str, unit: Unit) -> Iterator[Part]:
+def segments(text: str, unit: Unit, language: str = "") -> Iterator[Part]:
     """What is to be translated, each with what follows it; a segment may be empty."""
     if unit == "line":
         yield Part(text.strip(), "")
@@ -44,7 +54,7 @@ def segments(text: str, unit: Unit) -> Iterator[Part]:
             yield Part("", body)
             continue
         held: Part | None = None
-        for sentence in sentences(bare):
+        for sentence in sentences(bare, language):
             if held:
                 yield held
             held = sentence
@@ -88,7 +98,7 @@ class _Blocks:
     def of(self, lines: Iterable[str]) -> Iterator[str]:
         """The texts that are whole."""
         for line in lines:
-            if len(self._held) == _LONGEST_BLOCK:
+            if len(self._held) == (_LONGEST_BLOCK if self._end else _LONGEST_PARAGRAPH):
                 yield from self.rest()
             if self._end is None:
                 end = _end_of_block(line, self._is_first)

@@ -1,17 +1,32 @@
 """Numbers of a source against those of its translation.
 
-3.50 and 3,50 are the same, and so are 12/31/2018 and 31.12.2018. A number that the translation has
-in words is no loss: small ones may be missing where there is a word for them.
+3.50 and 3,50 are the same, and so are 1,000 and 1000, and 12/31/2018 and 31.12.2018. A number that
+the translation has in words is no loss: small ones may be missing where there is a word for them.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-_NUMBER = re.compile(r"\d+(?:[.,:'’\u00a0\u202f]\d+)*")
+_NUMBER = re.compile(
+    r"(?:(?<![^\s(\[])[-−])?(?:\d{1,3}(?: \d{3})+(?!\d)|\d+(?:[.,:'’\u00a0\u202f]\d+)*)"
+)
 _RUN = re.compile(r"\d+")
+_DATE = re.compile(r"\d[./-]\d+[./-]\d")
+_GROUPED = re.compile(  # in thousands
+    r"(\d{1,3}(?P<mark>[.,'’ \u00a0\u202f])\d{3}(?:(?P=mark)\d{3})*)(?:[.,](\d+))?"
+)
+_FRACTION = re.compile(r"(\d+)[.,](\d+)")
+_MARKS = {
+    "de": ".,",
+    "en": ",.",
+    "es": ".,",
+    "fr": "\u202f,",
+}  # between thousands, and before tenths
+_MINUS = re.compile(r"\b(?:minus|moins|menos|below|unter|bajo|sous)\b", re.IGNORECASE)
 _SPELLED_OUT = 12  # the largest number that is commonly written as a word
 _WORDS = {  # how words for 0 to 12 begin
     "de": "null|kein ein|erst zwei|zwo|beid|doppel drei|dritt vier fünf sech sieb acht neun zehn "
@@ -25,7 +40,7 @@ _WORDS = {  # how words for 0 to 12 begin
     "fr": r"zéro|aucun une?\b|premi deux|second|double trois|tiers|triple quatr|quart cinq six "
     r"sept huit neuf|neuv dix onz douz|midi|minuit",
 }
-_HALF_DAY = re.compile(r"\b[ap]\.?\s?m\b", re.IGNORECASE)  # 3 p.m. is 15 Uhr
+_HALF_DAY = re.compile(r"\d\s?[ap]\.?\s?m\b", re.IGNORECASE)  # 3 p.m. is 15 Uhr
 
 
 @dataclass(frozen=True)
@@ -44,14 +59,17 @@ def check_numbers(source: str, text: str, target: str = "") -> NumberCheck:
     alone, and `target`, that of `text`, may be another one.
     """
     ours, theirs = _NUMBER.findall(source), _NUMBER.findall(text)
-    if not ours or sorted(map(_digits, ours)) == sorted(map(_digits, theirs)):
+    if not ours:
         return NumberCheck(text, ())
-    if Counter(_RUN.findall(source)) == Counter(_RUN.findall(text)):  # the parts of a date
+    if _DATE.search(source) and Counter(_RUN.findall(source)) == Counter(_RUN.findall(text)):
         return NumberCheck(text, ())
-    missing = [ours[place] for place in _lacking(ours, theirs)]
-    strange = _lacking(theirs, ours)
+    values, others = [*map(_value, ours)], [*map(_value, theirs)]
+    if _MINUS.search(source) or _MINUS.search(text):  # a sign may be a word
+        values, others = ([one.lstrip("-") for one in some] for some in (values, others))
+    missing = [ours[place] for place in _lacking(values, others)]
+    strange = _lacking(others, values)
     if missing and len(missing) == len(strange) and not _HALF_DAY.search(source):
-        return _mend(text, missing, strange)
+        return _mend(text, [_localised(number, target) for number in missing], strange)
     if _HALF_DAY.search(source):
         strange = []
     lost = [one for one in missing if _is_large(one) or not _may_be_a_word(one, text, target)]
@@ -99,11 +117,35 @@ def _digits(number: str) -> str:
     return "".join(filter(str.isdecimal, number))
 
 
+def _value(number: str) -> str:
+    """The same for all ways to write a number: sign, digits, and what parts it but thousands."""
+    sign = "-" if number[0] in "-−" else ""
+    plain = "".join(str(unicodedata.decimal(one, one)) for one in number.lstrip("-−"))
+    grouped = _GROUPED.fullmatch(plain)
+    if grouped:
+        whole = re.sub(r"\D", "", grouped[1])
+        return f"{sign}{whole}|{grouped[3]}" if grouped[3] else sign + whole
+    return sign + re.sub(r"\D", "|", plain)
+
+
+def _localised(number: str, language: str) -> str:
+    """As it is written in `language`, where that is known."""
+    marks = _MARKS.get(language)
+    body = number.lstrip("-−")
+    sign = number[: len(number) - len(body)]
+    if marks and (grouped := _GROUPED.fullmatch(body)):
+        whole = grouped[1].replace(grouped["mark"], marks[0])
+        return sign + whole + (marks[1] + grouped[3] if grouped[3] else "")
+    if marks and (fraction := _FRACTION.fullmatch(body)):
+        return sign + marks[1].join(fraction.groups())
+    return number
+
+
 def _lacking(numbers: Sequence[str], others: Sequence[str]) -> list[int]:
     """The places of the `numbers` that `others` do not have, as often as they lack them."""
-    left = Counter(map(_digits, others))
+    left = Counter(others)
     places = []
-    for place, number in enumerate(map(_digits, numbers)):
+    for place, number in enumerate(numbers):
         if left[number]:
             left[number] -= 1
         else:

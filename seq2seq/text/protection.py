@@ -22,34 +22,42 @@ _SPAN = re.compile(
       (?P<front> \A \ufeff? --- [ \t]*\r?\n (?: \w[\w-]*: [^\n]*\n | [\ \t#-] [^\n]*\n | \r?\n )+?
         --- [ \t]* (?= \r?\n | \Z ) )                               # of a file, in YAML
     | (?P<code>
-        (?P<fence> `{3,} | ~{3,} ) .*? (?P=fence)
+        (?<! ` ) (?P<fence> `{3,}+ ) .*? (?P=fence) | (?<! ~ ) (?P<tildes> ~{3,}+ ) .*? (?P=tildes)
       | ``[^\n]+?`` | `[^`\n]+ (?: \n [^\S\n]* [^\s`] [^`\n]* )? `
       )
     | (?P<tag>
         <!-- (?: (?! <!-- | --> ) . ){0,1000}+ -->
+      | </?[A-Za-z][\w:.-]*
+        (?: (?: [^\S\n]+ (?: \n [^\S\n]* )? | \n [^\S\n]* ) [\w:@.-]+
+          (?: \s*=\s* (?: "[^"<]{0,1000}" | '[^'<]{0,1000}' | [^\s"'<>=`]+ ) )?
+        )*+
+        \s* /? >
       | </?[A-Za-z] [^<>\n]* (?: \n [^\S\n]* [^\s<>] [^<>\n]* )? >
     )
-    | \{\{ [^{}\n]* \}\} | [$#%] \{ [^{}\n]* \} | \{ [\w.,:!\[\]\#+<>=^%-]* \} # {{a}} ${b} {c}
+    | <! (?: [A-Za-z] [^<>]{0,1000} | \[CDATA\[ .{0,1000}? \]\] ) > | <\? .{0,1000}? \?> # templates
+    | <% .{0,1000}? %> | \{% .{0,1000}? %\}
+    | \{\{ [^{}\n]* \}\} | [$#%] \{ [^{}\n]* \} | \{ [\w.,:!\[\]\#+<>=^%"'-]* \} # {{a}} ${b} {c}
     | % \( \w+ \) [-+#0]*+ \d*+ (?: \.\d+ )? [a-zA-Z]                          # %(name)s
-    | (?<! [\d%] ) % (?: \d+\$ )? [-+#0]*+ (?: \d++ | \* )? (?: \. (?: \d+ | \* ) )?
+    | % \d+\$ [-+#0]*+ \d*+ (?: \.\d+ )? [diouxXeEfFgGcspaA@]
+    | (?<! [\d%] ) (?<! \d[ \u00a0\u202f] ) % [-+#0]*+ (?: \d++ | \* )? (?: \. (?: \d+ | \* ) )?
       (?: hh? | ll? | [LqjztI] )? [diouxXeEfFgGcspaA@]                         # %s %1$s %-5.2lf
-      (?: (?! [^\W\d_]{2} )
-        | (?= (?: [kMGT]i?B | [kmcn]m | [mnu]s | [kmM]g | [kMG]?Hz | p[xt] ) \b )
-      )
+      (?! [^\W\d_]{4} )
     | %% | (?<! [\d%] ) % \w+ %                                                 # %name%
     | & (?: [A-Za-z][A-Za-z\d]* | \#\d+ | \#x[\dA-Fa-f]+ ) ;                   # &amp;
     | (?<! [^\W_] ) (?: [A-Za-z][A-Za-z\d+.-]{0,15} :// | www\. | mailto: )
       [^\s<>"“”„«»`\U000f0000\U000f0001]+ (?<! [.,;:!?…'’*_~] )
-    | (?<! [\w.+-] ) [\w.+-]{1,64} @ [^\W_][\w-]{0,63} (?: \. [\w-]{1,63} )+
+    | (?<! [\w.+-] ) \w [\w.!#$%&'*+/=?^{|}~-]{0,63} @ [^\W_][\w-]{0,63} (?: \. [\w-]{1,63} )+
+      (?: : \w [\w.~-]* / [\w./~-]* \w )?                                       # git@a.b:c/d
     | (?P<mark>                                                                # of Markdown
-        \[\^ [\w-]+ \] | !?\[ (?= [^\[\]\n]* (?: \n [^\[\]\n]+ )? \]\( )
+        \\ [][\\`*_{}()\#+.!|~-] | \[\^ [\w-]+ \] | !?\[ (?= [^\[\]\n]* (?: \n [^\[\]\n]+ )? \]\( )
       | \] \( [^()\s]* (?: \s" [^"\n]* (?: \n [^"\n]+ )? " )? \)
       | \*\* | __ | ~~
       | (?<! [\w*] ) \* (?= [^\s*] ) | (?<= [^\s*] ) \* (?! [\w*] )
       | (?<! [\w_] ) _ (?= [^\W_] ) | (?<= [^\s_] ) _ (?! [\w_] )
       )
     | (?P<picture>
-        [\U0001f1e6-\U0001faff\u2600-\u27bf] [\U0001f1e6-\U0001faff\u2600-\u27bf\ufe0f\u200d]*
+        (?: [\U0001f1e6-\U0001faff\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2900-\u297f\u2b00-\u2bff]
+          [\ufe0f\u200d\U000e0020-\U000e007f]* )+ | [\d#*] \ufe0f? \u20e3
       )
     | [\U000f0000\U000f0001]
     """,
@@ -72,6 +80,15 @@ class Span(NamedTuple):
     number: int  # in the text, from 0
 
 
+class _Place(NamedTuple):
+    """Of a span in its text."""
+
+    start: int
+    end: int
+    floats: bool
+    number: int
+
+
 class Shielded(NamedTuple):
     """A text with a `STAND_IN` or a `FLOAT` for each of its spans, in order."""
 
@@ -86,24 +103,27 @@ def shield(text: str, *, stand_ins_only: bool = False) -> Shielded:
         return Shielded(text, ())
     # What joins two letters stays between them, and where a tag does, so does its other half.
     held = {number for number, match in enumerate(matches) if not _may_float(match)}
+    held |= _between_letters(matches)
     for number, other in pairs([match[0] for match in matches]).items():
         if not held.isdisjoint((number, other)):
             held |= {number, other}
-    spans: list[Span] = []
-    kept: list[str] = []
-    end = 0
+    places: list[_Place] = []
     for number, match in enumerate(matches):
         start, stop = match.start(), match.start() + len(_without_punctuation(match))
         floats = number not in held
-        if spans and not (floats or spans[-1].floats) and _JOIN.fullmatch(text, end, start):
-            spans[-1] = spans[-1]._replace(text=spans[-1].text + text[end:stop])
-            end = stop
+        end = places[-1].end if places else 0
+        if places and not (floats or places[-1].floats) and _JOIN.fullmatch(text, end, start):
+            places[-1] = places[-1]._replace(end=stop)
             continue
         if not floats and start > end and _AROUND.get(text[start - 1]) == text[stop : stop + 1]:
             start, stop = start - 1, stop + 1
-        kept += text[end:start], FLOAT if floats else STAND_IN
-        spans.append(Span(text[start:stop], floats, number))
-        end = stop
+        places.append(_Place(start, stop, floats, number))
+    kept: list[str] = []
+    end = 0
+    for place in places:
+        kept += text[end : place.start], FLOAT if place.floats else STAND_IN
+        end = place.end
+    spans = [Span(text[one.start : one.end], one.floats, one.number) for one in places]
     return Shielded("".join([*kept, text[end:]]), spans)
 
 
@@ -169,6 +189,19 @@ def _may_float(match: re.Match[str]) -> bool:
     start, end = match.span()
     text = match.string
     return not (start and text[start - 1].isalnum() and text[end : end + 1].isalnum())
+
+
+def _between_letters(matches: Sequence[re.Match[str]]) -> set[int]:
+    """Which are of a row that stands between two letters, as where one element follows another."""
+    found: set[int] = set()
+    first = 0  # of the row
+    for number, match in enumerate(matches):
+        if number and matches[number - 1].end() != match.start():
+            first = number
+        text, start, end = match.string, matches[first].start(), match.end()
+        if number > first and start and text[start - 1].isalnum() and text[end : end + 1].isalnum():
+            found.update(range(first, number + 1))
+    return found
 
 
 def _without_punctuation(match: re.Match[str]) -> str:

@@ -19,8 +19,16 @@ _CLAUSE_END = re.compile(r"(?<=[,;:–—])\s+|[、，；：]\s*")
 _SPACE = re.compile(r"\s+")
 
 _OPENERS, _CLOSERS = "\"'“‘„«([\U000f0001", "\"'”’»)]\U000f0000\U000f0001"  # a tag may be either
-# What a full stop may follow without ending a sentence: J. Smith, z. B., 3. Oktober, Dr. Müller
-_ABBREVIATION = re.compile(r"[^\W_]|\d\d|bzw|ca|dr|evtl|ggf|mr|mrs|ms|nr|prof|sr|st|vgl|vs")
+_ABBREVIATIONS = {  # that no sentence ends with; nor does it with a letter: J. Smith, z. B.
+    "de": "bzw ca dr evtl ggf hr nr prof st str vgl",
+    "en": "approx capt cf col dr gen gov lt maj mr mrs ms mt prof rev sen sgt sr st vs",
+    "es": "aprox av dr dra pág prof sr sra srta ud uds",
+    "fr": "av dr env mlle mme prof st ste",
+}
+_BEFORE_NUMBERS = (  # abbreviations where a number follows
+    "apr art aug ch dec feb fig figs jan jul jun n no nos nov nr núm oct p pp sec sep sept vol"
+)
+_ORDINAL = re.compile(r"\d{1,2}")  # 3. Oktober
 
 Length = Callable[[str], int]
 Cut = Callable[[str], Iterator[str]]
@@ -34,12 +42,14 @@ class Part:
     separator: str
 
 
-def sentences(text: str) -> Iterator[Part]:
+def sentences(text: str, language: str = "") -> Iterator[Part]:
     """The sentences of `text`, which may go over several lines.
 
-    Texts and separators, joined in order, are `text` again.
+    Texts and separators, joined in order, are `text` again. Where the `language` is not known, the
+    abbreviations of all count.
     """
-    ends = (match for match in _SENTENCE_END.finditer(text) if _ends_sentence(text, match))
+    matches = _SENTENCE_END.finditer(text)
+    ends = (match for match in matches if _ends_sentence(text, match, language))
     for part in _cut_after(text, ends):
         yield _part(part)
 
@@ -113,19 +123,33 @@ def _cut_after(text: str, matches: Iterable[re.Match[str]]) -> Iterator[str]:
     yield text[start:]
 
 
-def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+def _ends_sentence(text: str, match: re.Match[str], language: str = "") -> bool:
     """Whether the white space after a full stop, or after a closing mark, ends a sentence."""
     if not match[0].isspace():
         return True
-    if text[match.end() : match.end() + 1].islower():
+    following = text[match.end() : match.end() + 1]
+    if following.islower():
         return False
     # The end of the last word; no abbreviation is longer.
     last = text[max(0, match.start() - 20) : match.start()].split()[-1]
     word = last.rstrip(_CLOSERS)
     if not word.endswith("."):
         return word.endswith(("!", "?", "…"))
+    if language == "en" and word.lower().endswith(".m."):  # p.m.
+        return not following.isdigit()
     stem = word.rstrip(".").rpartition(".")[2].lstrip(_OPENERS).lower()
-    return not _ABBREVIATION.fullmatch(stem)
+    return not _is_abbreviation(stem, following, language)
+
+
+def _is_abbreviation(stem: str, following: str, language: str) -> bool:
+    if len(stem) == 1 and stem.isalpha():
+        return True
+    if _ORDINAL.fullmatch(stem):
+        return language not in ("en", "es", "fr")
+    if stem in _BEFORE_NUMBERS.split() and following.isdigit():
+        return True
+    known = [_ABBREVIATIONS[language]] if language in _ABBREVIATIONS else _ABBREVIATIONS.values()
+    return any(stem in some.split() for some in known)
 
 
 def _halves(text: str) -> tuple[str, str]:
