@@ -47,6 +47,8 @@ def test_what_is_equal_is_left_as_it_is(text: str) -> None:
         ("3 dogs", "drei Hunde"),
         ("at 3 p.m.", "um 15 Uhr"),
         ("x² and H₂O", "x² und H₂O"),
+        ("He has 100.", "Er hat hundert."),
+        ("He has 1,000.", "Tiene mil."),
     ],
 )
 def test_other_ways_to_write_it_are_no_loss(source: str, text: str) -> None:

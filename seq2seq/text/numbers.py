@@ -20,6 +20,10 @@ _GROUPED = re.compile(  # in thousands
     r"(\d{1,3}(?P<mark>[.,'’ \u00a0\u202f])\d{3}(?:(?P=mark)\d{3})*)(?:[.,](\d+))?"
 )
 _FRACTION = re.compile(r"(\d+)[.,](\d+)")
+_ROUND = {  # that are commonly written as words, too
+    "100": re.compile("hundert|hundred|cent|cien", re.IGNORECASE),
+    "1000": re.compile(r"tausend|thousand|\bmil", re.IGNORECASE),
+}
 _MARKS = {
     "de": ".,",
     "en": ",.",
@@ -72,7 +76,7 @@ def check_numbers(source: str, text: str, target: str = "") -> NumberCheck:
         return _mend(text, [_localised(number, target) for number in missing], strange)
     if _HALF_DAY.search(source):
         strange = []
-    lost = [one for one in missing if _is_large(one) or not _may_be_a_word(one, text, target)]
+    lost = [one for one in missing if not _may_be_a_word(one, text, target)]
     new = [theirs[place] for place in strange if _is_large(theirs[place])]
     return NumberCheck(
         text,
@@ -90,7 +94,10 @@ def _is_large(number: str) -> bool:
 
 
 def _may_be_a_word(number: str, text: str, language: str) -> bool:
-    """Whether `text` may have a small number as a word."""
+    """Whether `text` may have a number as a word."""
+    if _is_large(number):
+        as_word = _ROUND.get(_value(number))
+        return as_word is not None and as_word.search(text) is not None
     words = _WORDS.get(language)
     if words is None:
         return True
