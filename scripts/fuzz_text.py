@@ -285,16 +285,20 @@ def try_stream(model: Path, data: bytes, through_pipe: bool, patience: float) ->
         lines.pop()  # nothing follows the last line end
     sources = _readable(lines)
     complaint = f"stdin, line {len(sources) + 1}: byte " if len(sources) < len(lines) else ""
-    ended = _run(["-m", str(model)], data, through_pipe, patience)
+    ended = _run(["--quiet", "-m", str(model)], data, through_pipe, patience)
     return _judge(ended, len(lines), sources, complaint)
 
 
 def try_arguments(model: Path, texts: Sequence[str], patience: float) -> tuple[Tally, str]:
     """The texts as arguments of one process."""
     given = [to_bytes(text.replace("\0", ""))[:_LONGEST_ARGUMENT] for text in texts]
-    ended = _run(["-m", str(model), "--", *given], b"", False, patience)
+    ended = _run(["--quiet", "-m", str(model), "--", *given], b"", False, patience)
     sources = [argument.decode("utf-8", "surrogateescape") for argument in given]
     return _judge(ended, len(texts), sources)
+
+
+def _bare(line: str) -> str:
+    return line.removesuffix("\r")
 
 
 def _readable(lines: Iterable[bytes]) -> list[str]:
@@ -329,12 +333,15 @@ def _judge(
         return Tally(inputs, hangs=1), what
     said = ended.errors.startswith(f"translate: {complaint}") and ended.errors.count("\n") == 1
     right_exit = (ended.code == 1 and said) if complaint else (ended.code, ended.errors) == (0, "")
-    *lines, last = ended.output.split(b"\n")
+    lines = ended.output.split(b"\n")
+    if not lines[-1]:
+        lines.pop()  # nothing follows the last line end
+    found = _readable(lines)
     right_lines = (
-        last == b""
-        and len(lines) == len(sources)
-        and len(_readable(lines)) == len(lines)
-        and all(map(_may_stand_for, sources, _readable(lines)))
+        len(lines) == len(sources)
+        and len(found) == len(lines)
+        and all(one.endswith("\r") == line.endswith("\r") for one, line in zip(sources, found))
+        and all(map(_may_stand_for, map(_bare, sources), map(_bare, found)))
     )
     return Tally(inputs, 0, 0, int(not right_lines), int(not right_exit)), what
 
