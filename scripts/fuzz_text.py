@@ -297,6 +297,10 @@ def try_arguments(model: Path, texts: Sequence[str], patience: float) -> tuple[T
     return _judge(ended, len(texts), sources)
 
 
+def _ends_alike(one: str, other: str) -> bool:
+    return one.endswith("\r") == other.endswith("\r")
+
+
 def _bare(line: str) -> str:
     return line.removesuffix("\r")
 
@@ -340,7 +344,7 @@ def _judge(
     right_lines = (
         len(lines) == len(sources)
         and len(found) == len(lines)
-        and all(one.endswith("\r") == line.endswith("\r") for one, line in zip(sources, found))
+        and all(map(_ends_alike, sources, found))
         and all(map(_may_stand_for, map(_bare, sources), map(_bare, found)))
     )
     return Tally(inputs, 0, 0, int(not right_lines), int(not right_exit)), what

@@ -25,7 +25,7 @@ def shout(text: str) -> str:
 
 
 class FakeTranslator:
-    """Translates by `shout`. Word n comes from word n."""
+    """Translates by `shout`, and notes every number. Word n comes from word n."""
 
     def __init__(self, *directions: Direction) -> None:
         self.search = SearchConfig(beam_size=3)
@@ -64,8 +64,9 @@ def _translation(text: str, n_best: int, keep_parts: bool) -> Translation:
     bare = text.rstrip()
     texts = [shout(bare) + "!" * rank + text[len(bare) :] for rank in range(n_best)]
     parts = [(Part(text, (), one, None, "", links),) if keep_parts else () for one in texts]
+    notes = tuple(f"the number {word} is in it" for word in text.split() if word.isdecimal())
     candidates = [
-        Candidate(one, -1.0, 0.75, (), kept) for one, kept in zip(texts, parts, strict=True)
+        Candidate(one, -1.0, 0.75, notes, kept) for one, kept in zip(texts, parts, strict=True)
     ]
     return Translation(text, tuple(candidates))
 

@@ -75,6 +75,21 @@ def test_text_alone_is_translated(markup: str, expected: str) -> None:
         ("&lt;g1&gt; <i>x</i> y", ["<g1> <gg1>x</gg1> y"]),
         ("<td>1</td><td>One</td><td> </td>", ["One"]),
         ("<div>One<div>two</div>three</div>", ["One", "two", "three"]),
+        ("<button>Save</button><button>Cancel</button>", ["Save", "Cancel"]),
+        ("<label>Name<input></label><label>Place<input></label>", ["Name", "Place"]),
+        ("<select><option>One<option>two</select>", ["One", "two"]),
+        ("<dl><dt>One<dd>two</dl>", ["One", "two"]),
+        ("<details><summary>One</summary>two</details>", ["One", "two"]),
+        ("<fieldset><legend>One</legend>two</fieldset>", ["One", "two"]),
+        ("<figure>One<figcaption>two</figcaption></figure>", ["One", "two"]),
+        ("<table><caption>One</caption><td>two</table>", ["One", "two"]),
+        ("<nav><a>Home</a><a href=x>News</a></nav>", ["Home", "News"]),
+        ("<b><a><i>Home</i></a><!-- --><a><img><i>News</i></a></b>", ["Home", "News"]),
+        ("<a>Page 1</a><a>Page 2</a> of <b>it</b>", ["Page 1", "<g1>Page 2</g1> of <g2>it</g2>"]),
+        ("<a>Home</a> <a>News</a>", ["<g1>Home</g1> <g2>News</g2>"]),
+        ("<b>One </b><i>two</i><u>, three</u>", ["<g1>One </g1><g2>two</g2><g3>, three</g3>"]),
+        ("<i>x</i><sub><i>n</i></sub> is", ["<g1>x</g1><g2><g3>n</g3></g2> is"]),
+        ("un<b>likely</b>", ["un<g1>likely</g1>"]),
     ],
 )
 def test_what_is_given_to_the_translator(markup: str, texts: list[str]) -> None:
@@ -166,6 +181,8 @@ class _Markup(HTMLParser):
         "<svg>",
         "<b>x",
         "x</b>",
+        "<b>x</b>",
+        "x</b><b>",
     ],
 )
 def test_hostile_markup_is_read_in_one_go(part: str) -> None:

@@ -14,6 +14,7 @@ from serving_fakes import FakeTranslator, live_server
 
 from seq2seq.config import Direction
 from seq2seq.serving.app import Settings
+from seq2seq.serving.limits import Limits
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -139,6 +140,48 @@ def test_a_direction_that_is_not_there_is_not_offered(browser: "Browser") -> Non
             assert page.is_disabled("#swap")
 
 
+def test_a_language_that_is_only_translated_into_is_no_source(browser: "Browser") -> None:
+    one_way = FakeTranslator(Direction("en", "de"), Direction("en", "fr"), Direction("fr", "en"))
+    with live_server(Settings(log=lambda line: None), one_way) as url:
+        for page in opened_page(browser, url):
+            sources = page.locator("#source option").all_inner_texts()
+            assert sources == ["Automatic", "English", "French"]
+            page.select_option("#source", "en")
+            assert page.locator("#target option").all_inner_texts() == ["German", "French"]
+
+
+def test_notes_are_under_the_translation(page: "Page") -> None:
+    page.fill("#text", "12 cats\n7 dogs")
+    wait_for(page, "12 CATS\n7 DOGS")
+    notes = page.locator("#notes li")
+    assert notes.all_text_contents() == ["the number 12 is in it", "the number 7 is in it"]
+    page.fill("#text", "cats")
+    wait_for(page, "CATS")
+    assert notes.count() == 0
+
+
+def test_a_text_that_is_too_long_is_told_and_not_cut(
+    browser: "Browser", translator: FakeTranslator
+) -> None:
+    settings = Settings(Limits(characters=1_000), log=lambda line: None)
+    with live_server(settings, translator) as url:
+        for page in opened_page(browser, url):
+            page.fill("#text", "\N{CAT}" * 1_000)  # which are twice as many to the browser
+            wait_for(page, "\N{CAT}" * 1_000)
+            calls = len(translator.calls)
+            page.fill("#text", "a" * 1_234)
+            page.wait_for_selector("#error:visible")
+            assert "1,234 / 1,000 characters" in page.inner_text("#error")
+            assert page.inner_text("#count") == "1,234 / 1,000 characters"
+            assert len(page.input_value("#text")) == 1_234
+            assert page.inner_text("#translation") == ""
+            assert len(translator.calls) == calls
+            page.fill("#text", "again")
+            wait_for(page, "AGAIN")
+            assert page.is_hidden("#error")
+            assert page.inner_text("#count") == "5 characters"
+
+
 def test_words_tell_what_they_come_from(page: "Page") -> None:
     page.fill("#text", "one, two\nthree four")
     wait_for(page, "ONE, TWO\nTHREE FOUR")
@@ -213,7 +256,7 @@ def test_text_is_text_and_not_markup(page: "Page") -> None:
 def test_it_fits_and_can_be_read(browser: "Browser", url: str, scheme: str, width: int) -> None:
     size = {"width": width, "height": 800}
     for page in opened_page(browser, url, color_scheme=scheme, viewport=size):
-        page.fill("#text", f"Where is the station?\n{'long' * 40}")
+        page.fill("#text", f"Where is the station?\n{'long' * 40} {'12' * 40} 7")
         page.wait_for_selector(".word")
         page.hover(".word")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -221,11 +264,29 @@ def test_it_fits_and_can_be_read(browser: "Browser", url: str, scheme: str, widt
             box = button.bounding_box()
             assert box
             assert box["height"] >= 36  # for a thumb
-        for selector in ("#text", "#translation", "#word", "#count", "footer p", "label"):
+        for selector in (
+            "#text",
+            "#translation",
+            "#notes li",
+            "#word",
+            "#count",
+            "footer p",
+            "label",
+        ):
             assert page.evaluate(_CONTRAST, selector) >= 4.5, selector
         if SCREENSHOTS:
             Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
             page.screenshot(path=f"{SCREENSHOTS}/{scheme}-{width}.png", full_page=True)
+        page.fill("#text", "long " * 10_001)
+        page.wait_for_selector("#error:visible")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        error = page.locator("#error").bounding_box()
+        assert error
+        assert error["y"] + error["height"] <= size["height"]  # in sight, though the text is not
+        for selector in ("#error", "#count"):
+            assert page.evaluate(_CONTRAST, selector) >= 4.5, selector
+        if SCREENSHOTS:
+            page.screenshot(path=f"{SCREENSHOTS}/{scheme}-{width}-over.png")
 
 
 # WCAG's ratio between an element's colour and what is behind it.

@@ -149,6 +149,22 @@ def test_alignment_and_confidence_come_when_asked_for() -> None:
     assert found["confidence"] == [0.75, 0.75, None]
 
 
+def test_notes_come_when_asked_for() -> None:
+    assert "notes" not in ask(q="12 cats")
+    note = "the number 12 is in it"
+    assert ask(q="12 cats\n\n7 dogs, 12 cats", notes=True)["notes"] == [
+        note,
+        "the number 7 is in it",
+    ]
+    found = ask(q=["cats", "12 cats"], notes=True, alternatives=1)
+    assert found["notes"] == [[], [note]]
+    assert ask(q="<p>12 <b>cats</b></p><p>dogs</p>", notes=True, format="html")["notes"] == [note]
+    assert ask(q="der 12", source="auto", notes=True)["notes"] == []  # which is in German already
+    with client() as opened:
+        fields = {"q": "12 cats", "source": "en", "target": "de", "notes": "true"}
+        assert opened.post("/translate", data=fields).json()["notes"] == [note]
+
+
 def test_the_language_is_detected() -> None:
     assert ask(q="der hund", source="auto", target="en") == {
         "translatedText": "DER HUND",
@@ -246,6 +262,16 @@ def test_languages() -> None:
         assert opened.get("/languages").json() == [
             {"code": "en", "name": "English", "targets": ["de"]},
             {"code": "de", "name": "German", "targets": ["en"]},
+        ]
+
+
+def test_a_language_that_is_only_translated_into_is_listed() -> None:
+    one_way = FakeTranslator(Direction("en", "de"), Direction("en", "fr"))
+    with client(translator=one_way) as opened:
+        assert opened.get("/languages").json() == [
+            {"code": "en", "name": "English", "targets": ["de", "fr"]},
+            {"code": "de", "name": "German", "targets": []},
+            {"code": "fr", "name": "French", "targets": []},
         ]
 
 
@@ -548,6 +574,33 @@ def test_requests_take_turns() -> None:
     many = [str(number) for number in range(20)]
     found = batches(BatchSettings(size=10), [("x", many), ("x", ["a"]), ("y", ["b"])])
     assert [texts for _, texts in found] == [[*many[:8], "a", "8"], ["b"], many[9:19], ["19"]]
+
+
+def test_without_sharing_a_request_has_its_batch_to_itself() -> None:
+    settings = BatchSettings(size=10, is_shared=False)
+    many = [str(number) for number in range(20)]
+    found = batches(settings, [("x", many), ("x", ["a", "b"]), ("x", ["c"])])
+    assert [texts for _, texts in found] == [many[:10], ["a", "b"], ["c"], many[10:]]
+
+
+def test_what_is_left_of_a_request_that_failed_is_not_worked_on() -> None:
+    def work(key: str, texts: Sequence[str], is_wanted: Callable[[], bool]) -> Sequence[str]:
+        done.append([*texts])
+        if "crash" in texts:
+            raise RuntimeError("crash")
+        return texts
+
+    async def run() -> None:
+        batcher = Batcher(work, BatchSettings(), capacity=2)
+        async with batcher.running():
+            asked = (batcher.run("x", texts) for texts in (["crash", "a"], ["b"]))
+            found = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(found[0], RuntimeError)
+        assert found[1] == ["b"]
+
+    done: list[list[str]] = []
+    asyncio.run(run())
+    assert done == [["crash", "a", "b"], ["crash"], ["b"]]
 
 
 def test_small_requests_do_not_wait_for_large_ones() -> None:

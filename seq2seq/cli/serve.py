@@ -122,7 +122,8 @@ def serve(
         connections=max_connections,
     )
     batches = BatchSettings(
-        size=batch_size if batching else 1,
+        size=batch_size,
+        is_shared=batching,
         workers=threads or _cores(),
     )
     settings = Settings(

@@ -41,7 +41,9 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
     """The ids that, after `ids`, would say something once more than `allowed` times."""
     closing: set[int] = set()
     if len(ids) >= allowed + 2:  # three ids in a row, so often
-        following = [ids[i + 2] for i in range(len(ids) - 2) if ids[i : i + 2] == ids[-2:]]
+        last = ids[-2], ids[-1]
+        threes = zip(ids, ids[1:], ids[2:], strict=False)
+        following = [third for first, second, third in threes if (first, second) == last]
         closing.update(id_ for id_, times in Counter(following).items() if times >= allowed)
     for size in range(1, _LONGEST_LOOP + 1):
         needed = size * (allowed + 1)

@@ -144,13 +144,13 @@ class _Routes:
         return JSONResponse(
             [
                 {"code": code, "name": name_of(code), "targets": self._service.targets(code)}
-                for code in self._service.sources
+                for code in self._service.languages
             ]
         )
 
     async def _frontend_settings(self, request: Request) -> Response:
         detects = self._service.identifier is not None
-        source = self._service.sources[0]
+        source = self._service.languages[0]
         target = self._service.targets(source)[0]
         return JSONResponse(
             {

@@ -32,8 +32,9 @@ class Ask:
     target: str
     is_html: bool = False
     alternatives: int = 0
-    alignment: bool = False  # this and the next LibreTranslate does not know
+    alignment: bool = False  # this and the next two LibreTranslate does not know
     confidence: bool = False
+    notes: bool = False
 
 
 async def read_fields(request: Request, limits: Limits) -> Fields:
@@ -89,6 +90,7 @@ def read_ask(fields: Fields, limits: Limits) -> Ask:
         alternatives,
         _is_true(fields.get("alignment")),
         _is_true(fields.get("confidence")),
+        _is_true(fields.get("notes")),
     )
 
 

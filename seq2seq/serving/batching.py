@@ -32,9 +32,10 @@ class AbandonedError(Exception):
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How texts are joined; a size of 1 does not join any."""
+    """How texts are joined."""
 
     size: int = 128  # texts; twice what is searched side by side, so that it finds like lengths
+    is_shared: bool = True  # a batch may have texts of several requests
     workers: int = 1  # batches at one time, and as many of large requests
 
 
@@ -126,7 +127,8 @@ class Batcher(Generic[Key, Result]):
     async def run(self, key: Key, texts: Sequence[str]) -> list[Result]:
         """The result for each text; raises `RefusedError` where too many requests wait.
 
-        Where it is cancelled, texts that nobody has begun are left.
+        Where it is cancelled, texts that nobody has begun are left. A batch that is begun goes on
+        with all of its texts as long as anyone waits for one of them.
         """
         if not texts:
             return []
@@ -150,11 +152,11 @@ class Batcher(Generic[Key, Result]):
     def _take(self, lane: _Lane[Key, Result]) -> list[tuple[_Job[Key, Result], int]]:
         """The texts of the next batch, by job and number."""
         batch = list[tuple[_Job[Key, Result], int]]()
-        others = deque[_Job[Key, Result]]()  # of another key
+        others = deque[_Job[Key, Result]]()  # that do not fit
         room = _BATCH_CHARACTERS
         while lane.jobs and room > 0 and len(batch) < self._settings.size:
             job = lane.jobs.popleft()
-            if batch and job.key != batch[0][0].key:
+            if batch and not self._fits(job, batch[0][0]):
                 others.append(job)
                 continue
             turn = min(_TURN, self._settings.size - len(batch))
@@ -173,6 +175,10 @@ class Batcher(Generic[Key, Result]):
         if not lane.jobs:
             lane.filled.clear()
         return batch
+
+    def _fits(self, job: _Job[Key, Result], first: _Job[Key, Result]) -> bool:
+        """Whether it may be in the batch that this one has begun."""
+        return job is first or (self._settings.is_shared and job.key == first.key)
 
     async def _run(
         self, pool: ThreadPoolExecutor, batch: Sequence[tuple[_Job[Key, Result], int]]
@@ -194,7 +200,8 @@ class Batcher(Generic[Key, Result]):
                 batch[0][0].fail(error)
                 return
             for one in batch:  # so that only the request at fault fails
-                await self._run(pool, [one])
+                if not one[0].done.done():
+                    await self._run(pool, [one])
             return
         for (job, number), result in zip(batch, results, strict=True):
             job.put(number, result)

@@ -1,7 +1,8 @@
 """HTML whose text is translated, and nothing else of it is touched.
 
-Block elements divide the text. Inline elements inside a block stay in its text, as tags `<g1>` that
-the translator keeps in their order, each once. What no text belongs to comes out byte for byte:
+Block elements divide the text, and so do inline ones side by side, as `<a>Home</a><a>News</a>`,
+which would be read as one word. Other inline elements stay in the text, as tags `<g1>` that the
+translator keeps in their order, each once. What no text belongs to comes out byte for byte:
 tags with their attributes, comments, scripts, styles, `pre` and `code`, white space between blocks,
 and text whose translation is the text.
 
@@ -46,11 +47,13 @@ def _names(text: str) -> frozenset[str]:
 
 
 _BLOCKS = _names("""
-    address article aside base blockquote body br caption center col colgroup dd details dialog dir
-    div dl dt fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header
-    hgroup hr html legend li link main menu meta nav noscript ol optgroup option p pre search
-    section select summary table tbody td template textarea tfoot th thead title tr ul
+    address article aside base blockquote body br button caption center col colgroup datalist dd
+    details dialog dir div dl dt fieldset figcaption figure footer form frame frameset h1 h2 h3 h4
+    h5 h6 head header hgroup hr html label legend li link main menu meta nav noscript ol optgroup
+    option p pre search section select summary table tbody td template textarea tfoot th thead title
+    tr ul
 """)
+_INDICES = _names("sub sup")  # belong to the word before, in an element of its own or not
 _VOID = _names("area base br col embed hr img input link meta param source track wbr")
 _KEPT = _names("code math pre svg")  # with all that is inside
 _RAW = _names("iframe noembed noframes plaintext script style textarea xmp")
@@ -147,7 +150,35 @@ def _pieces(markup: str) -> Iterator[str | _Segment]:
 
 
 def _divided(run: Sequence[_Token]) -> Iterator[str | _Segment]:
-    """What comes before the text of a block, the text, and what comes behind."""
+    """The texts of a block, and what comes before and behind them."""
+    for part in _neighbours(run):
+        yield from _trimmed(part)
+
+
+def _neighbours(run: Sequence[_Token]) -> Iterator[Sequence[_Token]]:
+    """Divided where an element ends in a word and the next begins with one, with no space."""
+    begun = 0
+    border: int | None = None  # where an element begins behind one that has ended
+    has_ended = False  # an element, since the last text
+    last = ""
+    for place, token in enumerate(run):
+        if token.kind is _Kind.TEXT:
+            text = html.unescape(token.raw)
+            if border is not None and last.isalnum() and text[:1].isalnum():
+                yield run[begun:border]
+                begun = border
+            last, border, has_ended = text[-1:], None, False
+        elif token.kind is _Kind.END:
+            has_ended = True
+        elif token.kind is _Kind.START and token.name in _INDICES:
+            has_ended = False
+        elif token.kind is _Kind.START and has_ended and border is None:
+            border = place
+    yield run[begun:]
+
+
+def _trimmed(run: Sequence[_Token]) -> Iterator[str | _Segment]:
+    """What comes before the text, the text, and what comes behind."""
     tokens = [part for token in run for part in _without_edges(token)]
     start, stop = _core(tokens)
     core = tokens[start:stop]

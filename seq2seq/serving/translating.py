@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol, Self
 
@@ -89,9 +89,10 @@ class _Answer:
     """A document and what became of it."""
 
     text: str
-    alternatives: list[str]
-    alignment: Links
-    confidence: float | None
+    alternatives: list[str] = field(default_factory=list)
+    alignment: Links = field(default_factory=list)
+    confidence: float | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class Service:
@@ -127,9 +128,11 @@ class Service:
             yield
 
     @property
-    def sources(self) -> list[str]:
-        """The languages that it reads, in the order of its directions."""
-        return [*dict.fromkeys(one.source for one in self.directions)]
+    def languages(self) -> list[str]:
+        """All that it reads or writes, in the order of its directions."""
+        return [
+            *dict.fromkeys(code for one in self.directions for code in (one.source, one.target))
+        ]
 
     def targets(self, source: str) -> list[str]:
         """The languages that it translates `source` into."""
@@ -153,6 +156,8 @@ class Service:
             found["alignment"] = [one.alignment for one in answers]
         if ask.confidence:
             found["confidence"] = [one.confidence for one in answers]
+        if ask.notes:
+            found["notes"] = [one.notes for one in answers]
         return found if ask.is_list else {name: values[0] for name, values in found.items()}
 
     async def detect(self, texts: Sequence[str]) -> list[list[Detection]]:
@@ -193,9 +198,8 @@ class Service:
         """Raises `RefusedError` where there is no such direction."""
         if direction in self._translators:
             return
-        languages = {language for one in self.directions for language in (one.source, one.target)}
         for language in (direction.source, direction.target):
-            if language not in languages:
+            if language not in self.languages:
                 raise RefusedError(400, f"{language} is not supported")
         if direction.source == direction.target:
             return
@@ -225,7 +229,7 @@ class Service:
         return [
             _answer(document, [*islice(coming[direction], len(document.texts))], ask)
             if direction in coming
-            else _Answer(document.render(document.texts), [], [], None)  # in that language already
+            else _Answer(document.render(document.texts))  # in that language already
             for document, direction in zip(documents, directions, strict=True)
         ]
 
@@ -268,6 +272,7 @@ def _answer(document: Document, translations: Sequence[Translation], ask: Ask) -
         others,
         _alignment(translations) if ask.alignment else [],
         _confidence(translations) if ask.confidence else None,
+        [*dict.fromkeys(note for one in translations for note in one.notes)],
     )
 
 

@@ -10,6 +10,7 @@ const source = byId("source"), target = byId("target"), text = byId("text");
 const translation = byId("translation");
 
 let languages = []; // as /languages has them
+let limit = Infinity; // characters of a text
 let request = null; // the AbortController of the last one
 let timer = 0;
 let shown = { text: "", words: [], links: [], detected: null };
@@ -34,6 +35,7 @@ async function translate() {
   request?.abort(); // an answer to what the text was before is not shown any more
   const q = text.value;
   if (!q.trim()) return show({ translatedText: "" });
+  if (sizeOf(q) > limit) return refuse(sizeOf(q));
   const mine = request = new AbortController();
   translation.setAttribute("aria-busy", "true");
   try {
@@ -47,6 +49,7 @@ async function translate() {
         alternatives: ALTERNATIVES,
         alignment: true,
         confidence: true,
+        notes: true,
         api_key: byId("key").value || undefined,
       }),
       signal: mine.signal,
@@ -81,9 +84,15 @@ function show(answer) {
   };
   lookAt(-1);
   showConfidence(answer.confidence ?? null);
+  showNotes(answer.notes ?? []);
   showOthers(answer.alternatives ?? []);
   showDetected();
   byId("copy").hidden = !shown.text || !navigator.clipboard;
+}
+
+function refuse(size) {
+  show({ translatedText: "" });
+  fail(`The text is longer than what is translated at once: ${withLimit(size)} characters.`);
 }
 
 function fail(message) {
@@ -96,6 +105,14 @@ function showConfidence(value) {
   byId("sure").hidden = value === null;
   byId("meter").value = value ?? 0;
   byId("percent").textContent = `${Math.round(100 * (value ?? 0))}%`;
+}
+
+function showNotes(notes) {
+  byId("notes").replaceChildren(...notes.map((note) => {
+    const item = document.createElement("li");
+    item.textContent = note;
+    return item;
+  }));
 }
 
 function showOthers(others) {
@@ -129,11 +146,17 @@ function showText(marked = new Set()) {
     mark.textContent = part;
     return mark;
   }), "\u200b"); // so that a line end at the end has its line
-  const size = [...text.value].length;
-  byId("count").textContent = size ? `${size.toLocaleString()} characters` : "";
+  const size = sizeOf(text.value);
+  const isOver = size > limit;
+  byId("count").textContent =
+    size ? `${isOver ? withLimit(size) : size.toLocaleString()} characters` : "";
+  byId("count").classList.toggle("over", isOver);
   byId("clear").hidden = !size;
   return parts.filter((part, place) => part && place % 2 === 0);
 }
+
+const sizeOf = (string) => [...string].length; // as the server counts: emoji are one
+const withLimit = (size) => `${size.toLocaleString()} / ${limit.toLocaleString()}`;
 
 // Words and what they come from
 
@@ -235,10 +258,10 @@ async function start() {
     const [known, settings] = await Promise.all([ask("languages"), ask("frontend/settings")]);
     languages = known;
     const first = settings.language.source.code;
-    const codes = known.map((one) => one.code);
+    const codes = known.filter((one) => one.targets.length).map((one) => one.code);
     fill(source, first === "auto" ? ["auto", ...codes] : codes, first);
     fillTargets(settings.language.target.code);
-    text.maxLength = settings.charLimit;
+    limit = settings.charLimit;
     byId("key-field").hidden = !settings.keyRequired;
     showText();
     if (text.value) translate(); // what a browser has kept over a reload
