@@ -1,6 +1,6 @@
 """Text in, `Translation` out: read, search, write, join.
 
-Blank text gives the empty text. Text without a letter (numbers, punctuation, pictures) has nothing
+A blank line gives the empty one. Text without a letter (numbers, punctuation, pictures) has nothing
 to translate and passes through unchanged. Placeholders, links, tags and code come out as they went
 in, each once.
 """

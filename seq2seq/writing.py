@@ -125,8 +125,8 @@ def _shouted(text: str, piece: Piece) -> str:
     """In capitals, but for the terms, which are as the glossary has them."""
     text = text.upper()
     for term in dict.fromkeys(found.term.target for found in piece.terms):
-        as_word = re.compile(rf"(?<!\w){re.escape(term.upper())}(?!\w)")
-        text = as_word.sub(lambda _, term=term: term, text)
+        as_word = rf"(?<!\w){re.escape(term.upper())}(?!\w)"
+        text = re.sub(as_word, term.replace("\\", r"\\"), text)
     return text
 
 

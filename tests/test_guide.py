@@ -11,13 +11,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
+from numpy.typing import NDArray
 from typer.main import get_command
 
 import seq2seq.cli.translate
 from seq2seq.cli.main import app
+from seq2seq.decoding.folder import read_weights
+from seq2seq.decoding.restoring import restore
 from seq2seq.errors import Seq2SeqError
+from seq2seq.inspection.model import open_model
+from seq2seq.shipped import SHIPPED_MODEL
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "scripts" / "guide"
@@ -169,18 +175,31 @@ def test_the_gradients_are_as_told(numbers: dict[str, Any]) -> None:
     trained = {
         one["variant"]: one["norms"] for one in report["curves"] if one["trained_delay"] is not None
     }
-    gated = ["GRU", "LSTM, forget bias 0", "LSTM, forget bias 1", "LSTM, forget bias 3"]
-    assert (initial["RNN"][100] / initial["RNN"][10]) ** (1 / 90) == pytest.approx(0.7, abs=0.05)
-    assert max(initial["GRU"][100], initial["LSTM, forget bias 0"][100]) < initial["RNN"][100]
-    assert initial["LSTM, forget bias 3"][100] > 1e-3
-    assert trained["RNN"][100] < 1e-15
-    assert all(min(trained[name]) > 1e-6 for name in gated)
-    assert all(trained[name][100] > 3 * trained[name][80] for name in gated)
+    gated = [name for name in trained if "bias" in name]
+    assert len(gated) == 5
+    for name, factor in (("RNN", 0.7), ("RNN, orthogonal", 0.87), ("GRU, update bias 3", 0.96)):
+        far, near = initial[name][90], initial[name][10]
+        assert (far / near) ** (1 / 80) == pytest.approx(factor, abs=0.02)
+    for name in ("GRU, update bias 0", "LSTM, forget bias 0"):
+        assert initial[name][100] < initial["RNN"][100]
+    level = initial["LSTM, forget bias 3"][10:]
+    assert max(level) < 10 * min(level)
+    losses = {name: norms[10] / norms[80] for name, norms in trained.items()}
+    assert max(losses[name] for name in gated) == losses["LSTM, forget bias 0"] < 20
+    assert losses["RNN"] > 1e17
+    for name in (*gated, "RNN, orthogonal"):
+        assert trained[name][100] > 3 * trained[name][80]
+    assert initial["LSTM, forget bias 3"][100] > 2 * initial["LSTM, forget bias 3"][80]
     learnt = dict.fromkeys(trained, 0)
     for one in report["memory"]:
         if one["accuracy"] >= report["settings"]["learnt"]:
             learnt[one["variant"]] = max(one["delay"], learnt[one["variant"]])
-    assert learnt["GRU"] <= learnt["RNN"] < learnt["LSTM, forget bias 3"] == max(learnt.values())
+    assert learnt["RNN"] == learnt["RNN, orthogonal"] == 20
+    for name in gated:
+        if name.endswith("bias 3"):
+            assert learnt[name] == 2 * learnt["RNN"]
+        else:
+            assert learnt[name] < learnt["RNN"]
 
 
 def test_the_gates_are_as_told(numbers: dict[str, Any]) -> None:
@@ -190,10 +209,31 @@ def test_the_gates_are_as_told(numbers: dict[str, Any]) -> None:
         if panel["gate"] == "forget"
     }
     assert numbers["gates"]["source"][0] == "<2de>"
-    assert forget["forwards"][0] == pytest.approx(0.73, abs=0.05)
+    assert forget["forwards"][0] == pytest.approx(0.75, abs=0.005)
+    assert forget["backwards"][-1] == pytest.approx(0.53, abs=0.005)
     for means in forget.values():
         assert means[0] == max(means)
         assert 0.25 < sum(means[1:]) / len(means[1:]) < 0.45
+    weights = restored_weights()
+    tag = numbers["gates"]["source"][0]
+    opened = open_model(SHIPPED_MODEL)
+    ids = opened.read("I have never seen this book.", opened.between("en", "de"))
+    layer = "encoder.layers.0.forwards.fused"
+    size = weights[f"{layer}.weight_hh_l0"].shape[1]
+    forget_rows = slice(size, 2 * size)
+    bias = (weights[f"{layer}.bias_ih_l0"] + weights[f"{layer}.bias_hh_l0"])[forget_rows]
+    x = weights["embedding.weight"][list(ids)] * opened.network.config.embedding_scale
+    from_tokens = (x @ weights[f"{layer}.weight_ih_l0"][forget_rows].T).mean(axis=1)
+    assert opened.tokenizer.pieces(ids)[0] == tag
+    assert bias.mean() == pytest.approx(0.21, abs=0.005)
+    assert from_tokens[0] == pytest.approx(0.99, abs=0.005)
+    assert (from_tokens[1:] < 0).sum() > len(from_tokens) / 2
+
+
+def restored_weights() -> dict[str, NDArray[np.float32]]:
+    """Of the model that ships, by their names in training."""
+    config, _, weights = read_weights(SHIPPED_MODEL)
+    return restore(weights, config.model, config.precision)
 
 
 def test_cells_count_and_flag(numbers: dict[str, Any]) -> None:
@@ -233,12 +273,15 @@ def test_the_beam_finds_what_the_greedy_way_misses(numbers: dict[str, Any]) -> N
     assert third[1]["best"]
     fourth = [node for node in tree["nodes"] if node["step"] == 4 and node["fate"] == "kept"]
     assert fourth[0]["best"]
-    first, second = (line for line in numbers["length"]["output"] if "finished" in line)
-    both = [re.findall(r"-\d+\.\d\d", line) for line in (first, second)]
+    output = numbers["length"]["output"]
+    ends = [number for number, line in enumerate(output) if "finished" in line]
+    both = [re.findall(r"-\d+\.\d\d", output[end]) for end in ends]
     assert both[0][0] == both[1][0]
     assert float(both[0][1]) < float(both[1][1])
-    assert second.index("</s>") > first.index("</s>")
-    assert "*" in second
+    begins = [number for number, line in enumerate(output) if line.startswith(("├", "└"))]
+    lengths = [end - begin for begin, end in zip(begins, ends, strict=True)]
+    assert lengths[1] == lengths[0] + 1
+    assert "*" in output[ends[1]]
 
 
 def test_bleu_is_its_formula(numbers: dict[str, Any]) -> None:

@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.cells import cell_len
+from tiny import export, network
 from typer.testing import CliRunner
 
 from seq2seq.cli.inspect import app
+from seq2seq.config import Cell, ModelConfig
+from seq2seq.inspection.gates import SHOWN
 from seq2seq.inspection.labels import label
-from seq2seq.inspection.terminal import heat_map
+from seq2seq.inspection.search import Node, SearchTree
+from seq2seq.inspection.terminal import heat_map, search_lines
 
 MODEL = str(Path(__file__).parent / "golden" / "int8")
 SENTENCE = "the dog sees the mouse"
@@ -109,6 +113,57 @@ def test_json_is_beside_the_picture(kind: str, tmp_path: Path) -> None:
     assert table["source"][1:] != []
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_states_are_drawn_in_characters_too(cell: Cell, tmp_path: Path) -> None:
+    model = ModelConfig(cell, hidden_size=16, encoder_layers=1, decoder_layers=1, heads=2)
+    folder = str(export(network(model), tmp_path / "m.s2s"))
+    rows = run("gates", folder, "abc de fgh.").splitlines()
+    for name in SHOWN[cell]:
+        assert sum(f", {name}" in row for row in rows) == 3  # two directions and the decoder
+    assert any("how large each state is" in row for row in rows)
+    assert any("how open each gate is" in row for row in rows) == (cell != "rnn")
+    assert ", hidden" in run("gates", folder, "abc de fgh.", "--gate", "hidden")
+
+
+def test_what_translate_would_do_is_noted(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["attention", MODEL, "the dog. The cat.", "--json"])
+    assert json.loads(result.stdout)["source"]
+    assert result.stderr == (
+        "seq2seq inspect: note: translate would translate these 2 parts apart; here they are read "
+        "as one.\n"
+    )
+
+
+def test_odd_bytes_and_odd_names_are_no_fault(tmp_path: Path) -> None:
+    for kind in KINDS:
+        result = CliRunner().invoke(app, [kind, MODEL, "caf\udce9", "--json"])
+        assert "<0xBD>" in json.loads(result.stdout)["source"]  # of U+FFFD
+    assert run("search", MODEL, SENTENCE, "-o", str(tmp_path / "tree.PNG")) == ""
+    assert (tmp_path / "tree.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_only_branches_of_the_search_indent() -> None:
+    """However long the translation is, lines stay short."""
+    nodes = [
+        Node(0, None, 1, "▁a", -0.1, -0.1, "kept", None, True),
+        Node(1, None, 1, "▁b", -2.0, -2.0, "kept", None, False),
+        Node(2, 0, 2, "▁c", -0.1, -0.2, "kept", None, True),
+        Node(3, 2, 3, "▁d", -0.1, -0.3, "kept", None, True),
+        Node(4, 2, 3, "▁e", -1.0, -1.2, "outside", None, False),
+        Node(5, 3, 4, "</s>", -0.1, -0.4, "finished", 0.0, True),
+    ]
+    tree = SearchTree(("x",), "a c d", 0.0, 2, tuple(nodes))
+    assert [*search_lines(tree)][1:] == [
+        "<s>",
+        "├*a -0.10",
+        "│*c -0.20",
+        "│├*d -0.30",
+        "││*</s> -0.40, finished, score 0.00",
+        "│└ e -1.20, dropped: no place",
+        "└ b -2.00",
+    ]
+
+
 def test_one_head_one_gate_and_units_of_a_corpus(tmp_path: Path) -> None:
     table = json.loads(run("attention", MODEL, SENTENCE, "--head", "2", "--json"))
     assert table["heads"] == [2]
@@ -137,14 +192,22 @@ def test_gradients_are_drawn_and_told(tmp_path: Path) -> None:
     [
         (["attention", MODEL, " "], 2, "the sentence is empty"),
         (["gates", MODEL, ""], 2, "the sentence is empty"),
-        (["search", MODEL, "the " * 500], 2, "the sentence has"),
+        (["search", MODEL, "the " * 500], 2, "the sentence is too long"),
         (["attention", MODEL, SENTENCE, "--head", "9"], 2, "there is no head 9"),
+        (["attention", MODEL, SENTENCE, "--head", "1", "--head", "1"], 2, "is given twice"),
+        (["gates", MODEL, SENTENCE, "--units", "2"], 2, "are for --corpus"),
+        (["gates", MODEL, SENTENCE, "--sentences", "9"], 2, "are for --corpus"),
         (["attention", MODEL, SENTENCE, "-o", "picture.jpg"], 2, "is .html, .png or .svg"),
         (["attention", MODEL, SENTENCE, "-o", "none/picture.png"], 2, "cannot be written"),
         (["attention", MODEL, SENTENCE, "-t", "xx"], 2, "does not translate into 'xx'"),
         (["gates", MODEL, SENTENCE, "--layer", "encoder.7"], 2, "no layer 'encoder.7'"),
         (["gates", MODEL, SENTENCE, "--gate", "reset"], 2, "no gate 'reset'"),
         (["gates", MODEL, SENTENCE, "--corpus", "none.tsv"], 1, "none.tsv"),
+        (
+            ["gates", MODEL, SENTENCE, "--corpus", "none"],
+            1,
+            "sentences will do, too, but there is no none.",
+        ),
         (["search", "none.s2s", SENTENCE], 1, "not there"),
         (["gradients", "-o", "picture.gif"], 2, "is .html, .png or .svg"),
     ],

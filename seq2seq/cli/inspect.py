@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +13,11 @@ import typer
 from seq2seq.cli.errors import reported_errors
 from seq2seq.cli.options import AnyFromOption, AnyToOption, BeamSizeOption, QuietOption
 from seq2seq.cli.streams import open_output
+from seq2seq.config import Direction
 from seq2seq.errors import Seq2SeqError, UsageError
 
 if TYPE_CHECKING:
+    from seq2seq.inspection.model import InspectedModel
     from seq2seq.inspection.plots import Picture
 
 app = typer.Typer(
@@ -58,7 +61,9 @@ def attention(
     from seq2seq.inspection.terminal import attention_lines
 
     opened = open_model(model)
-    seen = look(opened, sentence, opened.between(source_language, target_language))
+    way = opened.between(source_language, target_language)
+    seen = look(opened, sentence, way)
+    _note(opened, sentence, way)
     if head:
         seen = seen.of_heads(head)
     if output is not None:
@@ -102,37 +107,46 @@ def gates(
         ),
     ] = None,
     sentences: Annotated[
-        int, typer.Option("--sentences", min=2, help="At most so many of the corpus.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            "--sentences", metavar="N", min=2, help="At most so many of the corpus, or 1000."
+        ),
+    ] = None,
     units: Annotated[
-        int, typer.Option("--units", min=1, help="Name so many units for each property of tokens.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--units", metavar="N", min=1, help="Name so many units for each property, or 1."
+        ),
+    ] = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What the gates of each layer do over the tokens, and which units do what."""
     _check(output)
+    if corpus is None and (sentences or units):
+        raise UsageError("--sentences and --units are for --corpus; give one.")
     from seq2seq.inspection.gates import gates as look
     from seq2seq.inspection.gates import places
     from seq2seq.inspection.model import open_model
     from seq2seq.inspection.terminal import gates_lines, units_lines
+    from seq2seq.inspection.units import NamedUnits, read_pairs, selective_units
 
     opened = open_model(model)
     way = opened.between(source_language, target_language)
     wanted = places(opened.network.config, layer, direction, gate)
     seen = look(opened, sentence, way, wanted)
-    named = []
+    _note(opened, sentence, way)
+    named = NamedUnits()
     if corpus is not None:
-        from seq2seq.inspection.units import read_pairs, selective_units
-
-        pairs = read_pairs(opened, corpus, way, sentences)
-        named = selective_units(opened, pairs, way, wanted, units)
+        asks_decoder = any(place.part == "decoder" for place in wanted)
+        pairs = read_pairs(opened, corpus, way, sentences or 1000, with_targets=asks_decoder)
+        named = selective_units(opened, pairs, way, wanted, units or 1)
     if output is not None:
         from seq2seq.inspection.plots import gates_picture
 
-        _draw(gates_picture(seen, named), output)
-    table = seen.to_json() | {"units": [unit.to_json() for unit in named]}
+        _draw(gates_picture(seen, named.units), output)
+    table = seen.to_json() | named.to_json()
     _tell(table, chain(gates_lines(seen), units_lines(named)), output, as_json)
 
 
@@ -158,13 +172,10 @@ def search(
     from seq2seq.inspection.terminal import search_lines
 
     opened = open_model(model)
-    tree = search_tree(
-        opened,
-        sentence,
-        opened.between(source_language, target_language),
-        dropped=dropped,
-        search=opened.search.changed(beam_size=beam_size),
-    )
+    opened = replace(opened, search=opened.search.changed(beam_size=beam_size))
+    way = opened.between(source_language, target_language)
+    tree = search_tree(opened, sentence, way, dropped=dropped)
+    _note(opened, sentence, way)
     if output is not None:
         from seq2seq.inspection.plots import search_picture
 
@@ -240,11 +251,17 @@ def training(
     _tell(history.to_json(), history_lines(history), output, as_json)
 
 
+def _note(model: "InspectedModel", sentence: str, direction: Direction) -> None:
+    """On stderr, what `translate` would do otherwise."""
+    for difference in model.differences(sentence, direction):
+        typer.echo(f"seq2seq inspect: note: translate would {difference}.", err=True)
+
+
 def _check(output: Path | None) -> None:
     """Raises where a picture cannot be drawn, before any work is done."""
     if output is None:
         return
-    if output.suffix not in (".html", ".png", ".svg"):
+    if output.suffix.lower() not in (".html", ".png", ".svg"):
         raise UsageError(f"{output}: a picture is .html, .png or .svg.")
     _require("matplotlib", "a picture", "inspect")
 
@@ -255,7 +272,7 @@ def _require(module: str, what: str, extra: str) -> None:
 
 
 def _draw(picture: "Picture", output: Path) -> None:
-    data = picture.render(output.suffix[1:])
+    data = picture.render(output.suffix[1:].lower())
     with open_output(output) as sink:
         sink.write(data)
 

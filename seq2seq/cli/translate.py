@@ -132,7 +132,7 @@ def translate(
     quiet: QuietOption = False,
     version: VersionOption = False,
 ) -> None:
-    """Translate sentences: one line in, one line out.
+    """Translate sentences, files line by line, or whole documents with --unit.
 
     Scores are natural-log probabilities, normalised by length: 0 is certain.
     """

@@ -34,6 +34,8 @@ class Attention:
         for number in numbers:
             if number not in self.heads:
                 raise UsageError(f"there is no head {number}; the model has {len(self.heads)}.")
+        if len({*numbers}) < len(numbers):
+            raise UsageError("a head is given twice.")
         rows = [self.heads.index(number) for number in numbers]
         return replace(self, heads=tuple(numbers), weights=self.weights[rows])
 

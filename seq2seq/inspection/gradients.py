@@ -1,9 +1,15 @@
 """The vanishing gradient, measured; and what it costs (torch).
 
-How much does the state at the end of a sequence still depend on an input some steps before it? A
+How much does the loss at the end of a sequence still depend on an input some steps before it? A
 derivative over distance d is a product of d factors, one of each step. Where these are below 1 the
 dependence is lost exponentially, and with it the gradient that could have taught the cell to
 remember (Hochreiter 1991; Bengio et al. 1994).
+
+The loss is that of one answer, after the last step, and the answer is drawn by lot. By the chain
+rule d loss / d x_t = (p - y) R d h_T / d x_t, with the readout R, the answer y and the softmax p.
+Were it the right answer, p - y would be next to nothing in a cell that has learnt, and its curve
+would lie low however much it remembers; an answer that nobody could know leaves p - y of like size
+in all cells, trained or not.
 
 So the same cells are tried on what takes memory alone: one of some symbols is shown, then blanks
 for a while (or other symbols, distractors), then a mark, at which the cell has to say which symbol
@@ -37,22 +43,24 @@ class Variant:
 
     They are drawn from U(-1 / sqrt(H), 1 / sqrt(H)), torch's own way, so that cells differ in their
     equations alone; `orthogonal` ones have recurrent weights that keep lengths, as `RecurrentLayer`
-    has them. `forget_bias` is what an LSTM's forget gate begins with; see there, too.
+    has them. `bias` is what the gate begins with that keeps the past, an LSTM's forget gate or a
+    GRU's update gate: both are the second block of torch's.
     """
 
     name: str
     cell: Cell
     orthogonal: bool = False
-    forget_bias: float = 0.0
+    bias: float = 0.0
 
 
 VARIANTS = (
     Variant("RNN", "rnn"),
     Variant("RNN, orthogonal", "rnn", orthogonal=True),
-    Variant("GRU", "gru"),
+    Variant("GRU, update bias 0", "gru"),
+    Variant("GRU, update bias 3", "gru", bias=3.0),
     Variant("LSTM, forget bias 0", "lstm"),
-    Variant("LSTM, forget bias 1", "lstm", forget_bias=1.0),
-    Variant("LSTM, forget bias 3", "lstm", forget_bias=3.0),
+    Variant("LSTM, forget bias 1", "lstm", bias=1.0),
+    Variant("LSTM, forget bias 3", "lstm", bias=3.0),
 )
 
 
@@ -74,7 +82,7 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class GradientCurve:
-    """How the last state depends on the input at each distance before it."""
+    """How the loss at the end depends on the input at each distance before it."""
 
     variant: str
     trained_delay: int | None  # the longest delay that it had learnt; None: not trained
@@ -130,7 +138,7 @@ def measure(
     """
     curves: list[GradientCurve] = []
     memory: list[MemoryResult] = []
-    with _repeatable(settings.seed):
+    with _repeatable():
         for variant in variants:
             model = Recaller(variant, settings)
             curves.append(_curve(model, None))
@@ -160,8 +168,8 @@ class Recaller(nn.Module):
         if not variant.orthogonal:
             for parameter in self.layer.parameters():
                 nn.init.uniform_(parameter, -(size**-0.5), size**-0.5)
-        if variant.cell == "lstm":  # the blocks are update, forget, candidate, output
-            self.layer.fused.bias_ih_l0.data[size : 2 * size] = variant.forget_bias
+        if variant.cell != "rnn":
+            self.layer.fused.bias_ih_l0.data[size : 2 * size] = variant.bias
             self.layer.fused.bias_hh_l0.data[size : 2 * size] = 0.0
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -207,15 +215,14 @@ def recall_task(
     return functional.one_hot(ids, symbols + 2).float(), answers.squeeze(1)
 
 
-def gradient_norms(layer: RecurrentLayer, inputs: Tensor, directions: Tensor) -> Floats:
-    """|d (v . h_T) / d x_t| over the distance T - t: a root mean square over the batch.
+def gradient_norms(model: Recaller, inputs: Tensor, answers: Tensor) -> Floats:
+    """|d loss / d x_t| over the distance T - t: a root mean square over the batch.
 
-    inputs (B, T, X), directions v (B, H), each of length 1 -> (T,), the last input first. Over all
-    directions that is the Frobenius norm of the Jacobian d h_T / d x_t over sqrt(H).
+    inputs (B, T, X), answers (B,) that the loss at the end asks for -> (T,), the last input first.
     """
     inputs = inputs.detach().requires_grad_()
-    outputs, _ = layer(inputs)
-    [gradients] = torch.autograd.grad((outputs[:, -1] * directions).sum(), inputs)  # (B, T, X)
+    loss = functional.cross_entropy(model(inputs), answers, reduction="sum")
+    [gradients] = torch.autograd.grad(loss, inputs)  # (B, T, X)
     norms: Floats = gradients.pow(2).sum(dim=-1).mean(dim=0).sqrt().flip(0).numpy()
     return norms
 
@@ -225,21 +232,18 @@ def _curve(model: Recaller, trained_delay: int | None) -> GradientCurve:
     settings = model.settings
     random = torch.Generator().manual_seed(settings.seed)
     inputs, _ = recall_task(settings, settings.distance - 1, 64, random)  # T = D + 1
-    directions = torch.randn(64, settings.hidden_size, generator=random, dtype=torch.float64)
-    directions /= directions.norm(dim=-1, keepdim=True)
-    layer = copy.deepcopy(model.layer).double()
-    norms = gradient_norms(layer, inputs.double(), directions)
+    answers = torch.randint(settings.symbols, (64,), generator=random)
+    norms = gradient_norms(copy.deepcopy(model).double(), inputs.double(), answers)
     return GradientCurve(model.variant.name, trained_delay, norms)
 
 
 @contextmanager
-def _repeatable(seed: int) -> Iterator[None]:
+def _repeatable() -> Iterator[None]:
     """One thread, whose sums have one order, and random numbers that nobody else sees."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):  # each `Recaller` seeds it
             yield
     finally:
         torch.set_num_threads(threads)

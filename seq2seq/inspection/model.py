@@ -1,17 +1,20 @@
 """A model opened for looking inside: the engine that translates, and the network in NumPy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Direction, SearchConfig, choose_direction
 from seq2seq.decoding.folder import load_folder, read_weights
+from seq2seq.decoding.loops import loops
 from seq2seq.decoding.protocol import Engine
 from seq2seq.decoding.restoring import restore
 from seq2seq.decoding.search import Hypothesis, beam_search
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.reference import Network
+from seq2seq.reading import Reader
+from seq2seq.text.casing import is_shouted
 from seq2seq.tokenizer import Tokenizer
 
 
@@ -26,26 +29,66 @@ class InspectedModel:
     directions: tuple[Direction, ...]
     search: SearchConfig
 
+    @property
+    def forbidden(self) -> list[int]:
+        """The ids that a translation never has."""
+        return [*self.tokenizer.tag_ids(), *self.tokenizer.placeholder_ids()]
+
     def between(self, source: str | None, target: str | None) -> Direction:
         """A direction of the model; raises `UsageError`, which lists them."""
         return choose_direction(self.directions, source, target)
 
     def read(self, sentence: str, direction: Direction) -> tuple[int, ...]:
-        """What the encoder reads; raises `UsageError` where that is nothing or too much."""
+        """What the encoder reads: `sentence` as one piece, prepared as `translate` prepares it.
+
+        Text in capitals is read as ordinary text. The rest of what `translate` would do otherwise
+        is told by `differences`. Raises `UsageError` where the sentence is empty or too long.
+        """
         if not sentence.strip():
             raise UsageError("the sentence is empty; give one to look at.")
-        [ids] = self.tokenizer.encode_sources([sentence], direction.target)
+        [piece, *more] = self._reader(direction, protect=False).read(sentence, "line")
+        # What has no letter `translate` would not give to the model at all.
+        ids = piece.ids or self.tokenizer.encode_sources([piece.text], direction.target)[0]
         most = self.search.max_source_length
-        if len(ids) - 1 > most:
+        if more or len(ids) - 1 > most:
             raise UsageError(
-                f"the sentence has {len(ids) - 1} subwords, and the model reads {most} at once; "
-                "give a shorter one."
+                f"the sentence is too long: the model reads {most} subwords at once; give a "
+                "shorter one."
             )
         return tuple(ids)
 
+    def differences(self, sentence: str, direction: Direction) -> Iterator[str]:
+        """What `translate` would do otherwise with `sentence`, a line for each thing.
+
+        It translates several sentences apart, carries spans such as links through unread, leaves
+        alone what has no letter, puts capitals back, and searches again where it finds a loop.
+        """
+        pieces = [*self._reader(direction, protect=True).read(sentence, "sentence")]
+        number = sum(bool(piece.ids) for piece in pieces)
+        if number == 0:
+            yield "leave this as it is, since it has no letter"
+            return
+        if number > 1:
+            yield f"translate these {number} parts apart; here they are read as one"
+        spans = [span.text for piece in pieces for span in piece.spans]
+        if spans:
+            yield f"carry {', '.join(spans)} through unchanged; here it is read like other text"
+        if is_shouted(sentence):
+            yield "put the capitals back"
+        ids = self.read(sentence, direction)
+        [best] = self.translate([ids])
+        if loops(ids, best.ids):
+            yield "search again, since this translation repeats itself"
+
+    def _reader(self, direction: Direction, protect: bool) -> Reader:
+        limit = self.search.max_source_length
+        return Reader(
+            self.tokenizer, direction.source, direction.target, limit, protect, glossary=None
+        )
+
     def translate(self, sources: Sequence[Sequence[int]]) -> list[Hypothesis]:
         """The best translation of each source, by the search that `translate` uses."""
-        found = beam_search(self.engine, sources, self.search, forbidden=self.tokenizer.tag_ids())
+        found = beam_search(self.engine, sources, self.search, forbidden=self.forbidden)
         return [best for best, *_ in found]
 
 

@@ -7,7 +7,7 @@ import html
 import itertools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -354,49 +354,39 @@ _LINES: Sequence[dict[str, Any]] = [
 
 def gradients_picture(report: "GradientReport") -> Picture:
     """The gradient over distance before and after training, and what was remembered."""
-    settings = report.settings
     variants = list(dict.fromkeys(curve.variant for curve in report.curves))
     lines = dict(zip(variants, itertools.cycle(_LINES), strict=False))
     with _style():
-        figure = Figure(figsize=(13, 4.4), layout="constrained")
+        figure = Figure(figsize=(13, 4.6), layout="constrained")
         before, after, memory = figure.subplots(1, 3)
         for curve in report.curves:
-            axes, name = before, curve.variant
-            if curve.trained_delay is not None:
-                axes, name = after, f"{name} (delay {curve.trained_delay})"
-            axes.plot(curve.norms, label=name, markevery=0.1, **lines[curve.variant])
-        for axes, title in ((before, "at initialisation"), (after, "trained")):
+            axes = before if curve.trained_delay is None else after
+            axes.plot(curve.norms, markevery=0.1, **lines[curve.variant])
+        for axes, title in (
+            (before, "at initialisation"),
+            (after, "trained with the delay in brackets"),
+        ):
             axes.set(
                 title=f"Gradient, {title}",
                 xlabel="distance T - t (steps)",
-                ylabel="|d (v · h_T) / d x_t| (no unit)",
+                ylabel="|d loss / d x_t| (nats)",
                 yscale="log",
             )
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
-        after.sharey(before)
-        for name in variants:
-            results = [result for result in report.memory if result.variant == name]
-            delays = [result.delay for result in results]
-            accuracies = [100 * result.accuracy for result in results]
-            memory.plot(delays, accuracies, label=name, **lines[name])
-        chance = 100 / settings.symbols
-        memory.axhline(chance, color="0.6", linewidth=0.8)
-        memory.annotate("chance", (settings.delays[0], chance + 1.5), color="0.4")
-        memory.set(
-            title=f"Memory after {settings.steps} steps of training, at most",
-            xlabel=f"delay (steps{', with distractors' if settings.distractors else ''})",
-            ylabel="right answers (%)",
-            xscale="log",
-            ylim=(0, 104),
-        )
-        memory.set_xticks(settings.delays, [str(delay) for delay in settings.delays])
-        memory.minorticks_off()
-        figure.legend(*before.get_legend_handles_labels(), loc="outside lower center", ncols=6)
-        for axes in (before, after):
             axes.grid(color="0.9")
+        after.sharey(before)
+        _draw_memory(memory, report, lines)
+        figure.legend(
+            [Line2D([], [], **lines[name]) for name in variants],
+            [f"{name} ({report.limits(name)[0] or 'none'})" for name in variants],
+            title="cell (the longest delay that it learnt, in steps)",
+            loc="outside lower center",
+            ncols=4,
+            handlelength=4,
+        )
     told = " ".join(
         f"{curve.variant}: {curve.norms[1]:.1e} at distance 1, {curve.norms[-1]:.1e} at "
-        f"{settings.distance}."
+        f"{report.settings.distance}."
         for curve in report.curves
         if curve.trained_delay is None
     )
@@ -408,9 +398,33 @@ def gradients_picture(report: "GradientReport") -> Picture:
     return Picture(
         figure,
         "The vanishing gradient",
-        f"Gradient of the last state by the input, over distance, at initialisation. {told} "
+        f"Gradient of the loss by the input, over distance, at initialisation. {told} "
         f"Memory of one symbol. {remembered}",
     )
+
+
+def _draw_memory(
+    axes: Axes, report: "GradientReport", lines: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Right answers by delay; those of one delay stand side by side, so that none hides another."""
+    settings = report.settings
+    for number, (name, line) in enumerate(lines.items()):
+        results = [result for result in report.memory if result.variant == name]
+        aside = 1.045 ** (number - (len(lines) - 1) / 2)
+        delays = [aside * result.delay for result in results]
+        axes.plot(delays, [100 * result.accuracy for result in results], **line)
+    chance = 100 / settings.symbols
+    axes.axhline(chance, color="0.6", linewidth=0.8)
+    axes.annotate("chance", (settings.delays[0], chance - 5), color="0.4")
+    axes.set(
+        title=f"Memory after {settings.steps} steps of training, at most",
+        xlabel=f"delay (steps{', with distractors' if settings.distractors else ''})",
+        ylabel="right answers (%)",
+        xscale="log",
+        ylim=(0, 104),
+    )
+    axes.set_xticks(settings.delays, [str(delay) for delay in settings.delays])
+    axes.minorticks_off()
 
 
 _FIGURES = {

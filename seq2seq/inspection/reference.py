@@ -6,9 +6,12 @@ equal.
 
 A model in 8 bits is looked at as it is: what goes into a product is rounded to the steps that were
 fixed at export, and the product is taken with the dequantised weights. That is the engine's sum of
-whole numbers, but for the last bits of a float. Now and then these decide which way a number is
-rounded, and then what follows differs a little: of the model that ships 2% of the rows of attention
-by more than 0.00001, and none of 1,887 by more than 0.003.
+whole numbers, but for the last bits: here all is float64, there float32 with its own tanh. Now and
+then these bits decide which way a number is rounded, and then what follows differs by parts of a
+step. Of the model that ships, over the 3,276 steps of its translations of `data/sample/test.en`,
+96% have the engine's states to within 0.00001; in the others some state differs by up to 0.08, a
+weight of the attention by up to 0.003 and a log-probability by up to 0.18. Float32 here would
+change nothing: what was tried came to differ as often.
 
 Shapes: S source and T target tokens, G heads of D dimensions, H hidden units, h = H / 2 of one
 direction of the encoder, V vocabulary.

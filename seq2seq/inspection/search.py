@@ -78,15 +78,13 @@ def search_tree(
     """The search as `model` translates `sentence`, with up to `dropped` others at each step."""
     search = search or model.search
     ids = model.read(sentence, direction)
-    tags = model.tokenizer.tag_ids()
     watched = WatchedEngine(model.engine)
     engine: Engine[_WatchedState[Any]] = watched
-    [[best]] = beam_search(engine, [ids], search, forbidden=tags)
-    never = [PAD_ID, BOS_ID, UNK_ID, *tags]
+    [[best]] = beam_search(engine, [ids], search, forbidden=model.forbidden)
+    never = [PAD_ID, BOS_ID, UNK_ID, *model.forbidden]
     nodes = list(_grow(watched.notes, len(ids), never, search, model.tokenizer, dropped))
-    node: Node | None = max(
-        (node for node in nodes if node.score is not None), key=lambda node: node.score or -np.inf
-    )
+    finished = {node.number: node.score for node in nodes if node.score is not None}
+    node: Node | None = nodes[max(finished, key=finished.__getitem__)]
     while node is not None:  # back from the best finished one
         nodes[node.number] = replace(node, best=True)
         node = None if node.parent is None else nodes[node.parent]

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 
 from seq2seq.inspection.attention import Attention
-from seq2seq.inspection.gates import Gates
+from seq2seq.inspection.gates import Gates, Panel
 from seq2seq.inspection.labels import label
 from seq2seq.inspection.search import Node, SearchTree
-from seq2seq.inspection.units import SelectiveUnit
+from seq2seq.inspection.units import NamedUnits
 
 if TYPE_CHECKING:
     from seq2seq.inspection.gradients import GradientReport  # brings torch
@@ -21,7 +21,6 @@ WIDTH = 80
 _SHADES = " ░▒▓█"
 _LABEL = 20  # the widest name of a row
 _HEADING = 12  # the longest name of a column
-_DEEP = 18  # steps; a tree of more is drawn more closely
 _GROUPS = 16  # of units, where there are more than lines
 
 Floats = NDArray[np.floating[Any]]
@@ -49,14 +48,28 @@ def gates_lines(gates: Gates) -> Iterator[str]:
         yield from _unsigned(names, _labels(gates.tokens(panel.place)), values, panel.place.is_gate)
         return
     for part, tokens in (("encoder", gates.source), ("decoder", gates.target)):
-        panels = [one for one in gates.panels if one.place.part == part and one.place.is_gate]
-        if panels:
-            values = np.stack([panel.values.mean(axis=1) for panel in panels])
-            yield f"{part}: how open each gate is, mean over its units"
-            yield from heat_map(
-                [_brief(str(panel.place)) for panel in panels], _labels(tokens), values
-            )
-            yield _scale(0, 1)
+        for is_gate in (True, False):
+            panels = [
+                panel
+                for panel in gates.panels
+                if (panel.place.part, panel.place.is_gate) == (part, is_gate)
+            ]
+            if panels:
+                names = [_brief(str(panel.place)) for panel in panels]
+                yield from _means(part, names, _labels(tokens), panels)
+
+
+def _means(
+    part: str, names: Sequence[str], tokens: Sequence[str], panels: Sequence[Panel]
+) -> Iterator[str]:
+    """A row for each panel. States have a sign, so it is their sizes that have a mean."""
+    values = np.stack([abs(panel.values).mean(axis=1) for panel in panels])
+    is_gate = panels[0].place.is_gate
+    largest = 1.0 if is_gate else float(values.max())
+    what = "how open each gate is" if is_gate else "how large each state is, without its sign"
+    yield f"{part}: {what}, mean over its units"
+    yield from heat_map(names, tokens, values / largest)
+    yield _scale(0, largest)
 
 
 def _unsigned(
@@ -68,9 +81,9 @@ def _unsigned(
     yield _scale(low, largest)
 
 
-def units_lines(units: Iterable[SelectiveUnit]) -> Iterator[str]:
-    """Each unit with its evidence."""
-    for unit in units:
+def units_lines(named: NamedUnits) -> Iterator[str]:
+    """Each unit with its evidence; then the properties that none goes with."""
+    for unit in named.units:
         yield f"{unit.score:+.2f}  {unit}"
         yield (
             f"       mean {unit.mean_with:.2f} at {unit.tokens_with:,} tokens, "
@@ -78,24 +91,31 @@ def units_lines(units: Iterable[SelectiveUnit]) -> Iterator[str]:
         )
         for example in unit.examples:
             yield f"       {example.value:6.2f}  {example.text}"
+        for example in unit.counterexamples:
+            yield f"   but {example.value:6.2f}  {example.text}"
+    yield from (f"       {name}: {reason}" for name, reason in named.unnamed.items())
 
 
 def search_lines(tree: SearchTree) -> Iterator[str]:
     """A branch for each hypothesis: its token, its log-probability, and what became of it."""
     yield f"beam {tree.beam_size}; ln p of each hypothesis; * is the way to the translation"
     yield "<s>"
-    deep = max(node.step for node in tree.nodes) > _DEEP
-    for line in _branches(tree, None, "", "" if deep else " "):
+    for line in _branches(tree, None, ""):
         yield line if cell_len(line) <= WIDTH else f"{set_cell_size(line, WIDTH - 1)}…"
 
 
-def _branches(tree: SearchTree, number: int | None, indent: str, space: str) -> Iterator[str]:
+def _branches(tree: SearchTree, number: int | None, indent: str) -> Iterator[str]:
+    """What grew out of a node; an only one stands below it, so that only branches indent."""
     children = tree.children(number)
+    if number is not None and len(children) == 1:
+        [child] = children
+        yield f"{indent}{'*' if child.best else ' '}{_told(child)}"
+        yield from _branches(tree, child.number, indent)
+        return
     for child in children:
         is_last = child is children[-1]
         yield f"{indent}{'└' if is_last else '├'}{'*' if child.best else ' '}{_told(child)}"
-        below = f"{indent}{' ' if is_last else '│'}{space}"
-        yield from _branches(tree, child.number, below, space)
+        yield from _branches(tree, child.number, f"{indent}{' ' if is_last else '│'}")
 
 
 def _told(node: Node) -> str:
@@ -114,7 +134,7 @@ def gradients_lines(report: "GradientReport") -> Iterator[str]:
     """A row for each cell: its gradient at some distances, before and after, and its memory."""
     far = report.settings.distance
     distances = [1, far // 10, far // 2, far]
-    yield f"|d (v . h_T) / d x_t| at a distance of    {''.join(f'{one:>9}' for one in distances)}"
+    yield f"|d loss / d x_t|, nats, at a distance of  {''.join(f'{one:>9}' for one in distances)}"
     for curve in report.curves:
         when = "initial" if curve.trained_delay is None else f"trained, delay {curve.trained_delay}"
         norms = "".join(f"{curve.norms[one]:>9.0e}" for one in distances)

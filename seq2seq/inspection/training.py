@@ -161,6 +161,7 @@ def _lines(file: Path, run: Path) -> Sequence[bytes]:
 def history_lines(history: TrainingHistory) -> Iterator[str]:
     """A table of the validations, and one of the gates at the last, in 80 columns."""
     yield f"{history.name}: {history.steps:,} steps, epoch {history.epochs}"
+    yield "loss and rate are those that training last told of, up to each step"
     yield f"{'step':>9} {'epoch':>6} {'loss':>8} {'rate':>10} {'perplexity':>11} {'BLEU':>7}"
     latest: Row = {}
     for row in sorted((*history.train, *history.validations), key=lambda row: row["step"]):

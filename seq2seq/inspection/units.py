@@ -10,13 +10,16 @@ be compared:
 - a property that counts (tokens so far, tokens to come): Spearman's rank correlation.
 
 Of thousands of units some look selective by chance. So units are found on one half of the
-sentences, and the score that is told comes from the other half.
+sentences, and the score that is told comes from the other half. A unit whose score is small there,
+or of the other sign, is not named.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +27,12 @@ from numpy.typing import NDArray
 
 from seq2seq.config import Direction
 from seq2seq.corpus import read_lines, read_parallel
-from seq2seq.errors import UsageError
+from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.gates import Place, values_at
 from seq2seq.inspection.model import InspectedModel
 
 Floats = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
 
 NEGATIONS: Mapping[str, str] = {
     "en": r"no|not|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|.*n['’]t",
@@ -40,9 +44,13 @@ NEGATIONS: Mapping[str, str] = {
 
 COUNTS = ("tokens so far", "tokens to come")
 
+LEAST = 0.5
+"""The score from which on a unit is named: AUC 0.75, for a property that holds or not."""
+
 _FEWEST = 20  # tokens with a property in each half; of fewer nothing can be said
 _CONTEXT = 3  # tokens on each side of an example
 _EXAMPLES = 5
+_COUNTEREXAMPLES = 2
 _AT_ONCE = 64  # sentences that are translated side by side
 
 
@@ -55,7 +63,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Example:
-    """A token where the gate is widest open, or most shut, with its neighbours."""
+    """A token with its neighbours, and what the unit did there."""
 
     text: str  # the token in brackets
     value: float
@@ -74,7 +82,8 @@ class SelectiveUnit:
     mean_without: float  # of all others, or of the quarter with the lowest counts
     tokens_with: int
     tokens_without: int
-    examples: tuple[Example, ...]
+    examples: tuple[Example, ...]  # the strongest of the tokens with the property
+    counterexamples: tuple[Example, ...]  # and of all others
 
     def __str__(self) -> str:
         kind = "counts" if self.property in COUNTS else "tells"
@@ -91,11 +100,29 @@ class SelectiveUnit:
         return {**asdict(self), "place": self.place._asdict(), "says": str(self)}
 
 
-def read_pairs(model: InspectedModel, corpus: str, direction: Direction, most: int) -> list[Pair]:
+class NamedUnits(NamedTuple):
+    """The units that go with a property of tokens, and the properties that none goes with."""
+
+    units: tuple[SelectiveUnit, ...] = ()  # the best score first
+    unnamed: Mapping[str, str] = MappingProxyType({})  # why, by property
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {"units": [unit.to_json() for unit in self.units], "unnamed": dict(self.unnamed)}
+
+
+def read_pairs(
+    model: InspectedModel,
+    corpus: str,
+    direction: Direction,
+    most: int,
+    *,
+    with_targets: bool = True,
+) -> list[Pair]:
     """Up to `most` pairs, spread over `corpus`: a prefix, a TSV file, or a text file.
 
-    A text file has sources alone; the model translates them. What the model cannot read at once is
-    left out.
+    A text file has sources alone; the model translates them, unless targets are not asked for. What
+    the model cannot read at once is left out. Raises `Seq2SeqError` where there is no such corpus.
     """
     longest = model.search.max_source_length
     path = Path(corpus)
@@ -104,17 +131,21 @@ def read_pairs(model: InspectedModel, corpus: str, direction: Direction, most: i
         chosen = [lines[i] for i in _spread(len(lines), most)]
         sources = model.tokenizer.encode_sources(chosen, direction.target)
         kept = [ids for ids in sources if 1 < len(ids) <= longest + 1]
-        found = [
-            Pair(tuple(ids), best.ids)
-            for begin in range(0, len(kept), _AT_ONCE)
-            for ids, best in zip(
-                kept[begin : begin + _AT_ONCE],
-                model.translate(kept[begin : begin + _AT_ONCE]),
-                strict=True,
-            )
-        ]
+        batches = (kept[begin : begin + _AT_ONCE] for begin in range(0, len(kept), _AT_ONCE))
+        written: list[tuple[int, ...]] = [()] * len(kept)
+        if with_targets:
+            written = [best.ids for batch in batches for best in model.translate(batch)]
+        found = [Pair(tuple(ids), target) for ids, target in zip(kept, written, strict=True)]
     else:
-        text = read_parallel(corpus, direction.source, direction.target).sample(most)
+        try:
+            text = read_parallel(corpus, direction.source, direction.target).sample(most)
+        except Seq2SeqError as error:
+            if path.exists() or corpus.endswith((".tsv", ".tsv.gz")):
+                raise
+            raise Seq2SeqError(
+                f"{error} A plain text file of source sentences will do, too, but there is no "
+                f"{corpus}."
+            ) from None
         sources = model.tokenizer.encode_sources(list(text.source), direction.target)
         targets = model.tokenizer.encode(list(text.target))
         found = [
@@ -133,26 +164,33 @@ def selective_units(
     direction: Direction,
     wanted: Sequence[Place],
     per_property: int = 1,
-) -> list[SelectiveUnit]:
-    """The units at the `wanted` places that score highest for each property, best score first."""
+    least: float = LEAST,
+) -> NamedUnits:
+    """The units at the `wanted` places that score highest for each property, `least` or more."""
     first, second = (_observe(model, pairs[half::2], direction, wanted) for half in (0, 1))
     best: dict[str, list[_Find]] = {}
     for place in wanted:
         seen, unseen = first[place.part], second[place.part]
         ranks = _ranks(seen.values[place])  # (N, H)
         for name, held in seen.properties.items():
+            finds = best.setdefault(name, [])
             if _enough(held, name) and _enough(unseen.properties[name], name):
                 scores = _scores(ranks, held, name)  # (H,)
-                finds = best.setdefault(name, [])
                 finds += [_Find(float(score), place, unit) for unit, score in enumerate(scores)]
                 finds.sort(key=lambda find: -abs(find.score))
                 del finds[per_property:]
-    found = [
-        _evidence(second[find.place.part], find, name)
-        for name, finds in best.items()
-        for find in finds
-    ]
-    return sorted(found, key=lambda unit: -abs(unit.score))
+    units: list[SelectiveUnit] = []
+    unnamed: dict[str, str] = {}
+    for name, finds in best.items():
+        found = [_evidence(second[find.place.part], find, name) for find in finds]
+        named = [unit for unit in found if unit.score * np.sign(unit.found_score) >= least]
+        units += named
+        if not found:
+            unnamed[name] = "too few tokens"
+        elif not named:
+            highest = max(abs(unit.score) for unit in found)
+            unnamed[name] = f"no unit has a score of {least:g}, the best one {highest:.2f}"
+    return NamedUnits(tuple(sorted(units, key=lambda unit: -abs(unit.score))), unnamed)
 
 
 class _Find(NamedTuple):
@@ -188,6 +226,7 @@ def _observe(
         tokens["decoder"].append(tuple(model.tokenizer.pieces(pair.target)))
         for place, seen in zip(wanted, values_at(wanted, encoded, decoded), strict=True):
             values[place].append(seen[1:].astype(np.float32))
+    parts = {place.part for place in wanted}
     return {
         part: _Observed(
             sentences,
@@ -195,6 +234,7 @@ def _observe(
             {place: np.concatenate(rows) for place, rows in values.items() if place.part == part},
         )
         for part, sentences in tokens.items()
+        if part in parts
     }
 
 
@@ -261,19 +301,25 @@ def _ranks(values: Floats) -> Floats:
     return ranks
 
 
+def _sides(held: Floats, name: str) -> tuple[Mask, Mask]:
+    """The tokens with a property and those without it; of a count the highest and lowest quarter"""
+    if name in COUNTS:
+        return held >= np.quantile(held, 0.75), held <= np.quantile(held, 0.25)
+    return held == 1, held == 0
+
+
 def _enough(held: Floats, name: str) -> bool:
-    return name in COUNTS or _FEWEST <= held.sum() <= len(held) - _FEWEST
+    return all(side.sum() >= _FEWEST for side in _sides(held, name))
 
 
 def _evidence(observed: _Observed, find: _Find, name: str) -> SelectiveUnit:
     """The unit on the half that it was not found on."""
     values = observed.values[find.place][:, find.unit]  # (N,)
     held = observed.properties[name]
-    high, low = held == 1, held == 0
-    if name in COUNTS:
-        high, low = held >= np.quantile(held, 0.75), held <= np.quantile(held, 0.25)
+    high, low = _sides(held, name)
     [score] = _scores(_ranks(values[:, None]), held, name)
     strongest = np.argsort(-values if score > 0 else values, kind="stable")
+    with_it, without = strongest[high[strongest]], strongest[low[strongest]]
     return SelectiveUnit(
         find.place,
         find.unit,
@@ -284,14 +330,15 @@ def _evidence(observed: _Observed, find: _Find, name: str) -> SelectiveUnit:
         float(values[low].mean()),
         int(high.sum()),
         int(low.sum()),
-        tuple(_examples(observed.tokens, values, strongest)),
+        tuple(islice(_examples(observed.tokens, values, with_it), _EXAMPLES)),
+        tuple(islice(_examples(observed.tokens, values, without), _COUNTEREXAMPLES)),
     )
 
 
 def _examples(
     sentences: Sequence[Sequence[str]], values: Floats, rows: NDArray[np.int64]
 ) -> Iterator[Example]:
-    """The first of `rows`, no two with the same text."""
+    """Those of `rows`, no two with the same text."""
     ends = np.cumsum([len(sentence) for sentence in sentences])
     texts: set[str] = set()
     for row in rows:
@@ -299,13 +346,11 @@ def _examples(
         sentence = sentences[number]
         at = int(row) - int(ends[number]) + len(sentence)
         before, after = sentence[max(0, at - _CONTEXT) : at], sentence[at + 1 : at + _CONTEXT + 1]
-        marked = re.sub("(▁?)(.*)", r"\1[\2]", sentence[at], count=1)
+        marked = re.sub("(▁?)(.*)", r"\1[\2]", sentence[at], count=1).replace("[]", "[space]")
         text = "".join([*before, marked, *after]).replace("▁", " ").strip()
         if text not in texts:
             texts.add(text)
             yield Example(text, float(values[row]))
-        if len(texts) == _EXAMPLES:
-            return
 
 
 def _joined(rows: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:

@@ -56,7 +56,7 @@ class LSTMStep(NamedTuple):
 def rnn_step(x: Array, hidden: Array, weights: Weights) -> RNNStep:
     """One step of the plain recurrent unit.
 
-    h' = tanh(W x + b + U h + d)                         (Elman 1990)
+    h' = tanh(W x + b + U h + d)                         (Elman 1990, with sigma for tanh)
 
     The gradient passes through U and tanh' at every step, so it vanishes or explodes with
     distance; the gates below were made against that.
