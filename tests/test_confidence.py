@@ -147,4 +147,5 @@ def test_a_long_sentence_that_is_cut_is_told_once() -> None:
     for over in (copying(), hostile()["nothing"]):
         [translation] = over.translate(["kalo {x} miren, " * 40])
         assert len(translation.parts) > 1
-        assert translation.notes == ("a sentence of more than 120 subwords was cut at its clauses",)
+        told = "a sentence of more than 120 subwords was cut at its clauses"
+        assert [note for note in translation.notes if "cut" in note] == [told]

@@ -34,7 +34,17 @@ def loops(source: Sequence[int], target: Sequence[int]) -> bool:
     """Whether the translation repeats itself more than its source does."""
     if len(target) - len(set(target)) < _ALLOWED:
         return False
-    return max(repeats(target), returns(target)) > allowed_repeats(source)
+    allowed = allowed_repeats(source)
+    often = returns(target)
+    return repeats(target) > allowed or (often > allowed and _is_most_of(often, target))
+
+
+def _is_most_of(times: int, ids: Sequence[int]) -> bool:
+    """Whether three ids that come up so often are all that is said.
+
+    In pieces of a letter or two, some come up often in any sentence.
+    """
+    return 3 * times >= len(ids)
 
 
 def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
@@ -44,7 +54,11 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
         last = ids[-2], ids[-1]
         threes = zip(ids, ids[1:], ids[2:], strict=False)
         following = [third for first, second, third in threes if (first, second) == last]
-        closing.update(id_ for id_, times in Counter(following).items() if times >= allowed)
+        closing.update(
+            id_
+            for id_, times in Counter(following).items()
+            if times >= allowed and _is_most_of(times + 1, (*ids, id_))
+        )
     for size in range(1, _LONGEST_LOOP + 1):
         needed = size * (allowed + 1)
         if len(ids) + 1 < needed:
