@@ -158,6 +158,13 @@ def translate(
         )
         _set(translator, glossary, min_score, protect)
         translators = _Translators(translator, source_language, target_language)
+        way = translators.usual.direction
+        if way not in translator.directions and not quiet:
+            typer.echo(
+                f"translate: the model was not trained from {way.source!r} into {way.target!r}; "
+                "in two steps, by a language that it knows both ways, it may do better.",
+                err=True,
+            )
         chunks: Iterable[Iterable[str]] = [(f"{text}\n" for text in texts or [])]
         if source is not None:
             typed = lines == Plain() and not (quiet or output_path or unit)
