@@ -182,9 +182,9 @@ async def compare(arguments: Sequence[str], texts: Sequence[Text], clients: int)
 
 
 def early_and_late(memory: Sequence[int]) -> tuple[float, float]:
-    """The median of the second tenth, and that of the last."""
+    """The median of the fourth tenth, when all workers have had a full batch, and of the last."""
     tenth = max(1, len(memory) // 10)
-    early, late = memory[tenth : 2 * tenth] or memory, memory[-tenth:]
+    early, late = memory[3 * tenth : 4 * tenth] or memory, memory[-tenth:]
     return statistics.median(early), statistics.median(late)
 
 
