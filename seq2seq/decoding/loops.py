@@ -36,15 +36,15 @@ def loops(source: Sequence[int], target: Sequence[int]) -> bool:
         return False
     allowed = allowed_repeats(source)
     often = returns(target)
-    return repeats(target) > allowed or (often > allowed and _is_most_of(often, target))
+    return repeats(target) > allowed or (often > allowed and _is_most_of(often, len(target)))
 
 
-def _is_most_of(times: int, ids: Sequence[int]) -> bool:
-    """Whether three ids that come up so often are all that is said.
+def _is_most_of(times: int, length: int) -> bool:
+    """Whether three ids that come up so often are all that is said in so many ids.
 
     In pieces of a letter or two, some come up often in any sentence.
     """
-    return 3 * times >= len(ids)
+    return 3 * times >= length
 
 
 def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
@@ -57,7 +57,7 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
         closing.update(
             id_
             for id_, times in Counter(following).items()
-            if times >= allowed and _is_most_of(times + 1, (*ids, id_))
+            if times >= allowed and _is_most_of(times + 1, len(ids) + 1)
         )
     for size in range(1, _LONGEST_LOOP + 1):
         needed = size * (allowed + 1)
