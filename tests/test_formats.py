@@ -13,6 +13,7 @@ from test_translate_cli import only_error, run
 from seq2seq.cli.formats import Format, Json, Plain, Tsv
 from seq2seq.cli.translate import _format
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.shipped import SHIPPED_MODEL
 
 
 def written(form: Format, line: str, number: int = 1, n_best: int = 1) -> list[str]:
@@ -177,7 +178,8 @@ def test_code_in_a_file_is_whole_in_sentences_too(tmp_path: Path) -> None:
 
 def test_what_is_in_a_third_language_is_left_and_told() -> None:
     french, german = "Où est la gare, mon ami ?", "Wo ist der Bahnhof, mein Freund?"
-    done = run("-b", "1", "-f", "auto", stdin=f"{french}\nI am tired.\n{german}\n")
+    text = f"{french}\nI am tired.\n{german}\n"
+    done = run("-b", "1", "-m", SHIPPED_MODEL, "-f", "auto", stdin=text)
     assert done.stdout.split("\n") == [french, "Ich bin müde.", german, ""]
     assert done.stderr == "translate: stdin, line 1: left as it is: it is in 'fr'.\n"
 

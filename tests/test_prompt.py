@@ -80,6 +80,21 @@ def test_a_conversation() -> None:
         assert terminal.process.wait(TIMEOUT) == 0
 
 
+def test_a_conversation_by_way_of_a_third_language() -> None:
+    with Terminal("-b", "3", "-f", "de", "-t", "fr") as terminal:
+        assert re.search(r"from 'de' into 'fr' by way of 'en', .*\nde-fr\. Type", terminal.shown)
+        said = terminal.type("Ich bin sehr müde.\n")
+        alternatives = re.findall(r"^ +-\d\.\d{3}  (\S.*)", terminal.type(":n\n"), re.MULTILINE)
+        assert len(alternatives) == 3
+        assert alternatives[0] in said
+        assert re.search(r"\x1b\[34mmüde\.\x1b.*\n.*\x1b\[34mfatigué\.", terminal.type(":a\n"))
+        assert "en-de, de-en, " in terminal.type(":t\n")
+        assert "into 'xx'; it knows en-de, de-en" in terminal.type(":t xx\n")
+        assert "en-es\n" in terminal.type(":t es\n")
+        terminal.type(":q\n")
+        assert terminal.process.wait(TIMEOUT) == 0
+
+
 def test_ctrl_d_ends_it() -> None:
     with Terminal() as terminal:
         terminal.type("\x04")

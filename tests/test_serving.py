@@ -275,6 +275,41 @@ def test_a_language_that_is_only_translated_into_is_listed() -> None:
         ]
 
 
+def test_a_direction_that_nobody_knows_goes_by_way_of_a_third_language() -> None:
+    german = FakeTranslator(Direction("en", "de"), Direction("de", "en"))
+    french = FakeTranslator(Direction("en", "fr"), Direction("fr", "en"))
+    app = create_app([german, french], FakeIdentifier(), Settings(log=lambda line: None))
+    with TestClient(app) as opened:
+        targets = {one["code"]: one["targets"] for one in opened.get("/languages").json()}
+        fields = {"alternatives": 1, "alignment": True, "confidence": True, "notes": True}
+        response = post_json(
+            opened, "/translate", q=["der hund 12", ""], source="de", target="fr", **fields
+        )
+        found = post_json(opened, "/translate", q=["la vie", "der hund"], source="auto").json()
+    assert targets == {"en": ["de", "fr"], "de": ["en", "fr"], "fr": ["en", "de"]}
+    assert response.json() == {
+        "translatedText": ["DER HUND 12", ""],
+        "alternatives": [["DER HUND 12!"], []],
+        "alignment": [[[0, 0], [1, 1], [2, 2]], []],
+        "confidence": [None, None],
+        "notes": [["the number 12 is in it"], []],
+    }
+    assert found["translatedText"] == ["LA VIE", "der hund"]
+    ways = [[f"{way}" for way, *_ in one.calls] for one in (german, french)]
+    assert ways == [["de-en", "en-de"], ["en-fr", "fr-en"]]
+
+
+def test_a_direction_that_is_known_takes_one_step() -> None:
+    translator = FakeTranslator(
+        *(Direction(*way.split("-")) for way in ("de-en", "en-fr", "de-fr"))
+    )
+    with client(translator=translator) as opened:
+        assert post_json(opened, "/translate", q="a", source="de", target="fr").status_code == 200
+        refused = post_json(opened, "/translate", q="a", source="fr", target="en")
+    assert [str(way) for way, *_ in translator.calls] == ["de-fr"]
+    assert "English (en) is not available as a target language" in refused.json()["error"]
+
+
 def test_detect() -> None:
     with client() as opened:
         assert opened.post("/detect", data={"q": "der hund"}).json() == [

@@ -2,12 +2,12 @@
 
 import re
 import sys
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from io import BufferedReader
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple, Self
 
@@ -15,6 +15,7 @@ import typer
 
 from seq2seq.cli.errors import leave, reported_errors
 from seq2seq.cli.formats import Json, Plain, Tsv
+from seq2seq.cli.languages import AUTO, Translators, models_for
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
@@ -37,15 +38,11 @@ from seq2seq.errors import UsageError
 from seq2seq.text.layout import Unit, blocks
 
 if TYPE_CHECKING:
-    from seq2seq.identification import LanguageIdentifier
+    from seq2seq.cli.languages import AnyTranslator
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
 
-    _Translate = Callable[[Translator, Iterable[str]], Iterator[Translation]]
-
 _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
-_READ_AHEAD = 512  # lines: enough to find some of like length in each language
-_SURE = 0.9  # of a language; text in one that is not translated is left as it is
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -149,29 +146,24 @@ def translate(
     with opened as source, open_output(output_path) as sink:
         if source is not None:
             refuse_same_file(source, sink)
-        from seq2seq.shipped import shipped_model  # not before the options are known to be right
 
-        known_source = None if source_language == "auto" else source_language
-        folder = model or shipped_model(known_source, target_language)
-        translator = _load(
-            folder, threads, beam_size, n_best or 1, length_penalty, prune, max_length
-        )
-        _set(translator, glossary, min_score, protect)
-        translators = _Translators(translator, source_language, target_language)
-        way = translators.usual.direction
-        if way not in translator.directions and not quiet:
-            typer.echo(
-                f"translate: the model was not trained from {way.source!r} into {way.target!r}; "
-                "in two steps, by a language that it knows both ways, it may do better.",
-                err=True,
+        def load(folder: Path) -> "Translator":
+            translator = _load(
+                folder, threads, beam_size, n_best or 1, length_penalty, prune, max_length
             )
+            _set(translator, glossary, min_score, protect)
+            return translator
+
+        models = models_for(model, source_language, target_language, load)
+        one_step = "--glossary" if glossary else "--min-score" if min_score is not None else None
+        translators = Translators(models, source_language, target_language, one_step, quiet)
         chunks: Iterable[Iterable[str]] = [(f"{text}\n" for text in texts or [])]
         if source is not None:
             typed = lines == Plain() and not (quiet or output_path or unit)
-            if typed and source_language != "auto" and is_conversation():
+            if typed and source_language != AUTO and is_conversation():
                 from seq2seq.cli.prompt import Prompt
 
-                Prompt(translators.usual).run()
+                Prompt(translators.usual, models).run()
                 return
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
@@ -249,7 +241,7 @@ class _Job:
     bar: ProgressBar | None
 
     def run(
-        self, translators: "_Translators", chunks: Iterable[Iterable[str]]
+        self, translators: Translators, chunks: Iterable[Iterable[str]]
     ) -> Iterator[tuple[int, _Line, "Translation"]]:
         """Each line with its number from 1 and its translation, as soon as that is ready."""
         read: deque[tuple[int, _Line]] = deque()  # lines whose translation has not come
@@ -266,83 +258,20 @@ class _Job:
             for translation in translators.share_out(texts(chunk), self._translate):
                 yield *read.popleft(), translation
 
-    def _translate(self, translator: "Translator", texts: Iterable[str]) -> "Iterator[Translation]":
+    def _translate(
+        self, translator: "AnyTranslator", texts: Iterable[str]
+    ) -> "Iterator[Translation]":
         return translator.translate_lines(
             texts,
             self.n_best,
             self.unit,
             keep_parts=self.keep_parts,
-            on_part=self.bar.advance_within if self.bar else None,
+            on_part=self._advance if self.bar else None,
         )
 
-
-class _Translators:
-    """A translator for each language that the text may be in."""
-
-    def __init__(self, translator: "Translator", source: str | None, target: str | None) -> None:
-        self._source, self._target = source, target
-        self._translator = translator
-        self.usual = translator.between(None if source == "auto" else source, target)
-        self._sources = {
-            way.source for way in translator.directions if target in (None, way.target)
-        }
-
-    def share_out(self, texts: Iterable[str], translate: "_Translate") -> "Iterator[Translation]":
-        """Translations in order, each by the translator of its language.
-
-        What is in another language stays as it is; where that is not the target, a note says so.
-        """
-        if self._source != "auto":
-            yield from translate(self.usual, texts)
-            return
-        from seq2seq.identification import LanguageIdentifier
-
-        identifier = LanguageIdentifier.load()
-        for some in _read_ahead(texts):
-            by_language = defaultdict[str, list[str]](list)
-            languages = [self._language(identifier, text) for text in some]
-            for language, text in zip(languages, some, strict=True):
-                by_language[language].append(text)
-            coming = {
-                language: self._translations(language, own, translate)
-                for language, own in by_language.items()
-            }
-            yield from (next(coming[language]) for language in languages)
-
-    def _translations(
-        self, language: str, texts: Iterable[str], translate: "_Translate"
-    ) -> "Iterator[Translation]":
-        if language in self._sources:
-            return translate(self._translator.between(language, self._target), texts)
-        from seq2seq.translation import Translation
-
-        is_asked_for = language == self.usual.direction.target
-        notes = () if is_asked_for else (f"left as it is: it is in {language!r}",)
-        return (Translation.unchanged(text, *notes) for text in texts)
-
-    def _language(self, identifier: "LanguageIdentifier", text: str) -> str:
-        """The likeliest language of `text` that is translated, or another one that it surely is."""
-        found = identifier.identify(text)
-        likeliest, share = found[0]
-        if share > _SURE:
-            return likeliest
-        return next((one for one, _ in found if one in self._sources), likeliest)
-
-
-def _read_ahead(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Some at a time. Where `texts` fails, those before come first."""
-    coming = iter(texts)
-    failure: Exception | None = None
-    while not failure:
-        some: list[str] = []
-        try:
-            some.extend(islice(coming, _READ_AHEAD))
-        except Exception as error:
-            failure = error
-        if not (some or failure):
-            return
-        yield some
-    raise failure
+    def _advance(self, part: str) -> None:
+        if self.bar and part:  # the first of two steps tells of nothing that is done
+            self.bar.advance_within(part)
 
 
 def _set(

@@ -6,13 +6,14 @@
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-from seq2seq.config import Direction, SearchConfig
+from seq2seq.config import Direction
+from seq2seq.pivot import Model, PivotTranslator, Step, two_steps
 from seq2seq.serving.asking import Ask
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
 from seq2seq.serving.documents import Document, TextDocument
@@ -20,7 +21,6 @@ from seq2seq.serving.html import HtmlDocument
 from seq2seq.serving.languages import name_of
 from seq2seq.serving.limits import Limits, RefusedError
 from seq2seq.serving.metrics import Metrics
-from seq2seq.text.layout import Unit
 from seq2seq.translation import Translation
 
 AUTO = "auto"
@@ -30,30 +30,7 @@ _LEAST = 0.01  # a language less likely than that is not told
 _TAG = re.compile(r"<[^<>]*>")
 
 Links = list[tuple[int, int]]
-
-
-class AnyTranslator(Protocol):
-    """What is needed of a `seq2seq.Translator`."""
-
-    search: SearchConfig
-    directions: tuple[Direction, ...]
-
-    def between(self, source: str | None = None, target: str | None = None) -> Self:
-        """The same from and into these languages."""
-
-    def translate_lines(
-        self,
-        lines: Iterable[str],
-        n_best: int = 1,
-        unit: Unit = "line",
-        *,
-        keep_parts: bool = True,
-        on_part: Callable[[str], object] | None = None,
-    ) -> Iterator[Translation]:
-        """A translation for each text, with its alignment where parts are kept.
-
-        `on_part` is called as a long text is done part by part, and may end it by raising.
-        """
+AnyTranslator = Model  # what a service is given
 
 
 class Identifier(Protocol):
@@ -98,7 +75,8 @@ class _Answer:
 class Service:
     """Translators, and perhaps an identifier, that many requests share.
 
-    The first translator of a direction has it.
+    The first translator of a direction has it. Where there is none for two of their languages, two
+    translators in a row have it, if a third language leads from one to the other.
     """
 
     def __init__(
@@ -109,10 +87,12 @@ class Service:
         batches: BatchSettings,
         metrics: Metrics,
     ) -> None:
-        self._translators: dict[Direction, AnyTranslator] = {}
+        self._translators: dict[Direction, Step] = {}
         for translator in translators:
             for one in translator.directions:
                 self._translators.setdefault(one, translator.between(one.source, one.target))
+        for way, steps in two_steps(self._translators).items():
+            self._translators[way] = PivotTranslator(*(self._translators[one] for one in steps))
         self.directions = (*self._translators,)
         self.identifier = identifier
         self._limits = limits

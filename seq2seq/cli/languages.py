@@ -1,0 +1,191 @@
+"""Which translator a text is for: by the languages that were asked for, or that it is in."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from seq2seq.errors import UsageError
+
+if TYPE_CHECKING:
+    from seq2seq.config import Direction
+    from seq2seq.identification import LanguageIdentifier
+    from seq2seq.pivot import PivotTranslator
+    from seq2seq.translation import Translation
+    from seq2seq.translator import Translator
+
+    AnyTranslator = Translator | PivotTranslator
+    Translate = Callable[[AnyTranslator, Iterable[str]], Iterator[Translation]]
+
+AUTO = "auto"
+"""The language of a text that is to be found out."""
+
+_READ_AHEAD = 512  # lines: enough to find some of like length in each language
+_SURE = 0.9  # of a language; text in one that is not translated is left as it is
+
+
+def models_for(
+    given: Path | None,
+    source: str | None,
+    target: str | None,
+    load: Callable[[Path], "Translator"],
+) -> list["Translator"]:
+    """The model that was given, or that was trained for these languages.
+
+    All that come with the package where there is none, or the source is yet to be found out.
+    """
+    if given is not None:
+        return [load(given)]
+    from seq2seq.shipped import shipped_model, shipped_models
+
+    known_source = None if source == AUTO else source
+    folder = shipped_model(known_source, target)
+    translator = load(folder)
+    if source != AUTO and _is_trained(translator, source, target):
+        return [translator]
+    return [translator if one == folder else load(one) for one in shipped_models()]
+
+
+def _is_trained(translator: "Translator", source: str | None, target: str | None) -> bool:
+    return any(
+        source in (None, way.source) and target in (None, way.target)
+        for way in translator.directions
+    )
+
+
+class Translators:
+    """A translator for each language that the text may be in."""
+
+    def __init__(
+        self,
+        models: Sequence["Translator"],
+        source: str | None,
+        target: str | None,
+        one_step: str | None,  # an option that cannot hold through two steps
+        quiet: bool,
+    ) -> None:
+        self._models = models
+        self._is_auto = source == AUTO
+        if self._is_auto and target is None and len(models) > 1:
+            target = models[0].direction.target
+        self._target, self._one_step = target, one_step
+        self._trained = {way: None for model in models for way in model.directions}
+        self._sources = {way.source for way in self._trained if target in (None, way.target)}
+        self._pivoted = self._in_two_steps() if self._is_auto else set()
+        self._told: set[Direction] = set()
+        self._quiet = quiet
+        self.usual = self._between(None if self._is_auto else source)
+        self._tell(self.usual)
+
+    def share_out(self, texts: Iterable[str], translate: "Translate") -> "Iterator[Translation]":
+        """Translations in order, each by the translator of its language.
+
+        What is in another language stays as it is; where that is not the target, a note says so.
+        """
+        if not self._is_auto:
+            yield from translate(self.usual, texts)
+            return
+        from seq2seq.identification import LanguageIdentifier
+
+        identifier = LanguageIdentifier.load()
+        for some in _read_ahead(texts):
+            by_language = defaultdict[str, list[str]](list)
+            languages = [self._language(identifier, text) for text in some]
+            for language, text in zip(languages, some, strict=True):
+                by_language[language].append(text)
+            coming = {
+                language: self._translations(language, own, translate)
+                for language, own in by_language.items()
+            }
+            yield from (next(coming[language]) for language in languages)
+
+    def _translations(
+        self, language: str, texts: Iterable[str], translate: "Translate"
+    ) -> "Iterator[Translation]":
+        if self._is_translated(language):
+            translator = self._between(language)
+            self._tell(translator)
+            return translate(translator, texts)
+        from seq2seq.translation import Translation
+
+        left = f"left as it is: it is in {language!r}"
+        if language in self._pivoted:
+            left += f", and {self._one_step} does not hold through two steps"
+        is_asked_for = language == self.usual.direction.target
+        return (Translation.unchanged(text, *([] if is_asked_for else [left])) for text in texts)
+
+    def _language(self, identifier: "LanguageIdentifier", text: str) -> str:
+        """The likeliest language of `text` that is translated, or another one that it surely is.
+
+        Where several are as likely, it is one that takes a single step.
+        """
+        found = identifier.identify(text)
+        likeliest, share = found[0]
+        if share > _SURE:
+            return likeliest
+        known = [
+            (share, language in self._sources, language)
+            for language, share in found
+            if self._is_translated(language)
+        ]
+        return max(known, key=lambda one: one[:2])[2] if known else likeliest
+
+    def _is_translated(self, language: str) -> bool:
+        by_two_steps = language in self._pivoted and not self._one_step
+        return language in self._sources or by_two_steps
+
+    def _between(self, source: str | None) -> "AnyTranslator":
+        if len(self._models) == 1 and _is_trained(self._models[0], source, self._target):
+            return self._models[0].between(source, self._target)
+        from seq2seq.pivot import translator_between
+
+        return translator_between(self._models, source, self._target)
+
+    def _in_two_steps(self) -> set[str]:
+        """The languages that only two steps lead from."""
+        from seq2seq.pivot import two_steps
+
+        return {way.source for way in two_steps(self._trained) if way.target == self._target}
+
+    def _tell(self, translator: "AnyTranslator") -> None:
+        """Say once how a text is translated that no model was trained for.
+
+        Raises `UsageError` where that does not go with the options.
+        """
+        way = translator.direction
+        if way in self._trained or way in self._told:
+            return
+        self._told.add(way)
+        from seq2seq.pivot import PivotTranslator
+
+        ways = f"from {way.source!r} into {way.target!r}"
+        note = f"the model was not trained {ways}, and may answer in another language."
+        if isinstance(translator, PivotTranslator):
+            if self._one_step:
+                raise UsageError(
+                    f"{self._one_step} does not hold through two steps, and {ways} the text goes "
+                    f"by way of {translator.pivot!r}; leave it out, or translate into "
+                    f"{translator.pivot!r} first."
+                )
+            note = f"{ways} by way of {translator.pivot!r}, since no model was trained for that."
+        if not self._quiet:
+            typer.echo(f"translate: {note}", err=True)
+
+
+def _read_ahead(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Some at a time. Where `texts` fails, those before come first."""
+    coming = iter(texts)
+    failure: Exception | None = None
+    while not failure:
+        some: list[str] = []
+        try:
+            some.extend(islice(coming, _READ_AHEAD))
+        except Exception as error:
+            failure = error
+        if not (some or failure):
+            return
+        yield some
+    raise failure
