@@ -37,6 +37,10 @@ class Direction:
         """The other way round."""
         return Direction(self.target, self.source)
 
+    def fits(self, source: str | None, target: str | None) -> bool:
+        """Whether it is from and into these languages; None is any."""
+        return source in (None, self.source) and target in (None, self.target)
+
 
 def choose_direction(
     directions: Sequence[Direction], source: str | None, target: str | None
@@ -45,11 +49,9 @@ def choose_direction(
 
     Where a language is not given, the first direction that fits is taken.
     """
-    fitting = [
-        one for one in directions if source in (None, one.source) and target in (None, one.target)
-    ]
-    if fitting:
-        return fitting[0]
+    fitting = next((one for one in directions if one.fits(source, target)), None)
+    if fitting is not None:
+        return fitting
     read = {one.source for one in directions}
     written = {one.target for one in directions}
     if source in read and target in written and source != target:

@@ -1,6 +1,7 @@
 """By way of a third language, where no model was trained from one language into another.
 
-The second translator reads what the first one wrote and nothing else: a mistake of the first stays.
+The second translator reads what the first one wrote and nothing else: a mistake of the first stays,
+and numbers are checked from step to step.
 """
 
 from collections import defaultdict, deque
@@ -27,6 +28,14 @@ class Step(Protocol):
     def direction(self) -> Direction:
         """From which language into which."""
 
+    @property
+    def glossary(self) -> object | None:
+        """Terms between its languages, if any."""
+
+    @property
+    def min_confidence(self) -> float:
+        """Below it a sentence stays untranslated."""
+
     def translate_lines(
         self,
         lines: Iterable[str],
@@ -42,7 +51,7 @@ class Step(Protocol):
         """
 
 
-class Model(Step, Protocol):
+class AnyTranslator(Step, Protocol):
     """What is needed of a `seq2seq.Translator` to be chosen among others."""
 
     @property
@@ -53,14 +62,15 @@ class Model(Step, Protocol):
         """The same from and into these languages."""
 
 
-AnyModel = TypeVar("AnyModel", bound=Model)
+T = TypeVar("T", bound=AnyTranslator)
 
 
 class PivotTranslator:
     """Two translators in a row: `first` into the language that `second` reads.
 
-    It translates as a `seq2seq.Translator` does, by the settings of the two. A score is the sum of
-    both scores. A confidence there is none: what one step was calibrated on is not what two do.
+    It translates as a `seq2seq.Translator` does, by the settings of the two; but a glossary and a
+    least confidence hold for the languages of one step alone, and are refused. A score is the sum
+    of both scores. There is no confidence: what one step was calibrated on is not what two do.
     """
 
     def __init__(self, first: Step, second: Step) -> None:
@@ -108,12 +118,20 @@ class PivotTranslator:
 
         Where a part is done `on_part` is called with the share of the source that it makes up, and
         while the first step goes on, with nothing: it may end that too.
+
+        Raises `UsageError` where one of the two has a glossary or a least confidence.
         """
+        if any(step.glossary or step.min_confidence for step in (self.first, self.second)):
+            raise UsageError(
+                "a glossary and a least confidence do not hold through two steps, and from "
+                f"{self.direction.source!r} into {self.direction.target!r} the text goes by way "
+                f"of {self.pivot!r}."
+            )
         halfway = deque[_Halfway]()  # that the second step has read, or is to read next
 
         def texts() -> Iterator[str]:
             for translation in coming:
-                one = _Halfway.of(translation)
+                one = _Halfway.of(translation, self.pivot)
                 halfway.append(one)
                 yield one.text
 
@@ -143,6 +161,7 @@ class _Halfway:
     """What the first step has found, as far as it is needed: its parts would take much memory."""
 
     source: str
+    pivot: str  # the language of `text`
     text: str
     score: float
     notes: tuple[str, ...]
@@ -151,8 +170,9 @@ class _Halfway:
     counted: int = 0  # characters of `source`
 
     @classmethod
-    def of(cls, found: Translation) -> Self:
-        return cls(found.source, found.text, found.score, found.notes, found.alignment)
+    def of(cls, found: Translation, pivot: str) -> Self:
+        notes = tuple(f"into {pivot!r}: {note}" for note in found.notes)
+        return cls(found.source, pivot, found.text, found.score, notes, found.alignment)
 
     def told(self, part: str) -> str:
         """The share of the source that this part of the text stands for."""
@@ -171,7 +191,7 @@ class _Halfway:
         if keep_part:
             links = composed_links(self.links, one.alignment)
             parts = (Part(self.source, (), one.text, None, "", links),)
-        notes = tuple(dict.fromkeys((*self.notes, *one.notes)))
+        notes = (*self.notes, *(f"from {self.pivot!r}: {note}" for note in one.notes))
         return Candidate(one.text, self.score + one.score, None, notes, parts)
 
 
@@ -200,8 +220,8 @@ def two_steps(directions: Iterable[Direction]) -> dict[Direction, tuple[Directio
 
 
 def translator_between(
-    models: Sequence[AnyModel], source: str | None = None, target: str | None = None
-) -> AnyModel | PivotTranslator:
+    models: Sequence[T], source: str | None = None, target: str | None = None
+) -> T | PivotTranslator:
     """What translates best from and into these languages; what is not given it finds itself.
 
     The first model that was trained for that. Else two steps by way of a third language, perhaps
@@ -221,8 +241,7 @@ def translator_between(
             return PivotTranslator(first, second)
     for model in models:
         with suppress(UsageError):
-            way = choose_direction(model.directions, source, target)
-            return model.between(way.source, way.target)
+            return model.between(source, target)
     choose_direction(known, source, target)  # raises, unless one reads the first language and
     raise UsageError(  # another writes the second
         f"no model knows both {source!r} and {target!r}, and no third language leads from one to "
@@ -230,9 +249,9 @@ def translator_between(
     )
 
 
-def _trained(models: Iterable[AnyModel], source: str | None, target: str | None) -> AnyModel | None:
+def _trained(models: Iterable[T], source: str | None, target: str | None) -> T | None:
     for model in models:
         for way in model.directions:
-            if source in (None, way.source) and target in (None, way.target):
+            if way.fits(source, target):
                 return model.between(way.source, way.target)
     return None

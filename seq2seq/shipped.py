@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from seq2seq.config import Direction
-
 _MODELS = Path(__file__).parent / "models"
 
 SHIPPED_MODEL = _MODELS / "en-de.s2s"
@@ -25,9 +23,10 @@ def shipped_model(source: str | None = None, target: str | None = None) -> Path:
         return SHIPPED_MODEL
     from seq2seq.decoding.folder import read_config
 
-    def fits(way: Direction) -> bool:
-        return source in (None, way.source) and target in (None, way.target)
-
     known = {folder: read_config(folder).directions for folder in shipped_models()}
-    fitting = (folder for folder, directions in known.items() if any(map(fits, directions)))
+    fitting = (
+        folder
+        for folder, directions in known.items()
+        if any(way.fits(source, target) for way in directions)
+    )
     return next(fitting, max(known, key=lambda folder: len(known[folder])))

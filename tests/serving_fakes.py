@@ -31,6 +31,8 @@ class FakeTranslator:
         self.search = SearchConfig(beam_size=3)
         self.directions = directions or (Direction("en", "de"), Direction("de", "en"))
         self.direction = self.directions[0]
+        self.glossary = None
+        self.min_confidence = 0.0
         self.gate = threading.Event()  # nothing is translated before it is set
         self.gate.set()
         self.calls: list[tuple[Direction, int, Unit, list[str]]] = []

@@ -242,6 +242,7 @@ def test_the_models_are_listed() -> None:
     done = run("--list")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^en-de\.s2s \(default\): en-de(, \S+)*$", done.stdout, re.MULTILINE)
+    assert re.search(r"^in two steps: (.*, )?de-fr\b", done.stdout, re.MULTILINE)
 
 
 def test_what_is_no_utf8_is_still_written() -> None:

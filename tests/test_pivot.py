@@ -67,6 +67,8 @@ class Script:
     ) -> None:
         [self.direction] = ways(way)
         self.search = SearchConfig(beam_size=3)
+        self.glossary: object | None = None
+        self.min_confidence = 0.0
         self._say, self._notes = say, notes
         self.calls: list[tuple[int, Unit, bool]] = []
 
@@ -115,9 +117,23 @@ def test_the_second_reads_what_the_first_wrote() -> None:
     assert [one.text for one in translation.candidates] == ["B A", "b a!"]
     assert [one.score for one in translation.candidates] == [-2.0, -3.0]  # the sum of both
     assert [one.confidence for one in translation.candidates] == [None, None]
-    assert translation.notes == ("careful", "read a b", "read b a")
+    assert translation.notes == (
+        "into 'en': careful",
+        "into 'en': read a b",
+        "from 'en': careful",
+        "from 'en': read b a",
+    )
     assert first.calls == [(1, "line", True)]
     assert second.calls == [(2, "line", True)]
+
+
+@pytest.mark.parametrize("setting", ["glossary", "min_confidence"])
+def test_what_holds_for_one_step_alone_is_refused(setting: str) -> None:
+    for which in range(2):
+        steps = scripted()
+        setattr(steps[which], setting, 0.5)
+        with pytest.raises(UsageError, match=r"two steps, and from 'de' into 'fr' .* way of 'en'"):
+            PivotTranslator(*steps).translate(["a"])
 
 
 def test_words_are_linked_through_those_in_between() -> None:

@@ -90,7 +90,11 @@ def test_a_conversation_by_way_of_a_third_language() -> None:
         assert re.search(r"\x1b\[34mmüde\.\x1b.*\n.*\x1b\[34mfatigué\.", terminal.type(":a\n"))
         assert "en-de, de-en, " in terminal.type(":t\n")
         assert "into 'xx'; it knows en-de, de-en" in terminal.type(":t xx\n")
-        assert "en-es\n" in terminal.type(":t es\n")
+        said = terminal.type(":t es\n")
+        assert "from 'de' into 'es' by way of 'en'" in said
+        assert "de-es\n" in said
+        assert "cansad" in terminal.type("Ich bin sehr müde.\n")
+        assert "en-de\n" in terminal.type(":t de\n")
         terminal.type(":q\n")
         assert terminal.process.wait(TIMEOUT) == 0
 

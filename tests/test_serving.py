@@ -292,7 +292,14 @@ def test_a_direction_that_nobody_knows_goes_by_way_of_a_third_language() -> None
         "alternatives": [["DER HUND 12!"], []],
         "alignment": [[[0, 0], [1, 1], [2, 2]], []],
         "confidence": [None, None],
-        "notes": [["the number 12 is in it"], []],
+        "notes": [
+            [
+                "by way of 'en'",
+                "into 'en': the number 12 is in it",
+                "from 'en': the number 12 is in it",
+            ],
+            ["by way of 'en'"],
+        ],
     }
     assert found["translatedText"] == ["LA VIE", "der hund"]
     ways = [[f"{way}" for way, *_ in one.calls] for one in (german, french)]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
 
-    AnyTranslator = Translator | PivotTranslator
-    Translate = Callable[[AnyTranslator, Iterable[str]], Iterator[Translation]]
+    EitherTranslator = Translator | PivotTranslator
+    Translate = Callable[[EitherTranslator, Iterable[str]], Iterator[Translation]]
 
 AUTO = "auto"
 """The language of a text that is to be found out."""
@@ -35,10 +35,12 @@ def models_for(
 ) -> list["Translator"]:
     """The model that was given, or that was trained for these languages.
 
-    All that come with the package where there is none, or the source is yet to be found out.
+    Where there is none, or the source is yet to be found out, all that come with the package and
+    may be of use.
     """
     if given is not None:
         return [load(given)]
+    from seq2seq.decoding.folder import read_config
     from seq2seq.shipped import shipped_model, shipped_models
 
     known_source = None if source == AUTO else source
@@ -46,14 +48,15 @@ def models_for(
     translator = load(folder)
     if source != AUTO and _is_trained(translator, source, target):
         return [translator]
-    return [translator if one == folder else load(one) for one in shipped_models()]
+    return [
+        translator if one == folder else load(one)
+        for one in shipped_models()
+        if any(way.source != target for way in read_config(one).directions)
+    ]
 
 
 def _is_trained(translator: "Translator", source: str | None, target: str | None) -> bool:
-    return any(
-        source in (None, way.source) and target in (None, way.target)
-        for way in translator.directions
-    )
+    return any(way.fits(source, target) for way in translator.directions)
 
 
 class Translators:
@@ -64,21 +67,39 @@ class Translators:
         models: Sequence["Translator"],
         source: str | None,
         target: str | None,
-        one_step: str | None,  # an option that cannot hold through two steps
+        one_step_option: str | None,  # that was given, and cannot hold through two steps
         quiet: bool,
     ) -> None:
         self._models = models
         self._is_auto = source == AUTO
+        self._source = None if self._is_auto else source
         if self._is_auto and target is None and len(models) > 1:
-            target = models[0].direction.target
-        self._target, self._one_step = target, one_step
+            target = models[0].direction.target  # one language, from whatever the text is in
+        self._target, self._one_step_option = target, one_step_option
         self._trained = {way: None for model in models for way in model.directions}
-        self._sources = {way.source for way in self._trained if target in (None, way.target)}
+        self._sources = {way.source for way in self._trained if way.fits(None, target)}
         self._pivoted = self._in_two_steps() if self._is_auto else set()
         self._told: set[Direction] = set()
         self._quiet = quiet
-        self.usual = self._between(None if self._is_auto else source)
+        self.usual = self._between(self._source)
         self._tell(self.usual)
+
+    @property
+    def trained(self) -> "list[Direction]":
+        """What the models were trained for."""
+        return [*self._trained]
+
+    def into(self, target: str) -> "EitherTranslator":
+        """The one into another language than `usual`, from the language that was given if any.
+
+        Raises `UsageError` where there is none.
+        """
+        from seq2seq.pivot import translator_between
+
+        source = None if self._source == target else self._source
+        translator = translator_between(self._models, source, target)
+        self._tell(translator)
+        return translator
 
     def share_out(self, texts: Iterable[str], translate: "Translate") -> "Iterator[Translation]":
         """Translations in order, each by the translator of its language.
@@ -113,7 +134,7 @@ class Translators:
 
         left = f"left as it is: it is in {language!r}"
         if language in self._pivoted:
-            left += f", and {self._one_step} does not hold through two steps"
+            left += f", and {self._one_step_option} does not hold through two steps"
         is_asked_for = language == self.usual.direction.target
         return (Translation.unchanged(text, *([] if is_asked_for else [left])) for text in texts)
 
@@ -134,10 +155,10 @@ class Translators:
         return max(known, key=lambda one: one[:2])[2] if known else likeliest
 
     def _is_translated(self, language: str) -> bool:
-        by_two_steps = language in self._pivoted and not self._one_step
+        by_two_steps = language in self._pivoted and not self._one_step_option
         return language in self._sources or by_two_steps
 
-    def _between(self, source: str | None) -> "AnyTranslator":
+    def _between(self, source: str | None) -> "EitherTranslator":
         if len(self._models) == 1 and _is_trained(self._models[0], source, self._target):
             return self._models[0].between(source, self._target)
         from seq2seq.pivot import translator_between
@@ -150,7 +171,7 @@ class Translators:
 
         return {way.source for way in two_steps(self._trained) if way.target == self._target}
 
-    def _tell(self, translator: "AnyTranslator") -> None:
+    def _tell(self, translator: "EitherTranslator") -> None:
         """Say once how a text is translated that no model was trained for.
 
         Raises `UsageError` where that does not go with the options.
@@ -164,10 +185,10 @@ class Translators:
         ways = f"from {way.source!r} into {way.target!r}"
         note = f"the model was not trained {ways}, and may answer in another language."
         if isinstance(translator, PivotTranslator):
-            if self._one_step:
+            if self._one_step_option:
                 raise UsageError(
-                    f"{self._one_step} does not hold through two steps, and {ways} the text goes "
-                    f"by way of {translator.pivot!r}; leave it out, or translate into "
+                    f"{self._one_step_option} does not hold through two steps, and {ways} the text "
+                    f"goes by way of {translator.pivot!r}; leave it out, or translate into "
                     f"{translator.pivot!r} first."
                 )
             note = f"{ways} by way of {translator.pivot!r}, since no model was trained for that."

@@ -1,6 +1,6 @@
 """`translate` on a terminal without text: sentences typed one by one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -9,9 +9,8 @@ import typer
 from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
-    from seq2seq.pivot import PivotTranslator
+    from seq2seq.cli.languages import Translators
     from seq2seq.translation import Translation
-    from seq2seq.translator import Translator
 
 _HELP = """\
 :n        other translations of the last sentence
@@ -24,11 +23,9 @@ _COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
 class Prompt:
     """Reads, translates, and answers questions about the last translation."""
 
-    def __init__(
-        self, translator: "Translator | PivotTranslator", models: Sequence["Translator"]
-    ) -> None:
-        self._translator = translator
-        self._models = models  # that `:t` chooses among
+    def __init__(self, translators: "Translators") -> None:
+        self._translators = translators  # that `:t` chooses among
+        self._translator = translators.usual
         self._last: Translation | None = None
 
     def run(self) -> None:
@@ -70,20 +67,14 @@ class Prompt:
             case ":a":
                 self._alignment()
             case ":t" if argument:
-                self._translate_into(argument.strip())
+                self._translator = self._translators.into(argument.strip())
+                typer.echo(str(self._translator.direction), err=True)
             case ":t":
-                ways = dict.fromkeys(str(way) for one in self._models for way in one.directions)
-                typer.echo(", ".join(ways), err=True)
+                typer.echo(", ".join(map(str, self._translators.trained)), err=True)
             case _ if command.startswith(":") and command[1:2].isalpha():
                 typer.echo(f"no command {command}; :h lists them.", err=True)
             case _:
                 self._show(line)
-
-    def _translate_into(self, language: str) -> None:
-        from seq2seq.pivot import translator_between
-
-        self._translator = translator_between(self._models, None, language)
-        typer.echo(str(self._translator.direction), err=True)
 
     def _show(self, line: str) -> None:
         [self._last] = self._translator.translate([line], unit="sentence")

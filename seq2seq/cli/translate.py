@@ -38,7 +38,8 @@ from seq2seq.errors import UsageError
 from seq2seq.text.layout import Unit, blocks
 
 if TYPE_CHECKING:
-    from seq2seq.cli.languages import AnyTranslator
+    from seq2seq.cli.languages import EitherTranslator
+    from seq2seq.config import Direction
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
 
@@ -155,15 +156,15 @@ def translate(
             return translator
 
         models = models_for(model, source_language, target_language, load)
-        one_step = "--glossary" if glossary else "--min-score" if min_score is not None else None
-        translators = Translators(models, source_language, target_language, one_step, quiet)
+        one_step_option = "--glossary" if glossary else "--min-score" if min_score else None
+        translators = Translators(models, source_language, target_language, one_step_option, quiet)
         chunks: Iterable[Iterable[str]] = [(f"{text}\n" for text in texts or [])]
         if source is not None:
             typed = lines == Plain() and not (quiet or output_path or unit)
             if typed and source_language != AUTO and is_conversation():
                 from seq2seq.cli.prompt import Prompt
 
-                Prompt(translators.usual, models).run()
+                Prompt(translators).run()
                 return
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
@@ -259,7 +260,7 @@ class _Job:
                 yield *read.popleft(), translation
 
     def _translate(
-        self, translator: "AnyTranslator", texts: Iterable[str]
+        self, translator: "EitherTranslator", texts: Iterable[str]
     ) -> "Iterator[Translation]":
         return translator.translate_lines(
             texts,
@@ -296,10 +297,14 @@ def _set(
 def _list(model: Path | None, as_json: bool) -> None:
     """The directions of a model, or of all that come with the package."""
     from seq2seq.decoding.folder import read_config
+    from seq2seq.pivot import two_steps
     from seq2seq.shipped import SHIPPED_MODEL, shipped_models
 
+    trained: list[Direction] = []
     for folder in shipped_models() if model is None else [model]:
-        directions = [*map(str, read_config(folder).directions)]
+        ways = read_config(folder).directions
+        trained += ways
+        directions = [*map(str, ways)]
         is_default = folder == SHIPPED_MODEL
         if as_json:
             import json
@@ -309,6 +314,9 @@ def _list(model: Path | None, as_json: bool) -> None:
         else:
             mark = " (default)" if is_default else ""
             typer.echo(f"{folder.name}{mark}: {', '.join(directions)}")
+    further = two_steps(trained)
+    if further and not as_json:
+        typer.echo(f"in two steps: {', '.join(map(str, further))}")
 
 
 def _load(

@@ -21,13 +21,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from seq2seq.pivot import AnyTranslator
 from seq2seq.serving.access import CLIENT_CLOSED, ApiKeys, Watched, log_line, phrase
 from seq2seq.serving.asking import read_ask, read_fields, read_texts
 from seq2seq.serving.batching import BatchSettings
 from seq2seq.serving.languages import name_of
 from seq2seq.serving.limits import Limits, RefusedError
 from seq2seq.serving.metrics import CONTENT_TYPE, Metrics
-from seq2seq.serving.translating import AUTO, AnyTranslator, Identifier, Service
+from seq2seq.serving.translating import AUTO, Identifier, Service
 
 PAGE = Path(__file__).parent / "page"
 

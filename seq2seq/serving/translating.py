@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from seq2seq.config import Direction
-from seq2seq.pivot import Model, PivotTranslator, Step, two_steps
+from seq2seq.pivot import AnyTranslator, PivotTranslator, two_steps
 from seq2seq.serving.asking import Ask
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
 from seq2seq.serving.documents import Document, TextDocument
@@ -30,7 +30,6 @@ _LEAST = 0.01  # a language less likely than that is not told
 _TAG = re.compile(r"<[^<>]*>")
 
 Links = list[tuple[int, int]]
-AnyTranslator = Model  # what a service is given
 
 
 class Identifier(Protocol):
@@ -87,12 +86,15 @@ class Service:
         batches: BatchSettings,
         metrics: Metrics,
     ) -> None:
-        self._translators: dict[Direction, Step] = {}
+        trained: dict[Direction, AnyTranslator] = {}
         for translator in translators:
             for one in translator.directions:
-                self._translators.setdefault(one, translator.between(one.source, one.target))
-        for way, steps in two_steps(self._translators).items():
-            self._translators[way] = PivotTranslator(*(self._translators[one] for one in steps))
+                trained.setdefault(one, translator.between(one.source, one.target))
+        pivoted = {
+            way: PivotTranslator(trained[first], trained[second])
+            for way, (first, second) in two_steps(trained).items()
+        }
+        self._translators: dict[Direction, AnyTranslator | PivotTranslator] = {**trained, **pivoted}
         self.directions = (*self._translators,)
         self.identifier = identifier
         self._limits = limits
@@ -207,11 +209,23 @@ class Service:
         )
         coming = dict(zip(texts, map(iter, found), strict=True))
         return [
-            _answer(document, [*islice(coming[direction], len(document.texts))], ask)
+            _answer(
+                document,
+                [*islice(coming[direction], len(document.texts))],
+                ask,
+                self._steps(direction),
+            )
             if direction in coming
             else _Answer(document.render(document.texts))  # in that language already
             for document, direction in zip(documents, directions, strict=True)
         ]
+
+    def _steps(self, direction: Direction) -> list[str]:
+        """A note, where there are two."""
+        translator = self._translators[direction]
+        if isinstance(translator, PivotTranslator):
+            return [f"by way of {translator.pivot!r}"]
+        return []
 
     def _identify(
         self, key: None, texts: Sequence[str], is_wanted: Callable[[], bool]
@@ -241,7 +255,9 @@ def _divide(ask: Ask) -> list[Document]:
     return [HtmlDocument(text) if ask.is_html else TextDocument(text) for text in ask.texts]
 
 
-def _answer(document: Document, translations: Sequence[Translation], ask: Ask) -> _Answer:
+def _answer(
+    document: Document, translations: Sequence[Translation], ask: Ask, notes: Sequence[str]
+) -> _Answer:
     ranks = max((len(one.candidates) for one in translations), default=1)
     rendered = [
         document.render([_candidate(one, rank) for one in translations]) for rank in range(ranks)
@@ -252,7 +268,7 @@ def _answer(document: Document, translations: Sequence[Translation], ask: Ask) -
         others,
         _alignment(translations) if ask.alignment else [],
         _confidence(translations) if ask.confidence else None,
-        [*dict.fromkeys(note for one in translations for note in one.notes)],
+        [*dict.fromkeys((*notes, *(note for one in translations for note in one.notes)))],
     )
 
 
