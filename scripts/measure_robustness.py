@@ -1,4 +1,4 @@
-"""Measures what becomes of everyday text: no capitals, no full stop, names that nobody knows."""
+"""Measures what becomes of everyday text: no capitals or full stop, unknown names, placeholders."""
 
 import json
 import random
@@ -33,6 +33,7 @@ def main(
             lines = [change(line) for line in text.source]
             found[kind] = _bleu(translator, lines, text.target)
         found |= _copied(translator, text)
+        found |= _placeholders(translator, text)
         typer.echo(json.dumps(found))
 
 
@@ -84,6 +85,22 @@ def _copied(translator: Translator, text: ParallelText) -> dict[str, object]:
         own = [word in line for word, line in zip(wanted, found, strict=True) if is_one(word)]
         shares[f"{kind} copied"] = f"{sum(own)} of {len(own)}"
     return shares
+
+
+def _placeholders(translator: Translator, text: ParallelText) -> dict[str, object]:
+    """BLEU where names and numbers are copied, and with `{name}` for one of them on both sides."""
+    draw = random.Random(1)
+    pairs = [*zip(text.source, text.target, strict=True)]
+    copied = [(pair, words) for pair in pairs if (words := copied_words(*pair))]
+    hidden: list[tuple[str, str]] = []
+    for (line, reference), words in copied:
+        word = re.compile(rf"\b{re.escape(draw.choice(words))}\b")
+        hidden.append((word.sub("{name}", line), word.sub("{name}", reference)))
+    kinds = {"with a name": [pair for pair, _ in copied], "with {name}": hidden}
+    return {
+        kind: _bleu(translator, [line for line, _ in own], [reference for _, reference in own])
+        for kind, own in kinds.items()
+    }
 
 
 _SYLLABLES = ["ka", "lo", "ri", "ben", "tu", "mar", "vis", "o", "del", "zan", "fi", "gor"]

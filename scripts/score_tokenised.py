@@ -28,13 +28,18 @@ def main(
     """Print the score, the sizes that it is from, and the signature."""
     from sacrebleu.metrics import BLEU
 
-    split = moses_tokens(language)
+    try:
+        split = moses_tokens(language)
+    except ModuleNotFoundError:
+        raise Seq2SeqError("this needs sacremoses: pip install '.[dev]'") from None
     sides = [[split(line) for line in read_lines(file)] for file in (hypotheses, references)]
     if len(sides[0]) != len(sides[1]):
         raise Seq2SeqError(
             f"{len(sides[0]):,} translations do not fit {len(sides[1]):,} references: "
             "both need the same number of lines."
         )
+    if not sides[0]:
+        raise Seq2SeqError(f"{hypotheses}: no lines in it.")
     metric = BLEU(tokenize="none", force=True)  # force: tokens are what is wanted here
     score = metric.corpus_score(sides[0], [sides[1]], n_bootstrap=1000)
     typer.echo(f"{score}\n{metric.get_signature()}, over Moses' tokens of lower-cased {language!r}")

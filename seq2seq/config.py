@@ -58,7 +58,10 @@ def choose_direction(
         assert source is not None
         assert target is not None
         return Direction(source, target)
-    ways = f" from {source!r}" if source else "", f" into {target!r}" if target else ""
+    ways = (
+        "" if source is None else f" from {source!r}",
+        "" if target is None else f" into {target!r}",
+    )
     raise UsageError(
         f"the model does not translate{''.join(ways)}; it knows {', '.join(map(str, directions))}."
     )

@@ -153,7 +153,7 @@ def test_an_unknown_language_lists_the_directions(
 ) -> None:
     done = run("translate", "-m", exported, "red house.", *options)
     assert (done.returncode, done.stdout) == (2, "")
-    expected = f"the model does not translate {complaint}; it knows en-xx, xx-en, en-yy."
+    expected = f"the model does not translate {complaint}; it knows en-xx, xx-en, en-yy, xx-yy."
     assert done.stderr == f"translate: {expected}\n"
 
 
