@@ -242,10 +242,9 @@ def translator_between(
     for model in models:
         with suppress(UsageError):
             return model.between(source, target)
-    choose_direction(
-        [*known, *two_steps(known)], source, target
-    )  # raises, unless one reads the first language and
-    raise UsageError(  # another writes the second
+    # Raises, unless one model reads the first language and another one writes the second.
+    choose_direction([*known, *two_steps(known)], source, target)
+    raise UsageError(
         f"no model knows both {source!r} and {target!r}, and no third language leads from one to "
         f"the other; the models know {', '.join(map(str, known))}."
     )

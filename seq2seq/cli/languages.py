@@ -179,7 +179,6 @@ class Translators:
         way = translator.direction
         if way in self._trained or way in self._told:
             return
-        self._told.add(way)
         from seq2seq.pivot import PivotTranslator
 
         ways = f"from {way.source!r} into {way.target!r}"
@@ -192,6 +191,7 @@ class Translators:
                     f"{translator.pivot!r} first."
                 )
             note = f"{ways} by way of {translator.pivot!r}, since no model was trained for that."
+        self._told.add(way)
         if not self._quiet:
             typer.echo(f"translate: {note}", err=True)
 
