@@ -29,6 +29,7 @@ from seq2seq.tables import from_table
 Algorithm = Literal["unigram", "bpe"]
 OnProblem = Literal["keep", "drop", "stop"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Schedule = Literal["cosine", "linear", "inverse_square_root", "constant"]
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class AugmentationConfig:
     unpunctuated: float = 0.0  # no full stop at the end, on either side
     names: float = 0.0  # other names and numbers, where both sides have the same
     placeholders: float = 0.0  # `<ph0>` ... `<ph15>` in place of those, or around the text
+    joined: float = 0.0  # two to four pairs of the same text, one behind the other
 
     def __post_init__(self) -> None:
         for rate in dataclasses.fields(self):
@@ -154,10 +156,12 @@ class TrainingConfig:
     max_length: int = 120  # ids a side; longer pairs are left out
     temperature: float = 1.0
     learning_rate: float = 3e-3  # its peak, when the warm-up ends
+    schedule: Schedule = "cosine"  # of the learning rate after the warm-up
     warmup_steps: int = 400
     weight_decay: float = 0.01  # of matrices alone
     clip_norm: float = 1.0  # a longer gradient is scaled down to this norm
     label_smoothing: float = 0.1
+    sampled_words: int = 0  # in the softmax beside a batch's own, until the last tenth; 0: all
     dropout: float = 0.3
     word_dropout: float = 0.1  # the rate at which ids lose their whole embedding
     ema_decay: float = 0.998  # of the moving average of the weights, which is what ships; 0: none
@@ -174,6 +178,7 @@ class TrainingConfig:
             require(getattr(self, name) >= 1, f"training.{name} must be at least 1.")
         for name in (
             "warmup_steps",
+            "sampled_words",
             "validate_every",
             "patience",
             "checkpoint_every",

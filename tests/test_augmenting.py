@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.corpus import ParallelText
-from seq2seq.corpus.augmenting import PLACEHOLDERS, Augmenter, copied_words
+from seq2seq.corpus.augmenting import PLACEHOLDERS, Augmenter, copied_words, join
 from seq2seq.recipe import AugmentationConfig
 from seq2seq.tokenizer import PLACEHOLDERS as SYMBOLS
 
@@ -120,3 +120,20 @@ def test_rates_are_kept() -> None:
 def test_nothing_is_changed_without_a_rate() -> None:
     assert not AugmentationConfig().is_on
     assert changed(AugmentationConfig(), "Tom IS 12.", "Tom ist 12.", 1)[0] == "Tom IS 12."
+
+
+def test_whole_sentences_are_joined_on_both_sides_alike() -> None:
+    pairs = [("I see.", "Ich sehe."), ("Really?", "Wirklich?"), ("a list", "eine Liste")]
+    assert join(pairs) == ("I see. Really?", "Ich sehe. Wirklich?")
+
+
+def test_a_fragment_stays_alone() -> None:
+    assert join([("a list", "eine Liste"), ("I see.", "Ich sehe.")]) == ("a list", "eine Liste")
+
+
+def test_pairs_are_joined_as_often_as_the_recipe_says() -> None:
+    augmenter = Augmenter(AugmentationConfig(joined=0.25), [TEXT])
+    random = Random(1)
+    joins = [augmenter.joins(random) for _ in range(4000)]
+    assert sum(number > 0 for number in joins) / len(joins) == pytest.approx(0.25, abs=0.03)
+    assert max(joins) == 3

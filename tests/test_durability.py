@@ -813,8 +813,8 @@ def test_weights_that_are_not_numbers_are_not_saved(
     run = tmp_path / "run"
     learn, times = Learner.learn, iter([True, False])
 
-    def poisoned(learner: Learner, batch: Batch, rate: float, step: int) -> Any:
-        learnt = learn(learner, batch, rate, step)
+    def poisoned(learner: Learner, batch: Batch, rate: float, step: int, *settings: Any) -> Any:
+        learnt = learn(learner, batch, rate, step, *settings)
         if step == 9 and next(times):
             learner.model.output_bias.data.fill_(math.inf)
         return learnt

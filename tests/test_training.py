@@ -5,12 +5,14 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from training_runs import (
     ROW_STEPS,
     Recorder,
+    assert_same_run,
     checkpoint_names,
     complaint,
     contents,
@@ -27,7 +29,7 @@ from seq2seq.batching import Batch
 from seq2seq.config import Attention, Cell, Direction
 from seq2seq.errors import UsageError
 from seq2seq.evaluation import open_translator
-from seq2seq.recipe import Recipe
+from seq2seq.recipe import Recipe, Schedule
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.checkpoint import load_checkpoint
@@ -53,9 +55,9 @@ def test_every_pair_is_trained_on_once_an_epoch(
     lines: list[int] = []
     learn = Learner.learn
 
-    def watch(learner: Learner, batch: Batch, rate: float, step: int) -> Learnt:
+    def watch(learner: Learner, batch: Batch, *settings: Any) -> Learnt:
         lines.extend(batch.lines.tolist())
-        return learn(learner, batch, rate, step)
+        return learn(learner, batch, *settings)
 
     monkeypatch.setattr(Learner, "learn", watch)
     train(recipe, tmp_path / "run", Recorder(interrupt_after=5))
@@ -362,11 +364,57 @@ def test_the_best_model_translates_alone_as_together(recipe: Recipe, tmp_path: P
 def test_the_learning_rate_warms_up_and_cools_down(
     step: int, progress: float, expected: float
 ) -> None:
-    assert learning_rate(3e-3, step, 10, progress) == pytest.approx(3e-3 * expected, abs=1e-12)
+    rate = learning_rate("cosine", 3e-3, step, 10, progress)
+    assert rate == pytest.approx(3e-3 * expected, abs=1e-12)
 
 
 def test_the_learning_rate_without_warm_up() -> None:
-    assert learning_rate(3e-3, 0, 0, 0.0) == 3e-3
+    assert learning_rate("cosine", 3e-3, 0, 0, 0.0) == 3e-3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "halfway", "end"),
+    [
+        ("cosine", 0.5, 0.0),
+        ("linear", 0.5, 0.0),
+        ("constant", 1.0, 1.0),
+        ("inverse_square_root", math.sqrt(0.2), math.sqrt(0.1)),
+    ],
+)
+def test_each_schedule_falls_from_its_peak_as_its_name_says(
+    schedule: Schedule, halfway: float, end: float
+) -> None:
+    assert learning_rate(schedule, 1.0, 9, 10, 0.0) == 1.0
+    assert learning_rate(schedule, 1.0, 49, 10, 0.5) == pytest.approx(halfway)
+    assert learning_rate(schedule, 1.0, 99, 10, 1.0) == pytest.approx(end)
+
+
+def test_a_run_with_a_sampled_softmax_resumes_to_the_bit(recipe: Recipe, tmp_path: Path) -> None:
+    sampled = with_training(recipe, sampled_words=20)
+    train(sampled, tmp_path / "whole", Recorder())
+    interrupted_run(sampled, tmp_path / "resumed")
+    train(sampled, tmp_path / "resumed", Recorder(), resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "resumed")
+
+
+def test_the_last_tenth_of_a_run_has_the_full_softmax(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples: list[int] = []
+    learn = Learner.learn
+
+    def recorded(
+        learner: Learner, batch: Batch, rate: float, step: int, sampled_words: int
+    ) -> Learnt:
+        samples.append(sampled_words)
+        return learn(learner, batch, rate, step, sampled_words)
+
+    monkeypatch.setattr(Learner, "learn", recorded)
+    train(with_training(recipe, sampled_words=20), tmp_path / "run", Recorder())
+    full = samples.index(0)
+    assert set(samples[:full]) == {20}
+    assert set(samples[full:]) == {0}
+    assert 0 < len(samples) - full <= math.ceil(len(samples) / 10)
 
 
 def test_the_learning_rate_of_a_run_falls_to_nothing(recipe: Recipe, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ drawn by the generator that is passed in, so a resumed run draws the same again.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice, takewhile
 from random import Random
 
 from seq2seq.corpus.reading import ParallelText
@@ -53,6 +53,10 @@ class Augmenter:
             source = source.lower()
         return source, target
 
+    def joins(self, random: Random) -> int:
+        """Draw how many further pairs are to stand behind a pair; mostly none."""
+        return random.choice((1, 1, 2, 3)) if random.random() < self._config.joined else 0
+
     def _protect(self, source: str, target: str, random: Random) -> tuple[str, str]:
         numbers = random.sample(range(PLACEHOLDERS), PLACEHOLDERS)
 
@@ -83,6 +87,19 @@ class Augmenter:
         if random.random() < 0.3:
             return first  # a real one
         return first[: (len(first) + 1) // 2] + second[len(second) // 2 :].lower()
+
+
+def join(pairs: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Put whole sentences one behind the other, up to the first pair that is not one.
+
+    The first pair is always taken. A pair is whole where both sides end as sentences do.
+    """
+    whole = list(takewhile(_ends_as_sentence, pairs)) or list(pairs[:1])
+    return " ".join(source for source, _ in whole), " ".join(target for _, target in whole)
+
+
+def _ends_as_sentence(pair: tuple[str, str]) -> bool:
+    return all(side.rstrip().endswith(tuple(_FINAL)) for side in pair)
 
 
 def _replace(text: str, words: Mapping[str, str]) -> str:

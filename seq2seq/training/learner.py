@@ -85,8 +85,10 @@ class Learner:
         """How many numbers are learnt."""
         return sum(weight.numel() for weight in self.model.parameters())
 
-    def learn(self, batch: Batch, rate: float, step: int) -> Learnt:
-        """One optimizer step, the one after `step` others; none where the loss is not finite.
+    def learn(self, batch: Batch, rate: float, step: int, sampled_words: int = 0) -> Learnt:
+        """Take one optimizer step after `step` others; none where the loss is not finite.
+
+        `sampled_words` are as `smoothed_cross_entropy` has them.
 
         Where a GPU's memory does not suffice for the batch, it is learnt in parts, whose gradients
         are summed: the same step but for dropout.
@@ -95,7 +97,7 @@ class Learner:
             group["lr"] = rate
         self.model.train()
         parts, left_out = [batch], []
-        while isinstance(sums := self._add_gradients(parts), int):
+        while isinstance(sums := self._add_gradients(parts, sampled_words), int):
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             too_large = parts.pop(sums)
@@ -111,7 +113,9 @@ class Learner:
             self._update_average(step)
         return learnt
 
-    def _add_gradients(self, parts: Sequence[Batch]) -> tuple[float, float] | int:
+    def _add_gradients(
+        self, parts: Sequence[Batch], sampled_words: int
+    ) -> tuple[float, float] | int:
         """Gradients of the mean over all tokens; loss and likelihood, summed.
 
         Or the number of the part that memory does not suffice for. No gradient is of use then.
@@ -129,6 +133,7 @@ class Learner:
                         self.model.output_bias,
                         targets,
                         self._settings.label_smoothing,
+                        sampled_words,
                     )
                 torch.autograd.backward(loss / tokens)
             except torch.OutOfMemoryError:

@@ -6,6 +6,7 @@ taken a few hundred positions at a time, and the gradients of a block are comput
 logits are still in the cache, in the forward pass; the backward pass only scales them.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -15,7 +16,12 @@ _BLOCK = 256  # positions; 256 x 6,000 float32 logits are 6 MB
 
 
 def smoothed_cross_entropy(
-    readout: Tensor, embedding: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+    readout: Tensor,
+    embedding: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    smoothing: float,
+    sampled_words: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Summed over P positions: the loss to be minimised, and the plain negative log-likelihood.
 
@@ -23,13 +29,45 @@ def smoothed_cross_entropy(
     -(1 - e) log p(target) - e / V * sum over the vocabulary of log p (Szegedy et al. 2016). The
     products run in the autocast type; sums, exponentials and gradients stay in float32. Natural
     logarithms. Only the loss has a gradient.
+
+    With `sampled_words` the softmax is over the words that occur in `targets` and so many of the
+    others, drawn uniformly anew each time; each of those stands for V' / `sampled_words` words,
+    where V' is the number of words that do not occur (Jean et al. 2015, with the sum estimated
+    without bias). Loss and likelihood are then estimates, and smoothing is over these words alone.
     """
+    vocabulary_size = len(embedding)
+    if sampled_words:
+        words, log_weights = _sample_words(targets, vocabulary_size, sampled_words)
+        row_of_word = torch.zeros(vocabulary_size, dtype=torch.long, device=targets.device)
+        row_of_word[words] = torch.arange(len(words), device=targets.device)
+        embedding = embedding.index_select(0, words)  # (C, H)
+        bias = bias.index_select(0, words) + log_weights
+        targets = row_of_word[targets]
     low = torch.get_autocast_dtype(readout.device.type)
     dtype = low if torch.is_autocast_enabled(readout.device.type) else torch.float32
     loss, likelihood = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
         readout, embedding, bias, targets, smoothing, dtype
     )
     return loss, likelihood
+
+
+def _sample_words(
+    targets: Tensor, vocabulary_size: int, sampled_words: int
+) -> tuple[Tensor, Tensor]:
+    """Draw the C words of a sampled softmax, and the logarithm of how many words each stands for.
+
+    targets (P,) -> words (C,), each once, and log_weights (C,). Where no more than `sampled_words`
+    words do not occur, all of them are taken.
+    """
+    occurs = torch.zeros(vocabulary_size, dtype=torch.bool, device=targets.device)
+    occurs[targets] = True
+    occurring, absent = occurs.nonzero().squeeze(1), (~occurs).nonzero().squeeze(1)
+    order = torch.randperm(len(absent), device=targets.device)
+    sampled = absent[order[:sampled_words]]
+    weight = len(absent) / max(1, len(sampled))
+    log_weights = torch.zeros(len(occurring) + len(sampled), device=targets.device)
+    log_weights[len(occurring) :] = math.log(max(1.0, weight))
+    return torch.cat([occurring, sampled]), log_weights
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):

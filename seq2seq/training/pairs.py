@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seq2seq.batching import Batch, make_batch, plan_batches
 from seq2seq.corpus import DirectedText, ParallelText
-from seq2seq.corpus.augmenting import Augmenter
+from seq2seq.corpus.augmenting import Augmenter, join
 from seq2seq.corpus.cache import count_from, scratch
 from seq2seq.corpus.lines import digest_of, line_number
 from seq2seq.errors import Seq2SeqError
@@ -170,10 +170,13 @@ class TrainingPairs:
         """The pair whose turn it is in the epoch: changed, normalised, cut."""
         text, place = self._find(number)
         pair = self._texts[text].text
+        random = Random(f"{self._settings.seed} {epoch} {turn}")
         source, target = pair.source[place], pair.target[place]
+        if self._augmenter and (joins := self._augmenter.joins(random)):
+            places = [place, *(random.randrange(len(pair)) for _ in range(joins))]
+            source, target = join([(pair.source[i], pair.target[i]) for i in places])
         if self._plain_spaces:
             target = plain_spaces(target)
-        random = Random(f"{self._settings.seed} {epoch} {turn}")
         if self._augmenter:
             source, target = self._augmenter.augment(source, target, random)
         source = normalise_source(source)

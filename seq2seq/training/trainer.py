@@ -41,6 +41,7 @@ from seq2seq.training.validation import HeldOut, validate
 from seq2seq.translator import Translator
 
 _ROW_STEPS = 50  # steps between two rows of metrics.jsonl
+_SAMPLED_SHARE = 0.9  # of a run may have a sampled softmax; the rest corrects what it estimated
 _TOKENIZER_SENTENCES = 100_000  # of each language, to learn subwords from
 
 
@@ -199,10 +200,13 @@ class Trainer:
         pools = position.pool + number / len(pool)
         progress = (position.epoch + pools / self.pairs.pools) / settings.epochs
         peak = settings.learning_rate * position.rate_factor
-        rate = learning_rate(peak, position.step, settings.warmup_steps, progress)
+        rate = learning_rate(
+            settings.schedule, peak, position.step, settings.warmup_steps, progress
+        )
+        sampled_words = settings.sampled_words if progress < _SAMPLED_SHARE else 0
         with self._clock:
             batch = pool[number]
-            learnt = self.learner.learn(batch, rate, position.step)
+            learnt = self.learner.learn(batch, rate, position.step, sampled_words)
         self._clock.tokens += learnt.tokens
         position.advance(len(pool), self.pairs.pools)
         loss = learnt.loss_of_a_token
