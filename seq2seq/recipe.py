@@ -129,6 +129,7 @@ class AugmentationConfig:
     unpunctuated: float = 0.0  # no full stop at the end, on either side
     names: float = 0.0  # other names and numbers, where both sides have the same
     placeholders: float = 0.0  # `<ph0>` ... `<ph15>` in place of those, or around the text
+    formality: float = 0.0  # a tag for du or Sie (tu or vous, tú or usted), as the target has it
     joined: float = 0.0  # two to four pairs of the same text, one behind the other
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ import sentencepiece
 
 from seq2seq.errors import Seq2SeqError
 from seq2seq.sampling import DropoutSampler, Pieces, Sampler, UnigramSampler
+from seq2seq.text.formality import FORMALITIES, Formality
 
 if TYPE_CHECKING:
     from seq2seq.recipe import TokenizerConfig
@@ -60,6 +61,11 @@ def plain_spaces(text: str) -> str:
 def language_tag(language: str) -> str:
     """The control symbol that asks for `language`; text never encodes to it."""
     return f"<2{language}>"
+
+
+def formality_tag(formality: Formality) -> str:
+    """The control symbol that asks for a form of address; text never encodes to it."""
+    return f"<{formality}>"
 
 
 class Tokenizer:
@@ -103,9 +109,20 @@ class Tokenizer:
 
     @classmethod
     def train(
-        cls, sentences: Iterable[str], config: "TokenizerConfig", languages: Sequence[str]
+        cls,
+        sentences: Iterable[str],
+        config: "TokenizerConfig",
+        languages: Sequence[str],
+        *,
+        formality: bool = False,
     ) -> Self:
-        """Learn the pieces from `sentences` of both sides, with a tag for each language."""
+        """Learn the pieces from `sentences` of both sides, with a tag for each language.
+
+        With `formality` it has a tag for each form of address too.
+        """
+        tags = [language_tag(language) for language in languages]
+        if formality:
+            tags += [formality_tag(form) for form in FORMALITIES]
         stream = BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -121,7 +138,7 @@ class Tokenizer:
                 max_sentence_length=100_000,
                 input_sentence_size=2_000_000,
                 shuffle_input_sentence=False,
-                control_symbols=[language_tag(language) for language in languages],
+                control_symbols=tags,
                 user_defined_symbols=list(PLACEHOLDERS),
                 pad_id=PAD_ID,
                 bos_id=BOS_ID,
@@ -149,13 +166,19 @@ class Tokenizer:
             )
         return identifier
 
+    def formality_id(self, formality: Formality) -> int:
+        """The id of the tag that asks for a form of address; raises `Seq2SeqError` without one."""
+        identifier = int(self._processor.piece_to_id(formality_tag(formality)))
+        if identifier == UNK_ID:
+            raise Seq2SeqError(
+                "this model was not trained to choose between formal and informal address; train "
+                "one with augmentation.formality."
+            )
+        return identifier
+
     def tag_ids(self) -> list[int]:
-        """The ids of the languages' tags: they follow the special ids, before all other pieces."""
-
-        def is_tag(id_: int) -> bool:
-            return re.fullmatch("<2.+>", self.pieces([id_])[0]) is not None
-
-        return list(takewhile(is_tag, count(UNK_ID + 1)))
+        """The ids of all tags: they follow the special ids, before all other pieces."""
+        return list(takewhile(self._processor.is_control, count(UNK_ID + 1)))
 
     def placeholder_ids(self) -> list[int]:
         """The ids of the `PLACEHOLDERS`."""
@@ -170,13 +193,21 @@ class Tokenizer:
         """The most likely ids of each text, without BOS and EOS. The empty text has none."""
         return self._encode(texts)
 
-    def encode_sources(self, texts: Sequence[str], language: str) -> list[list[int]]:
+    def encode_sources(
+        self, texts: Sequence[str], language: str, formality: Formality | None = None
+    ) -> list[list[int]]:
         """What the encoder reads for each text.
 
-        That is the tag of the target `language`, then the ids of the normalised text.
+        That is the tag of the target `language`, the tag of the form of address where one is asked
+        for, then the ids of the normalised text.
         """
-        tag = self.language_id(language)
-        return [[tag, *ids] for ids in self._encode([normalise_source(text) for text in texts])]
+        tags = self.source_tags(language, formality)
+        return [[*tags, *ids] for ids in self._encode([normalise_source(text) for text in texts])]
+
+    def source_tags(self, language: str, formality: Formality | None = None) -> list[int]:
+        """The ids before a source that ask for a language, and for a form of address."""
+        tags = [self.language_id(language)]
+        return tags if formality is None else [*tags, self.formality_id(formality)]
 
     def sampler(self, alpha: float) -> "TextSampler":
         """Draws ids of texts at random.

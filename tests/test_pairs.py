@@ -232,3 +232,31 @@ def test_a_sentence_held_out_from_one_corpus_is_held_out_from_all(
     prepared = prepare((corpus, replace(other, leakage="drop")))
     assert [len(one.text.source) for one in prepared.train] == [80, 50]
     assert [str(one.direction) for one in prepared.valid] == ["en-de", "en-fr"]
+
+
+def test_pairs_are_tagged_with_the_form_of_address_of_their_target(recipe: Recipe) -> None:
+    text = ParallelText(
+        "letters",
+        ["Do you see?", "Do you see?", "She sees."],
+        ["Sehen Sie?", "Siehst du?", "Sie sieht."],
+    )
+    sentences = make_sentences(300, seed=1)
+    tokenizer = Tokenizer.train(
+        sentences, TokenizerConfig(vocabulary_size=400), ["en", "de"], formality=True
+    )
+    recipe = replace(recipe, augmentation=AugmentationConfig(formality=1.0))
+    pairs = TrainingPairs([DirectedText(EN_DE, text)], tokenizer, recipe)
+    sources = {number: source for number, (source, _) in drawn(pairs, 0).items()}
+    tags = [[i for i in sources[number] if i in tokenizer.tag_ids()] for number in range(3)]
+    german = tokenizer.language_id("de")
+    formal, informal = tokenizer.formality_id("formal"), tokenizer.formality_id("informal")
+    assert tags == [[german, formal], [german, informal], [german]]
+
+
+def test_joined_pairs_are_lines_of_several_sentences(recipe: Recipe, tokenizer: Tokenizer) -> None:
+    text = ParallelText("text", ["ka lo.", "mi ta."], ["ka lo.", "mi ta."])
+    recipe = replace(recipe, augmentation=AugmentationConfig(joined=1.0))
+    pairs = TrainingPairs([DirectedText(EN_DE, text)], tokenizer, recipe)
+    for source, target in drawn(pairs, 0).values():
+        assert tokenizer.decode(source) == tokenizer.decode(target)
+        assert tokenizer.decode(target).count(".") > 1

@@ -333,3 +333,27 @@ def test_a_model_of_another_make(
         lambda: Tokenizer.load(path),
         f"{path}: a SentencePiece model of another make ({reason}); let `seq2seq train` make one.",
     )
+
+
+def test_a_form_of_address_is_asked_for_by_a_tag_behind_the_language() -> None:
+    tokenizer = Tokenizer.train(
+        make_sentences(300, seed=1),
+        TokenizerConfig(vocabulary_size=400),
+        ["en", "de"],
+        formality=True,
+    )
+    german, formal = tokenizer.language_id("de"), tokenizer.formality_id("formal")
+    [plain] = tokenizer.encode_sources(["ka lo"], "de")
+    [asked] = tokenizer.encode_sources(["ka lo"], "de", "formal")
+    assert asked == [german, formal, *plain[1:]]
+    assert {german, formal, tokenizer.formality_id("informal")} < set(tokenizer.tag_ids())
+    assert tokenizer.encode(["<formal>"])[0].count(formal) == 0  # text never encodes to a tag
+    assert tokenizer.decode(asked) == "ka lo"
+
+
+def test_a_tokenizer_without_forms_of_address_says_so(tokenizer: Tokenizer) -> None:
+    assert_complains(
+        lambda: tokenizer.encode_sources(["ka"], "de", "informal"),
+        "this model was not trained to choose between formal and informal address; train one with "
+        "augmentation.formality.",
+    )

@@ -55,7 +55,8 @@ class Augmenter:
 
     def joins(self, random: Random) -> int:
         """Draw how many further pairs are to stand behind a pair; mostly none."""
-        return random.choice((1, 1, 2, 3)) if random.random() < self._config.joined else 0
+        rate = self._config.joined
+        return random.choice((1, 1, 2, 3)) if rate and random.random() < rate else 0
 
     def _protect(self, source: str, target: str, random: Random) -> tuple[str, str]:
         numbers = random.sample(range(PLACEHOLDERS), PLACEHOLDERS)

@@ -22,6 +22,7 @@ from seq2seq.corpus.cache import count_from, scratch
 from seq2seq.corpus.lines import digest_of, line_number
 from seq2seq.errors import Seq2SeqError
 from seq2seq.recipe import Recipe, TrainingConfig
+from seq2seq.text.formality import formality_of
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 
 _DESCRIBED = 10  # lines, in a message
@@ -92,7 +93,8 @@ class TrainingPairs:
         self._plain_spaces = recipe.tokenizer.plain_spaces
         alpha = recipe.tokenizer.sampling
         self._sampler = tokenizer.sampler(alpha) if alpha else None
-        self._tags = [tokenizer.language_id(one.direction.target) for one in texts]
+        self._targets = [direction.target for direction, _ in texts]
+        self._formality_rate = recipe.augmentation.formality
         self._augmenter = None
         if recipe.augmentation.is_on:
             self._augmenter = Augmenter(recipe.augmentation, [one.text for one in texts])
@@ -184,7 +186,11 @@ class TrainingPairs:
             ids = self._sampler.draw(source, random), self._sampler.draw(target, random)
         else:
             ids = self._tokenizer.encode([source])[0], self._tokenizer.encode([target])[0]
-        return Drawn(number, array("i", [self._tags[text], *ids[0]]), array("i", ids[1]))
+        formality = None
+        if self._formality_rate and random.random() < self._formality_rate:
+            formality = formality_of(target, self._targets[text])
+        tags = self._tokenizer.source_tags(self._targets[text], formality)
+        return Drawn(number, array("i", [*tags, *ids[0]]), array("i", ids[1]))
 
 
 def fingerprint(texts: Iterable[ParallelText]) -> str:

@@ -401,7 +401,12 @@ def _tokenizer(recipe: Recipe, corpus: Corpus) -> Tokenizer:
     """The tokenizer that the recipe names, or a new one."""
     if recipe.tokenizer.path is None:
         sentences = _sentences(corpus, recipe)
-        return Tokenizer.train(sentences, recipe.tokenizer, recipe.languages)
+        return Tokenizer.train(
+            sentences,
+            recipe.tokenizer,
+            recipe.languages,
+            formality=recipe.augmentation.formality > 0,
+        )
     tokenizer = Tokenizer.load(Path(recipe.tokenizer.path))
     for direction in recipe.directions:
         tokenizer.language_id(direction.target)
