@@ -162,7 +162,7 @@ class TrainingConfig:
     weight_decay: float = 0.01  # of matrices alone
     clip_norm: float = 1.0  # a longer gradient is scaled down to this norm
     label_smoothing: float = 0.1
-    sampled_words: int = 0  # in the softmax beside a batch's own, until the last tenth; 0: all
+    sampled_words: int = 0  # in the softmax, a batch's own among them, until the last tenth; 0: all
     dropout: float = 0.3
     word_dropout: float = 0.1  # the rate at which ids lose their whole embedding
     ema_decay: float = 0.998  # of the moving average of the weights, which is what ships; 0: none

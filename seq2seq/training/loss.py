@@ -30,13 +30,13 @@ def smoothed_cross_entropy(
     products run in the autocast type; sums, exponentials and gradients stay in float32. Natural
     logarithms. Only the loss has a gradient.
 
-    With `sampled_words` the softmax is over the words that occur in `targets` and so many of the
-    others, drawn uniformly anew each time; each of those stands for V' / `sampled_words` words,
-    where V' is the number of words that do not occur (Jean et al. 2015, with the sum estimated
-    without bias). Loss and likelihood are then estimates, and smoothing is over these words alone.
+    With `sampled_words` the softmax is over that many words: those that occur in `targets`, and
+    others drawn uniformly, anew each time. Each of the drawn ones stands for its share of the words
+    that do not occur, so that the sum over the vocabulary is estimated without bias (after Jean et
+    al. 2015). Loss and likelihood are then estimates, and smoothing is over these words alone.
     """
     vocabulary_size = len(embedding)
-    if sampled_words:
+    if 0 < sampled_words < vocabulary_size:
         words, log_weights = _sample_words(targets, vocabulary_size, sampled_words)
         row_of_word = torch.zeros(vocabulary_size, dtype=torch.long, device=targets.device)
         row_of_word[words] = torch.arange(len(words), device=targets.device)
@@ -56,14 +56,15 @@ def _sample_words(
 ) -> tuple[Tensor, Tensor]:
     """Draw the C words of a sampled softmax, and the logarithm of how many words each stands for.
 
-    targets (P,) -> words (C,), each once, and log_weights (C,). Where no more than `sampled_words`
-    words do not occur, all of them are taken.
+    targets (P,) -> words (C,), each once, and log_weights (C,). C is `sampled_words`, or the number
+    of words that occur where that is more: one size for all batches lets the CPU's matrix products
+    be prepared once.
     """
     occurs = torch.zeros(vocabulary_size, dtype=torch.bool, device=targets.device)
     occurs[targets] = True
     occurring, absent = occurs.nonzero().squeeze(1), (~occurs).nonzero().squeeze(1)
     order = torch.randperm(len(absent), device=targets.device)
-    sampled = absent[order[:sampled_words]]
+    sampled = absent[order[: max(0, sampled_words - len(occurring))]]
     weight = len(absent) / max(1, len(sampled))
     log_weights = torch.zeros(len(occurring) + len(sampled), device=targets.device)
     log_weights[len(occurring) :] = math.log(max(1.0, weight))
