@@ -10,6 +10,7 @@ import typer
 
 from seq2seq.cli.calibrate import calibrate
 from seq2seq.cli.compare import compare
+from seq2seq.cli.distill import distill
 from seq2seq.cli.errors import reported_errors
 from seq2seq.cli.inspect import app as inspect_app
 from seq2seq.cli.options import (
@@ -212,6 +213,7 @@ def evaluate(
 
 app.command()(compare)
 app.command()(calibrate)
+app.command()(distill)
 
 
 @app.command()

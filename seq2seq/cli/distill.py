@@ -1,0 +1,68 @@
+"""`seq2seq distill`: a corpus for a student, translated by a teacher."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.options import AnyFromOption, AnyToOption, QuietOption, ThreadsOption
+
+
+@reported_errors("seq2seq")
+def distill(
+    model: Annotated[Path, typer.Argument(help="The teacher: an exported model, or a run.")],
+    corpus: Annotated[
+        str, typer.Option("--corpus", help="Pairs to translate the sources of: a prefix or TSV.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The TSV file to write.")
+    ],
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
+    beam_size: Annotated[
+        int, typer.Option("-b", "--beam-size", min=1, help="Hypotheses to choose from.")
+    ] = 8,
+    min_chrf: Annotated[
+        float,
+        typer.Option(
+            "--min-chrf", min=0, max=100, help="Leave out what is further from the reference."
+        ),
+    ] = 0.0,
+    threads: ThreadsOption = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Translate a training corpus with a trained model, to train a smaller or faster one on.
+
+    Each source is written with the translation of the beam that is nearest to its reference (chrF).
+    A call that was interrupted goes on where it stopped: give the same command again.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from seq2seq.corpus import read_parallel
+    from seq2seq.distillation import distilled_pairs, recover
+    from seq2seq.evaluation import open_translator
+
+    translator = open_translator(model, threads).between(source_language, target_language)
+    translator.search = translator.search.changed(beam_size=beam_size)
+    direction = translator.direction
+    text = read_parallel(corpus, direction.source, direction.target)
+    done = recover(output)
+    console = Console(stderr=True, quiet=quiet)
+    pairs = track(
+        distilled_pairs(translator, text, first_line=done + 1),
+        f"{direction}",
+        total=len(text) - done,
+        console=console,
+        disable=quiet or not console.is_terminal,
+        transient=True,
+    )
+    kept = 0
+    with output.open("ab") as file:
+        for pair in pairs:
+            if pair.chrf >= min_chrf:
+                file.write(pair.row)
+                kept += 1
+    if not quiet:
+        typer.echo(f"{output}: {kept:,} of {len(text) - done:,} pairs", err=True)

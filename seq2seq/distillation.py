@@ -1,0 +1,76 @@
+"""Text to train a student on: a teacher's translations of the sources of a corpus.
+
+A student learns the teacher's one way of saying a thing more easily than the many of a corpus, and
+then needs little or no beam (Kim & Rush 2016). Of the teacher's n-best list the translation nearest
+to the reference is taken, their "sequence-level interpolation": it is the teacher's own, and as
+right as the teacher can be. What is far from the reference even so is left out.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from seq2seq.corpus import ParallelText
+from seq2seq.errors import Seq2SeqError
+from seq2seq.metrics import sentence_chrf
+from seq2seq.translator import Translator
+
+
+class DistilledPair(NamedTuple):
+    """A source and the translation chosen for it."""
+
+    line: int  # of the source in its corpus, from 1
+    source: str
+    translation: str
+    chrf: float  # of the translation against the reference, from 0 to 100
+
+    @property
+    def row(self) -> bytes:
+        """A line of a distilled corpus: source, translation, line number and chrF."""
+        return f"{self.source}\t{self.translation}\t{self.line}\t{self.chrf:.1f}\n".encode()
+
+
+def distilled_pairs(
+    translator: Translator, text: ParallelText, first_line: int = 1
+) -> Iterator[DistilledPair]:
+    """Translate the sources of `text` from `first_line` on, choosing from the whole beam by chrF.
+
+    Pairs that no row can hold, with a tab inside, are left out.
+    """
+    sources = islice(text.source, first_line - 1, None)
+    references = islice(text.target, first_line - 1, None)
+    translations = translator.translate_lines(
+        sources, n_best=translator.search.beam_size, keep_parts=False
+    )
+    pairs = zip(translations, references, strict=True)
+    for line, (translation, reference) in enumerate(pairs, start=first_line):
+        candidates = [candidate.text for candidate in translation.candidates]
+        scores = [sentence_chrf(candidate, reference) for candidate in candidates]
+        best = max(range(len(candidates)), key=scores.__getitem__)
+        if "\t" not in translation.source + candidates[best]:
+            yield DistilledPair(line, translation.source, candidates[best], scores[best])
+
+
+def recover(path: Path) -> int:
+    """Tell which source line the last row of a distilled corpus is of; 0 where there is no row.
+
+    A last row that was cut short, as by a signal, is removed from the file. Raises `Seq2SeqError`
+    where the file is no distilled corpus.
+    """
+    if not path.exists():
+        return 0
+    with path.open("r+b") as file:
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        begin = content.rfind(b"\n", 0, max(0, end - 1)) + 1
+        if not content:
+            return 0
+        try:
+            line = int(content[begin:end].decode().split("\t")[2]) if end else 0
+        except (IndexError, ValueError):
+            raise Seq2SeqError(
+                f"{path}: not a file that `seq2seq distill` wrote; name another with -o."
+            ) from None
+        file.truncate(end)
+    return line
