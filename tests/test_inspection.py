@@ -359,6 +359,17 @@ def test_properties_are_of_words_and_not_of_pieces() -> None:
     assert "negation" not in properties(tokens, "xx")
 
 
+def test_a_token_that_is_a_byte_has_the_properties_of_what_it_spells() -> None:
+    """`don't`, `48`, `É`, and a dog, written in part by bytes."""
+    bytes_of_e = ["<0xC3>", "<0x89>"]
+    tokens = ["▁don", "<0x27>", "t", "▁", "<0x34>", "<0x38>", "▁", *bytes_of_e, "▁dog", "<0x3F>"]
+    found = properties(tokens, "en")
+    assert found["number"].tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+    assert found["negation"].tolist() == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert found["capital letter"].tolist() == [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
+    assert found["question mark"].tolist() == [0] * 10 + [1]
+
+
 def test_scores_of_units_are_from_the_half_they_were_not_found_on(
     pair: tuple[EncoderDecoder, InspectedModel],
 ) -> None:
@@ -369,7 +380,7 @@ def test_scores_of_units_are_from_the_half_they_were_not_found_on(
     wanted = gates_module.places(opened.network.config)
     named = selective_units(opened, pairs, EN_DE, wanted, per_property=2, least=-1)
     units = named.units
-    assert named.unnamed["number"] == "too few tokens"
+    assert named.unnamed["question mark"] == "too few tokens"
     assert len(units) == 2 * len({unit.property for unit in units})
     assert {"tokens so far", "tokens to come", "token inside a word"} <= {
         unit.property for unit in units

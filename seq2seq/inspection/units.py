@@ -14,6 +14,7 @@ sentences, and the score that is told comes from the other half. A unit whose sc
 or of the other sign, is not named.
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -47,6 +48,7 @@ COUNTS = ("tokens so far", "tokens to come")
 LEAST = 0.5
 """The score from which on a unit is named: AUC 0.75, for a property that holds or not."""
 
+_BYTE = re.compile("<0x([0-9A-F]{2})>")  # as SentencePiece writes it
 _FEWEST = 20  # tokens with a property in each half; of fewer nothing can be said
 _CONTEXT = 3  # tokens on each side of an example
 _EXAMPLES = 5
@@ -240,6 +242,7 @@ def _observe(
 
 def properties(tokens: Sequence[str], language: str) -> dict[str, Floats]:
     """The properties of each of T tokens, each (T,)."""
+    tokens = _spelled(tokens)
     words = _words(tokens)
     size = len(tokens)
     found = {
@@ -248,13 +251,29 @@ def properties(tokens: Sequence[str], language: str) -> dict[str, Floats]:
         "comma": [token in (",", "▁,") for token in tokens],
         "number": [any(map(str.isdigit, word)) for word in words],
         "capital letter": [word[:1].isupper() for word in words],
-        "token inside a word": [token[0] != "▁" and token[0].isalpha() for token in tokens],
+        "token inside a word": [token[:1].isalpha() for token in tokens],
         COUNTS[0]: range(size),
         COUNTS[1]: range(size - 1, -1, -1),
     }
     if pattern := NEGATIONS.get(language):
         found["negation"] = [re.fullmatch(pattern, word.lower()) is not None for word in words]
     return {name: np.array(values, np.float64) for name, values in found.items()}
+
+
+def _spelled(tokens: Sequence[str]) -> list[str]:
+    """Write tokens that are bytes as what they spell: `<0x27>` is an apostrophe, and no number.
+
+    A character of several bytes stands at the last of them.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    texts = []
+    for token in tokens:
+        if byte := _BYTE.fullmatch(token):
+            texts.append(decoder.decode(bytes.fromhex(byte[1])))
+        else:
+            decoder.reset()
+            texts.append(token)
+    return texts
 
 
 def _words(tokens: Sequence[str]) -> list[str]:
