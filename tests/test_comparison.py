@@ -97,10 +97,17 @@ def test_a_difference_in_one_sentence_may_be_chance() -> None:
 
 def test_nothing_is_better_than_itself() -> None:
     same = comparison(POOR, POOR)
-    assert [(one.difference, one.better) for one in same.metrics] == [(0, None)] * 2
+    assert [(one.difference, one.p_value, one.better) for one in same.metrics] == [(0, 1, None)] * 2
     assert asdict(same.better_in) == {"a": 0, "b": 0, "neither": 80, "identical": 80}
     assert same.most_different == Both((), ())
     assert same.missing_words == Both((), ())
+
+
+def test_equal_scores_of_unlike_translations_have_p_1() -> None:
+    good, poor = REFERENCES[0], POOR[0]
+    swapped = comparison([good, poor] * 20, [poor, good] * 20, [good] * 40)
+    assert swapped.most_different.a
+    assert [(one.difference, one.p_value) for one in swapped.metrics] == [(0, 1)] * 2
 
 
 def test_a_handful_of_sentences_tells_nothing() -> None:
@@ -244,6 +251,14 @@ def test_the_verdict_is_in_words(files: dict[str, Path]) -> None:
     for path in files.values():
         write(path, path.read_text().splitlines()[-3:])
     assert run(almost, files["good"], *test).count("too few to tell") == 2
+
+
+def test_a_verdict_comes_with_a_word_on_seeds(files: dict[str, Path], several: Path) -> None:
+    one = run(files["poor"], files["good"], *sentences_of(files))
+    lines = [*SOURCES[:40], *REFERENCES[:40], *REFERENCES[:5]]
+    table = run(write(files["poor"], lines), files["poor"], "--recipe", several)
+    for report in (one, table):
+        assert "two seeds of one recipe may differ as much" in " ".join(report.split())
 
 
 def test_words_are_counted_in_a_training_corpus(files: dict[str, Path], tmp_path: Path) -> None:

@@ -169,7 +169,9 @@ def _about_the_test(metrics: Sequence["PairedScore"]) -> Iterator[str]:
 
     yield from _wrapped(
         f"p is from paired bootstrap resampling by sacreBLEU: below {SIGNIFICANT} the difference "
-        "is hardly chance, though of 20 such tests of equals one comes out so."
+        "is hardly chance, though of 20 such tests of equals one comes out so. It is the chance of "
+        "the sentences, not of training: two seeds of one recipe may differ as much, so train "
+        "several before you call a recipe better."
     )
     for metric in metrics:
         yield metric.signature

@@ -89,9 +89,9 @@ def paired_scores(outputs: Outputs, references: Sequence[str]) -> tuple[PairedSc
 def _paired(name: str, results: Sequence[Any], signature: str, sentences: int) -> PairedScore:
     scores = Both(*(float(result.score) for result in results))
     difference = scores.b - scores.a
-    p_value = float(results[1].p_value)
-    # Equal scores are no difference, whatever sacreBLEU's p-value of them.
-    told = difference and p_value < SIGNIFICANT and sentences >= TOO_FEW
+    # Any drawing has at least the difference that equals have; sacreBLEU counts only those above.
+    p_value = float(results[1].p_value) if difference else 1.0
+    told = p_value < SIGNIFICANT and sentences >= TOO_FEW
     better: Side | None = ("b" if difference > 0 else "a") if told else None
     return PairedScore(name, scores, difference, p_value, better, signature)
 
