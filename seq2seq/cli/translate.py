@@ -109,7 +109,12 @@ def translate(
         bool, typer.Option(help="Keep placeholders, links, tags and code as they are.")
     ] = True,
     alignment: Annotated[
-        bool, typer.Option("--alignment", help="Add pairs of words, SOURCE-TARGET from 0.")
+        bool,
+        typer.Option(
+            "--alignment",
+            help="Add pairs of words, SOURCE-TARGET from 0; words are parted by white space of "
+            "any kind, no-break spaces too.",
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write JSON, an object a line, with all that is known.")
