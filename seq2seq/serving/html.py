@@ -2,76 +2,33 @@
 
 Block elements divide the text, and so do inline ones side by side, as `<a>Home</a><a>News</a>`,
 which would be read as one word. Other inline elements stay in the text, as tags `<g1>` that the
-translator keeps in their order, each once. What no text belongs to comes out byte for byte:
+translator puts around the words made from theirs. What no text belongs to comes out byte for byte:
 tags with their attributes, comments, scripts, styles, `pre` and `code`, white space between blocks,
 and text whose translation is the text.
-
-The tokens are found by the rules of https://html.spec.whatwg.org/#tokenization, by patterns that
-never look back: `html.parser` of the standard library takes a minute for 50 kB of `<a/<a/<a/` up to
-Python 3.13.5, and says of no token where it ends.
 """
 
 import html
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from enum import Enum, auto
-from itertools import count
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, count, pairwise
 
-_SPACE = " \t\n\f\r"  # what HTML takes for white space: not the non-breaking one
-_SPACES = re.compile(f"[{_SPACE}]+")
+from seq2seq.serving.html_tokens import FOREIGN, RAW, SPACE, Kind, Token, attributes, names, tokens
 
-_TOKEN = re.compile(
-    r"""
-      (?P<tag> < (?P<slash> /? ) (?P<name> [a-zA-Z] [^\s/>]*+ )
-        (?: [\s/]++ | (?: = | [^\s/>=] ) [^\s/>=]*+
-            (?: \s*+ = \s*+ (?: "[^"]*+ (?: " | \Z ) | '[^']*+ (?: ' | \Z ) | [^\s>]*+ ) )?+
-        )*+
-        (?: > | \Z ) )
-    | (?P<other> <!-- (?: -?> | .*? (?: --!?> | \Z ) )
-        | < (?: [!?] | / (?= . ) ) [^>]*+ (?: > | \Z ) )
-    | (?P<text> (?: [^<]++ | < (?! [a-zA-Z!?] | / . ) )++ )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_ATTRIBUTE = re.compile(
-    r"""[\s/]*+ (?P<name> [^\s/>] [^\s/>=]*+ )
-      (?: \s*+ = \s*+ (?: "(?P<double>[^"]*+)" | '(?P<single>[^']*+)' | (?P<bare>[^\s>]*+) ) )?+""",
-    re.VERBOSE,
-)
+_SPACES = re.compile(f"[{SPACE}]+")
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_BLOCKS = _names("""
+_BLOCKS = names("""
     address article aside base blockquote body br button caption center col colgroup datalist dd
     details dialog dir div dl dt fieldset figcaption figure footer form frame frameset h1 h2 h3 h4
-    h5 h6 head header hgroup hr html label legend li link main menu meta nav noscript ol optgroup
-    option p pre search section select summary table tbody td template textarea tfoot th thead title
-    tr ul
-""")
-_INDICES = _names("sub sup")  # belong to the word before, in an element of its own or not
-_VOID = _names("area base br col embed hr img input link meta param source track wbr")
-_KEPT = _names("code math pre svg")  # with all that is inside
-_RAW = _names("iframe noembed noframes plaintext script style textarea xmp")
-"""Inside there are no tags at all, until their own end."""
-_RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in (*_RAW, "title")}
-
-
-class _Kind(Enum):
-    TEXT = auto()
-    START = auto()
-    END = auto()
-    ATOM = auto()  # neither is text, nor opens or closes an element
-
-
-class _Token(NamedTuple):
-    kind: _Kind
-    raw: str
-    name: str = ""
+    h5 h6 head header hgroup hr html label legend li link listing main menu meta nav noembed
+    noframes noscript ol optgroup option p plaintext pre script search section select style summary
+    table tbody td template textarea tfoot th thead title tr ul xmp
+    """)
+_INDICES = frozenset(("sub", "sup"))  # belong to the word before, in an element of its own or not
+_KEPT = names("code kbd pre samp var") | RAW | FOREIGN  # with all that is inside
+_LIKE_TAG = re.compile("</?(g+)")
+_QUOTES = {'"': "&quot;", "'": "&#39;"}
 
 
 class HtmlDocument:
@@ -79,67 +36,101 @@ class HtmlDocument:
 
     def __init__(self, markup: str) -> None:
         self._pieces = [*_pieces(markup)]
-        self._segments = [one for one in self._pieces if isinstance(one, _Segment)]
-        self.texts: Sequence[str] = [one.text for one in self._segments]
+        segments = (piece for piece in self._pieces if isinstance(piece, _Segment))
+        self.texts: Sequence[str] = [segment.text for segment in segments]
 
     def render(self, translations: Sequence[str]) -> str:
         """The document with a translation in place of each of its texts."""
         coming = iter(translations)
         return "".join(
-            one.render(next(coming)) if isinstance(one, _Segment) else one for one in self._pieces
+            piece.render(next(coming)) if isinstance(piece, _Segment) else piece
+            for piece in self._pieces
         )
 
 
 class _Segment:
-    """Text inside a block, with the inline elements in it."""
+    """Text inside a block, with the inline elements in it: pairs of tags, and atoms."""
 
-    def __init__(self, tokens: Sequence[_Token]) -> None:
-        self._raw = "".join(token.raw for token in tokens)
-        partners = _partners(tokens)
-        texts = [html.unescape(token.raw) if token.kind is _Kind.TEXT else "" for token in tokens]
-        name = "g"
-        while f"<{name}" in "".join(texts) or f"</{name}" in "".join(texts):
-            name += "g"
-        self._tags = list[tuple[str, str]]()  # what stands for it in the text, and itself
+    def __init__(self, run: Sequence[Token]) -> None:
+        self._raw = "".join(token.raw for token in run)
+        partners = _partners(run)
+        texts = [html.unescape(token.raw) if token.kind is Kind.TEXT else "" for token in run]
+        like_tags = _LIKE_TAG.findall("".join(texts))
+        name = "g" * (1 + max(map(len, like_tags), default=0))
+        bare = "".join(token.raw for token in run if token.kind is Kind.TEXT)
+        self._escapes = {
+            quote: escape
+            for quote, escape in _QUOTES.items()
+            if "".join(texts).count(quote) > bare.count(quote)  # it came as a reference
+        }
+        self._tags = dict[str, str]()  # what stands for it in the text, and itself
         numbers = dict[int, int]()  # by place; both tags of an element have one
         fresh = count(1)
-        for place, token in enumerate(tokens):
-            if token.kind is _Kind.TEXT:
+        for place, token in enumerate(run):
+            if token.kind is Kind.TEXT:
                 continue
             start = min(place, partners.get(place, place))
             numbers[place] = numbers[start] if start < place else next(fresh)
             opening = "</" if start < place else "<"
             closing = ">" if place in partners else "/>"
             texts[place] = f"{opening}{name}{numbers[place]}{closing}"
-            self._tags.append((texts[place], token.raw))
+            self._tags[texts[place]] = token.raw
         self.text = _SPACES.sub(" ", "".join(texts))
         self._tag = re.compile(rf"(</?{name}\d+/?>)")
 
     def render(self, translation: str) -> str:
-        """Markup with the translation's text and the source's tags, each once and in order.
+        """Markup with the translation's text and the source's tags, each once.
 
-        The translator keeps them so. Should it not, a tag that is missing goes before the next one
-        that is not.
+        They are where the translation has them, if each element is inside the one that it was in.
+        The translator sees to that. Should it not, they come in the source's order, and one that is
+        missing goes before the next one that is not.
         """
-        if translation == self.text:
+        if translation == self.text or not translation.strip(SPACE):
             return self._raw
+        parts = self._tag.split(translation)  # texts and tags in turn
+        tags = [tag for tag in parts[1::2] if tag in self._tags]
+        if _parents(tags) == _parents([*self._tags]):
+            return "".join(
+                self._tags.get(part, "") if number % 2 else self._escape(part)
+                for number, part in enumerate(parts)
+            )
         rendered = list[str]()
-        coming = iter(self._tags)
-        missing = {tag for tag, _ in self._tags}
-        for number, piece in enumerate(self._tag.split(translation)):
+        coming = iter(self._tags.items())
+        missing = {*self._tags}
+        for number, part in enumerate(parts):
             if number % 2 == 0:
-                rendered.append(_escape(piece))
-            while piece in missing:
+                rendered.append(self._escape(part))
+            while part in missing:
                 tag, raw = next(coming)
                 missing.remove(tag)
                 rendered.append(raw)
         return "".join([*rendered, *(raw for _, raw in coming)])
 
+    def _escape(self, text: str) -> str:
+        text = html.escape(text, quote=False).replace("\N{NO-BREAK SPACE}", "&nbsp;")
+        for quote, escape in self._escapes.items():
+            text = text.replace(quote, escape)
+        return text
+
+
+def _parents(tags: Sequence[str]) -> list[tuple[str, str]] | None:
+    """Each element with the one that it is in, sorted; None where the tags are not nested."""
+    parents = list[tuple[str, str]]()
+    open_ = [""]
+    for tag in tags:
+        if not tag.startswith("</"):
+            parents.append((tag, open_[-1]))
+            if not tag.endswith("/>"):
+                open_.append(tag)
+        elif open_.pop() != tag.replace("/", ""):
+            return None
+    return sorted(parents) if open_ == [""] else None
+
 
 def _pieces(markup: str) -> Iterator[str | _Segment]:
     """Segments, and what stands between them; together they are the markup."""
-    run: list[_Token] = []
-    for token in _kept_whole(_tokens(markup)):
+    run: list[Token] = []
+    for token in _kept_whole(tokens(markup)):
         if token.name in _BLOCKS:
             yield from _divided(run)
             yield token.raw
@@ -149,150 +140,199 @@ def _pieces(markup: str) -> Iterator[str | _Segment]:
     yield from _divided(run)
 
 
-def _divided(run: Sequence[_Token]) -> Iterator[str | _Segment]:
-    """The texts of a block, and what comes before and behind them."""
-    for part in _neighbours(run):
-        yield from _trimmed(part)
+def _divided(block: Sequence[Token]) -> Iterator[str | _Segment]:
+    """The texts of a block, and what stands around them."""
+    run = [part for token in _marks_whole(block) for part in _without_edges(token)]
+    partners = _partners(run)
+    cuts = (
+        _around(_unpaired(run, partners))
+        | {*_neighbours(run)}
+        | _around(_links_of_a_row(run, partners))
+    )
+    cuts |= _around(_cut_through(partners, cuts, len(run)))
+    for start, stop in pairwise(sorted({0, *cuts, len(run)})):
+        part = run[start:stop]
+        inner = _around(_around_all_letters(part))
+        for begin, end in pairwise(sorted({0, *inner, len(part)})):
+            yield from _trimmed(part[begin:end])
 
 
-def _neighbours(run: Sequence[_Token]) -> Iterator[Sequence[_Token]]:
-    """Divided where an element ends in a word and the next begins with one, with no space."""
-    begun = 0
+def _around(places: Iterable[int]) -> set[int]:
+    """Where to cut so that the tokens at `places` stand alone."""
+    return {cut for place in places for cut in (place, place + 1)}
+
+
+def _cut_through(partners: Mapping[int, int], cuts: set[int], length: int) -> Iterator[int]:
+    """The tags of elements that have a cut inside."""
+    cuts_up_to = [*accumulate(place in cuts for place in range(length + 1))]
+    for start, end in partners.items():
+        if start < end and cuts_up_to[end] > cuts_up_to[start]:
+            yield from (start, end)
+
+
+def _neighbours(run: Sequence[Token]) -> Iterator[int]:
+    """Where an element begins with a word, and one before ends in a word, with no space between."""
     border: int | None = None  # where an element begins behind one that has ended
     has_ended = False  # an element, since the last text
     last = ""
     for place, token in enumerate(run):
-        if token.kind is _Kind.TEXT:
+        if token.kind is Kind.TEXT:
             text = html.unescape(token.raw)
             if border is not None and last.isalnum() and text[:1].isalnum():
-                yield run[begun:border]
-                begun = border
+                yield border
             last, border, has_ended = text[-1:], None, False
-        elif token.kind is _Kind.END:
+        elif token.kind is Kind.END:
             has_ended = True
-        elif token.kind is _Kind.START and token.name in _INDICES:
+        elif token.kind is Kind.START and token.name in _INDICES:
             has_ended = False
-        elif token.kind is _Kind.START and has_ended and border is None:
+        elif token.kind is Kind.START and has_ended and border is None:
             border = place
-    yield run[begun:]
 
 
-def _trimmed(run: Sequence[_Token]) -> Iterator[str | _Segment]:
+def _links_of_a_row(run: Sequence[Token], partners: Mapping[int, int]) -> set[int]:
+    """The tags of two links or more, where no letter is outside of them."""
+    links = {place for place in partners if run[place].name == "a"}
+    depth = 0
+    for place, token in enumerate(run):
+        if place in links:
+            depth += 1 if token.kind is Kind.START else -1
+        elif not depth and _has(str.isalpha, token):
+            return set()
+    return links if len(links) > 2 else set()
+
+
+def _around_all_letters(run: Sequence[Token]) -> Iterator[int]:
+    """The tags of elements that all letters are in, where no sentence has its mark outside.
+
+    What is outside stays as it is: a number, an arrow, a bracket.
+    """
+    held = [place for place, token in enumerate(run) if _has(_is_of_sentence, token)]
+    for start, end in _partners(run).items():
+        if held and start < held[0] and held[-1] < end:
+            yield from (start, end)
+
+
+def _trimmed(run: Sequence[Token]) -> Iterator[str | _Segment]:
     """What comes before the text, the text, and what comes behind."""
-    tokens = [part for token in run for part in _without_edges(token)]
-    start, stop = _core(tokens)
-    core = tokens[start:stop]
-    has_letters = any(
-        token.kind is _Kind.TEXT and any(map(str.isalpha, html.unescape(token.raw)))
-        for token in core
-    )
-    yield "".join(token.raw for token in tokens[:start])
-    yield _Segment(core) if has_letters else "".join(token.raw for token in core)
-    yield "".join(token.raw for token in tokens[stop:])
+    filled = [
+        place
+        for place, token in enumerate(run)
+        if token.kind in (Kind.START, Kind.END) or _has(_is_ink, token)
+    ]
+    has_letters = any(_has(str.isalpha, token) for token in run)
+    start, stop = (filled[0], filled[-1] + 1) if has_letters else (0, 0)
+    yield "".join(token.raw for token in run[:start])
+    if has_letters:
+        yield _Segment(run[start:stop])
+    yield "".join(token.raw for token in run[stop:])
 
 
-def _without_edges(token: _Token) -> Iterator[_Token]:
+def _without_edges(token: Token) -> Iterator[Token]:
     """White space at both ends of a text as texts of their own."""
-    if token.kind is not _Kind.TEXT:
+    if token.kind is not Kind.TEXT:
         yield token
         return
-    bare = token.raw.strip(_SPACE)
+    bare = token.raw.strip(SPACE)
     before, _, after = token.raw.partition(bare) if bare else (token.raw, "", "")
     for part in (before, bare, after):
         if part:
-            yield _Token(_Kind.TEXT, part)
+            yield Token(Kind.TEXT, part)
 
 
-def _core(tokens: Sequence[_Token]) -> tuple[int, int]:
-    """From where to where there is text: elements that are around all of it stay outside."""
-    partners = _partners(tokens)
-    start, stop = 0, len(tokens)
-    while start < stop:
-        first, last = tokens[start], tokens[stop - 1]
-        if first.kind is _Kind.TEXT:
-            opens = bool(first.raw.strip(_SPACE))
+def _marks_whole(run: Sequence[Token]) -> Iterator[Token]:
+    """Elements without a letter or digit become one token, and so do indices of one word."""
+    partners = _partners(run)
+
+    def inside(counts: Sequence[int]) -> bool:
+        return counts[end] > counts[place]
+
+    alphanumeric, letters, spaces = (
+        [*accumulate((_has(kind, token) for token in run), initial=0)]
+        for kind in (str.isalnum, str.isalpha, SPACE.__contains__)
+    )
+    unpaired = _unpaired(run, partners)
+    astray = [*accumulate((place in unpaired for place in range(len(run))), initial=0)]
+    place = 0
+    while place < len(run):
+        end = partners.get(place, place)
+        is_index = run[place].name in _INDICES and not (inside(letters) and inside(spaces))
+        if end > place and not inside(astray) and (is_index or not inside(alphanumeric)):
+            yield Token(Kind.ATOM, "".join(token.raw for token in run[place : end + 1]))
+            place = end
         else:
-            opens = first.kind is _Kind.START and start in partners
-        if not opens:
-            start += 1
-            continue
-        if last.kind is _Kind.TEXT:
-            closes = bool(last.raw.strip(_SPACE))
-        else:
-            closes = last.kind is _Kind.END and stop - 1 in partners
-        if not closes:
-            stop -= 1
-        elif partners.get(start) == stop - 1:
-            start, stop = start + 1, stop - 1
-        else:
-            break
-    return start, stop
+            yield run[place]
+        place += 1
 
 
-def _partners(tokens: Sequence[_Token]) -> dict[int, int]:
-    """Which start tag and which end tag belong together, by their places, both ways."""
+def _has(is_wanted: Callable[[str], bool], token: Token) -> bool:
+    """Whether it is text, and has such a character."""
+    return token.kind is Kind.TEXT and any(map(is_wanted, html.unescape(token.raw)))
+
+
+def _is_of_sentence(letter: str) -> bool:
+    return letter.isalpha() or letter in ".!?…。！？"
+
+
+def _is_ink(letter: str) -> bool:
+    return letter not in SPACE
+
+
+def _partners(run: Sequence[Token]) -> dict[int, int]:
+    """Which start tag and which end tag belong together, by their places, both ways.
+
+    Tags that are not nested belong to none.
+    """
     partners = dict[int, int]()
-    open_ = defaultdict[str, list[int]](list)
-    for place, token in enumerate(tokens):
-        if token.kind is _Kind.START:
-            open_[token.name].append(place)
-        elif token.kind is _Kind.END and open_[token.name]:
-            start = open_[token.name].pop()
-            partners[start] = place
-            partners[place] = start
+    open_ = list[int]()
+    unclosed = Counter[str]()  # of those that are open
+    for place, token in enumerate(run):
+        if token.kind is Kind.START:
+            open_.append(place)
+            unclosed[token.name] += 1
+        elif token.kind is Kind.END and unclosed[token.name]:
+            crossed = -1
+            while run[open_[-1]].name != token.name:
+                crossed = open_.pop()
+                unclosed[run[crossed].name] -= 1
+            start = open_.pop()
+            unclosed[token.name] -= 1
+            if crossed < 0:
+                partners[start], partners[place] = place, start
     return partners
 
 
-def _kept_whole(tokens: Iterator[_Token]) -> Iterator[_Token]:
+def _unpaired(run: Sequence[Token], partners: Mapping[int, int]) -> set[int]:
+    """The tags that belong to none."""
+    return {
+        place
+        for place, token in enumerate(run)
+        if token.kind in (Kind.START, Kind.END) and place not in partners
+    }
+
+
+def _kept_whole(tokens_: Iterator[Token]) -> Iterator[Token]:
     """Elements that are not translated become one token, up to their end or that of all."""
-    for token in tokens:
-        if token.kind is not _Kind.START or not _is_kept(token):
+    for token in tokens_:
+        if token.kind is not Kind.START or not _is_kept(token):
             yield token
             continue
         raw = [token.raw]
-        depth = 1
-        while depth and (inner := next(tokens, None)):
+        depth, blocks = 1, 0  # of its own name, and of blocks, which another end tag does not end
+        while depth and (inner := next(tokens_, None)):
             raw.append(inner.raw)
+            step = {Kind.START: 1, Kind.END: -1}.get(inner.kind, 0)
             if inner.name == token.name:
-                depth += {_Kind.START: 1, _Kind.END: -1}.get(inner.kind, 0)
-        yield _Token(_Kind.ATOM, "".join(raw), token.name)
+                depth += step if step > 0 or not blocks else 0
+            elif inner.name in _BLOCKS and token.name not in _BLOCKS:
+                blocks = max(0, blocks + step)
+        yield Token(Kind.ATOM, "".join(raw), token.name)
 
 
-def _is_kept(start: _Token) -> bool:
-    if start.name in _KEPT or start.name in _RAW:
+def _is_kept(start: Token) -> bool:
+    if start.name in _KEPT:
         return True
     if "translate" not in start.raw.lower():
         return False
-    found = dict[str, str]()
-    for match in _ATTRIBUTE.finditer(start.raw, 1 + len(start.name)):
-        value = match["double"] or match["single"] or match["bare"] or ""
-        found.setdefault(match["name"].lower(), html.unescape(value).lower())
-    return found.get("translate") == "no" or "notranslate" in found.get("class", "").split()
-
-
-def _tokens(markup: str) -> Iterator[_Token]:
-    """All of it, piece by piece."""
-    place = 0
-    while place < len(markup):
-        match = _TOKEN.match(markup, place)
-        assert match
-        place = match.end()
-        if not match["tag"]:
-            yield _Token(_Kind.TEXT if match["text"] else _Kind.ATOM, match[0])
-            continue
-        name = match["name"].lower()
-        closed = name in ("math", "svg") and match[0].endswith("/>")
-        if match["slash"]:
-            yield _Token(_Kind.END, match[0], name)
-            continue
-        yield _Token(_Kind.ATOM if closed or name in _VOID else _Kind.START, match[0], name)
-        if name in _RAW_END:
-            end = _RAW_END[name].search(markup, place)
-            stop = end.start() if end else len(markup)
-            if stop > place:
-                yield _Token(_Kind.TEXT, markup[place:stop])
-            place = stop
-
-
-def _escape(text: str) -> str:
-    return html.escape(text, quote=False).replace("\N{NO-BREAK SPACE}", "&nbsp;")
+    values = attributes(start.raw)
+    classes = _SPACES.split(values.get("class", ""))
+    return values.get("translate", "").lower() == "no" or "notranslate" in map(str.lower, classes)
