@@ -202,14 +202,18 @@ def _links_of_a_row(run: Sequence[Token], partners: Mapping[int, int]) -> set[in
 
 
 def _around_all_letters(run: Sequence[Token]) -> Iterator[int]:
-    """The tags of elements that all letters are in, where no sentence has its mark outside.
+    """The tags of elements outside of which no letter is, no mark of a sentence, and no number.
 
-    What is outside stays as it is: a number, an arrow, a bracket.
+    But a number may be joined to one, as in `1-<i>` and `</b>: 5 €`. What is outside stays as it
+    is: an arrow, a bracket, such a number.
     """
-    held = [place for place, token in enumerate(run) if _has(_is_of_sentence, token)]
-    for start, end in _partners(run).items():
-        if held and start < held[0] and held[-1] < end:
-            yield from (start, end)
+    words = [place for place, token in enumerate(run) if _has(_is_of_sentence, token)]
+    filled = [place for place, token in enumerate(run) if _has(str.isalnum, token)]
+    if words and filled:
+        for start, end in _partners(run).items():
+            holds_words = start < words[0] and words[-1] < end
+            if holds_words and start - 1 <= filled[0] and filled[-1] <= end + 1:
+                yield from (start, end)
 
 
 def _trimmed(run: Sequence[Token]) -> Iterator[str | _Segment]:
