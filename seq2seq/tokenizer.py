@@ -184,6 +184,10 @@ class Tokenizer:
         """The ids of the `PLACEHOLDERS`."""
         return [int(self._processor.piece_to_id(placeholder)) for placeholder in PLACEHOLDERS]
 
+    def byte_ids(self) -> tuple[int, ...]:
+        """The ids of the 256 bytes."""
+        return self._byte_ids
+
     def continuing_ids(self) -> list[int]:
         """The ids that go on with a word when they follow it."""
         first = (self._processor.id_to_piece(i)[:1] for i in range(len(self)))

@@ -18,6 +18,7 @@ from seq2seq.config import Direction, SearchConfig, choose_direction
 from seq2seq.decoding.loops import loops
 from seq2seq.decoding.protocol import Engine
 from seq2seq.decoding.search import beam_search
+from seq2seq.decoding.utf8 import ByteRule
 from seq2seq.reading import Piece, Reader
 from seq2seq.shipped import SHIPPED_MODEL
 from seq2seq.text.layout import Unit
@@ -178,6 +179,7 @@ class _Call:
             keep_parts,
         )
         self._forbidden = [*tokenizer.tag_ids(), *tokenizer.placeholder_ids()]
+        self._byte_rule = ByteRule(tokenizer.byte_ids())
         self._tokenizer = tokenizer
         # Of several hypotheses some have the same text, so all that the beam finds are asked for.
         beam = translator.search.beam_size
@@ -238,7 +240,14 @@ class _Call:
         constraints = [self._reader.constraints(one.piece) for one in batch]
         plain = [one for one, needs in zip(batch, constraints, strict=True) if needs is None]
         sources = [one.piece.ids for one in plain]
-        found = beam_search(self._engine, sources, self._search, self._hypotheses, self._forbidden)
+        found = beam_search(
+            self._engine,
+            sources,
+            self._search,
+            self._hypotheses,
+            self._forbidden,
+            self._byte_rule,
+        )
         again = [(one, needs) for one, needs in zip(batch, constraints, strict=True) if needs]
         looping: list[_Waiting] = []
         for one, hypotheses in zip(plain, found, strict=True):
@@ -259,6 +268,7 @@ class _Call:
             self._hypotheses,
             self._forbidden,
             self._tokenizer.continuing_ids(),
+            self._byte_rule,
         )
         for (one, _), hypotheses in zip(again, found, strict=True):
             one.parts = self._writer.write(one.piece, hypotheses, self._n_best)

@@ -59,8 +59,6 @@ class Writer:
         decoded = _STRANGE.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
         # Without spans the symbols can only be letters that the model put together.
         written = _PLACEHOLDER.sub(stand_in, decoded) if inner.spans else decoded
-        if inner.spans and "\ufffd" in written and "\ufffd" not in inner.text:
-            return None  # a phrase came between the bytes of a letter
         notes = piece.notes
         if not written:  # the source stands, not a hole
             written, numbers = inner.text, [*range(len(inner.spans))]

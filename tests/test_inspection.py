@@ -14,7 +14,7 @@ from tiny import EN_DE, corpus, export, network
 
 from seq2seq.config import Attention, Cell, ModelConfig, SearchConfig
 from seq2seq.decoding.protocol import Ints
-from seq2seq.decoding.search import Hypothesis, beam_search, length_penalty, longest_length
+from seq2seq.decoding.search import Hypothesis, length_penalty, longest_length
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection import attention as attention_module
 from seq2seq.inspection import gates as gates_module
@@ -214,7 +214,7 @@ def test_attention_is_that_of_the_translation(pair: tuple[EncoderDecoder, Inspec
     _, opened = pair
     seen = attention_module.attention(opened, SENTENCE, EN_DE)
     ids = opened.read(SENTENCE, EN_DE)
-    [[best]] = beam_search(opened.engine, [ids], opened.search, forbidden=opened.forbidden)
+    [best] = opened.translate([ids])
     np.testing.assert_allclose(seen.mean[:-1], best.attention, atol=1e-5)
 
 
@@ -295,7 +295,7 @@ def test_the_tree_is_that_of_the_search(name: str, beam_size: int, prune: float 
     for sentence in ("the dog sees the mouse", "the cat", "a b c d e f"):
         tree = search_tree(opened, sentence, EN_DE, search=search, dropped=1000)
         ids = opened.read(sentence, EN_DE)
-        [[best]] = beam_search(opened.engine, [ids], search, forbidden=opened.forbidden)
+        [best] = dataclasses.replace(opened, search=search).translate([ids])
         path = [node for node in tree.nodes if node.best]
         assert [node.token for node in path] == opened.tokenizer.pieces([*best.ids, 2])
         assert path[-1].total == best.log_prob

@@ -25,6 +25,7 @@ from seq2seq.config import SearchConfig
 from seq2seq.decoding.loops import allowed_repeats, closes_loop
 from seq2seq.decoding.protocol import Engine, Ints, S, Step
 from seq2seq.decoding.search import Hypothesis, length_penalty, longest_length, pad_sources
+from seq2seq.decoding.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
 from seq2seq.errors import Seq2SeqError
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
@@ -68,17 +69,22 @@ def constrained_search(
     n_best: int = 1,
     forbidden: Sequence[int] = (),
     continuing: Sequence[int] = (),
+    byte_rule: ByteRule = NO_BYTES,
 ) -> list[list[Hypothesis]]:
     """The `n_best` best translations of each source that meet its constraints, best first.
 
     The `forbidden` ids come up in phrases alone, and as often as there. `continuing` are those that
     go on with a word. Nothing is said in a row more often than twice, or than in the source.
+    Bytes come as `byte_rule` allows.
     """
     if not sources:
         return []
     size = max([UNK_ID, *forbidden, *continuing]) + 1
     rules = _Rules(
-        _mask([PAD_ID, BOS_ID, UNK_ID, *forbidden], size), _mask(continuing, size), config
+        _mask([PAD_ID, BOS_ID, UNK_ID, *forbidden], size),
+        _mask(continuing, size),
+        byte_rule,
+        config,
     )
     sentences = [
         _Sentence(ids, needed, rules, n_best)
@@ -110,6 +116,7 @@ class _Rules:
 
     never: NDArray[np.bool_]
     continuing: NDArray[np.bool_]
+    byte_rule: ByteRule
     config: SearchConfig
 
 
@@ -182,6 +189,7 @@ class _Live:
     progress: _Progress
     row: int = 0  # in the step that it was extended in
     ends_word: bool = False  # with a phrase that says so
+    state: int = BETWEEN  # of the byte rule
 
 
 class _Sentence:
@@ -202,6 +210,7 @@ class _Sentence:
         self._finished: list[Hypothesis] = []
         self._columns: Ints = np.empty(0, np.int64)  # (C,) the candidates, ascending
         self._closed = self._continuing = np.empty(0, np.bool_)  # (C,) which may not come
+        self._beginning = self._closed  # (C,) which begin a character of several bytes
 
     def extend(self, step: Step[S], first: int, length: int) -> None:
         """One step; the rows of this sentence begin at `first`. `length` counts what is added."""
@@ -259,11 +268,16 @@ class _Sentence:
         if one.ends_word:
             closed |= self._continuing
         closed[self._places(closes_loop(one.ids, self._allowed))] = True
+        if self._limit - length < progress.missing + progress.place + LONGEST:
+            closed |= self._beginning
+        if one.state != BETWEEN:
+            closed = ~self._rules.byte_rule.allowed(one.state, self._columns)
+            meets = [column for column in meets if not closed[column]]
         if progress.is_firm:
             closed[:] = True
         elif progress.missing:
             closed[EOS_ID] = True
-        elif length >= self._limit:
+        elif length >= self._limit and one.state == BETWEEN:
             closed[:EOS_ID] = closed[EOS_ID + 1 :] = True
         closed[meets] = False
         total[closed] = _NEVER
@@ -287,7 +301,11 @@ class _Sentence:
             self._columns = np.arange(size)
         else:
             self._columns = candidates[: np.count_nonzero(candidates) + 1]  # PAD is the first
+        byte_rule = self._rules.byte_rule
+        self._beginning = byte_rule.begins(self._columns)
         self._closed = self._rules.never.take(self._columns, mode="clip")
+        self._closed |= ~byte_rule.allowed(BETWEEN, self._columns)
+        self._closed |= byte_rule.dead_ends(self._columns[None])[0]
         self._continuing = self._rules.continuing.take(self._columns, mode="clip")
 
     def _places(self, ids: Collection[int]) -> Ints:
@@ -308,6 +326,7 @@ class _Sentence:
             extension.progress,
             extension.row,
             any(parent.progress.phrases[number].ends_word for number in met),
+            int(self._rules.byte_rule.after(np.array(parent.state), np.array(extension.id))),
         )
 
     def _finish(self, one: _Live, log_prob: float) -> None:

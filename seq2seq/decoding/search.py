@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from seq2seq.config import SearchConfig
 from seq2seq.decoding.protocol import Engine, Ints, S, Step, grid, renumber
+from seq2seq.decoding.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
@@ -65,11 +66,12 @@ def beam_search(
     config: SearchConfig,
     n_best: int = 1,
     forbidden: Sequence[int] = (),
+    byte_rule: ByteRule = NO_BYTES,
 ) -> list[list[Hypothesis]]:
     """The `n_best` best translations of each source, best first.
 
     There are fewer where the model gives fewer a probability above 0, or pruning leaves fewer.
-    PAD, BOS, UNK and the `forbidden` ids are never generated.
+    PAD, BOS, UNK and the `forbidden` ids are never generated, and bytes only as `byte_rule` allows.
     """
     if not 1 <= n_best <= config.beam_size:
         raise UsageError(
@@ -78,7 +80,8 @@ def beam_search(
         )
     if not sources:
         return []
-    never = np.zeros(max([UNK_ID, *forbidden]) + 2, np.bool_)  # the last stands for all others
+    size = max(UNK_ID + 2, max(forbidden, default=0) + 2, byte_rule.size)
+    never = ~byte_rule.allowed(BETWEEN, np.arange(size))  # the last stands for all others
     never[[PAD_ID, BOS_ID, UNK_ID, *forbidden]] = True
     never[EOS_ID] = False
     sentences = [_Sentence(len(source), config, n_best) for source in sources]
@@ -91,12 +94,24 @@ def beam_search(
     owners: Ints = np.arange(len(active))  # (N,) whose hypothesis each row is, ascending
     live: Floats = np.zeros(len(active))  # (N,) log-probabilities
     tokens: Ints = np.full(len(active), BOS_ID)  # (N,) the newest of each hypothesis
+    states: Ints = np.full(len(active), BETWEEN)  # (N,) of the byte rule
+    dead_ends = np.zeros((len(active), 0), np.bool_)  # (B, C) bytes that none could follow
     state = engine.start(*pad_sources(sources))
 
     for length in count(1):
         # Ask for the log-probabilities of the next tokens, and rule out what may not come.
         step = engine.step(state, tokens)
+        within = step.log_probs[np.flatnonzero(states)]
         _rule_out(step, never)
+        if length == 1 and step.candidates is not None:
+            dead_ends = byte_rule.dead_ends(step.candidates)
+        if dead_ends.any():
+            step.log_probs[dead_ends[owners, : step.log_probs.shape[1]]] = _NEVER
+        no_room = np.flatnonzero((limits < length + LONGEST)[owners])
+        if len(no_room):
+            _rule_out_beginnings(step, byte_rule, no_room)
+        if len(within):
+            _go_on_with_characters(step, byte_rule, states, within)
         at_limit = (limits <= length)[owners]
         step.log_probs[at_limit, :EOS_ID] = _NEVER
         step.log_probs[at_limit, EOS_ID + 1 :] = _NEVER
@@ -125,7 +140,9 @@ def beam_search(
         if len(remaining) < len(active):
             active = [active[b] for b in remaining]
             limits, places, floors = limits[remaining], places[remaining], floors[remaining]
+            dead_ends = dead_ends[remaining]
 
+        states = byte_rule.after(states[parents], tokens)
         history.append(_Growth(tokens, parents, step.attention[parents]))
         state = step.state.select(parents)
 
@@ -208,6 +225,24 @@ def _rule_out(step: Step[S], never: NDArray[np.bool_]) -> None:
         step.log_probs[:, np.flatnonzero(never)] = _NEVER
     else:
         step.log_probs[never.take(step.candidates, mode="clip")] = _NEVER
+
+
+def _rule_out_beginnings(step: Step[S], byte_rule: ByteRule, rows: Ints) -> None:
+    """In these rows no character of several bytes may begin."""
+    ids = np.arange(step.log_probs.shape[1]) if step.candidates is None else step.candidates[rows]
+    step.log_probs[rows] = np.where(byte_rule.begins(ids), _NEVER, step.log_probs[rows])
+
+
+def _go_on_with_characters(
+    step: Step[S], byte_rule: ByteRule, states: Ints, before: NDArray[np.float32]
+) -> None:
+    """Within a character, by the `states` (N,), only its next byte may come.
+
+    `before` (N', C) are the log-probabilities of these rows before any was ruled out.
+    """
+    for row, log_probs in zip(np.flatnonzero(states).tolist(), before, strict=True):
+        ids = np.arange(len(log_probs)) if step.candidates is None else step.candidates[row]
+        step.log_probs[row] = np.where(byte_rule.allowed(states[row], ids), log_probs, _NEVER)
 
 
 def _best_extensions(

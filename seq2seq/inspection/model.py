@@ -11,6 +11,7 @@ from seq2seq.decoding.loops import loops
 from seq2seq.decoding.protocol import Engine
 from seq2seq.decoding.restoring import restore
 from seq2seq.decoding.search import Hypothesis, beam_search
+from seq2seq.decoding.utf8 import ByteRule
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.reference import Network
 from seq2seq.reading import Reader
@@ -33,6 +34,11 @@ class InspectedModel:
     def forbidden(self) -> list[int]:
         """The ids that a translation never has."""
         return [*self.tokenizer.tag_ids(), *self.tokenizer.placeholder_ids()]
+
+    @property
+    def byte_rule(self) -> ByteRule:
+        """Which bytes may follow in a translation."""
+        return ByteRule(self.tokenizer.byte_ids())
 
     def between(self, source: str | None, target: str | None) -> Direction:
         """A direction of the model; raises `UsageError`, which lists them."""
@@ -88,7 +94,9 @@ class InspectedModel:
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[Hypothesis]:
         """The best translation of each source, by the search that `translate` uses."""
-        found = beam_search(self.engine, sources, self.search, forbidden=self.forbidden)
+        found = beam_search(
+            self.engine, sources, self.search, forbidden=self.forbidden, byte_rule=self.byte_rule
+        )
         return [best for best, *_ in found]
 
 

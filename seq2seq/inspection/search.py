@@ -80,7 +80,9 @@ def search_tree(
     ids = model.read(sentence, direction)
     watched = WatchedEngine(model.engine)
     engine: Engine[_WatchedState[Any]] = watched
-    [[best]] = beam_search(engine, [ids], search, forbidden=model.forbidden)
+    [[best]] = beam_search(
+        engine, [ids], search, forbidden=model.forbidden, byte_rule=model.byte_rule
+    )
     never = [PAD_ID, BOS_ID, UNK_ID, *model.forbidden]
     nodes = list(_grow(watched.notes, len(ids), never, search, model.tokenizer, dropped))
     finished = {node.number: node.score for node in nodes if node.score is not None}
