@@ -209,7 +209,8 @@ def models(
         f"ratio: speed to that of torch, median of the rounds; pruning: {prune} nats"
     )
     sizes = ["", *(f"{size / _MEGABYTE:.1f} MB" for size in model_sizes)]
-    _print_quality(subjects, sizes, references, threads[0], found)
+    language = recipe.target_language
+    _print_quality(subjects, sizes, references, language, threads[0], found)
     for number, alone in product(threads, (True, False)):
         _print_speed(subjects, number, alone, found)
 
@@ -235,6 +236,7 @@ def _print_quality(
     subjects: Sequence[Subject],
     sizes: Sequence[str],
     references: Sequence[str],
+    language: str,
     threads: int,
     found: Found,
 ) -> None:
@@ -246,7 +248,7 @@ def _print_quality(
         row = f"{subject.name:<11}"
         for beam_size in _BEAMS:
             texts = found[subject, Setting(threads, False, beam_size)][0].texts
-            row += f"  {corpus_bleu(texts, references):6.2f}"
+            row += f"  {corpus_bleu(texts, references, language):6.2f}"
         print(f"{row}  {size:>9}".rstrip())
 
 

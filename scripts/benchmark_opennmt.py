@@ -319,7 +319,7 @@ class Work:
         for step in steps:
             _say(f"validating OpenNMT-py, step {step:,}")
             turn = self.translate("valid", self.checkpoint(step), 1, threads)
-            bleu[step] = corpus_bleu(turn.decoded(tokenizer).texts, valid.target)
+            bleu[step] = corpus_bleu(turn.decoded(tokenizer).texts, valid.target, "de")
         seconds = re.findall(r" (\d+) sec;", self.log.read_text(encoding="utf-8"))
         chosen = Chosen(
             max(bleu, key=bleu.__getitem__),
@@ -494,7 +494,7 @@ def _table(turns: Mapping[tuple[int, str], Sequence[Turn]], references: Sequence
         ratios = sorted(a.speed / b.speed for a, b in zip(own, peer, strict=True))
         ratio = f"{statistics.median(ratios):5.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         lines.append(
-            f"{beam_size:4}  {name:<{width}}  {corpus_bleu(own[0].texts, references):5.2f}  "
+            f"{beam_size:4}  {name:<{width}}  {corpus_bleu(own[0].texts, references, 'de'):5.2f}  "
             f"{len(references) / seconds:11,.1f}  {own[0].tokens / seconds:8,.0f}  "
             f"{ratio if own is not peer else '    1'}"
         )

@@ -76,7 +76,9 @@ def _plain(translator: Translator, text: ParallelText) -> dict[str, object]:
         started = time.perf_counter()
         lines = [one.text for one in translator.translate_lines(text.source, keep_parts=False)]
         seconds = time.perf_counter() - started
-        found[f"BLEU {name}"] = scores[name] = round(corpus_bleu(lines, [*text.target]), 2)
+        found[f"BLEU {name}"] = scores[name] = round(
+            corpus_bleu(lines, [*text.target], translator.direction.target), 2
+        )
         found[f"sentences/s {name}"] = round(len(text) / seconds, 1)
     translator.protect = True
     return found | {"faults": int(scores["protected"] < scores["unprotected"])}

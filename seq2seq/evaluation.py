@@ -11,7 +11,13 @@ from seq2seq.confidence import calibration_error
 from seq2seq.config import Direction
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.metrics import MetricScore, score, sentence_chrf
+from seq2seq.metrics import (
+    MetricScore,
+    score,
+    sentence_chrf,
+    signature_lines,
+    tokenizer_advice,
+)
 from seq2seq.recipe import Recipe
 from seq2seq.translation import Translation
 from seq2seq.translator import Translator
@@ -52,6 +58,7 @@ class Evaluation:
         for metric in self.scores:
             lines.append(f"{metric.name:<18} {metric.score:6.2f} ± {metric.interval:.2f}")
             lines.append(f"  {metric.signature}")
+        lines += tokenizer_advice([self.direction.target])
         if self.calibration_error is not None:
             lines.append(f"confidence is off by {self.calibration_error:.3f} of 1 (expected error)")
         if self.sentences < SMALL:
@@ -74,8 +81,10 @@ def table(evaluations: Sequence[Evaluation]) -> str:
             f"{one.direction!s:<9}  {one.sentences:>9,}"
             + "".join(f"{score:>20}" for score in scores)
         )
-    for metric in first.scores:
-        lines += ["", metric.name, f"  {metric.signature}"]
+    for number, name in enumerate(metrics):
+        signatures = ((one.direction, one.scores[number].signature) for one in evaluations)
+        lines += ["", name, *(f"  {line}" for line in signature_lines(signatures))]
+    lines += tokenizer_advice(one.direction.target for one in evaluations)
     return "\n".join(lines)
 
 
@@ -180,7 +189,7 @@ def _evaluate(
     hypotheses = [translation.text for translation in translations]
     if sink is not None:
         sink.writelines(f"{line}\n".encode() for line in hypotheses)
-    scores = score(hypotheses, text.target)
+    scores = score(hypotheses, text.target, direction.target)
     beam_size = translator.search.beam_size
     return Evaluation(
         str(model),

@@ -16,7 +16,15 @@ from seq2seq.comparison import Both, compare_systems
 from seq2seq.comparison.comparing import Comparison
 from seq2seq.comparison.comparing import compare as compare_texts
 from seq2seq.comparison.scores import TOO_FEW, by_length, by_sentence, most_different, tally
-from seq2seq.comparison.words import bag, by_frequency, count_words, missing_words, wording, words
+from seq2seq.comparison.words import (
+    Bag,
+    bag,
+    by_frequency,
+    count_words,
+    missing_words,
+    wording,
+    words,
+)
 from seq2seq.config import Direction
 from seq2seq.corpus import DirectedText, ParallelText
 from seq2seq.errors import Seq2SeqError
@@ -121,23 +129,75 @@ def test_a_handful_of_sentences_tells_nothing() -> None:
 def test_lengths_are_those_of_the_source() -> None:
     sources = ["", "one", "one two three four five", "1 2 3 4 5 6", " ".join("x" * 40)]
     outputs = Both(["a b c d e"] * 5, ["e d c b a"] * 5)
-    scores = by_length(sources, ["a b c d e"] * 5, outputs)
+    scores = by_length(EN_DE, sources, ["a b c d e"] * 5, outputs)
     assert [(one.words, one.sentences) for one in scores] == [("1-5", 3), ("6-10", 1), ("21+", 1)]
     assert all(one.bleu.a > one.bleu.b for one in scores)
     assert all(one.chrf.a == 100 > one.chrf.b for one in scores)
 
 
 def test_words_have_no_punctuation_around_them() -> None:
-    assert words("„Geht’s?“ – «Ja», 3.5 % sagte Dr. O'Neil (x-mal)…") == [
+    assert words("„Geht’s?“ – «Ja», 3.5 % sagte Dr. O'Neil (x-mal)…", "de") == [
         *("Geht’s", "Ja", "3.5", "sagte", "Dr", "O'Neil", "x-mal")
     ]
-    assert words("हिन्दी में। ¿Qué?") == ["हिन्दी", "में", "Qué"]
-    assert words(" . — !") == []
+    assert words("हिन्दी में। ¿Qué?", "hi") == ["हिन्दी", "में", "Qué"]
+    assert words(" . — !", "en") == []
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("zh-TW", "我每天早上都在公園裡散步。"),
+        ("jpn", "わたしは毎朝公園を散歩しています。"),
+        ("th", "ฉันเดินเล่นในสวนทุกเช้า"),
+        ("km_KH", "ខ្ញុំដើរលេងនៅក្នុងសួន"),
+    ],
+)
+def test_a_language_without_spaces_has_more_than_one_word(language: str, text: str) -> None:
+    """The figures of lengths, words and BLEU are not those of whole sentences."""
+    reference, poor = [text] * 40, [text[1:]] * 40
+    test = DirectedText(
+        Direction(language, language), ParallelText("test.tsv", reference, reference)
+    )
+    told = compare_texts(test, Both("a", "b"), Both(poor, reference))
+    bleu, _ = told.metrics
+    assert (bleu.better, round(bleu.scores.b, 6)) == ("b", 100)
+    assert bleu.scores.a > 50
+    assert [one.words for one in told.by_length] != ["1-5"]
+    assert told.wording.b.words > 5 * 40
+    assert 0 < told.wording.a.missing < told.wording.b.words / 2
+
+
+def test_directions_that_count_other_words_have_signatures_of_their_own(
+    tmp_path: Path,
+) -> None:
+    for name, target in (("de", REFERENCES), ("zh", ["我在公園裡散步。"] * 80)):
+        rows = [f"{source}\t{line}" for source, line in zip(SOURCES, target, strict=True)]
+        write(tmp_path / f"{name}.tsv", rows)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        "\n".join(
+            f'[[corpus]]\nsource_language = "en"\ntarget_language = "{name}"\n'
+            + "".join(f'{use} = "{tmp_path / name}.tsv"\n' for use in ("train", "valid", "test"))
+            for name in ("de", "zh")
+        )
+    )
+    both = write(tmp_path / "both.txt", [*REFERENCES, *["我在公園裡散步。"] * 80])
+    lines = run(both, both, "--recipe", recipe).splitlines()
+    assert "tok:13a" in lines[lines.index("en-de:") + 1]
+    assert "tok:zh" in lines[lines.index("en-zh:") + 1]
+    assert sum("nc:6" in line for line in lines) == 1
+
+
+def english(text: str) -> Bag:
+    return bag(text, "en")
 
 
 def test_frequent_and_rare_words() -> None:
-    references = [bag("the cat and the dog"), bag("the cat")]
-    outputs = Both([bag("the the the cow"), bag("the cat")], [bag("cat and dog"), bag("a cat")])
+    references = [english("the cat and the dog"), english("the cat")]
+    outputs = Both(
+        [english("the the the cow"), english("the cat")],
+        [english("cat and dog"), english("a cat")],
+    )
     counts = {"the": 1000, "cat": 2, "dog": 1, "a": 12}
     found = by_frequency(references, outputs, counts)
     assert [(one.frequency, one.reference_words) for one in found] == [
@@ -156,25 +216,33 @@ def test_frequent_and_rare_words() -> None:
 
 
 def test_words_are_counted_where_they_are_wanted() -> None:
-    assert count_words(["the dog.", "The dog and the cat"], {"the", "dog"}) == {"the": 2, "dog": 2}
+    assert count_words(["the dog.", "The dog and the cat"], {"the", "dog"}, "en") == {
+        "the": 2,
+        "dog": 2,
+    }
 
 
 def test_words_that_are_missing_or_said_again_and_again() -> None:
     references = ["a dog is a dog", "the cat", "no no no", "no no no"]
     output = ["a dog dog dog", "the mouse the mouse the mouse", "no no no", "no no no no"]
-    told = wording(references, output)
+    told = wording(references, output, "en")
     assert (told.words, told.length_ratio) == (17, 17 / 13)
     assert told.missing == 3  # is, a, cat
     assert told.repeated == 1 + 2 + 2 + 1  # dog; the, mouse; no
     assert told.loops == (1, 2, 4)
-    nothing = wording(["?"], ["..."])
+    nothing = wording(["?"], ["..."], "en")
     assert (nothing.length_ratio, nothing.missing, nothing.repeated) == (0, 0, 0)
 
 
 def test_what_only_one_of_them_lacks() -> None:
-    references = [bag("red dog the dog"), bag("red dog"), bag("the cat"), bag("the cow")]
-    a = [bag("red"), bag("dog"), bag("the"), bag("cow")]
-    b = [bag("red dog dog the"), bag("red"), bag("the"), bag("the cow")]
+    references = [
+        english("red dog the dog"),
+        english("red dog"),
+        english("the cat"),
+        english("the cow"),
+    ]
+    a = [english("red"), english("dog"), english("the"), english("cow")]
+    b = [english("red dog dog the"), english("red"), english("the"), english("the cow")]
     missing = missing_words(references, Both(a, b), 10)
     assert [(one.word, one.missing.a, one.missing.b) for one in missing.a] == [
         ("the", 2, 0),

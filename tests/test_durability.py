@@ -152,7 +152,7 @@ SIGNALS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP"
 def test_a_signal_saves_and_returns(number: int, recipe: Recipe, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(number)
     outcome = train(recipe, tmp_path / "run", Recorder(interrupt_after=3, number=number))
-    assert outcome == Outcome(-1.0, stopped_by=number)
+    assert outcome == Outcome(-1.0, -1.0, stopped_by=number)
     assert outcome.interrupted
     assert checkpoint_names(tmp_path / "run") == ["step-00000000", "step-00000003"]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(number)) == before
@@ -280,7 +280,7 @@ def test_the_command_tells_the_shell_which_signal(
 
     def stopped(recipe: Recipe, *_: object, **__: object) -> Outcome:
         kept.append(recipe.training.keep_checkpoints)
-        return Outcome(1.0, stopped_by=number)
+        return Outcome(1.0, 2.0, stopped_by=number)
 
     monkeypatch.setattr(trainer_module, "train", stopped)
     path = tmp_path / "recipe.toml"
@@ -392,6 +392,7 @@ def test_checkpoints_come_back_as_they_were(tmp_path: Path) -> None:
         batch=5,
         step=34,
         best_bleu=7.125,
+        best_chrf=30.25,
         best_nll=0.1,
         window=Window(1.5, 0.1, 8, 9, 10),
         watch=LossWatch(0.1, 0.2, 3, 4),

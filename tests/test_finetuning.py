@@ -161,7 +161,7 @@ def test_where_training_brings_nothing_the_start_stays_the_best(
     recipe: Recipe, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([30.0, 29.0, 28.0])
-    falling = lambda *_: Validation(3.0, {tiny.EN_DE: next(scores)})  # noqa: E731
+    falling = lambda *_: Validation(3.0, {tiny.EN_DE: next(scores)}, {tiny.EN_DE: 9.0})  # noqa: E731
     monkeypatch.setattr(trainer_module, "validate", falling)
     run, start = tmp_path / "run", Start.load(str(model))
     assert train(recipe, run, Recorder(), start=start).best_bleu == 30.0

@@ -29,6 +29,7 @@ from seq2seq.batching import Batch
 from seq2seq.config import Attention, Cell, Direction
 from seq2seq.errors import UsageError
 from seq2seq.evaluation import open_translator
+from seq2seq.inspection.training import read_history
 from seq2seq.recipe import Recipe, Schedule
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import trainer as trainer_module
@@ -42,6 +43,11 @@ from seq2seq.training.trainer import Outcome, train
 from seq2seq.training.validation import Validation
 
 EN_DE = Direction("en", "de")
+
+
+def rank(row: dict[str, Any]) -> tuple[float, float, float]:
+    """What the best validation has the greatest of: BLEU, then chrF, then the likelihood."""
+    return round(row["bleu"], 2), round(row["chrf"], 2), -row["nll"]
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +110,8 @@ def test_what_a_run_leaves_behind(recipe: Recipe, tmp_path: Path) -> None:
     assert validations[-1]["step"] == steps
     for row in rows:
         assert all(math.isfinite(value) for value in row.values() if isinstance(value, float))
-    assert outcome == Outcome(max(row["bleu"] for row in validations), stopped_by=0)
+    best = max(validations, key=rank)
+    assert outcome == Outcome(best["bleu"], best["chrf"], stopped_by=0)
     assert RunFolder.open(run).recipe() == recipe
 
     [last] = checkpoint_names(run)[-1:]
@@ -133,7 +140,7 @@ def test_the_best_model_is_the_average_that_validated_best(recipe: Recipe, tmp_p
     run = tmp_path / "run"
     train(with_training(recipe, keep_checkpoints=9), run, Recorder())
     rows = [row for row in read_metrics(run) if row["kind"] == "valid"]
-    best = max(rows, key=lambda row: (round(row["bleu"], 2), -row["nll"]))
+    best = max(rows, key=rank)
     _, tensors = load_checkpoint(run / "checkpoints" / f"step-{best['step']:08d}")
     model, tokenizer, _ = RunFolder.open(run).best_model()
     assert not model.training
@@ -229,12 +236,12 @@ def test_training_stops_when_validation_no_longer_rises(
 ) -> None:
     scores = iter([3.0, 5.0, 5.0, 4.0, 9.0])
     monkeypatch.setattr(
-        trainer_module, "validate", lambda *_: Validation(1.0, {EN_DE: next(scores)})
+        trainer_module, "validate", lambda *_: Validation(1.0, {EN_DE: next(scores)}, {EN_DE: 9.0})
     )
     recipe = with_training(recipe, epochs=9, validate_every=3, patience=2)
     display = Recorder()
     outcome = train(recipe, tmp_path / "run", display)
-    assert outcome == Outcome(5.0, stopped_by=0)
+    assert outcome == Outcome(5.0, 9.0, stopped_by=0)
     assert len(display.losses) == 12
     assert display.messages[-1] == "validation BLEU has not risen 2 times: stopped."
     position, _ = load_checkpoint(tmp_path / "run" / "checkpoints" / "step-00000012")
@@ -482,8 +489,30 @@ def test_of_equal_scores_the_likelier_model_is_best(recipe: Recipe, tmp_path: Pa
     with pytest.MonkeyPatch.context() as patch:
         likelihoods = iter([3.0, 2.0, 2.5])
         patch.setattr(
-            trainer_module, "validate", lambda *_: Validation(next(likelihoods), {EN_DE: 1.0})
+            trainer_module,
+            "validate",
+            lambda *_: Validation(next(likelihoods), {EN_DE: 1.0}, {EN_DE: 9.0}),
         )
         train(recipe, run, Recorder())
     position, _ = load_checkpoint(newest(run))
     assert (position.best_nll, position.validations_since_best) == (2.0, 1)
+
+
+def test_where_bleu_is_0_throughout_chrf_chooses_the_best_checkpoint(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The likelihood would choose another one."""
+    run = tmp_path / "run"
+    validations = iter([(1.0, 11.0), (3.0, 12.0), (2.0, 10.0)])
+
+    def validate(*_: object) -> Validation:
+        nll, chrf = next(validations)
+        return Validation(nll, {EN_DE: 0.0}, {EN_DE: chrf})
+
+    monkeypatch.setattr(trainer_module, "validate", validate)
+    outcome = train(recipe, run, Recorder())
+    assert (outcome.best_bleu, outcome.best_chrf) == (0, 12)
+    position, _ = load_checkpoint(newest(run))
+    assert (position.best_nll, position.validations_since_best) == (3.0, 1)
+    history = read_history(run)
+    assert history.best is history.validations[1]

@@ -73,9 +73,9 @@ def main(
     known, test = read_sample("train"), read_sample("test")
     found = [one.text for one in translator.translate(test["en"])]
     result = Result(
-        corpus_bleu(found, test["de"]),
-        corpus_bleu(test["en"], test["de"]),
-        corpus_bleu(_nearest(known, test["en"]), test["de"]),
+        corpus_bleu(found, test["de"], "de"),
+        corpus_bleu(test["en"], test["de"], "de"),
+        corpus_bleu(_nearest(known, test["en"]), test["de"], "de"),
         found,
     )
     right = sum(one == wanted for one, wanted in zip(found, test["de"], strict=True))

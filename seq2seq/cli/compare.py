@@ -109,7 +109,7 @@ def _summary(comparisons: Sequence["Comparison"]) -> Iterator[str]:
     yield ""
     yield "Behind p stands which one is better; - means that the test cannot tell."
     yield "Choose one direction by --from and --to for all that differs in it."
-    yield from _about_the_test(first.metrics)
+    yield from _about_the_test(comparisons)
 
 
 def _brief(metric: "PairedScore") -> str:
@@ -149,7 +149,7 @@ def _metrics(comparison: "Comparison") -> Iterator[str]:
         f"A is better in {_counted(better.a, 'sentence')}, B in {better.b:,}, by chrF; neither in "
         f"{better.neither:,}, of which {better.identical:,} are the same word for word."
     )
-    yield from _about_the_test(comparison.metrics)
+    yield from _about_the_test([comparison])
 
 
 def _verdict(metric: "PairedScore", sentences: int) -> str:
@@ -164,8 +164,9 @@ def _verdict(metric: "PairedScore", sentences: int) -> str:
     return "the test cannot tell"
 
 
-def _about_the_test(metrics: Sequence["PairedScore"]) -> Iterator[str]:
+def _about_the_test(comparisons: Sequence["Comparison"]) -> Iterator[str]:
     from seq2seq.comparison.scores import SIGNIFICANT
+    from seq2seq.metrics import signature_lines, tokenizer_advice
 
     yield from _wrapped(
         f"p is from paired bootstrap resampling by sacreBLEU: below {SIGNIFICANT} the difference "
@@ -173,8 +174,12 @@ def _about_the_test(metrics: Sequence["PairedScore"]) -> Iterator[str]:
         "the sentences, not of training: two seeds of one recipe may differ as much, so train "
         "several before you call a recipe better."
     )
-    for metric in metrics:
-        yield metric.signature
+    for advice in tokenizer_advice(comparison.direction.target for comparison in comparisons):
+        yield from _wrapped(advice)
+    for number in range(len(comparisons[0].metrics)):
+        yield from signature_lines(
+            (one.direction, one.metrics[number].signature) for one in comparisons
+        )
 
 
 def _lengths(scores: Sequence["LengthScore"]) -> Iterator[str]:

@@ -137,7 +137,10 @@ def train(
         commands = [["train", str(recipe), "-o", str(output), *options]]
     else:
         _draw_curve(output)
-        what = f"done: best validation BLEU {outcome.best_bleu:.2f} (greedy). Next:"
+        what = (
+            f"done: best validation BLEU {outcome.best_bleu:.2f}, chrF {outcome.best_chrf:.2f} "
+            "(greedy). Next:"
+        )
         commands = [
             ["evaluate", str(output)],
             ["export", str(output), "-o", f"{output.name}.s2s"],

@@ -101,21 +101,23 @@ def compare(
     direction, text = test
     sources, references = [*text.source], [*text.target]
     sentences = by_sentence(sources, references, outputs)
-    bags = [bag(line) for line in references]
-    output_bags = outputs.each(lambda lines: [bag(line) for line in lines])
+    language = direction.target
+    bags = [bag(line, language) for line in references]
+    output_bags = outputs.each(lambda lines: [bag(line, language) for line in lines])
     counted_in, lines = training or ("the references", references)
-    counts = count_words(lines, _vocabulary(bags, output_bags.a, output_bags.b))
+    vocabulary = _vocabulary(bags, output_bags.a, output_bags.b)
+    counts = count_words(lines, vocabulary, language)
     return Comparison(
         names,
         direction,
         text.name,
         len(sentences),
-        paired_scores(outputs, references),
+        paired_scores(outputs, references, language),
         tally(sentences),
-        by_length(sources, references, outputs),
+        by_length(direction, sources, references, outputs),
         counted_in,
         by_frequency(bags, output_bags, counts),
-        outputs.each(lambda lines: wording(references, lines)),
+        outputs.each(lambda lines: wording(references, lines, language)),
         missing_words(bags, output_bags, _MISSING_WORDS),
         most_different(sentences, show),
     )

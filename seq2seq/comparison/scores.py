@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seq2seq.comparison.sides import Both, Range, Side, range_of
-from seq2seq.metrics import BOOTSTRAP_SAMPLES, sentence_chrf
+from seq2seq.config import Direction
+from seq2seq.metrics import BOOTSTRAP_SAMPLES, bleu, chrf, sentence_chrf, words
 
 SIGNIFICANT = 0.05
 """A difference whose p-value is below is taken for one."""
@@ -14,7 +15,7 @@ TOO_FEW = 30
 """Sentences; drawing again and again from fewer says nothing of those that were not drawn."""
 
 LENGTHS = (Range(1, 5), Range(6, 10), Range(11, 15), Range(16, 20), Range(21, None))
-"""Words of the source, separated by white space."""
+"""Words of the source."""
 
 Outputs = Both[Sequence[str]]
 
@@ -67,14 +68,15 @@ class Tally:
     identical: int  # of neither: those that are the same, letter for letter
 
 
-def paired_scores(outputs: Outputs, references: Sequence[str]) -> tuple[PairedScore, ...]:
-    """BLEU and chrF, by sacreBLEU's paired bootstrap."""
-    from sacrebleu.metrics import BLEU, CHRF
+def paired_scores(
+    outputs: Outputs, references: Sequence[str], language: str
+) -> tuple[PairedScore, ...]:
+    """BLEU and chrF of translations into `language`, by sacreBLEU's paired bootstrap."""
     from sacrebleu.significance import PairedTest
 
     test = PairedTest(
         [("A", list(outputs.a)), ("B", list(outputs.b))],
-        {"BLEU": BLEU(), "chrF": CHRF()},
+        {"BLEU": bleu(language), "chrF": chrf()},
         [list(references)],
         test_type="bs",
         n_samples=BOOTSTRAP_SAMPLES,
@@ -97,14 +99,12 @@ def _paired(name: str, results: Sequence[Any], signature: str, sentences: int) -
 
 
 def by_length(
-    sources: Sequence[str], references: Sequence[str], outputs: Outputs
+    direction: Direction, sources: Sequence[str], references: Sequence[str], outputs: Outputs
 ) -> tuple[LengthScore, ...]:
     """The scores of short and of long sentences; classes without a sentence are left out."""
-    from sacrebleu.metrics import BLEU, CHRF
-
     places: dict[Range, list[int]] = {one: [] for one in LENGTHS}
     for place, source in enumerate(sources):
-        places[range_of(len(source.split()), LENGTHS)].append(place)
+        places[range_of(len(words(source, direction.source)), LENGTHS)].append(place)
 
     def scores(metric: Any, chosen: Sequence[int]) -> Both[float]:
         wanted = [[references[i] for i in chosen]]
@@ -114,7 +114,10 @@ def by_length(
 
     return tuple(
         LengthScore(
-            str(length), len(chosen), scores(BLEU(force=True), chosen), scores(CHRF(), chosen)
+            str(length),
+            len(chosen),
+            scores(bleu(direction.target, force=True), chosen),
+            scores(chrf(), chosen),
         )
         for length, chosen in places.items()
         if chosen

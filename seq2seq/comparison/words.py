@@ -1,6 +1,7 @@
 """The words of A and of B beside those of the reference: right, missing, said too often.
 
-Words are what stands between white space, without the punctuation around it, capitals as they are.
+Words are what white space parts, or in a language without spaces what its BLEU tokenizer does; the
+punctuation around them is left out, capitals are as they are.
 All counts are clipped sentence by sentence: a word that the reference has twice can be right twice.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from seq2seq import metrics
 from seq2seq.comparison.sides import Both, Range, range_of
 from seq2seq.decoding.loops import loops
 
@@ -64,9 +66,9 @@ class MissingWord:
     missing: Both[int]  # a: times that B says it and A does not
 
 
-def words(text: str) -> list[str]:
+def words(text: str, language: str) -> list[str]:
     """The words of `text`."""
-    bare = (piece.strip(_punctuation()) for piece in text.split())
+    bare = (piece.strip(_punctuation()) for piece in metrics.words(text, language))
     return [word for word in bare if word]
 
 
@@ -77,16 +79,16 @@ def _punctuation() -> str:
     return "".join(one for one in characters if unicodedata.category(one)[0] in "PS")
 
 
-def bag(text: str) -> Bag:
+def bag(text: str, language: str) -> Bag:
     """How often `text` has each of its words."""
-    return Counter(words(text))
+    return Counter(words(text, language))
 
 
-def count_words(lines: Iterable[str], wanted: Collection[str]) -> Bag:
+def count_words(lines: Iterable[str], wanted: Collection[str], language: str) -> Bag:
     """How often each of the `wanted` words occurs; others would only take memory."""
     counts: Bag = Counter()
     for line in lines:
-        counts.update(word for word in words(line) if word in wanted)
+        counts.update(word for word in words(line, language) if word in wanted)
     return counts
 
 
@@ -139,9 +141,12 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def wording(references: Sequence[str], output: Sequence[str]) -> Wording:
+def wording(references: Sequence[str], output: Sequence[str], language: str) -> Wording:
     """Count what is missing and what is said too often."""
-    pairs = [(words(one), words(other)) for one, other in zip(references, output, strict=True)]
+    pairs = [
+        (words(reference, language), words(translation, language))
+        for reference, translation in zip(references, output, strict=True)
+    ]
     bags = [(Counter(one), Counter(other)) for one, other in pairs]
     needed, said = (sum(len(pair[side]) for pair in pairs) for side in (0, 1))
     return Wording(

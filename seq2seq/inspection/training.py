@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from seq2seq.errors import Seq2SeqError
+from seq2seq.metrics import validation_rank
 
 Row = Mapping[str, Any]
 GateTable = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -74,7 +75,7 @@ class TrainingHistory:
 
     @property
     def best(self) -> Row | None:
-        """The validation whose weights were kept: the highest BLEU, and then the likeliest."""
+        """The validation whose weights were kept, by `validation_rank`."""
         return max(self.validations, key=_quality, default=None)
 
     @property
@@ -106,9 +107,9 @@ class TrainingHistory:
         }
 
 
-def _quality(validation: Row) -> tuple[float, float]:
-    """By which the trainer chooses: BLEU as it is reported, among equals the likelihood."""
-    return round(validation["bleu"], 2), -validation["nll"]
+def _quality(validation: Row) -> tuple[float, float, float]:
+    """By which the trainer chooses; the runs of older versions have no chrF."""
+    return validation_rank(validation["bleu"], validation.get("chrf", 0.0), validation["nll"])
 
 
 def read_history(run: Path) -> TrainingHistory:

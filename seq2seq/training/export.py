@@ -11,6 +11,7 @@ from seq2seq.config import WeightPrecision
 from seq2seq.corpus import directed_texts, read_parallel, read_validation
 from seq2seq.decoding.export import Corpora, add_calibrations, export_folder
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.metrics import bleu_tokenizer, validation_rank
 from seq2seq.recipe import Recipe
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
@@ -126,6 +127,10 @@ def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
     train = ", ".join(f"`{one if isinstance(one, str) else one.dataset}`" for one in sources)
     directions = ", ".join(f"{one.source} to {one.target}" for one in recipe.directions)
     origin = folder.origin()
+    tokenizers = " and ".join(
+        dict.fromkeys(bleu_tokenizer(direction.target) for direction in recipe.directions)
+    )
+    chrf = f"chrF {best['chrf']:.2f}, " if "chrf" in best else ""
     tuned = (
         f"- Fine-tuned from: `{origin.path}`, whose licence and attribution hold for this model "
         f"too (SHA-256 of its weights: `{origin.sha256}`)\n"
@@ -140,7 +145,8 @@ def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
         f"{parameters:,} parameters\n"
         f"{tuned}"
         f"- Training corpus: {train}; whoever ships this model states its licence here\n"
-        f"- Validation: BLEU {best['bleu']:.2f} (greedy, sacreBLEU, detokenised, cased), "
+        f"- Validation: BLEU {best['bleu']:.2f} (greedy, sacreBLEU with {tokenizers}, "
+        f"detokenised, cased), {chrf}"
         f"perplexity {best['perplexity']:.2f} after {best['step']:,} steps\n"
         f"- Seed: {recipe.training.seed}\n"
     )
@@ -151,8 +157,10 @@ def _best_validation(metrics: Path) -> dict[str, Any]:
     try:
         rows = [json.loads(row) for row in metrics.read_text(encoding="utf-8").splitlines()]
         validations = [row for row in rows if row["kind"] == "valid"]
-        # By the rule that chose the weights, see Trainer: two decimals, then the likelier one.
-        return max(validations, key=lambda row: (round(row["bleu"], 2), -row["nll"]))
+        return max(
+            validations,
+            key=lambda row: validation_rank(row["bleu"], row.get("chrf", 0.0), row["nll"]),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Seq2SeqError(
             f"{metrics}: no validation in it can be read ({error}); give a card with --card."

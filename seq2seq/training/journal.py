@@ -51,6 +51,7 @@ class Journal:
             {
                 "epoch": position.last_epoch,
                 "bleu": result.bleu,
+                "chrf": result.chrf,
                 "nll": result.nll,
                 "perplexity": result.perplexity,
                 "bleu_by_direction": {str(way): bleu for way, bleu in result.bleus.items()},
@@ -61,7 +62,8 @@ class Journal:
         self._display.validated(result.bleu)
         self._display.say(
             f"epoch {position.last_epoch}, step {position.step:,}: validation BLEU "
-            f"{result.bleu:.2f} (greedy), perplexity {result.perplexity:.2f}"
+            f"{result.bleu:.2f}, chrF {result.chrf:.2f} (greedy), "
+            f"perplexity {result.perplexity:.2f}"
         )
         if len(result.bleus) > 1:
             self._display.say(

@@ -45,6 +45,7 @@ class Position:
     validation_due: bool = False  # at this step, and not done yet
     metrics_bytes: int = 0  # length of metrics.jsonl
     best_bleu: float = -1.0
+    best_chrf: float = -1.0
     best_nll: float = 0.0
     validations_since_best: int = 0
     window: Window = field(default_factory=Window)

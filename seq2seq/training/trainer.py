@@ -10,6 +10,7 @@ from seq2seq.config import Direction
 from seq2seq.corpus import Corpus, prepare
 from seq2seq.decoding.torch_engine import TorchEngine
 from seq2seq.errors import Seq2SeqError
+from seq2seq.metrics import tokenizer_advice, validation_rank
 from seq2seq.recipe import Recipe
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 from seq2seq.training.checkpoint import (
@@ -50,6 +51,7 @@ class Outcome:
     """How a call of `train` ended."""
 
     best_bleu: float
+    best_chrf: float
     stopped_by: int = 0  # number of the signal that stopped it; 0: none
 
     @property
@@ -132,6 +134,8 @@ class Trainer:
             f"{len(self.pairs):,} training pairs, {len(tokenizer):,} subwords, "
             f"{self.learner.parameters:,} parameters; {self.learner.arithmetic}."
         )
+        for advice in tokenizer_advice(text.text.direction.target for text in self.held_out):
+            display.say(f"validation: {advice}")
         if left_out := sum(text.left_out for text in self.held_out):
             display.say(
                 f"validation: {left_out:,} longer than training.max_length, which count for BLEU "
@@ -171,7 +175,8 @@ class Trainer:
                 "Start another run with a lower training.batch_tokens or model.hidden_size.",
             ) from None
         position = self.position
-        return Outcome(position.best_bleu, 0 if position.finished else stop.number)
+        stopped_by = 0 if position.finished else stop.number
+        return Outcome(position.best_bleu, position.best_chrf, stopped_by)
 
     def _go_on(self, stop: StopSignal) -> None:
         """Train for the rest of a pool, or until `stop`."""
@@ -248,11 +253,11 @@ class Trainer:
             raise InstabilityError(f"step {position.step:,}: the validation loss is {result.nll}")
         position.validation_due = False
         self._journal.validated(position, result, time.perf_counter() - started)
-        # To two decimals, as BLEU is reported; among equals the likelier one.
-        gain = round(result.bleu, 2) - round(position.best_bleu, 2)
-        better = gain > 0 or (gain == 0 and result.nll < position.best_nll)
+        best = validation_rank(position.best_bleu, position.best_chrf, position.best_nll)
+        better = result.rank > best
         if better:
-            position.best_bleu, position.best_nll = result.bleu, result.nll
+            position.best_bleu, position.best_chrf = result.bleu, result.chrf
+            position.best_nll = result.nll
             position.validations_since_best = 0
         else:
             position.validations_since_best += 1

@@ -1,4 +1,4 @@
-"""How good the averaged weights are: loss under teacher forcing, and greedy BLEU on real text.
+"""How good the averaged weights are: loss under teacher forcing, BLEU and chrF on text.
 
 And how open their gates are.
 """
@@ -14,7 +14,7 @@ import torch
 from seq2seq.batching import Batch, make_batch, plan_batches
 from seq2seq.config import Direction
 from seq2seq.corpus import DirectedText
-from seq2seq.metrics import corpus_bleu
+from seq2seq.metrics import corpus_bleu, corpus_chrf, validation_rank
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.recipe import TrainingConfig
 from seq2seq.tokenizer import Tokenizer
@@ -55,12 +55,23 @@ class Validation:
 
     nll: float  # mean negative log-likelihood of a target token, natural log
     bleus: Mapping[Direction, float]  # greedy, detokenised, cased
+    chrfs: Mapping[Direction, float]  # of the same translations
     gates: GateStatistics = field(default_factory=dict)  # on a few of the pairs
 
     @property
     def bleu(self) -> float:
         """The mean over the directions."""
         return sum(self.bleus.values()) / len(self.bleus)
+
+    @property
+    def chrf(self) -> float:
+        """The mean over the directions."""
+        return sum(self.chrfs.values()) / len(self.chrfs)
+
+    @property
+    def rank(self) -> tuple[float, float, float]:
+        """What the best validation has the greatest of."""
+        return validation_rank(self.bleu, self.chrf, self.nll)
 
     @property
     def perplexity(self) -> float:
@@ -83,10 +94,13 @@ def validate(
             )
             nll += likelihood.item()
             tokens += batch.tokens
-    bleus = {}
+    bleus, chrfs = {}, {}
     for direction, text in (one.text for one in held_out):
-        translations = translator(direction).translate_lines(text.source)
-        bleus[direction] = corpus_bleu([one.text for one in translations], text.target)
+        translations = [
+            translation.text for translation in translator(direction).translate_lines(text.source)
+        ]
+        bleus[direction] = corpus_bleu(translations, text.target, direction.target)
+        chrfs[direction] = corpus_chrf(translations, text.target)
     sample = gate_sample([one.batches for one in held_out])
     gates = gate_statistics(model, sample) if sample else {}
-    return Validation(nll / max(tokens, 1), bleus, gates)
+    return Validation(nll / max(tokens, 1), bleus, chrfs, gates)
