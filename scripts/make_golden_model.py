@@ -48,7 +48,7 @@ valid = "{folder}/valid"
 leakage = "keep"
 
 [tokenizer]
-vocabulary_size = 325
+vocabulary_size = 385
 
 [model]
 hidden_size = 16

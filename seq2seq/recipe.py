@@ -100,21 +100,32 @@ class TokenizerConfig:
     `sampling` is the smoothing alpha of subword regularisation (Kudo 2018) for `unigram` and the
     dropout rate for `bpe` (Provilkov et al. 2020); 0 turns it off.
 
+    Pieces spell at least the most frequent characters, those that make up `character_coverage` of
+    the text. Printable ASCII is spelled always, and so are the thousand most frequent characters,
+    but for very rare ones. Lower the coverage for languages written with thousands of characters.
+    With `split_digits` each digit is a piece of its own, so that numbers are copied digit by digit.
+
     With `plain_spaces` the target is learnt with ordinary spaces where it has others, such as those
     that do not break; corpora mix them at random.
 
     `path` is a model that an earlier run has trained, its `tokenizer.model`. It takes the place of
-    `algorithm` and `vocabulary_size`, which are its own.
+    `algorithm`, `vocabulary_size`, `character_coverage` and `split_digits`, which are its own.
     """
 
     algorithm: Algorithm = "unigram"
     vocabulary_size: int = 6000
+    character_coverage: float = 0.9995
+    split_digits: bool = True
     sampling: float = 0.0
     plain_spaces: bool = True
     path: str | None = None
 
     def __post_init__(self) -> None:
-        require(self.vocabulary_size >= 300, "tokenizer.vocabulary_size must be at least 300.")
+        require(self.vocabulary_size >= 380, "tokenizer.vocabulary_size must be at least 380.")
+        require(
+            0.9 <= self.character_coverage <= 1,
+            "tokenizer.character_coverage must lie in [0.9, 1].",
+        )
         require(0 <= self.sampling <= 1, "tokenizer.sampling must lie in [0, 1].")
 
 

@@ -12,9 +12,10 @@ in bytes.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from itertools import count, takewhile
+from itertools import chain, count, takewhile
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Self
@@ -41,6 +42,10 @@ _STRAIGHT = str.maketrans(
     | dict.fromkeys("\u2010\u2011", "-")
     | dict.fromkeys("\u00ad\u200b\ufeff", None)
 )
+
+_RAREST = 5_000_000  # of so many characters, one is frequent enough to be learnt
+
+_MOST_REQUIRED = 1000  # characters; alphabets have fewer, and more would crowd out words
 
 _SPACES = str.maketrans(
     dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f", " ")
@@ -123,6 +128,7 @@ class Tokenizer:
         tags = [language_tag(language) for language in languages]
         if formality:
             tags += [formality_tag(form) for form in FORMALITIES]
+        sentences = list(sentences)
         stream = BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -134,7 +140,9 @@ class Tokenizer:
                 remove_extra_whitespaces=False,
                 add_dummy_prefix=False,
                 byte_fallback=True,
-                character_coverage=0.9995,
+                character_coverage=config.character_coverage,
+                required_chars=_required_characters(sentences),
+                split_digits=config.split_digits,
                 max_sentence_length=100_000,
                 input_sentence_size=2_000_000,
                 shuffle_input_sentence=False,
@@ -278,6 +286,28 @@ class TextSampler:
             for word in _WORD.findall(part):
                 ids += self._words.draw(word.replace(" ", _SPACE), random)
         return ids
+
+
+def _required_characters(sentences: Iterable[str]) -> str:
+    """Choose the characters that get a piece of their own whatever the coverage.
+
+    These are printable ASCII and all that occur once in five million characters or more, the most
+    frequent first, up to a thousand. A character that is rarer is spelled in bytes: a model could
+    not learn it.
+    """
+    counts = Counter(chain.from_iterable(sentences))
+    rarest = counts.total() / _RAREST
+    ascii_characters = {chr(code) for code in range(0x21, 0x7F)}
+    frequent = {
+        character
+        for character, count in counts.items()
+        if count >= rarest and character.isprintable() and not character.isspace()
+    } - {_SPACE}
+    ranked = sorted(
+        ascii_characters | frequent,
+        key=lambda character: (character not in ascii_characters, -counts[character], character),
+    )
+    return "".join(ranked[:_MOST_REQUIRED])
 
 
 def _reason(error: RuntimeError) -> str:

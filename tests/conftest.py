@@ -48,7 +48,7 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
     """A unigram model of 400 pieces, with tags for English and German."""
-    config = TokenizerConfig(vocabulary_size=400)
+    config = TokenizerConfig(vocabulary_size=480)
     return Tokenizer.train(make_sentences(400, seed=1), config, ["en", "de"])
 
 
@@ -68,7 +68,7 @@ def recipe(corpus: CorpusConfig) -> Recipe:
     """A run of three epochs of some ten steps, with everything random switched on."""
     return Recipe(
         (corpus,),
-        TokenizerConfig(vocabulary_size=330, sampling=0.3),
+        TokenizerConfig(vocabulary_size=430, sampling=0.3),
         ModelConfig(hidden_size=16, encoder_layers=1, decoder_layers=2, heads=2),
         TrainingConfig(
             epochs=3,

@@ -31,7 +31,7 @@ duplicate = "keep"
 leakage = "keep"
 
 [tokenizer]
-vocabulary_size = 320
+vocabulary_size = 420
 
 [model]
 hidden_size = 16

@@ -285,7 +285,11 @@ def test_an_override_of_what_is_no_table(tmp_path: Path) -> None:
         ("augmentation.names=2", "augmentation.names must lie in [0, 1]."),
         ("training.temperature=0.5", "training.temperature must be at least 1."),
         ("corpus.max_length_ratio=1", "corpus.max_length_ratio must be above 1."),
-        ("tokenizer.vocabulary_size=299", "tokenizer.vocabulary_size must be at least 300."),
+        ("tokenizer.vocabulary_size=379", "tokenizer.vocabulary_size must be at least 380."),
+        (
+            "tokenizer.character_coverage=0.5",
+            "tokenizer.character_coverage must lie in [0.9, 1].",
+        ),
         ("tokenizer.sampling=1.1", "tokenizer.sampling must lie in [0, 1]."),
         ("tokenizer.sampling=-0.1", "tokenizer.sampling must lie in [0, 1]."),
         ("model.hidden_size=0", "model.hidden_size must be at least 1."),
@@ -322,7 +326,7 @@ def test_a_value_out_of_range_is_named(tmp_path: Path, override: str, message: s
 
 
 def test_the_edges_of_the_ranges_are_allowed() -> None:
-    TokenizerConfig(vocabulary_size=300, sampling=1)
+    TokenizerConfig(vocabulary_size=400, sampling=1)
     ModelConfig(hidden_size=2, encoder_layers=1, decoder_layers=1, heads=1)
     TrainingConfig(warmup_steps=0, weight_decay=0, dropout=0, ema_decay=0, seed=(1 << 63) - 1)
     SearchConfig(beam_size=1, length_penalty=0, max_length_extra=1)

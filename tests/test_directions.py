@@ -21,7 +21,7 @@ leakage = "keep"
 """
 SETTINGS = """
 [tokenizer]
-vocabulary_size = 330
+vocabulary_size = 385
 
 [model]
 hidden_size = 16

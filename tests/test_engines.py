@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 KINDS: list[tuple[Cell, Attention]] = list(product(get_args(Cell), get_args(Attention)))
-V = 320
+V = 420
 
 
 @pytest.fixture(scope="module")

@@ -183,10 +183,10 @@ def test_export_refuses_what_does_not_fit(tmp_path: Path) -> None:
         output = tmp_path / "m.s2s"
         export_folder(weights, CONFIG, tokenizer, [tiny.EN_DE], SearchConfig(), "", output)
 
-    with pytest.raises(Seq2SeqError, match="a tokenizer of 330 pieces"):
-        export(weights, 330)
+    with pytest.raises(Seq2SeqError, match="a tokenizer of 430 pieces"):
+        export(weights, 430)
     with pytest.raises(Seq2SeqError, match="weight' is not finite in 16 bits"):
-        export(weights | {"decoder.project.weight": np.full((16, 32), 1e6, np.float32)}, 320)
+        export(weights | {"decoder.project.weight": np.full((16, 32), 1e6, np.float32)}, 420)
     assert not list(tmp_path.iterdir())
 
 
@@ -505,7 +505,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         "weights.safetensors: not a whole safetensors file",
     ),
     "not finite": (
-        sealed(edit_weights(output_bias=np.full(320, np.nan, np.float32))),
+        sealed(edit_weights(output_bias=np.full(420, np.nan, np.float32))),
         "weights.safetensors: 'output_bias' holds numbers that are not finite",
     ),
     "more layers": (
@@ -568,8 +568,8 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         "tokenizer.model: not a SentencePiece model",
     ),
     "other vocabulary": (
-        sealed(write("tokenizer.model", tiny.tokenizer(330).model)),
-        "safetensors: the weights are of a vocabulary of 320, but tokenizer.model has 330",
+        sealed(write("tokenizer.model", tiny.tokenizer(430).model)),
+        "safetensors: the weights are of a vocabulary of 420, but tokenizer.model has 430",
     ),
 }
 
@@ -599,20 +599,20 @@ BAD_INT8: dict[str, tuple[Callable[[Path], None], str]] = {
         "shortlist.safetensors: not a shortlist",
     ),
     "long shortlist": (
-        sealed(write("shortlist.safetensors", shortlist(np.zeros((320, 1001), np.uint16), ONE))),
+        sealed(write("shortlist.safetensors", shortlist(np.zeros((420, 1001), np.uint16), ONE))),
         "shortlist.safetensors: a shortlist of 1,001 translations a piece; 1,000 are the most",
     ),
     "frequent shortlist": (
         sealed(
             write(
                 "shortlist.safetensors",
-                shortlist(np.zeros((320, 1), np.uint16), np.zeros(10**6, np.uint8)),
+                shortlist(np.zeros((420, 1), np.uint16), np.zeros(10**6, np.uint8)),
             )
         ),
-        "shortlist.safetensors: not a shortlist of a vocabulary of 320 pieces",
+        "shortlist.safetensors: not a shortlist of a vocabulary of 420 pieces",
     ),
     "infinite scale": (
-        sealed(edit_weights(**{"embedding.scale": np.full(320, np.inf, np.float32)})),
+        sealed(edit_weights(**{"embedding.scale": np.full(420, np.inf, np.float32)})),
         "weights.safetensors: 'embedding.scale' holds numbers that are not finite",
     ),
     "no step": (

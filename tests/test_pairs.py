@@ -242,7 +242,7 @@ def test_pairs_are_tagged_with_the_form_of_address_of_their_target(recipe: Recip
     )
     sentences = make_sentences(300, seed=1)
     tokenizer = Tokenizer.train(
-        sentences, TokenizerConfig(vocabulary_size=400), ["en", "de"], formality=True
+        sentences, TokenizerConfig(vocabulary_size=480), ["en", "de"], formality=True
     )
     recipe = replace(recipe, augmentation=AugmentationConfig(formality=1.0))
     pairs = TrainingPairs([DirectedText(EN_DE, text)], tokenizer, recipe)

@@ -44,7 +44,7 @@ def ways(directions: str) -> list[Direction]:
 @cache
 def tokenizer() -> Tokenizer:
     languages = ["de", "en", "es", "fr"]
-    return Tokenizer.train(make_sentences(400, 1), TokenizerConfig(vocabulary_size=400), languages)
+    return Tokenizer.train(make_sentences(400, 1), TokenizerConfig(vocabulary_size=480), languages)
 
 
 def model(directions: str) -> Translator:

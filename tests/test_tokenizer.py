@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ SENTENCES = make_sentences(50, seed=3)
 def any_tokenizer(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> Tokenizer:
     if request.param == "unigram":
         return tokenizer
-    config = TokenizerConfig(algorithm="bpe", vocabulary_size=400)
+    config = TokenizerConfig(algorithm="bpe", vocabulary_size=480)
     return Tokenizer.train(make_sentences(400, seed=1), config, ["en", "de"])
 
 
@@ -215,14 +216,14 @@ def test_sharp_sampling_finds_the_most_likely_ids(tokenizer: Tokenizer) -> None:
 
 
 def test_no_dropout_merges_as_sentencepiece_does() -> None:
-    config = TokenizerConfig(algorithm="bpe", vocabulary_size=400)
+    config = TokenizerConfig(algorithm="bpe", vocabulary_size=480)
     tokenizer = Tokenizer.train(make_sentences(400, seed=1), config, ["en", "de"])
     texts = [*SENTENCES, *ODD, "kakaka lolo Ödland"]
     assert draw(tokenizer, texts, alpha=0, seed=1) == tokenizer.encode(texts)
 
 
 def test_full_dropout_leaves_characters() -> None:
-    config = TokenizerConfig(algorithm="bpe", vocabulary_size=400)
+    config = TokenizerConfig(algorithm="bpe", vocabulary_size=480)
     tokenizer = Tokenizer.train(make_sentences(400, seed=1), config, ["en", "de"])
     [ids] = draw(tokenizer, ["ka lo."], alpha=1, seed=1)
     assert tokenizer.pieces(ids) == list("\u2581ka\u2581lo.")
@@ -230,12 +231,12 @@ def test_full_dropout_leaves_characters() -> None:
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_training_repeats(algorithm: Algorithm) -> None:
-    config = TokenizerConfig(algorithm=algorithm, vocabulary_size=320)
+    config = TokenizerConfig(algorithm=algorithm, vocabulary_size=420)
     models = [
         Tokenizer.train(make_sentences(200, seed=1), config, ["en", "de"]).model for _ in "ab"
     ]
     assert models[0] == models[1]
-    assert len(Tokenizer(models[0])) == 320
+    assert len(Tokenizer(models[0])) == 420
 
 
 def test_reserved_symbols_have_fixed_ids(tokenizer: Tokenizer) -> None:
@@ -274,10 +275,10 @@ def test_a_vocabulary_that_does_not_fit(algorithm: Algorithm) -> None:
 
     letters = ["".join(map(chr, range(0x3041, 0x3091)))]
     with pytest.raises(Seq2SeqError) as caught:
-        train(300, letters)
+        train(400, letters)
     message, least = str(caught.value).removesuffix(".").rsplit(" ", 1)
     assert message == (
-        "tokenizer.vocabulary_size = 300 does not fit this corpus: it must be at least"
+        "tokenizer.vocabulary_size = 400 does not fit this corpus: it must be at least"
     )
     assert len(train(int(least), letters)) == int(least)
 
@@ -338,7 +339,7 @@ def test_a_model_of_another_make(
 def test_a_form_of_address_is_asked_for_by_a_tag_behind_the_language() -> None:
     tokenizer = Tokenizer.train(
         make_sentences(300, seed=1),
-        TokenizerConfig(vocabulary_size=400),
+        TokenizerConfig(vocabulary_size=480),
         ["en", "de"],
         formality=True,
     )
@@ -356,4 +357,51 @@ def test_a_tokenizer_without_forms_of_address_says_so(tokenizer: Tokenizer) -> N
         lambda: tokenizer.encode_sources(["ka"], "de", "informal"),
         "this model was not trained to choose between formal and informal address; train one with "
         "augmentation.formality.",
+    )
+
+
+def test_printable_ascii_is_spelled_without_bytes_though_the_corpus_has_none_of_it() -> None:
+    tokenizer = Tokenizer.train(
+        [re.sub(r"[^a-z ]", "", sentence.lower()) for sentence in SENTENCES],
+        TokenizerConfig(vocabulary_size=420),
+        ["en", "de"],
+    )
+    assert spelled_in_bytes(tokenizer, "".join(map(chr, range(0x21, 0x7F)))) == ""
+
+
+def test_a_character_seen_once_in_a_small_corpus_is_spelled_without_bytes() -> None:
+    config = TokenizerConfig(vocabulary_size=420, character_coverage=0.9)
+    tokenizer = Tokenizer.train([*SENTENCES, "Øß€"], config, ["en", "de"])
+    assert spelled_in_bytes(tokenizer, "Øß€ð") == "ð"
+
+
+def test_a_script_of_thousands_of_characters_gets_a_thousand_pieces_beside_its_coverage() -> None:
+    characters = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
+    sentences = ["".join(characters[: 3000 // n]) for n in range(1, 50)]
+    config = TokenizerConfig(vocabulary_size=1500, character_coverage=0.9)
+    tokenizer = Tokenizer.train(sentences, config, ["en", "zh"])
+    in_bytes = spelled_in_bytes(tokenizer, "".join(characters))
+    assert 1500 < len(in_bytes) < 3000
+    assert characters[0] not in in_bytes
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_each_digit_is_a_piece_of_its_own_unless_split_digits_is_off(algorithm: Algorithm) -> None:
+    def longest_number(split_digits: bool) -> int:
+        config = TokenizerConfig(algorithm, vocabulary_size=450, split_digits=split_digits)
+        sentences = [*SENTENCES, *(f"in 2024 there were {n}" for n in range(300))]
+        tokenizer = Tokenizer.train(sentences, config, ["en", "de"])
+        pieces = tokenizer.pieces(range(len(tokenizer)))
+        return max(len(word) for piece in pieces if (word := piece.strip("\u2581")).isdecimal())
+
+    assert longest_number(split_digits=True) == 1
+    assert longest_number(split_digits=False) > 1
+
+
+def spelled_in_bytes(tokenizer: Tokenizer, text: str) -> str:
+    """The characters of `text` that have no piece of their own."""
+    return "".join(
+        character
+        for character in text
+        if tokenizer.pieces(tokenizer.encode([character])[0])[-1].startswith("<0x")
     )

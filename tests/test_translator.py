@@ -80,7 +80,7 @@ def tokenizer() -> Tokenizer:
         for thing in ("house", "tree", "river")
         for place in ("garden", "village", "city", "forest")
     ]
-    return Tokenizer.train(sentences, TokenizerConfig(vocabulary_size=310), ["en", "de"])
+    return Tokenizer.train(sentences, TokenizerConfig(vocabulary_size=384), ["en", "de"])
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ EN_DE = Direction("en", "de")
 
 
 @cache
-def tokenizer(vocabulary_size: int = 320) -> Tokenizer:
+def tokenizer(vocabulary_size: int = 420) -> Tokenizer:
     """Learned from made-up words."""
     rng = random.Random(1)
     letters = "abcdefghijklmnopqrstuvwxyz"
