@@ -67,8 +67,9 @@ def recover(path: Path) -> int:
         if not content:
             return 0
         try:
-            line = int(content[begin:end].decode().split("\t")[2]) if end else 0
-        except (IndexError, ValueError):
+            _, _, number, chrf = content[begin:end].decode().split("\t")
+            line, _ = int(number), float(chrf)
+        except ValueError:
             raise Seq2SeqError(
                 f"{path}: not a file that `seq2seq distill` wrote; name another with -o."
             ) from None

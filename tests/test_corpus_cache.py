@@ -117,13 +117,16 @@ def test_two_processes_at_once(folder: Path) -> None:
 
 
 def test_what_killed_processes_left_is_removed(folder: Path) -> None:
-    old, young = folder / "a.partial", folder / "b.partial"
-    for path in (old, young):
+    old, young = folder / "seq2seq-0a1b2c3d.partial", folder / "seq2seq-4e5f6g7h.partial"
+    other = folder / "thesis.partial"  # the folder may be one that the user has other things in
+    for path in (old, young, other):
         path.mkdir(parents=True)
-    os.utime(old, (0, 0))
+        os.utime(path, (0, 0))
+    os.utime(young)
     cache.entry("kind", ("a",), writing("one"))
     assert not old.exists()
     assert young.exists()
+    assert other.exists()
 
 
 def test_a_cache_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,9 +75,13 @@ def test_pairs_far_from_the_reference_are_left_out(corpus: Path, tmp_path: Path)
     assert len(kept) == 6
 
 
-def test_a_file_of_another_kind_is_not_touched(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["Dear Mary,\nI am well.\nunfinished", "no line end", "a\tb\t3\nunfinished", "\tx\t3\ty\nc"],
+)
+def test_a_file_of_another_kind_is_not_touched(text: str, tmp_path: Path) -> None:
     path = tmp_path / "letters.txt"
-    path.write_text("Dear Mary,\nI am well.\nunfinished")
+    path.write_text(text)
     with pytest.raises(Seq2SeqError, match="not a file that `seq2seq distill` wrote"):
         recover(path)
-    assert path.read_text().endswith("unfinished")
+    assert path.read_text() == text

@@ -30,6 +30,7 @@ Make = Callable[[Path], None]
 
 _INDEX = "files.json"
 _FORMAT = "1"
+_ASIDE = "seq2seq-"  # how names of what is half-written begin; the folder may have others
 _ABANDONED = 24 * 3600.0  # seconds
 
 
@@ -126,7 +127,7 @@ def _written_aside(make: Make) -> Iterator[Path]:
     """What `make` writes, in a folder of its own with the sizes and digests of its files."""
     with _writing() as folder:
         _remove_abandoned(folder)
-        aside = Path(tempfile.mkdtemp(suffix=".partial", dir=folder))
+        aside = Path(tempfile.mkdtemp(".partial", _ASIDE, folder))
         try:
             make(aside)
             files = sorted(aside.iterdir())
@@ -158,7 +159,7 @@ def _writing() -> Iterator[Path]:
 def _put(aside: Path, path: Path) -> None:
     """Rename `aside` to `path`, in place of a damaged entry; another process may be faster."""
     if path.exists() and not _is_whole(path):
-        damaged = Path(tempfile.mkdtemp(suffix=".partial", dir=path.parent))
+        damaged = Path(tempfile.mkdtemp(".partial", _ASIDE, path.parent))
         with suppress(FileNotFoundError):
             path.rename(damaged / path.name)
         shutil.rmtree(damaged, ignore_errors=True)
@@ -181,7 +182,7 @@ def _is_whole(path: Path) -> bool:
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what killed processes have left."""
-    for aside in folder.glob("*.partial"):
+    for aside in folder.glob(f"{_ASIDE}????????.partial"):
         try:
             if time.time() - aside.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(aside, ignore_errors=True)
