@@ -11,15 +11,16 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from training_runs import (
     ROW_STEPS,
@@ -61,6 +62,7 @@ from seq2seq.training.checkpoint import (
 from seq2seq.training.learner import Learner
 from seq2seq.training.pairs import Pool, TrainingPairs
 from seq2seq.training.position import Position, Window
+from seq2seq.training.run import RunFolder
 from seq2seq.training.stability import LossWatch
 from seq2seq.training.step import forward, halves
 from seq2seq.training.trainer import Outcome, Trainer, train
@@ -331,11 +333,11 @@ def test_what_a_killed_run_left_half_written_goes(recipe: Recipe, tmp_path: Path
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(recipe, whole, Recorder())
     checkpoint = interrupted_run(recipe, stopped, 5)
-    half = stopped / "checkpoints" / "step-00000009.partial"
+    half = stopped / "checkpoints" / ".step-00000009.0123456789abcdef.partial"
     half.mkdir()
-    (half / "tensors.safetensors.partial").write_bytes(b"half")
-    (stopped / "best.safetensors.partial").write_bytes(b"half")
-    checkpoint.rename(checkpoint.with_name(f"{checkpoint.name}.old"))
+    (half / ".tensors.safetensors.0123456789abcdef.partial").write_bytes(b"half")
+    (stopped / ".best.safetensors.0123456789abcdef.partial").write_bytes(b"half")
+    checkpoint.rename(checkpoint.with_name(f".{checkpoint.name}.0123456789abcdef.old"))
     display = resumed(recipe, stopped)
     assert "resumed at step 5, epoch 1." in display.messages
     assert_same_run(stopped, whole)
@@ -434,10 +436,10 @@ def test_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path / "none") is None
     for step in (9, 100, 20, 3):
         save_checkpoint(tmp_path, Position(step=step), {})
-    (tmp_path / "step-00000200.partial").mkdir()
+    (tmp_path / "step-finetune").mkdir()
     assert last_checkpoint(tmp_path) == tmp_path / "step-00000100"
     prune_checkpoints(tmp_path, keep=2, good_step=3)
-    names = ["step-00000003", "step-00000020", "step-00000100", "step-00000200.partial"]
+    names = ["step-00000003", "step-00000020", "step-00000100", "step-finetune"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     prune_checkpoints(tmp_path, keep=5, good_step=100)
     assert last_checkpoint(tmp_path) == tmp_path / "step-00000100"
@@ -595,12 +597,80 @@ def test_a_lock_that_nobody_holds_is_no_lock(recipe: Recipe, tmp_path: Path) -> 
     train(with_training(recipe, epochs=1), run, Recorder())
 
 
+# What a run reads back
+
+
+def flip_bit(path: Path, place: int) -> None:
+    """Another byte at `place`, as a disk may return it."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def finished(recipe: Recipe, tmp_path: Path) -> Path:
+    """A run of one epoch."""
+    run = tmp_path / "run"
+    train(with_training(recipe, epochs=1), run, Recorder())
+    return run
+
+
+def test_best_weights_with_a_wrong_bit_are_refused_until_a_resumed_run_brings_them_back(
+    finished: Path, recipe: Recipe
+) -> None:
+    best = finished / "best.safetensors"
+    before = best.read_bytes()
+    for place in (-1, len(before) // 2, 100, 3):
+        flip_bit(best, place)
+        message = complaint(lambda: RunFolder(finished).best_model())
+        assert message.startswith(f"{best}: damaged: ")
+        assert message.endswith("(--resume), which brings it back from its last checkpoint.")
+        train(with_training(recipe, epochs=1), finished, Recorder(), resume=True)
+        assert best.read_bytes() == before
+
+
+def test_a_run_does_not_go_on_with_another_tokenizer_or_recipe(
+    finished: Path, recipe: Recipe
+) -> None:
+    for name in ("tokenizer.model", "recipe.json"):
+        file = finished / name
+        before = file.read_bytes()
+        flip_bit(file, len(before) // 2)
+        expected = f"{file}: altered: it is not the file that the run began with, by SHA256SUMS"
+        resume = lambda: train(with_training(recipe, epochs=1), finished, Recorder(), resume=True)  # noqa: E731
+        assert complaint(resume).startswith(expected)
+        assert complaint(lambda: RunFolder(finished).best_model()).startswith(expected)
+        file.write_bytes(before)
+
+
+def test_a_run_from_before_there_were_digests_is_read(finished: Path) -> None:
+    (finished / "SHA256SUMS").unlink()
+    save_file(load_file(finished / "best.safetensors"), finished / "best.safetensors")
+    RunFolder(finished).best_model()
+
+
+def test_checkpoints_share_no_bytes(finished: Path) -> None:
+    files = [*finished.rglob("best.safetensors")]
+    assert len(files) > 1
+    assert all(file.stat().st_nlink == 1 for file in files)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.model", "metrics.jsonl", "best.safetensors", "lock"])
+def test_a_new_run_does_not_write_over_what_is_not_its_own(
+    name: str, recipe: Recipe, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("dear")
+    message = complaint(lambda: train(recipe, tmp_path, Recorder()), UsageError)
+    assert message == f"{tmp_path / name} is in the way; choose another folder with -o."
+    assert (tmp_path / name).read_text() == "dear"
+
+
 # A full disk
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, when: Callable[[Path], bool]) -> None:
     """From the first file on that `when` says, half of it is written and no more."""
-    write_bytes, open_file = Path.write_bytes, Path.open
+    replacing_file, open_file = files.replacing_file, Path.open
     full = False
 
     def is_full(path: Path) -> bool:
@@ -608,11 +678,13 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, when: Callable[[Path], bool]) -> 
         full = full or when(path)
         return full
 
-    def write(path: Path, data: bytes) -> int:
-        if not is_full(path):
-            return write_bytes(path, data)
-        write_bytes(path, data[: len(data) // 2])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    @contextmanager
+    def replacing(path: Path) -> Iterator[BinaryIO]:
+        with replacing_file(path) as file:
+            yield file
+            if is_full(path):
+                file.truncate(file.tell() // 2)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def open_(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
         file = open_file(path, mode, *arguments, **named)
@@ -622,7 +694,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, when: Callable[[Path], bool]) -> 
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return file
 
-    monkeypatch.setattr(Path, "write_bytes", write)
+    monkeypatch.setattr(files, "replacing_file", replacing)
     monkeypatch.setattr(Path, "open", open_)
 
 
@@ -639,10 +711,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     with monkeypatch.context() as patch:
         fill_disk(
             patch,
-            lambda path: (
-                path.name.removesuffix(".partial") == name
-                and (run / "checkpoints" / "step-00000005").exists()
-            ),
+            lambda path: path.name == name and (run / "checkpoints" / "step-00000005").exists(),
         )
         message = complaint(lambda: train(recipe, run, Recorder()))
     last = newest(run)
@@ -665,7 +734,7 @@ def test_a_disk_that_is_full_from_the_start(
 ) -> None:
     run = tmp_path / "runs" / "mine"
     with monkeypatch.context() as patch:
-        fill_disk(patch, lambda path: path.name == f"{name}.partial")
+        fill_disk(patch, lambda path: path.name == name)
         message = complaint(lambda: train(recipe, run, Recorder()), WriteError)
     assert message.endswith(": cannot be written: No space left on device.")
     assert not run.parent.exists()

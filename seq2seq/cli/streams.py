@@ -4,13 +4,14 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.files import replacing_file
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds on Linux: more than a thousand sentences
 
@@ -108,17 +109,10 @@ def open_output(path: Path | None) -> Iterator[BinaryIO]:
         return
     path = path.resolve()  # what a link points to is replaced, not the link
     replaceable = path.is_file() or not path.exists()  # unlike /dev/null or a named pipe
-    aside = path.with_name(f".{path.name[:50]}.{os.getpid()}") if replaceable else path
-    try:
-        file = aside.open("wb")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}.") from None
-    try:
-        with file:
-            yield file
-    except BaseException:
-        if replaceable:
-            aside.unlink()
-        raise
-    if replaceable:
-        aside.replace(path)
+    with ExitStack() as stack:
+        try:
+            opened = replacing_file(path) if replaceable else path.open("wb")
+            file = stack.enter_context(opened)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror}.") from None
+        yield file

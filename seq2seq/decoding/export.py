@@ -1,7 +1,7 @@
 """Writes a model folder: what ships and what `translate` runs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -31,7 +31,7 @@ from seq2seq.decoding.lexicon import Lexicon
 from seq2seq.decoding.quantisation import observe, quantise
 from seq2seq.decoding.shortlist import Shortlist, learn_shortlist
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.files import write_file, write_folder
+from seq2seq.files import replacing_folder, write_file
 from seq2seq.nn.cells import Weights
 from seq2seq.tables import to_table
 from seq2seq.tokenizer import Tokenizer
@@ -55,13 +55,15 @@ def export_folder(
     output: Path,
     corpora: Corpora | None = None,
     shortlist: bool = True,
+    calibrate: Callable[[Path], Sequence[Calibration]] | None = None,
 ) -> None:
     """Write the model folder `output`; it appears whole or not at all.
 
     `weights` is the state of an `EncoderDecoder`, `card` the text of the model card. With
     `corpora`, those it was trained on, the model is exported in 8 bits, and with a shortlist unless
-    that is false. The first of `directions` is what is translated unless another is asked for. An
-    older model folder is replaced; raises `UsageError` where something else is in the way.
+    that is false. The first of `directions` is what is translated unless another is asked for.
+    `calibrate` is given the model folder before it takes its place. An older model folder is
+    replaced; raises `UsageError` where something else is in the way.
     """
     output = output.resolve()
     _refuse_others(output)
@@ -97,14 +99,21 @@ def export_folder(
         {name: sha256(data).hexdigest() for name, data in files.items()},
     )
     try:
-        write_folder(files | {CONFIG: _config_json(config), CARD: card.encode()}, output)
+        with replacing_folder(output) as aside:
+            for name, data in (files | {CONFIG: _config_json(config), CARD: card.encode()}).items():
+                (aside / name).write_bytes(data)
+            if calibrate and (calibrations := calibrate(aside)):
+                add_calibrations(aside, calibrations)
     except OSError as error:
         raise Seq2SeqError(f"{output}: cannot be written: {error.strerror}.") from None
 
 
 def add_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
-    """Put into a model folder what makes a score a confidence."""
-    config = replace(read_config(path), calibrations=tuple(calibrations))
+    """Put into a model folder what makes a score a confidence; of other directions it stays."""
+    config = read_config(path)
+    measured = {calibration.direction for calibration in calibrations}
+    others = (one for one in config.calibrations if one.direction not in measured)
+    config = replace(config, calibrations=(*others, *calibrations))
     try:
         write_file(path / CONFIG, _config_json(config))
     except OSError as error:

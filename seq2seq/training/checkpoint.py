@@ -3,15 +3,14 @@
 A checkpoint is a folder `step-N`:
 
 - `tensors.safetensors`: weights, their average, the optimizer's moments, random numbers;
-- `best.safetensors`: the best averaged weights so far, where there are any. It is the file of the
-  checkpoint before under another name, where the disk can do that, and takes no room;
+- `best.safetensors`: the best averaged weights so far, where there are any. Each checkpoint has a
+  copy of its own, so that a bad byte in one leaves the others whole;
 - `state.json`: the `Position`;
 - `SHA256SUMS`: the digests of these, as `sha256sum -c` reads them.
 """
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,12 +20,22 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.files import digest, link_file, replace_folder, sync, write_file
+from seq2seq.files import (
+    checksums,
+    digest,
+    read_checksums,
+    remove_folder,
+    replacing_folder,
+    sync,
+    write_file,
+)
 from seq2seq.tables import from_table
 from seq2seq.training.position import Position
 
 _TENSORS, _BEST, _STATE = "tensors.safetensors", "best.safetensors", "state.json"
-_SUMS = "SHA256SUMS"
+SUMS = "SHA256SUMS"
+_DIGEST = "sha256"  # in the metadata of best.safetensors
+_ALTERED = "it is not as it was written, by its SHA-256"
 
 
 class WriteError(Seq2SeqError):
@@ -47,28 +56,20 @@ def save_checkpoint(
     `best` are the best averaged weights, or the file that has them.
     """
     target = folder / f"step-{position.step:08d}"
-    aside = folder / f"{target.name}.partial"
     state = json.dumps(dataclasses.asdict(position), indent=1)
     files = {_TENSORS: _to_bytes(tensors), _STATE: state.encode()}
-    if isinstance(best, Mapping):
-        files[_BEST] = _to_bytes(best)
-    digests = {name: digest(data) for name, data in files.items()}
+    if isinstance(best, Path):
+        files[_BEST] = read_best(best)
+    elif best is not None:
+        files[_BEST] = _with_digest(_to_bytes(best))
+    files[SUMS] = checksums(files)
     try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        for name, data in files.items():
-            write_file(aside / name, data)
-        if isinstance(best, Path):
-            link_file(best, aside / _BEST)
-            digests[_BEST] = digest((aside / _BEST).read_bytes())
-        sums = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
-        write_file(aside / _SUMS, sums.encode())
-        replace_folder(aside, target)
+        with replacing_folder(target) as aside:
+            for name, data in files.items():
+                write_file(aside / name, data)
         sync(folder.parent)  # `folder` may be new in there
     except OSError as error:
         raise WriteError(target, error) from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return target
 
 
@@ -76,7 +77,7 @@ def publish_best(checkpoint: Path, best: Path) -> None:
     """Let `best` be the best weights as they were at `checkpoint`; raises `WriteError`."""
     try:
         if (checkpoint / _BEST).exists():
-            link_file(checkpoint / _BEST, best)
+            write_file(best, (checkpoint / _BEST).read_bytes())
         else:
             best.unlink(missing_ok=True)
     except OSError as error:
@@ -85,7 +86,7 @@ def publish_best(checkpoint: Path, best: Path) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The whole checkpoints, the newest last."""
-    return sorted(folder.glob("step-????????"))
+    return sorted(folder.glob(f"step-{8 * '[0-9]'}"))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -102,27 +103,7 @@ def prune_checkpoints(folder: Path, keep: int, good_step: int) -> None:
     """Remove all but the newest `keep` checkpoints and that of `good_step`."""
     for path in checkpoints(folder)[:-keep]:
         if step_of(path) != good_step:
-            remove_checkpoint(path)
-
-
-def remove_checkpoint(path: Path) -> None:
-    """It goes as a whole."""
-    gone = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(gone, ignore_errors=True)
-    path.rename(gone)
-    shutil.rmtree(gone)
-
-
-def clean_checkpoints(folder: Path) -> None:
-    """Remove what a killed run left half written or half removed."""
-    for old in folder.glob("*.old"):
-        target = old.with_suffix("")
-        if target.exists():
-            shutil.rmtree(old)
-        else:  # killed in the middle of replacing it
-            old.rename(target)
-    for leftover in folder.glob("*.partial"):
-        shutil.rmtree(leftover)
+            remove_folder(path)
 
 
 def load_checkpoint(path: Path) -> tuple[Position, dict[str, Tensor]]:
@@ -141,15 +122,14 @@ def load_checkpoint(path: Path) -> tuple[Position, dict[str, Tensor]]:
 def _read_checked(path: Path) -> dict[str, bytes]:
     """The files of a checkpoint, each as it was written."""
     data = {}
-    file = path / _SUMS
+    file = path / SUMS
     try:
-        lines = [line.split("  ") for line in file.read_text(encoding="utf-8").splitlines()]
-        digests = {name: value for value, name in lines}
+        digests = read_checksums(file)
         for name in (_TENSORS, _STATE, *(digests.keys() & {_BEST})):
             file = path / name
             data[name] = file.read_bytes()
             if digest(data[name]) != digests.get(name):
-                raise ValueError("it is not as it was written, by its SHA-256")
+                raise ValueError(_ALTERED)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         earlier = [one for one in checkpoints(path.parent) if one < path]
@@ -165,19 +145,50 @@ def _to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save({k: t.detach().cpu().contiguous() for k, t in tensors.items()})
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Read one safetensors file: what it holds, and its SHA-256.
+def _with_digest(data: bytes) -> bytes:
+    """The same safetensors file with a digest of itself in its metadata.
 
-    Raises `Seq2SeqError` where it is missing or damaged.
+    So a file that stands alone, and is replaced again and again, cannot lose its digest.
+    """
+    metadata = {_DIGEST: _digests(data)[0]}
+    return safetensors.torch.save(safetensors.torch.load(data), metadata)
+
+
+def _digests(data: bytes) -> tuple[str, str | None]:
+    """The digest of the tensors in a safetensors file, and the one that its metadata have."""
+    size = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:size])
+    metadata = header.pop("__metadata__", {})
+    return digest(json.dumps(header, sort_keys=True).encode() + data[size:]), metadata.get(_DIGEST)
+
+
+def read_best(path: Path) -> bytes:
+    """The best weights, as a file of safetensors that is as it was written.
+
+    One from before files had digests is taken as it is. Raises `Seq2SeqError` where it is missing
+    or damaged.
     """
     try:
         data = path.read_bytes()
+        found, written = _digests(data)
+        if written not in (None, found):
+            raise ValueError(_ALTERED)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Seq2SeqError(
+            f"{path}: damaged: {reason}; resume the run (--resume), which brings it back from its "
+            "last checkpoint."
+        ) from None
+    return data
+
+
+def load_best(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Read the best weights of a run, and the SHA-256 of their file; raises `Seq2SeqError`."""
+    data = read_best(path)
+    try:
         return safetensors.torch.load(data), digest(data)
-    except OSError as error:
-        reason = error.strerror
     except SafetensorError as error:
-        reason = str(error)
-    raise Seq2SeqError(f"{path}: not a whole safetensors file: {reason}.")
+        raise Seq2SeqError(f"{path}: not a whole safetensors file: {error}.") from None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -9,7 +9,8 @@ from seq2seq.calibrating import calibrate
 from seq2seq.confidence import Calibration
 from seq2seq.config import WeightPrecision
 from seq2seq.corpus import directed_texts, read_parallel, read_validation
-from seq2seq.decoding.export import Corpora, add_calibrations, export_folder
+from seq2seq.decoding.export import Corpora, export_folder
+from seq2seq.decoding.folder import read_config
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.metrics import bleu_tokenizer, validation_rank
 from seq2seq.recipe import Recipe
@@ -72,12 +73,10 @@ def export_run(
         output,
         corpora,
         shortlist,
+        lambda made: _calibrations(made, recipe),
     )
-    calibrations = _calibrations(output, recipe)
-    if calibrations:
-        add_calibrations(output, calibrations)
     size = sum(file.stat().st_size for file in output.iterdir())
-    return Exported(size, shortlist, bool(calibrations))
+    return Exported(size, shortlist, bool(read_config(output).calibrations))
 
 
 def _smallest(corpora: Corpora) -> int:

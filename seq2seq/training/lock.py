@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.training.run import RunFolder
 
 
@@ -21,6 +21,8 @@ def locked(folder: Path) -> Iterator[None]:
     What was made goes again where no run has come of it. Raises `Seq2SeqError` where another
     trainer is at work.
     """
+    if (folder / "lock").is_file() and (folder / "lock").stat().st_size:
+        raise UsageError(f"{folder / 'lock'} is in the way; choose another folder with -o.")
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     lock = FileLock(folder / "lock")
     try:

@@ -11,18 +11,12 @@ from typing import Any, Self
 from torch import Tensor
 
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.files import write_file
+from seq2seq.files import checksums, digest, read_checksums, remove_leftovers, write_file
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.recipe import Recipe
 from seq2seq.tables import from_table, to_table
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.training.checkpoint import (
-    WriteError,
-    checkpoints,
-    clean_checkpoints,
-    load_tensors,
-    step_of,
-)
+from seq2seq.training.checkpoint import SUMS, WriteError, checkpoints, load_best, step_of
 
 _FREE = ("training.keep_checkpoints",)  # of what comes out of a run
 _ORIGIN = "origin"  # in recipe.json, beside the settings
@@ -38,7 +32,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`recipe.json`, `tokenizer.model`, `metrics.jsonl`, `best.safetensors`, `checkpoints/`."""
+    """`recipe.json`, `tokenizer.model`, `metrics.jsonl`, `best.safetensors`, `checkpoints/`.
+
+    `SHA256SUMS` has the digests of the first two, which never change; the others have their own.
+    """
 
     path: Path
 
@@ -51,6 +48,11 @@ class RunFolder:
     def tokenizer_file(self) -> Path:
         """The SentencePiece model."""
         return self.path / "tokenizer.model"
+
+    @property
+    def sums_file(self) -> Path:
+        """The digests of these two, as `sha256sum -c` reads them."""
+        return self.path / SUMS
 
     @property
     def metrics_file(self) -> Path:
@@ -94,7 +96,30 @@ class RunFolder:
                 f"{path}: there are checkpoints of a run already, but no recipe.json; choose "
                 "another folder with -o."
             )
+        if not run._was_begun():
+            for file in (*run._files, run.events):
+                if file.exists():
+                    raise UsageError(f"{file} is in the way; choose another folder with -o.")
         return run
+
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        return (
+            self.recipe_file,
+            self.tokenizer_file,
+            self.sums_file,
+            self.metrics_file,
+            self.best_file,
+            self.curve_file,
+        )
+
+    def _was_begun(self) -> bool:
+        """Whether a run was killed here before it could be resumed, so that its files are ours."""
+        try:
+            names = read_checksums(self.sums_file).keys()
+        except (OSError, ValueError):
+            return False
+        return names == {self.recipe_file.name, self.tokenizer_file.name}
 
     def create(
         self,
@@ -110,10 +135,16 @@ class RunFolder:
         """
         table = to_table(recipe) | ({_ORIGIN: to_table(origin)} if origin else {})
         text = json.dumps(table, indent=1, ensure_ascii=False)
+        files = {
+            self.recipe_file.name: f"{text}\n".encode(),
+            self.tokenizer_file.name: tokenizer.model,
+        }
         try:
+            self.clean()  # of a run that was killed before it could be resumed
+            write_file(self.sums_file, checksums(files))
             write_file(self.tokenizer_file, tokenizer.model)
             first()
-            write_file(self.recipe_file, f"{text}\n".encode())
+            write_file(self.recipe_file, files[self.recipe_file.name])
         except OSError as error:
             self._clear()
             raise WriteError(self.path, error) from None
@@ -123,6 +154,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         self.tokenizer_file.unlink(missing_ok=True)
+        self.sums_file.unlink(missing_ok=True)
         for checkpoint in checkpoints(self.checkpoints):
             shutil.rmtree(checkpoint)
         with suppress(OSError):
@@ -130,9 +162,9 @@ class RunFolder:
 
     def clean(self) -> None:
         """Remove what a killed run left half written."""
-        clean_checkpoints(self.checkpoints)
-        for file in (self.recipe_file, self.tokenizer_file, self.best_file, self.curve_file):
-            file.with_name(f"{file.name}.partial").unlink(missing_ok=True)
+        remove_leftovers(self.checkpoints, "step-*")
+        for file in self._files:
+            remove_leftovers(self.path, file.name)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -152,12 +184,33 @@ class RunFolder:
 
     def _read(self) -> tuple[Recipe, Origin | None]:
         try:
-            table = json.loads(self.recipe_file.read_text(encoding="utf-8"))
+            table = json.loads(self._unaltered(self.recipe_file))
             origin = table.pop(_ORIGIN, None) if isinstance(table, dict) else None
             recipe = from_table(Recipe, table)
             return recipe, None if origin is None else from_table(Origin, origin, f"{_ORIGIN}.")
-        except (OSError, ValueError, UsageError) as error:
+        except (ValueError, RecursionError, UsageError) as error:
             raise Seq2SeqError(f"{self.recipe_file}: not a run's recipe: {error}") from None
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that the run was started with."""
+        return Tokenizer(self._unaltered(self.tokenizer_file), name=str(self.tokenizer_file))
+
+    def _unaltered(self, file: Path) -> bytes:
+        """What the run began with, by its digest; runs of before have none."""
+        sums = self.sums_file
+        try:
+            data = file.read_bytes()
+            digests = read_checksums(sums) if sums.exists() else {file.name: digest(data)}
+        except OSError as error:
+            raise Seq2SeqError(f"{error.filename}: cannot be read: {error.strerror}.") from None
+        except ValueError:
+            raise Seq2SeqError(f"{sums}: damaged; bring it back from a copy.") from None
+        if digest(data) != digests.get(file.name):
+            raise Seq2SeqError(
+                f"{file}: altered: it is not the file that the run began with, by {sums.name}; "
+                "bring that back, or start another run."
+            )
+        return data
 
     def require(self, recipe: Recipe) -> None:
         """A run goes on with the settings that it was started with, or not at all."""
@@ -173,7 +226,7 @@ class RunFolder:
     def best_model(self) -> tuple[EncoderDecoder, Tokenizer, Recipe]:
         """The model that validated best, ready to translate (no dropout)."""
         recipe = self.recipe()
-        tokenizer = Tokenizer.load(self.tokenizer_file)
+        tokenizer = self.tokenizer()
         model = EncoderDecoder(recipe.model, len(tokenizer))
         load_weights(model, self.best_weights()[0], self.best_file)
         return model.eval(), tokenizer, recipe
@@ -182,7 +235,7 @@ class RunFolder:
         """Those that validated best, and the SHA-256 of their file."""
         if not self.best_file.exists():
             raise Seq2SeqError(f"{self.path}: the run has no validated model yet.")
-        return load_tensors(self.best_file)
+        return load_best(self.best_file)
 
 
 def load_weights(model: EncoderDecoder, weights: Mapping[str, Tensor], path: Path) -> None:

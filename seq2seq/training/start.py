@@ -47,7 +47,7 @@ class Start:
         if RunFolder(path).recipe_file.is_file():
             run = RunFolder.open(path)
             weights, sha256 = run.best_weights()
-            model, tokenizer = run.recipe().model, Tokenizer.load(run.tokenizer_file)
+            model, tokenizer = run.recipe().model, run.tokenizer()
         else:
             config, tokenizer, stored = read_weights(path)
             model, sha256 = config.model, config.checksums[WEIGHTS]

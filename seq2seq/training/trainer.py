@@ -10,6 +10,7 @@ from seq2seq.config import Direction
 from seq2seq.corpus import Corpus, prepare
 from seq2seq.decoding.torch_engine import TorchEngine
 from seq2seq.errors import Seq2SeqError
+from seq2seq.files import remove_folder
 from seq2seq.metrics import tokenizer_advice, validation_rank
 from seq2seq.recipe import Recipe
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
@@ -20,7 +21,6 @@ from seq2seq.training.checkpoint import (
     load_checkpoint,
     prune_checkpoints,
     publish_best,
-    remove_checkpoint,
     save_checkpoint,
     step_of,
 )
@@ -86,7 +86,7 @@ def train(
             run = RunFolder.open(path)
             run.require(recipe)
             corpus = _prepare(recipe, display)
-            tokenizer, origin = Tokenizer.load(run.tokenizer_file), run.origin()
+            tokenizer, origin = run.tokenizer(), run.origin()
             trainer = Trainer(recipe, run, corpus, tokenizer, display, origin, events)
             trainer.restore()
         else:
@@ -360,7 +360,7 @@ class Trainer:
         # Before the metrics: a run that is killed here must not go on from one without its rows.
         for later in reversed(checkpoints(self.folder.checkpoints)):
             if step_of(later) > good_step:
-                remove_checkpoint(later)
+                remove_folder(later)
         self._metrics.cut(self.position.metrics_bytes, but="rollback")
         self.position.rollbacks = rollbacks
         self._clock = _Clock()
