@@ -83,6 +83,7 @@ class ModelConfig:
             require(getattr(self, name) >= 1, f"model.{name} must be at least 1.")
         for name in ("encoder_layers", "decoder_layers"):
             require(getattr(self, name) <= 64, f"'model.{name}' must be at most 64.")
+        require(self.hidden_size <= 1 << 16, "'model.hidden_size' must be at most 65,536.")
         require(
             self.hidden_size % 2 == 0,
             "model.hidden_size must be even: each encoder direction has half of it.",
@@ -122,8 +123,9 @@ class SearchConfig:
         require(1 <= self.beam_size <= 1000, "search.beam_size must lie in [1, 1000].")
         require(0 <= self.length_penalty <= 10, "search.length_penalty must lie in [0, 10].")
         require(0 < self.max_length_ratio <= 100, "search.max_length_ratio must lie in (0, 100].")
-        require(self.max_length_extra >= 1, "search.max_length_extra must be at least 1.")
-        require(self.max_source_length >= 1, "search.max_source_length must be at least 1.")
+        for name in ("max_length_extra", "max_source_length"):
+            require(getattr(self, name) >= 1, f"search.{name} must be at least 1.")
+            require(getattr(self, name) < 1 << 31, f"search.{name} must be below 2 ** 31.")
         require(self.prune is None or self.prune > 0, "search.prune must be above 0.")
 
     def changed(

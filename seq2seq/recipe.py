@@ -24,12 +24,17 @@ from typing import Any, Literal, Self
 
 from seq2seq.config import Direction, ModelConfig, SearchConfig, require
 from seq2seq.errors import UsageError
-from seq2seq.tables import from_table
+from seq2seq.files import read_bounded
+from seq2seq.tables import from_table, shown
 
 Algorithm = Literal["unigram", "bpe"]
 OnProblem = Literal["keep", "drop", "stop"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["cosine", "linear", "inverse_square_root", "constant"]
+
+_MOST_PIECES = 1_000_000
+_MOST_BYTES = 1 << 20  # of a recipe
+_MOST = (1 << 31) - 1  # of anything that is counted
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,10 @@ class TokenizerConfig:
     def __post_init__(self) -> None:
         require(self.vocabulary_size >= 380, "tokenizer.vocabulary_size must be at least 380.")
         require(
+            self.vocabulary_size <= _MOST_PIECES,
+            f"tokenizer.vocabulary_size must be at most {_MOST_PIECES:,}.",
+        )
+        require(
             0.9 <= self.character_coverage <= 1,
             "tokenizer.character_coverage must lie in [0.9, 1].",
         )
@@ -198,6 +207,9 @@ class TrainingConfig:
             "seed",
         ):
             require(getattr(self, name) >= 0, f"training.{name} must not be negative.")
+        for name, value in vars(self).items():
+            if isinstance(value, int) and name != "seed":
+                require(value <= _MOST, f"training.{name} must be at most {_MOST:,}.")
         for name in ("label_smoothing", "dropout", "word_dropout", "ema_decay"):
             require(0 <= getattr(self, name) < 1, f"training.{name} must lie in [0, 1).")
         for name in ("learning_rate", "clip_norm"):
@@ -241,14 +253,7 @@ class Recipe:
 
         `overrides` are `table.key=value`, the value as TOML or plain text.
         """
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UsageError(f"{path}: there is no such recipe.") from None
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: not a TOML file: {error}.") from None
+        table = read_table(path)
         for override in overrides:
             _set(table, override)
         try:
@@ -257,15 +262,36 @@ class Recipe:
             raise UsageError(f"{path}: {error}") from None
 
 
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raises `UsageError` for whatever is wrong with it."""
+    try:
+        return tomllib.loads(read_bounded(path, _MOST_BYTES).decode())
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such recipe.") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not a recipe: too many brackets within each other.") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not a TOML file: {error}.") from None
+
+
 def _set(table: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     *sections, key = path.strip().split(".")
     if not (equals and sections and all(sections) and key):
-        raise UsageError(f"--set {override!r}: write table.key=value, as in training.epochs=3.")
+        raise UsageError(
+            f"--set {shown(override)}: write table.key=value, as in training.epochs=3."
+        )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        parsed = {"value": text.strip()}
+    if parsed.keys() != {"value"}:
+        raise UsageError(
+            f"--set {shown(override)}: one value is wanted, and there is more behind it."
+        )
+    value = parsed["value"]
     place: Any = table
     for depth, section in enumerate(sections, start=1):
         if isinstance(place, list):
@@ -274,11 +300,11 @@ def _set(table: dict[str, Any], override: str) -> None:
             place = place.setdefault(section, {})
         if not isinstance(place, dict | list):
             name = ".".join(sections[:depth])
-            raise UsageError(f"--set {override!r}: '{name}' is not a table of the recipe.")
+            raise UsageError(f"--set {shown(override)}: '{name}' is not a table of the recipe.")
     if isinstance(place, list):
         name = ".".join(sections)
         raise UsageError(
-            f"--set {override!r}: the recipe has {len(place)} tables '{name}'; say which, as in "
-            f"{name}.0.{key}."
+            f"--set {shown(override)}: the recipe has {len(place)} tables '{name}'; say which, as "
+            f"in {name}.0.{key}."
         )
     place[key] = value

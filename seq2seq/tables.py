@@ -12,6 +12,15 @@ from seq2seq.errors import UsageError
 
 T = TypeVar("T")
 
+_LARGEST = 1 << 64  # whole numbers are below it
+_KNOWN_ELSEWHERE = {
+    "device": "a GPU is used where there is one; the environment variable CUDA_VISIBLE_DEVICES "
+    "says which, and empty that none is.",
+}
+"""Settings that other programs have and no dataclass here."""
+
+_LONGEST_SHOWN = 100  # characters
+
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
     """The dataclass `cls` from a TOML or JSON table; raises `UsageError` naming key and type."""
@@ -21,6 +30,8 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in fields:
+            if hint := _KNOWN_ELSEWHERE.get(key):
+                raise UsageError(f"unknown key '{where}{key}': {hint}")
             nearest = difflib.get_close_matches(key, fields, n=1, cutoff=0)
             raise UsageError(f"unknown key '{where}{key}'; did you mean '{where}{nearest[0]}'?")
     for key, f in fields.items():
@@ -49,7 +60,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         if value not in get_args(hint):
             choices = ", ".join(map(repr, get_args(hint)))
-            raise UsageError(f"'{where}' is {value!r}; it can be {choices}.")
+            raise UsageError(f"'{where}' is {shown(value)}; it can be {choices}.")
         return value
     if origin in (types.UnionType, typing.Union):
         return _convert_union(get_args(hint), value, where)
@@ -67,13 +78,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return {key: _convert(item, v, f"{where}.{key}") for key, v in value.items()}
     if dataclasses.is_dataclass(hint):
         return from_table(typing.cast(type[Any], hint), value, where + ".")
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise UsageError(f"'{where}' is a number too large for any setting.")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if hint is float and isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"'{where}' must be a finite number, not {value!r}.")
+        raise UsageError(f"'{where}' must be a finite number, not {shown(value)}.")
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-        raise UsageError(f"'{where}' must be {names[hint]}, not {value!r}.")
+        raise UsageError(f"'{where}' must be {names[hint]}, not {shown(value)}.")
     return value
 
 
@@ -93,4 +106,13 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     for option in options:
         if option is not type(None) and dataclasses.is_dataclass(option) == table_like:
             return _convert(option, value, where)
-    raise UsageError(f"'{where}' cannot be {value!r}.")
+    raise UsageError(f"'{where}' cannot be {shown(value)}.")
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, but not too long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or of brackets
+        return f"a {type(value).__name__} that is too large to be shown"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]} ..."

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 import sentencepiece
 
 from seq2seq.errors import Seq2SeqError
+from seq2seq.files import read_bounded
 from seq2seq.sampling import DropoutSampler, Pieces, Sampler, UnigramSampler
 from seq2seq.text.formality import FORMALITIES, Formality
 
@@ -43,6 +44,7 @@ _STRAIGHT = str.maketrans(
     | dict.fromkeys("\u00ad\u200b\ufeff", None)
 )
 
+_MOST_BYTES = 64 << 20  # of a model file
 _RAREST = 5_000_000  # of so many characters, one is frequent enough to be learnt
 
 _MOST_REQUIRED = 1000  # characters; alphabets have fewer, and more would crowd out words
@@ -108,7 +110,7 @@ class Tokenizer:
     def load(cls, path: Path) -> Self:
         """Read a model file; raises `Seq2SeqError` where it is missing or foreign."""
         try:
-            return cls(path.read_bytes(), name=str(path))
+            return cls(read_bounded(path, _MOST_BYTES), name=str(path))
         except OSError as error:
             raise Seq2SeqError(f"{path}: cannot be read: {error.strerror}.") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seq2seq.config import ModelConfig, SearchConfig
-from seq2seq.errors import UsageError
+from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.recipe import CorpusConfig, HubSource, Recipe, TokenizerConfig, TrainingConfig
 from seq2seq.tables import from_table, to_table
 
@@ -146,6 +146,11 @@ def test_a_recipe_survives_json(test: str | HubSource | None) -> None:
         ),
         ("[modle]", "unknown key 'modle'; did you mean 'model'?"),
         (
+            "[training]\ndevice = 'cuda'",
+            "unknown key 'training.device': a GPU is used where there is one; the environment "
+            "variable CUDA_VISIBLE_DEVICES says which, and empty that none is.",
+        ),
+        (
             "[corpus.test]\ndataset = 'x'\ncolumns = ['a', 'b']\nsplits = 'x'",
             "unknown key 'corpus.test.splits'; did you mean 'corpus.test.split'?",
         ),
@@ -260,6 +265,66 @@ def test_an_override_reaches_into_a_nested_table(tmp_path: Path) -> None:
 )
 def test_a_wrong_override_is_named(tmp_path: Path, override: str, message: str) -> None:
     assert complaint(tmp_path, CORPUS, override) == message
+
+
+NUMBERS = {  # that strangers may write
+    "401 digits": "1" + 400 * "0",
+    "401 digits and a sign": "-1" + 400 * "0",
+    "5,000 digits": 5000 * "9",
+    "20,000 digits of base 16": "0x" + 20_000 * "f",
+    "100,000 brackets": 100_000 * "[" + 100_000 * "]",
+    "100,000 open brackets": 100_000 * "[",
+    "100,000 braces": 30_000 * "{a=" + "1" + 30_000 * "}",
+}
+
+
+@pytest.mark.parametrize("value", NUMBERS.values(), ids=NUMBERS)
+def test_absurd_values_are_refused_in_a_short_sentence(tmp_path: Path, value: str) -> None:
+    """Wherever they stand, in the file or in an override."""
+    for key in ("training.dropout", "training.epochs", "model.hidden_size", "model.cell", "new"):
+        table, _, name = key.rpartition(".")
+        text = f"{CORPUS}[{table}]\n{name} = {value}" if table else f"{name} = {value}\n{CORPUS}"
+        messages = [complaint(tmp_path, text)]
+        if table:
+            messages.append(complaint(tmp_path, CORPUS, f"{key}={value}"))
+        assert max(map(len, messages)) < 400
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            f"training.{f.name}"
+            for f in dataclasses.fields(TrainingConfig)
+            if f.type in ("int", int)
+        ),
+        "model.hidden_size",
+        "model.encoder_layers",
+        "tokenizer.vocabulary_size",
+        "search.beam_size",
+        "search.max_length_extra",
+        "search.max_source_length",
+    ],
+)
+def test_every_count_has_a_bound(tmp_path: Path, key: str) -> None:
+    assert key in complaint(tmp_path, CORPUS, f"{key}={10**30}")
+    assert key in complaint(tmp_path, CORPUS, f"{key}={(1 << 63) + 2}")
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["training.epochs=3\nfoo = 4", "training.epochs=3\n[search]", "training.epochs=3\nvalue2 = 4"],
+)
+def test_text_behind_the_value_of_an_override_is_not_dropped(tmp_path: Path, override: str) -> None:
+    message = complaint(tmp_path, CORPUS, override)
+    assert message == f"--set {override!r}: one value is wanted, and there is more behind it."
+
+
+def test_a_recipe_without_end_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"#" * (1 << 21))
+    with pytest.raises(Seq2SeqError, match=r"recipe\.toml: more than 1,048,576 bytes"):
+        Recipe.load(path)
 
 
 def test_an_override_of_what_is_no_table(tmp_path: Path) -> None:

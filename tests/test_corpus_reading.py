@@ -247,3 +247,11 @@ class TestDatasets:
     def test_a_missing_package_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "datasets", None)
         assert "pip install 'seq2seq[train]'" in error(HubSource("some/set", ("en", "de")))
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_a_device_is_no_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "train.tsv"
+    path.symlink_to("/dev/zero")
+    with pytest.raises(Seq2SeqError, match=r"train\.tsv: not a file; "):
+        read_parallel(str(path), "en", "de")

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -595,6 +596,19 @@ def test_a_lock_that_nobody_holds_is_no_lock(recipe: Recipe, tmp_path: Path) -> 
     run.mkdir()
     (run / "lock").write_text("")
     train(with_training(recipe, epochs=1), run, Recorder())
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_made(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    huge = with_model(recipe, hidden_size=1 << 16, heads=2, encoder_layers=64)
+    message = complaint(lambda: train(huge, tmp_path / "run", Recorder()), UsageError)
+    assert re.fullmatch(
+        r"the model has [\d,]+ parameters and takes [\d,]+ GB to train, but this machine has "
+        r"[\d,]+ GB; lower model.hidden_size, the layers or tokenizer.vocabulary_size.",
+        message,
+    )
+    assert not (tmp_path / "run").exists()
 
 
 # What a run reads back

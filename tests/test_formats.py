@@ -78,12 +78,19 @@ def test_a_field_is_translated_and_the_others_kept() -> None:
     assert "駅" in line
 
 
+def test_numbers_of_other_fields_stay_as_they_are() -> None:
+    """To the last digit, of which there may be thousands."""
+    for number in ("9" * 5000, "-1" + 400 * "0", "1e999", "0.1000", "-0.0", "NaN", "Infinity"):
+        line = f'{{"id": {number}, "text": "kalo"}}'
+        assert written(Json("in.jsonl", "text"), line)[0].startswith(line.removesuffix("}"))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("kalo", "not JSON"),
         ("[" * 100_000, "not JSON"),
-        ("9" * 5000, "not JSON"),
+        ("9" * 5000, "not a JSON object"),
         ('["kalo"]', "not a JSON object"),
         ('{"a": "kalo"}', "has no text 'text'"),
         ('{"text": 7}', "has no text 'text'"),

@@ -382,7 +382,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "absurd depth": (edit_model(encoder_layers=10**9), "'model.encoder_layers' must be at most 64"),
     "absurd width": (edit_model(hidden_size=10**9), "'model.hidden_size' must be at most 65,536"),
     "width": (edit_model(hidden_size=65_536), "safetensors: '.*' has the shape"),
-    "digits": (edit_model(hidden_size=10**4299), "'model.hidden_size' must be at most 65,536"),
+    "digits": (edit_model(hidden_size=10**4299), "'model.hidden_size' is a number too large"),
     "too many digits": (
         write("config.json", b'{"format_version": 1' + b"0" * 5000 + b"}"),
         "config.json: damaged: Exceeds the limit",

@@ -298,6 +298,14 @@ def test_a_file_that_is_no_model(tokenizer: Tokenizer, tmp_path: Path, damage: s
     assert_complains(lambda: Tokenizer.load(path), f"{path}: not a SentencePiece model.")
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
+def test_a_file_without_end_is_not_read() -> None:
+    assert_complains(
+        lambda: Tokenizer.load(Path("/dev/zero")),
+        "/dev/zero: more than 67,108,864 bytes, too large for a file of its kind.",
+    )
+
+
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.model"
     assert_complains(

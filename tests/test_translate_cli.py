@@ -210,6 +210,15 @@ def test_a_full_disk_is_named_once(arguments: list[str]) -> None:
     assert done.stderr == b"translate: No space left on device.\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_help_on_a_full_disk() -> None:
+    command = [sys.executable, "-m", "seq2seq.cli.main", "--help"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=TIMEOUT)
+    assert done.returncode == 1
+    assert done.stderr == b"seq2seq: No space left on device.\n"
+
+
 # The bar
 
 

@@ -134,7 +134,8 @@ class Json:
         import json  # takes some milliseconds, and plain text does without
 
         try:
-            found = json.loads(line)
+            # The line is written as it was read, so numbers need not be understood.
+            found = json.loads(line, parse_int=lambda _: 0)
         except (ValueError, RecursionError) as error:
             raise Seq2SeqError(f"{self.name}, line {number}: not JSON: {error}.") from None
         if not isinstance(found, dict):

@@ -286,7 +286,8 @@ def _require_extra(module: str, command: str) -> None:
 
 def main() -> None:
     """The console script `seq2seq`."""
-    app(prog_name="seq2seq")
+    with reported_errors("seq2seq"):
+        app(prog_name="seq2seq")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,8 @@ def read_lines(path: Path) -> Lines:
 
 def _is_small(path: Path) -> bool:
     with _readable(path):
+        if path.exists() and not path.is_file():
+            raise Seq2SeqError(f"{path}: not a file; a corpus is read more than once.")
         if path.suffix != ".gz":
             return path.stat().st_size <= cache.SMALL
         with gzip.open(path) as file:

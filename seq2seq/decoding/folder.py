@@ -56,7 +56,6 @@ _LARGEST: Mapping[str, int] = {  # bytes; what is larger is not read
 }
 _HEADER = 1 << 20  # bytes; of a safetensors file, more than any model needs
 
-_LARGEST_HIDDEN_SIZE = 1 << 16
 _MOST_DIRECTIONS = 1000
 
 # With these a search has an end in sight, and takes some hundred megabytes at most.
@@ -213,8 +212,6 @@ def _check_bounds(config: FolderConfig) -> None:
         for language in (direction.source, direction.target):
             if not (language and language.isprintable()):
                 raise UsageError(f"'directions.{number}' has {language!r}, which is no language.")
-    if config.model.hidden_size > _LARGEST_HIDDEN_SIZE:
-        raise UsageError(f"'model.hidden_size' must be at most {_LARGEST_HIDDEN_SIZE:,}.")
     if config.shortlist and config.precision != "int8":
         raise UsageError("'shortlist' needs the precision 'int8'.")
     check_search(config.search)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.files import read_bounded
 from seq2seq.tokenizer import normalise_source
 
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*|[^\w\s]")  # a letter keeps its marks
 
 _LONGEST = 100  # characters of a term
+_MOST_BYTES = 64 << 20  # of a file
 
 
 class Term(NamedTuple):
@@ -51,7 +53,7 @@ class Glossary:
     def load(cls, path: Path) -> Self:
         """Read lines of term, tab, translation; raises `Seq2SeqError` that names a bad line."""
         try:
-            lines = path.read_bytes().decode("utf-8-sig").split("\n")
+            lines = read_bounded(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError as error:

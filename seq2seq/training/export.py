@@ -12,6 +12,7 @@ from seq2seq.corpus import directed_texts, read_parallel, read_validation
 from seq2seq.decoding.export import Corpora, export_folder
 from seq2seq.decoding.folder import read_config
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.files import read_bounded
 from seq2seq.metrics import bleu_tokenizer, validation_rank
 from seq2seq.recipe import Recipe
 from seq2seq.tokenizer import Tokenizer
@@ -19,9 +20,8 @@ from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run import RunFolder
 from seq2seq.translator import Translator
 
+_LARGEST_CARD = 1 << 20  # bytes
 _MOST_PAIRS = 300_000  # of a direction: enough to learn what translates what
-
-
 _FEW_PAIRS = 20_000
 """Of a direction; fewer do not tell what the words of a whole vocabulary translate to."""
 
@@ -60,7 +60,7 @@ def export_run(
         text = _card(folder, recipe, sum(weight.numel() for weight in model.parameters()))
     else:
         try:
-            text = card.read_text(encoding="utf-8")
+            text = read_bounded(card, _LARGEST_CARD).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise Seq2SeqError(f"{card}: cannot be read: {error}.") from None
     export_folder(

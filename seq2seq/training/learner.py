@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,16 @@ import torch
 from torch import Tensor
 
 from seq2seq.batching import Batch
-from seq2seq.errors import Seq2SeqError
+from seq2seq.config import ModelConfig
+from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.recipe import Recipe
 from seq2seq.training.checkpoint import optimizer_tensors, restore_optimizer
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.run import load_weights
 from seq2seq.training.step import autocast, forward, halves, uses_bfloat16
+
+_BYTES_A_PARAMETER = 5 * 4  # weight, gradient, two moments, average
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,24 @@ class Learnt:
     def is_finite(self) -> bool:
         """Whether it is of any use."""
         return math.isfinite(self.loss) and math.isfinite(self.norm)
+
+
+def require_memory(model: ModelConfig, vocabulary_size: int) -> None:
+    """Raises `UsageError` where a model cannot be trained in the memory that the machine has.
+
+    The system would give the memory, and end the process when it is used.
+    """
+    with torch.device("meta"):
+        parameters = sum(one.numel() for one in EncoderDecoder(model, vocabulary_size).parameters())
+    needed = parameters * _BYTES_A_PARAMETER
+    if hasattr(os, "sysconf"):  # but for Windows
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > installed:
+            raise UsageError(
+                f"the model has {parameters:,} parameters and takes {needed / 1e9:,.0f} GB to "
+                f"train, but this machine has {installed / 1e9:,.0f} GB; lower model.hidden_size, "
+                "the layers or tokenizer.vocabulary_size."
+            )
 
 
 class Learner:

@@ -4,7 +4,6 @@ That is the best model of a run, or a model folder, whatever its precision. Its 
 it, since each row of the embedding is a piece of that; and so does the shape of the network.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, takewhile
@@ -18,7 +17,7 @@ from seq2seq.config import ModelConfig
 from seq2seq.decoding.folder import WEIGHTS, read_weights
 from seq2seq.decoding.restoring import restore
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.recipe import Recipe
+from seq2seq.recipe import Recipe, read_table
 from seq2seq.shipped import SHIPPED_MODEL
 from seq2seq.tables import to_table
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
@@ -115,7 +114,7 @@ def load_recipe(
 def _completed(recipe: Recipe, path: Path, overrides: Sequence[str], model: ModelConfig) -> Recipe:
     """`recipe` with the settings of `model` in place of those that it has by default."""
     names = [override.partition("=")[0].strip() for override in overrides]
-    stated = {*tomllib.loads(path.read_text(encoding="utf-8")).get("model", {})}
+    stated = {*read_table(path).get("model", {})}
     stated |= {name.removeprefix("model.") for name in names if name.startswith("model.")}
     shape = replace(model, **{name: getattr(recipe.model, name) for name in stated})
     return replace(recipe, model=shape)

@@ -27,7 +27,7 @@ from seq2seq.training.checkpoint import (
 from seq2seq.training.display import Display
 from seq2seq.training.events import EventLog
 from seq2seq.training.journal import Journal
-from seq2seq.training.learner import Learner
+from seq2seq.training.learner import Learner, require_memory
 from seq2seq.training.lock import locked
 from seq2seq.training.metrics_log import MetricsLog
 from seq2seq.training.pairs import Pool, TrainingPairs, fingerprint
@@ -119,6 +119,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.folder, self.tokenizer, self.display = recipe, run, tokenizer, display
         self.origin = origin
+        require_memory(recipe.model, len(tokenizer))
         self.learner = Learner(recipe, len(tokenizer), fine_tunes=origin is not None)
         self.position = Position(
             corpus=fingerprint(one.text for one in (*corpus.train, *corpus.valid)),
