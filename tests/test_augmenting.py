@@ -66,6 +66,16 @@ def test_names_and_numbers_become_others_on_both_sides(seed: int) -> None:
     assert target == f"{found[1]} sah {found[2]} Katzen."
 
 
+def test_one_stays_one_and_no_other_number_becomes_it() -> None:
+    """`1 cat` and `2 cats` differ in more than the number."""
+    config = AugmentationConfig(names=1.0)
+    ones = {changed(config, "I have 1 cat.", "Ich habe 1 Katze.", seed) for seed in range(100)}
+    assert ones == {("I have 1 cat.", "Ich habe 1 Katze.")}
+    others = {changed(config, "7 cats", "7 Katzen", seed)[0].split()[0] for seed in range(300)}
+    assert {"2", "9"} < others
+    assert not others & {"0", "1"}
+
+
 def test_an_unseen_name_is_made_of_two() -> None:
     config = AugmentationConfig(names=1.0)
     names = {changed(config, "Tom left.", "Tom ging.", seed)[0] for seed in range(50)}

@@ -79,12 +79,20 @@ def test_the_order_follows_from_seed_and_epoch() -> None:
     assert plan(1, 2) != plan(2, 1)
 
 
-def test_the_order_is_neither_by_length_nor_by_line() -> None:
+def test_batches_come_in_another_order_than_that_of_their_lengths() -> None:
     sources, targets = many_pairs()
-    plan = as_lists(plan_of((sources, targets), 100, 1))
-    longest = [max(len(sources[line]) for line in lines) for lines in plan]
-    assert longest != sorted(longest)
-    assert any(lines != sorted(lines) for lines in plan)
+    for seed in range(20):
+        plan = plan_of((sources, targets), 100, seed)
+        batches = [make_batch(lines, *at(lines, sources, targets)) for lines in plan]
+        longest = [max(batch.src.shape[1], batch.tgt_out.shape[1]) for batch in batches]
+        ascending = np.mean(np.diff(longest) >= 0)
+        assert 0.25 < ascending < 0.9  # 1 if they came as they were cut
+
+
+def test_pairs_of_equal_length_come_in_another_order_than_that_of_the_corpus() -> None:
+    plan = as_lists(plan_of(make_pairs([(4, 4)] * 60), 300, 1))  # one batch
+    assert plan != [list(range(60))]
+    assert plan != as_lists(plan_of(make_pairs([(4, 4)] * 60), 300, 2))
 
 
 def test_the_members_of_a_batch_change_from_epoch_to_epoch() -> None:

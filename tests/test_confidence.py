@@ -2,13 +2,22 @@
 
 import numpy as np
 import pytest
-from hostile_engines import ScriptEngine, copying, hostile, random_engine, spelled, translator
+from hostile_engines import (
+    ScriptEngine,
+    ScriptState,
+    copying,
+    hostile,
+    random_engine,
+    spelled,
+    translator,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import EN_DE, tokenizer
 
 from seq2seq.confidence import Calibration, calibration_error
 from seq2seq.config import SearchConfig
+from seq2seq.decoding.protocol import Ints, Step
 from seq2seq.errors import UsageError
 from seq2seq.translator import Translator
 
@@ -44,6 +53,18 @@ def test_it_is_what_such_translations_came_to() -> None:
     told = [fitted.confidence(one) for one in x.tolist()]
     assert calibration_error(told, quality.tolist()) < 0.02
     assert calibration_error([1.0, 0.0], [0.5, 0.5]) == pytest.approx(0.5)
+
+
+def test_where_quality_falls_the_mean_counts_each_sentence_once() -> None:
+    """119 sentences make 19 groups of 6, and one of 5: a pool is no mean of means."""
+    probable = np.linspace(-5, 0, 119).tolist()
+    last_two = Calibration.fit(EN_DE, probable, [0.0] * 108 + [1.0] * 6 + [0.0] * 5)
+    assert last_two
+    assert last_two.quality[:18] == (0,) * 18
+    assert last_two.quality[18:] == pytest.approx((6 / 11,) * 2, abs=1e-4)
+    last_three = Calibration.fit(EN_DE, probable, [0.0] * 102 + [1.0] * 6 + [0.5] * 6 + [0.0] * 5)
+    assert last_three
+    assert last_three.quality[17:] == pytest.approx((9 / 17,) * 3, abs=1e-4)
 
 
 def test_too_few_say_nothing() -> None:
@@ -131,6 +152,24 @@ def test_n_best_texts_are_distinct(text: str, seed: int) -> None:
     assert 1 <= len(said) == len({*said}) <= 4
     scores = [one.score for one in translation.candidates]
     assert scores == sorted(scores, reverse=True)
+
+
+class SaidTwiceEngine(ScriptEngine):
+    """Says `a` as a piece, or nearly as gladly as a byte, or, least of all, `b`."""
+
+    def step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
+        step = super().step(state, tokens)
+        if state.position == 0:
+            [piece] = (id_ for id_ in range(len(tokenizer())) if tokenizer().pieces([id_]) == ["a"])
+            choices = [piece, *spelled(tokenizer(), "ab")]
+            step.log_probs[:, choices] = (-0.5, -1.0, -3.0)
+        return step
+
+
+def test_a_text_found_twice_takes_no_place_of_an_n_best_list() -> None:
+    over = translator(SaidTwiceEngine(len(tokenizer()), [0]), SearchConfig(3, max_length_extra=5))
+    [translation] = over.translate(["kalo"], n_best=2)
+    assert [candidate.text for candidate in translation.candidates] == ["a", "b"]
 
 
 def test_what_differs_in_line_ends_alone_is_one_line() -> None:

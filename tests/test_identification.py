@@ -208,8 +208,14 @@ class TestText:
         assert ids.tolist() == [[1, 1, 0, 0], [1, 2, 2, 1]]
         assert lengths.tolist() == [2, 4]
 
-    def test_rare_characters_are_not_learnt(self) -> None:
-        assert characters_of([["Aba"] * 300_000 + ["ж"], ["cc c"]]) == ["a", "b", "c", " "]
+    def test_a_character_that_is_rarer_than_two_in_a_million_is_not_learnt(self) -> None:
+        """All 600,000 characters are read, so that ж is seen once or twice."""
+        sentences = ["Aba" * 100] * 2_000
+        assert characters_of([[*sentences, "ж"], ["cc c"]]) == ["a", "b", "c", " "]
+        assert "ж" in characters_of([[*sentences, "ж", "ж"], ["cc c"]])
+
+    def test_of_many_sentences_some_are_read(self) -> None:
+        assert characters_of([["Aba"] * 99_999 + ["ж" * 99], ["cc c"]]) == ["a", "b", "c", " "]
 
 
 class TestExamples:

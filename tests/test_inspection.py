@@ -359,6 +359,41 @@ def test_properties_are_of_words_and_not_of_pieces() -> None:
     assert "negation" not in properties(tokens, "xx")
 
 
+@pytest.mark.parametrize(
+    ("gate", "kind", "score", "says"),
+    [
+        ("forget", "comma", 0.7, "opens at a comma"),
+        ("forget", "comma", -0.7, "closes at a comma"),
+        ("hidden", "comma", 0.7, "rises at a comma"),
+        ("hidden", "comma", -0.7, "falls at a comma"),
+        ("hidden", COUNTS[0], 0.7, "grows with the tokens so far"),
+        ("forget", COUNTS[0], -0.7, "shrinks with the tokens so far"),
+    ],
+)
+def test_what_a_unit_does_is_said_by_its_sign(
+    gate: str, kind: str, score: float, says: str
+) -> None:
+    place = gates_module.Place("encoder", 1, "forwards", gate)
+    assert str(unit_of(place, kind, score)).endswith(f", unit 3: {says}")
+
+
+def test_a_unit_whose_sign_differs_on_the_other_half_is_not_named(
+    pair: tuple[EncoderDecoder, InspectedModel],
+) -> None:
+    _, opened = pair
+    pairs = [Pair(tuple(ids), tuple(out)) for ids, out in zip(*corpus(60), strict=True)]
+    wanted = gates_module.places(opened.network.config)
+    named = selective_units(opened, pairs, EN_DE, wanted, per_property=9, least=0)
+    assert named.units
+    assert all(unit.score * unit.found_score >= 0 for unit in named.units)
+    evidence = selective_units(opened, pairs, EN_DE, wanted, per_property=9, least=-1)
+    assert any(unit.score * unit.found_score < 0 for unit in evidence.units)
+
+
+def unit_of(place: gates_module.Place, kind: str, score: float) -> SelectiveUnit:
+    return SelectiveUnit(place, 3, kind, score, score, 0.9, 0.1, 30, 30, (), ())
+
+
 def test_a_token_that_is_a_byte_has_the_properties_of_what_it_spells() -> None:
     """`don't`, `48`, `É`, and a dog, written in part by bytes."""
     bytes_of_e = ["<0xC3>", "<0x89>"]
