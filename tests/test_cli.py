@@ -118,7 +118,7 @@ def test_help_names_the_commands_and_their_options() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     options = {
         "check": ["--from", "--to", "--json"],
-        "train": ["--output", "--set", "--from", "--resume", "--quiet"],
+        "train": ["--output", "--set", "--init-from", "--resume", "--quiet"],
         "evaluate": ["--src", "--ref", "--corpus", "--beam-size", "--threads", "--json"],
         "compare": ["--src", "--ref", "--corpus", "--recipe", "--train", "--show", "--json"],
         "calibrate": ["--corpus", "--recipe", "--from", "--to"],

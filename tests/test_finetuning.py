@@ -231,7 +231,7 @@ def test_a_run_without_a_start_is_resumed_without_one(
     run = tmp_path / "run"
     train(recipe, run, Recorder(interrupt_after=1))
     message = complaint(lambda: load_recipe(file, where="shipped", resumed=run), UsageError)
-    assert message.startswith(f"{run} was started without --from, not from shipped; ")
+    assert message.startswith(f"{run} was started without --init-from, not from shipped; ")
     assert load_recipe(file, resumed=run)[0].model == ModelConfig()  # as it says, by default
 
 
@@ -251,7 +251,7 @@ def test_what_the_recipe_leaves_out_of_the_network_is_as_the_model_has_it(
     assert load_recipe(file, ["model.cell=gru"], where=str(model))[0] == recipe
     assert complaint(lambda: load_recipe(file, where=str(model)), UsageError) == (
         f"model.cell is 'rnn', but {model} has 'gru'; leave model.cell out, or train without "
-        "--from."
+        "--init-from."
     )
 
 
@@ -259,7 +259,7 @@ def test_the_network_is_that_of_the_model_or_an_error(
     recipe: Recipe, file: Path, model: Path, tmp_path: Path
 ) -> None:
     message = f"model.hidden_size is 32, but {model} has 16; leave model.hidden_size out, or train "
-    message += "without --from."
+    message += "without --init-from."
     overrides = ["model.hidden_size=32"]
     assert complaint(lambda: load_recipe(file, overrides, where=str(model)), UsageError) == message
     start, other = Start.load(str(model)), with_model(recipe, hidden_size=32)
@@ -285,7 +285,7 @@ def test_another_tokenizer_is_refused(recipe: Recipe, model: Path) -> None:
     other = replace(recipe, tokenizer=replace(recipe.tokenizer, path="other.model"))
     assert complaint(lambda: Start.load(str(model)).require(other), UsageError) == (
         f"tokenizer.path is 'other.model', but {model} has a tokenizer of its own; leave "
-        "tokenizer.path out, or train without --from."
+        "tokenizer.path out, or train without --init-from."
     )
 
 
@@ -349,13 +349,15 @@ def test_the_command_fine_tunes(file: Path, model: Path, tmp_path: Path) -> None
         return CliRunner().invoke(main.app, ["train", *map(str, arguments)])
 
     run = tmp_path / "run"
-    done = command(file, "-o", run, "--from", model)
+    done = command(file, "-o", run, "--init-from", model)
     assert done.exit_code == 0, done.stderr
     assert "epoch 0, step 0: validation BLEU" in done.stderr
     assert RunFolder.open(run).recipe().model == MODEL
-    again = command(file, "-o", run, "--from", model, "--resume", "--quiet")
+    again = command(file, "-o", run, "--init-from", model, "--resume", "--quiet")
     assert (again.exit_code, again.stderr) == (0, "")
-    refused = command(file, "-o", tmp_path / "other", "--from", model, "--set", "model.heads=4")
+    refused = command(
+        file, "-o", tmp_path / "other", "--init-from", model, "--set", "model.heads=4"
+    )
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"seq2seq: model.heads is 4, but {model} has 2; ")
     assert refused.stderr.count("\n") == 1

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile_engines import copying
@@ -17,7 +18,7 @@ from seq2seq.shipped import SHIPPED_MODEL
 
 
 def written(form: Format, line: str, number: int = 1, n_best: int = 1) -> list[str]:
-    [translation] = copying().translate([form.text(line, number)], n_best, "sentence")
+    [translation] = copying().translate([form.text(line, number) or ""], n_best, "sentence")
     return form.lines(line, number, translation)
 
 
@@ -49,8 +50,8 @@ def test_a_column_is_translated_and_the_others_kept() -> None:
     assert written(Tsv("in.tsv", 1, alignment=True), "kalo wog\tb") == [
         "kalo wog\tb\tkalo wog\t0-0 1-1"
     ]
-    with pytest.raises(Seq2SeqError, match=r"^in\.tsv, line 7: has 1 columns, not 2\.$"):
-        form.text("kalo", 7)
+    assert form.text("kalo", 7) is None
+    assert form.lack == "there is no text to translate: needs at least 2 columns"
 
 
 def test_lines_become_objects() -> None:
@@ -61,6 +62,8 @@ def test_lines_become_objects() -> None:
     assert found == {
         "source": "kalo {x}\nwog",
         "translation": "kalo {x}\nwog",
+        "confidence": None,
+        "notes": [],
         "alignment": [[0, 0], [1, 1], [2, 2]],
     }
     [line] = written(Json("x", n_best=True), "kalo", n_best=2)
@@ -92,9 +95,7 @@ def test_numbers_of_other_fields_stay_as_they_are() -> None:
         ("[" * 100_000, "not JSON"),
         ("9" * 5000, "not a JSON object"),
         ('["kalo"]', "not a JSON object"),
-        ('{"a": "kalo"}', "has no text 'text'"),
-        ('{"text": 7}', "has no text 'text'"),
-        ('{"text": null}', "has no text 'text'"),
+        ('{"text": "kalo", "score": 1}', "has a 'score' already; rename that field first"),
     ],
 )
 def test_what_is_no_such_object_is_named_by_line(line: str, message: str) -> None:
@@ -103,6 +104,43 @@ def test_what_is_no_such_object_is_named_by_line(line: str, message: str) -> Non
     assert str(caught.value).startswith("in.jsonl, line 7: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "row", [{"a": "kalo"}, {"text": None}, {"text": 7}, {"text": ["kalo"]}, {"text": {}}, {}]
+)
+def test_a_row_without_a_text_has_none(row: dict[str, Any]) -> None:
+    form = Json("in.jsonl", "text")
+    assert form.text(json.dumps(row), 7) is None
+    assert form.lack == "there is no text to translate: needs a text 'text'"
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"translation": {"en": "kalo", "de": "x"}}, "kalo"),
+        ({"translation.en": "kalo", "translation": {"en": "wog"}}, "kalo"),
+        ({"translation": {"en": None}}, None),
+        ({"translation": "kalo"}, None),
+        ({"translation": None}, None),
+    ],
+)
+def test_a_field_may_lie_in_another(row: dict[str, Any], text: str | None) -> None:
+    assert Json("in.jsonl", "translation.en").text(json.dumps(row), 1) == text
+
+
+def test_a_translation_does_not_take_the_place_of_the_field_that_it_is_of() -> None:
+    [line] = written(Json("x", "translation.en"), '{"translation": {"en": "kalo", "de": "x"}}')
+    found = json.loads(line)
+    assert found["translation"] == {"en": "kalo", "de": "x"}
+    assert found["translated"] == "kalo"
+
+
+def test_every_row_has_the_same_fields() -> None:
+    """Also one that passes through, or has nothing to translate."""
+    form = Json("in.jsonl", "text")
+    rows = [json.loads(written(form, json.dumps({"text": text}))[0]) for text in ("kalo", "17", "")]
+    assert len({tuple(row) for row in rows}) == 1
 
 
 @given(st.text(st.characters(codec=None), max_size=20))
@@ -223,9 +261,11 @@ def test_json_alignment_and_glossary(tmp_path: Path) -> None:
 
 def test_tsv_and_tee() -> None:
     done = run("-b", "1", "--column", "2", stdin="a\tI am tired.\r\nb\n")
-    assert done.returncode == 1
-    assert done.stderr == "translate: stdin, line 2: has 1 columns, not 2.\n"
-    [line] = done.stdout.splitlines()
+    assert done.returncode == 0
+    told = "translate: stdin, line 2: there is no text to translate: needs at least 2 columns.\n"
+    assert done.stderr == told
+    line, hole = done.stdout.splitlines()
+    assert hole == "b\t"
     assert line.startswith("a\tI am tired.\t")
     done = run("-b", "1", "--tee", "--alignment", stdin="I am tired.\n\n")
     first, second = done.stdout.splitlines()
@@ -236,7 +276,8 @@ def test_tsv_and_tee() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--min-score", "0.5", "--glossary", "none.tsv", "a"], 2, "none.tsv: cannot be read"),
+        (["--min-score", "0.5", "a"], 2, "--min-score is called --min-confidence now"),
+        (["--min-confidence", "0.5", "--glossary", "none.tsv", "a"], 2, "none.tsv: cannot be read"),
         (["--tee", "--json", "a"], 2, "--tee is for plain text"),
         (["--list", "-m", "none.s2s"], 1, "none.s2s"),
     ],

@@ -382,7 +382,7 @@ class TestShipped:
         assert found["source"] == GERMAN
         assert found["translation"] == plain
         assert found["score"] < 0
-        assert "confidence" not in found
+        assert found["confidence"] is None
         words, others = len(GERMAN.split()), len(plain.split())
         assert found["alignment"]
         assert all(i < words and k < others for i, k in found["alignment"])
@@ -404,7 +404,7 @@ class TestShipped:
         assert [line[:2] for line in lines] == ["# ", "", "- ", ""]
         assert lines[2].count("{name}") == 1
 
-    @pytest.mark.parametrize("option", ["--glossary", "--min-score"])
+    @pytest.mark.parametrize("option", ["--glossary", "--min-confidence"])
     def test_what_two_steps_do_not_hold(self, tmp_path: Path, option: str) -> None:
         terms, output = tmp_path / "terms.tsv", tmp_path / "out.txt"
         terms.write_text("Bahnhof\tgare\n")

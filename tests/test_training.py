@@ -276,11 +276,12 @@ def test_a_run_is_not_resumed_with_another_recipe(recipe: Recipe, tmp_path: Path
     message = complaint(lambda: train(other, run, Recorder(), resume=True), UsageError)
     assert message == (
         f"{run} was started with training.dropout = 0.2, not 0.25; resume with the same recipe, "
-        "or start another run."
+        f"or start another run from its weights: --init-from {run} -o FOLDER."
     )
     named = replace(recipe, tokenizer=replace(recipe.tokenizer, path="x.model"))
     message = complaint(lambda: train(named, run, Recorder(), resume=True), UsageError)
     assert "was started with tokenizer.path = None, not 'x.model'; " in message
+    assert message.endswith("or start another run.")  # with another tokenizer its weights are none
     assert contents(run) == before
 
 
@@ -337,8 +338,9 @@ def test_a_run_without_a_model(recipe: Recipe, tmp_path: Path) -> None:
     )
     (run / "best.safetensors").write_bytes(b"")
     assert complaint(RunFolder.open(run).best_model).startswith(
-        f"{run / 'best.safetensors'}: not a whole safetensors file: "
+        f"{run / 'best.safetensors'}: damaged: "
     )
+    (run / "SHA256SUMS").unlink()
     (run / "recipe.json").write_text("[]")
     assert complaint(RunFolder.open(run).best_model) == (
         f"{run / 'recipe.json'}: not a run's recipe: not a table."

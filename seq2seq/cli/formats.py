@@ -16,8 +16,13 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")  # of surrogates: has no UTF-8
 class Format(Protocol):
     """What a line holds besides its text, and how the translation is put to it."""
 
-    def text(self, line: str, number: int) -> str:
-        """The text to translate in line `number`, from 1."""
+    def text(self, line: str, number: int) -> str | None:
+        """The text to translate in line `number`, from 1; None where it has none."""
+        ...
+
+    @property
+    def lack(self) -> str:
+        """What such a line is told to lack."""
         ...
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
@@ -36,6 +41,8 @@ class Plain:
     def text(self, line: str, number: int) -> str:
         """The line."""
         return line
+
+    lack = ""  # no line has no text
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
         """A line, or one for each candidate; the source and a tab before it to `tee`."""
@@ -62,16 +69,17 @@ class Tsv:
     column: int  # from 1
     alignment: bool = False
 
-    def text(self, line: str, number: int) -> str:
+    def text(self, line: str, number: int) -> str | None:
         """The column."""
         if not line:
             return ""
         columns = line.split("\t")
-        if len(columns) < self.column:
-            raise Seq2SeqError(
-                f"{self.name}, line {number}: has {len(columns)} columns, not {self.column}."
-            )
-        return columns[self.column - 1]
+        return columns[self.column - 1] if len(columns) >= self.column else None
+
+    @property
+    def lack(self) -> str:
+        """The column."""
+        return f"there is no text to translate: needs at least {self.column} columns"
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
         """The columns as they were, and behind them the translation."""
@@ -81,33 +89,40 @@ class Tsv:
         return ["\t".join([line, _on_one_line(translation.text), *more])]
 
 
-_NAMES = ("translation", "score", "confidence", "alignment", "notes", "alternatives")
-"""What a translation adds to an object."""
+_OTHER_NAMES = ("score", "confidence", "alignment", "notes", "alternatives")
+"""What is added to an object besides the translation."""
 
 
 @dataclass(frozen=True)
 class Json:
-    """Lines of text, or JSON objects with a `field` that is text; what comes out are objects."""
+    """Lines of text, or JSON objects with a `field` that is text; what comes out are objects.
+
+    A field may lie in another: `translation.en`. As the object has a `translation` then, what is
+    added to it is called `translated`.
+    """
 
     name: str  # of the input, for messages
     field: str | None = None
     n_best: bool = False
     alignment: bool = False
 
-    def text(self, line: str, number: int) -> str:
+    def text(self, line: str, number: int) -> str | None:
         """The line or the field of its object."""
         if self.field is None or not line.strip():
             return line
         known = self._object(line, number)
-        text = known.get(self.field)
-        if not isinstance(text, str):
-            raise Seq2SeqError(f"{self.name}, line {number}: has no text {self.field!r}.")
-        for name in _NAMES:
+        for name in (self._translation, *_OTHER_NAMES):
             if name in known:
                 raise Seq2SeqError(
                     f"{self.name}, line {number}: has a {name!r} already; rename that field first."
                 )
-        return text
+        text = _field(known, self.field)
+        return text if isinstance(text, str) else None
+
+    @property
+    def lack(self) -> str:
+        """The field."""
+        return f"there is no text to translate: needs a text {self.field!r}"
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
         """The object with the translation and what is known of it."""
@@ -115,13 +130,14 @@ class Json:
             return [line]
         best = translation.candidates[0]
         known: dict[str, Any] = {"source": line} if self.field is None else {}
-        known |= _json(best)
+        known |= {self._translation: best.text, **_figures(best)}
         if self.alignment:
             known["alignment"] = [list(link) for link in best.alignment]
-        if best.notes:
-            known["notes"] = list(best.notes)
+        known["notes"] = list(best.notes)
         if self.n_best:
-            known["alternatives"] = [_json(one) for one in translation.candidates[1:]]
+            known["alternatives"] = [
+                {self._translation: one.text, **_figures(one)} for one in translation.candidates[1:]
+            ]
         import json
 
         written = _HALF_PAIR.sub(_escape, json.dumps(known, ensure_ascii=False))
@@ -129,6 +145,12 @@ class Json:
             return [written]
         # What was there stays as it was, to the last digit of a number.
         return [f"{line.rstrip().removesuffix('}').rstrip()}, {written[1:]}"]
+
+    @property
+    def _translation(self) -> str:
+        """The name of the translation."""
+        is_taken = self.field is not None and self.field.startswith("translation.")
+        return "translated" if is_taken else "translation"
 
     def _object(self, line: str, number: int) -> dict[str, Any]:
         import json  # takes some milliseconds, and plain text does without
@@ -143,18 +165,25 @@ class Json:
         return found
 
 
+def _field(known: dict[str, Any], name: str) -> Any:
+    """What is under a name, or under its parts one within the other; None where nothing is."""
+    if name in known:
+        return known[name]
+    outer, _, inner = name.partition(".")
+    within = known.get(outer)
+    return _field(within, inner) if inner and isinstance(within, dict) else None
+
+
 def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
 
 
-def _json(candidate: "Candidate") -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "translation": candidate.text,
+def _figures(candidate: "Candidate") -> dict[str, Any]:
+    confidence = candidate.confidence
+    return {
         "score": round(candidate.score, 4),
+        "confidence": None if confidence is None else round(confidence, 4),
     }
-    if candidate.confidence is not None:
-        known["confidence"] = round(candidate.confidence, 4)
-    return known
 
 
 def _pharaoh(candidate: "Candidate") -> str:

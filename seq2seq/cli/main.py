@@ -98,7 +98,7 @@ def train(
     start_from: Annotated[
         str | None,
         typer.Option(
-            "--from",
+            "--init-from",
             metavar="MODEL",
             help="Start from the weights and the tokenizer of this model, to fine-tune it: the "
             "folder of a run, an exported model, or 'shipped', which comes with the package.",

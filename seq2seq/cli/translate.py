@@ -99,12 +99,16 @@ def translate(
         Path | None,
         typer.Option("--glossary", metavar="FILE", help="Terms to use: TERM, tab, TRANSLATION."),
     ] = None,
-    min_score: Annotated[
+    min_confidence: Annotated[
         float | None,
         typer.Option(
-            "--min-score", min=0, max=1, help="Leave sentences of less confidence, in ⟦ and ⟧."
+            "--min-confidence",
+            min=0,
+            max=1,
+            help="Leave sentences of less confidence, in ⟦ and ⟧.",
         ),
     ] = None,
+    min_score: Annotated[str | None, typer.Option("--min-score", hidden=True)] = None,
     protect: Annotated[
         bool, typer.Option(help="Keep placeholders, links, tags and code as they are.")
     ] = True,
@@ -142,6 +146,8 @@ def translate(
     if list_models:
         _list(model, as_json)
         return
+    if min_score is not None:
+        raise UsageError("--min-score is called --min-confidence now, since that is what it is.")
     if texts and input_path:
         raise UsageError("give sentences or --input, not both.")
     name = str(input_path or ("arguments" if texts else "stdin"))
@@ -157,11 +163,13 @@ def translate(
             translator = _load(
                 folder, threads, beam_size, n_best or 1, length_penalty, prune, max_length
             )
-            _set(translator, glossary, min_score, protect)
+            _set(translator, glossary, min_confidence, protect)
             return translator
 
         models = models_for(model, source_language, target_language, load)
-        one_step_option = "--glossary" if glossary else "--min-score" if min_score else None
+        one_step_option = (
+            "--glossary" if glossary else "--min-confidence" if min_confidence else None
+        )
         translators = Translators(models, source_language, target_language, one_step_option, quiet)
         chunks: Iterable[Iterable[str]] = [(f"{text}\n" for text in texts or [])]
         if source is not None:
@@ -250,19 +258,24 @@ class _Job:
         self, translators: Translators, chunks: Iterable[Iterable[str]]
     ) -> Iterator[tuple[int, _Line, "Translation"]]:
         """Each line with its number from 1 and its translation, as soon as that is ready."""
-        read: deque[tuple[int, _Line]] = deque()  # lines whose translation has not come
+        from seq2seq.translation import Translation
+
+        read: deque[tuple[int, _Line, bool]] = deque()  # lines whose translation has not come
         number = count(1)
 
         def texts(chunk: Iterable[str]) -> Iterator[str]:
             for whole in chunk:
                 here, line = next(number), _Line.read(whole)
                 text = self.format.text(line.text, here)
-                read.append((here, line))
-                yield text
+                read.append((here, line, text is None))
+                yield text or ""
 
         for chunk in chunks:
             for translation in translators.share_out(texts(chunk), self._translate):
-                yield *read.popleft(), translation
+                here, line, lacks_text = read.popleft()
+                if lacks_text:
+                    translation = Translation.unchanged("", self.format.lack)
+                yield here, line, translation
 
     def _translate(
         self, translator: "EitherTranslator", texts: Iterable[str]
@@ -281,22 +294,22 @@ class _Job:
 
 
 def _set(
-    translator: "Translator", glossary: Path | None, min_score: float | None, protect: bool
+    translator: "Translator", glossary: Path | None, min_confidence: float | None, protect: bool
 ) -> None:
     translator.protect = protect
     if glossary is not None:
         from seq2seq.text.glossary import Glossary
 
         translator.glossary = Glossary.load(glossary)
-    if min_score is not None:
-        if min_score != min_score:
-            raise UsageError("--min-score is not a number.")
+    if min_confidence is not None:
+        if min_confidence != min_confidence:
+            raise UsageError("--min-confidence is not a number.")
         if not translator.calibrations:
             raise UsageError(
-                "--min-score: this model has no calibration, so its confidence is not known; "
+                "--min-confidence: this model has no calibration, so its confidence is not known; "
                 "export it again, with its validation corpus at hand."
             )
-        translator.min_confidence = min_score
+        translator.min_confidence = min_confidence
 
 
 def _list(model: Path | None, as_json: bool) -> None:

@@ -218,9 +218,11 @@ class RunFolder:
         for name in sorted(before.keys() | now.keys()):
             old, new = before.get(name), now.get(name)
             if old != new and name not in _FREE:
+                fixed = name.startswith(("model.", "tokenizer."))
+                from_here = "" if fixed else f" from its weights: --init-from {self.path} -o FOLDER"
                 raise UsageError(
                     f"{self.path} was started with {name} = {old!r}, not {new!r}; resume with the "
-                    "same recipe, or start another run."
+                    f"same recipe, or start another run{from_here}."
                 )
 
     def best_model(self) -> tuple[EncoderDecoder, Tokenizer, Recipe]:

@@ -63,12 +63,12 @@ class Start:
             if wanted[name] != value:
                 raise UsageError(
                     f"model.{name} is {wanted[name]!r}, but {where} has {value!r}; leave "
-                    f"model.{name} out, or train without --from."
+                    f"model.{name} out, or train without --init-from."
                 )
         if recipe.tokenizer.path is not None:
             raise UsageError(
                 f"tokenizer.path is {recipe.tokenizer.path!r}, but {where} has a tokenizer of its "
-                "own; leave tokenizer.path out, or train without --from."
+                "own; leave tokenizer.path out, or train without --init-from."
             )
         known = _languages(self.tokenizer)
         for language in recipe.languages:
@@ -96,10 +96,10 @@ def load_recipe(
         run = RunFolder.open(resumed)
         origin = run.origin()
         if where not in (None, origin and origin.path):
-            began = f"from {origin.path}" if origin else "without --from"
+            began = f"from {origin.path}" if origin else "without --init-from"
             raise UsageError(
                 f"{resumed} was started {began}, not from {where}; --resume goes on with its own "
-                "weights: leave --from out, or start another run."
+                "weights: leave --init-from out, or start another run."
             )
         shape = run.recipe().model if origin else recipe.model
         return _completed(recipe, path, overrides, shape), None
