@@ -132,8 +132,8 @@ class TokenizerConfig:
             f"tokenizer.vocabulary_size must be at most {_MOST_PIECES:,}.",
         )
         require(
-            0.9 <= self.character_coverage <= 1,
-            "tokenizer.character_coverage must lie in [0.9, 1].",
+            0.98 <= self.character_coverage <= 1,
+            "tokenizer.character_coverage must lie in [0.98, 1].",
         )
         require(0 <= self.sampling <= 1, "tokenizer.sampling must lie in [0, 1].")
 

@@ -31,7 +31,7 @@ duplicate = "keep"
 leakage = "keep"
 
 [tokenizer]
-vocabulary_size = 420
+vocabulary_size = 385
 
 [model]
 hidden_size = 16

@@ -353,7 +353,7 @@ def test_an_override_of_what_is_no_table(tmp_path: Path) -> None:
         ("tokenizer.vocabulary_size=379", "tokenizer.vocabulary_size must be at least 380."),
         (
             "tokenizer.character_coverage=0.5",
-            "tokenizer.character_coverage must lie in [0.9, 1].",
+            "tokenizer.character_coverage must lie in [0.98, 1].",
         ),
         ("tokenizer.sampling=1.1", "tokenizer.sampling must lie in [0, 1]."),
         ("tokenizer.sampling=-0.1", "tokenizer.sampling must lie in [0, 1]."),

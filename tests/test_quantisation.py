@@ -17,7 +17,7 @@ from seq2seq.decoding.quantisation import (
 from seq2seq.decoding.shortlist import learn_shortlist
 from seq2seq.tokenizer import UNK_ID
 
-V = 320
+V = 420
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])

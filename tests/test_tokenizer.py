@@ -378,25 +378,15 @@ def test_printable_ascii_is_spelled_without_bytes_though_the_corpus_has_none_of_
 
 
 def test_a_character_seen_once_in_a_small_corpus_is_spelled_without_bytes() -> None:
-    config = TokenizerConfig(vocabulary_size=420, character_coverage=0.9)
+    config = TokenizerConfig(vocabulary_size=390, character_coverage=0.98)
     tokenizer = Tokenizer.train([*SENTENCES, "Øß€"], config, ["en", "de"])
     assert spelled_in_bytes(tokenizer, "Øß€ð") == "ð"
-
-
-def test_a_script_of_thousands_of_characters_gets_a_thousand_pieces_beside_its_coverage() -> None:
-    characters = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
-    sentences = ["".join(characters[: 3000 // n]) for n in range(1, 50)]
-    config = TokenizerConfig(vocabulary_size=1500, character_coverage=0.9)
-    tokenizer = Tokenizer.train(sentences, config, ["en", "zh"])
-    in_bytes = spelled_in_bytes(tokenizer, "".join(characters))
-    assert 1500 < len(in_bytes) < 3000
-    assert characters[0] not in in_bytes
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_each_digit_is_a_piece_of_its_own_unless_split_digits_is_off(algorithm: Algorithm) -> None:
     def longest_number(split_digits: bool) -> int:
-        config = TokenizerConfig(algorithm, vocabulary_size=450, split_digits=split_digits)
+        config = TokenizerConfig(algorithm, vocabulary_size=421, split_digits=split_digits)
         sentences = [*SENTENCES, *(f"in 2024 there were {n}" for n in range(300))]
         tokenizer = Tokenizer.train(sentences, config, ["en", "de"])
         pieces = tokenizer.pieces(range(len(tokenizer)))
