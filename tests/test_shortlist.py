@@ -42,6 +42,16 @@ def test_the_translation_of_a_word_comes_first() -> None:
     assert shortlist.frequent.tolist() == [[39]]
 
 
+@pytest.mark.parametrize("vocabulary_size", [256, 257, 65_536, 65_537])
+def test_the_last_id_of_a_vocabulary_is_kept_whole(vocabulary_size: int) -> None:
+    """Where a byte, or two, hold one id less."""
+    last = vocabulary_size - 1
+    lexicon = Lexicon.learn([[TAG, 6]] * 9, [[last]] * 9, vocabulary_size, rounds=2)
+    learnt = {("en", "de"): lexicon}
+    shortlist = learn_shortlist(learnt, {"de": TAG}, vocabulary_size, translations=1, frequent=1)
+    assert shortlist.translations[0, 6, 0] == last
+
+
 def test_blank_lines_say_nothing() -> None:
     sources, targets = dictionary_corpus(50)
     plain = Lexicon.learn(sources, targets, V)
