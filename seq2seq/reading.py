@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from seq2seq.text.alignment import word_numbers
 from seq2seq.text.casing import is_shouted, quiet
+from seq2seq.text.formality import has_forms
 from seq2seq.text.layout import Unit, segments
 from seq2seq.text.protection import (
     FLOAT,
@@ -27,6 +28,7 @@ from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source
 
 if TYPE_CHECKING:
     from seq2seq.decoding.constrained import Constraints
+    from seq2seq.text.formality import Formality
     from seq2seq.text.glossary import Found, Glossary
 
 _MOST_HELD = 8  # spans in the search; so many hypotheses have to be kept apart
@@ -70,6 +72,7 @@ class Reader:
     limit: int  # of the ids of a piece, but for the tag
     protect: bool
     glossary: "Glossary | None"
+    formality: "Formality | None" = None  # where the target language has forms of address
 
     def read(self, text: str, unit: Unit) -> Iterator[Piece]:
         """The pieces of a text, one at least."""
@@ -193,12 +196,17 @@ class Reader:
         if is_shouted(text):
             text = quiet(text)
         if STAND_IN not in text:
-            return tuple(self.tokenizer.encode_sources([text], self.target)[0])
+            return tuple(self.tokenizer.encode_sources([text], self.target, self._form)[0])
         # Normalised before the symbols are in it: no mark may be joined to the end of one.
         first, *rest = normalise_source(text).split(STAND_IN)
         symbols = cycle(PLACEHOLDERS)
         text = first + "".join(next(symbols) + part for part in rest)
-        return (self.tokenizer.language_id(self.target), *self.tokenizer.encode([text])[0])
+        tags = self.tokenizer.source_tags(self.target, self._form)
+        return (*tags, *self.tokenizer.encode([text])[0])
+
+    @property
+    def _form(self) -> "Formality | None":
+        return self.formality if has_forms(self.target) else None
 
 
 def _followed(parts: Iterator[Part], behind: str) -> Iterator[tuple[str, str]]:

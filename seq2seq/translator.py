@@ -27,6 +27,7 @@ from seq2seq.translation import Draft, Part, Translation
 from seq2seq.writing import Writer
 
 if TYPE_CHECKING:
+    from seq2seq.text.formality import Formality
     from seq2seq.text.glossary import Glossary
 
 _BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
@@ -44,7 +45,8 @@ class Translator:
     [translation] = translator.translate(["Where is the station?"])
     print(translation.text, translation.score)
 
-    The settings `search`, `protect`, `glossary` and `min_confidence` may be changed between calls:
+    The settings `search`, `protect`, `glossary`, `formality` and `min_confidence` may be changed
+    between calls:
     `translator.search = dataclasses.replace(translator.search, beam_size=1)`.
 
     A translator of a model folder may be called from several threads at once; a call goes by the
@@ -54,6 +56,7 @@ class Translator:
     search: SearchConfig
     protect: bool = True  # placeholders, links, tags and code, which come out as they went in
     glossary: "Glossary | None" = None  # whose terms are translated as it says
+    formality: "Formality | None" = None  # du or Sie, tu or vous, tú or usted; None: as it comes
     min_confidence: float = 0.0  # below it a sentence stays untranslated, between ⟦ and ⟧
     directions: tuple[Direction, ...]  # that the model was trained for
     direction: Direction  # the model reads any of its languages; what is asked for is the target
@@ -168,6 +171,7 @@ class _Call:
             translator.search.max_source_length,
             translator.protect,
             translator.glossary,
+            translator.formality,
         )
         calibration = translator.calibrations.get(direction)
         self._writer = Writer(

@@ -1,8 +1,14 @@
-"""Forms of address: told by the pronouns of the target."""
+"""Forms of address: told by the pronouns of the target, asked for by a tag."""
 
 import pytest
+from conftest import make_sentences
 
-from seq2seq.text.formality import formality_of
+from seq2seq.errors import Seq2SeqError
+from seq2seq.reading import Reader
+from seq2seq.recipe import TokenizerConfig
+from seq2seq.text.alignment import word_numbers
+from seq2seq.text.formality import Formality, formality_of
+from seq2seq.tokenizer import Tokenizer
 
 
 @pytest.mark.parametrize(
@@ -34,3 +40,38 @@ def test_the_form_of_address_is_told_by_whole_pronouns(
     language: str, text: str, expected: str | None
 ) -> None:
     assert formality_of(text, language) == expected
+
+
+@pytest.fixture(scope="module")
+def polite() -> Tokenizer:
+    """A tokenizer with tags for the forms of address."""
+    config = TokenizerConfig(vocabulary_size=420)
+    return Tokenizer.train(make_sentences(300, 1), config, ["en", "de"], formality=True)
+
+
+def read(tokenizer: Tokenizer, target: str, formality: Formality | None, text: str) -> list[str]:
+    reader = Reader(tokenizer, "en", target, 100, True, None, formality)
+    [piece] = reader.read(text, "line")
+    return tokenizer.pieces(piece.ids)
+
+
+@pytest.mark.parametrize("text", ["katola", "katola {name} lopa"])
+def test_the_tag_of_a_form_of_address_stands_behind_that_of_the_language(
+    polite: Tokenizer, text: str
+) -> None:
+    plain = read(polite, "de", None, text)
+    assert read(polite, "de", "formal", text) == [plain[0], "<formal>", *plain[1:]]
+    assert read(polite, "de", "informal", text) == [plain[0], "<informal>", *plain[1:]]
+
+
+def test_no_form_is_asked_for_where_the_target_language_has_none(polite: Tokenizer) -> None:
+    assert read(polite, "en", "formal", "katola") == read(polite, "en", None, "katola")
+
+
+def test_a_model_that_has_not_learnt_the_forms_says_so(tokenizer: Tokenizer) -> None:
+    with pytest.raises(Seq2SeqError, match="not trained to choose between formal and informal"):
+        read(tokenizer, "de", "formal", "katola")
+
+
+def test_tags_are_of_no_word(polite: Tokenizer) -> None:
+    assert word_numbers(read(polite, "de", "formal", "katola lopa"))[:2] == [-1, -1]

@@ -35,6 +35,7 @@ from seq2seq.cli.streams import (
     refuse_same_file,
 )
 from seq2seq.errors import UsageError
+from seq2seq.text.formality import Formality
 from seq2seq.text.layout import Unit, blocks
 
 if TYPE_CHECKING:
@@ -98,6 +99,13 @@ def translate(
     glossary: Annotated[
         Path | None,
         typer.Option("--glossary", metavar="FILE", help="Terms to use: TERM, tab, TRANSLATION."),
+    ] = None,
+    formality: Annotated[
+        Formality | None,
+        typer.Option(
+            "--formality",
+            help="Say du or Sie (tu or vous, tú or usted), where the model has learnt both.",
+        ),
     ] = None,
     min_confidence: Annotated[
         float | None,
@@ -164,6 +172,7 @@ def translate(
                 folder, threads, beam_size, n_best or 1, length_penalty, prune, max_length
             )
             _set(translator, glossary, min_confidence, protect)
+            translator.formality = formality
             return translator
 
         models = models_for(model, source_language, target_language, load)

@@ -17,7 +17,7 @@ from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, restore
 
 _WORD = re.compile(r"\S+")
 _SPACE = "\u2581"  # as SentencePiece writes it
-_TAG = re.compile("<2[^<>]+>")
+_TAG = re.compile("<(2[^<>]+|formal|informal)>")
 
 Links = tuple[tuple[int, int], ...]
 """Pairs of a source word and a target word, by number from 0; words are what white space parts."""
@@ -93,7 +93,7 @@ class _Counter:
 
 
 def word_numbers(pieces: Sequence[str]) -> list[int]:
-    """The number of the word that each piece is of; -1 of a language tag."""
+    """The number of the word that each piece is of; -1 of a tag."""
     numbers: list[int] = []
     word, begun = 0, False
     for piece in pieces:

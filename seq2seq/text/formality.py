@@ -30,6 +30,11 @@ _PRONOUNS: Mapping[str, Mapping[Formality, re.Pattern[str]]] = {
 }
 
 
+def has_forms(language: str) -> bool:
+    """Tell whether `language` has two forms of address that are known here."""
+    return language.partition("-")[0] in _PRONOUNS
+
+
 def formality_of(text: str, language: str) -> Formality | None:
     """Tell the form of address of `text`; None where it has none, or both."""
     patterns = _PRONOUNS.get(language.partition("-")[0], {})
