@@ -49,7 +49,6 @@ class Piece:
     spans: tuple[Span, ...] = ()
     terms: "tuple[Found, ...]" = ()  # of the glossary
     notes: tuple[str, ...] = ()
-    is_fragment: bool = False  # of a sentence that was taken apart at its spans
 
     @property
     def shielded(self) -> Shielded:
@@ -105,10 +104,20 @@ class Reader:
                 yield Piece(before, "")
             if text:
                 ids = self._ids(text) if _has_letters(text) else ()
-                yield self._with_terms(Piece(text, "", ids, is_fragment=True))
+                yield self._with_terms(Piece(text, "", ids))
             if behind:
                 yield Piece(behind, "")
         yield Piece("", piece.separator, notes=piece.notes)
+
+    def as_sentence(self, piece: Piece) -> Piece:
+        """The piece as the model reads it with a capital and a full stop.
+
+        Models learn from sentences, and know many a word only as one: `Monday.`
+        """
+        text = piece.inner.text
+        ends = text[-1:].isalnum()
+        sentence = text[:1].upper() + text[1:] + "." * ends
+        return piece if sentence == text else replace(piece, ids=self._ids(sentence))
 
     def constraints(self, piece: Piece) -> "Constraints | None":
         """What its translation must contain: the spans that do not float, and the terms."""

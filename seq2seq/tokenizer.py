@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from io import BytesIO
 from itertools import chain, count, takewhile
 from pathlib import Path
@@ -198,10 +199,20 @@ class Tokenizer:
         """The ids of the 256 bytes."""
         return self._byte_ids
 
+    @cached_property
     def continuing_ids(self) -> list[int]:
         """The ids that go on with a word when they follow it."""
         first = (self._processor.id_to_piece(i)[:1] for i in range(len(self)))
         return [i for i, letter in enumerate(first) if letter.isalnum()]
+
+    @cached_property
+    def letter_ids(self) -> list[int]:
+        """The ids of pieces that have a letter; bytes are none."""
+        pieces = map(self._processor.id_to_piece, range(len(self)))
+        silent = {*self._byte_ids, *range(UNK_ID + 1), *self.tag_ids(), *self.placeholder_ids()}
+        return [
+            i for i, piece in enumerate(pieces) if i not in silent and any(map(str.isalpha, piece))
+        ]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The most likely ids of each text, without BOS and EOS. The empty text has none."""

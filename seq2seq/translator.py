@@ -8,16 +8,15 @@ in, each once.
 import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from seq2seq.confidence import Calibration
 from seq2seq.config import Direction, SearchConfig, choose_direction
-from seq2seq.decoding.loops import loops
 from seq2seq.decoding.protocol import Engine
-from seq2seq.decoding.search import beam_search
+from seq2seq.decoding.search import Hypothesis, beam_search
 from seq2seq.decoding.utf8 import ByteRule
 from seq2seq.reading import Piece, Reader
 from seq2seq.shipped import SHIPPED_MODEL
@@ -27,6 +26,7 @@ from seq2seq.translation import Draft, Part, Translation
 from seq2seq.writing import Writer
 
 if TYPE_CHECKING:
+    from seq2seq.decoding.constrained import Constraints
     from seq2seq.text.formality import Formality
     from seq2seq.text.glossary import Glossary
 
@@ -45,8 +45,8 @@ class Translator:
     [translation] = translator.translate(["Where is the station?"])
     print(translation.text, translation.score)
 
-    The settings `search`, `protect`, `glossary`, `formality` and `min_confidence` may be changed
-    between calls:
+    The settings `search`, `guard`, `protect`, `glossary`, `formality` and `min_confidence` may be
+    changed between calls:
     `translator.search = dataclasses.replace(translator.search, beam_size=1)`.
 
     A translator of a model folder may be called from several threads at once; a call goes by the
@@ -54,6 +54,7 @@ class Translator:
     """
 
     search: SearchConfig
+    guard: bool = True  # a search that failed is repeated, and at last the source stands
     protect: bool = True  # placeholders, links, tags and code, which come out as they went in
     glossary: "Glossary | None" = None  # whose terms are translated as it says
     formality: "Formality | None" = None  # du or Sie, tu or vous, tú or usted; None: as it comes
@@ -181,6 +182,7 @@ class _Call:
             translator.min_confidence,
             translator.search,
             keep_parts,
+            translator.guard,
         )
         self._forbidden = [*tokenizer.tag_ids(), *tokenizer.placeholder_ids()]
         self._byte_rule = ByteRule(tokenizer.byte_ids())
@@ -252,30 +254,72 @@ class _Call:
             self._forbidden,
             self._byte_rule,
         )
-        again = [(one, needs) for one, needs in zip(batch, constraints, strict=True) if needs]
-        looping: list[_Waiting] = []
+        needing = [(one, needs) for one, needs in zip(batch, constraints, strict=True) if needs]
+        if needing:
+            plain += [one for one, _ in needing]
+            found += self._search_within(needing, self._hypotheses)
+        failed: list[_Waiting] = []
         for one, hypotheses in zip(plain, found, strict=True):
-            if any(loops(one.piece.ids, hypothesis.ids) for hypothesis in hypotheses):
-                looping.append(one)
+            reasons = self._reasons(one, hypotheses)
+            if reasons[0]:
+                note = f"the translation that was found first {reasons[0]}"
+                one.piece = replace(one.piece, notes=(*one.piece.notes, note))
+                failed.append(one)
             else:
-                one.parts = self._writer.write(one.piece, hypotheses, self._n_best)
-        if not (again or looping):
-            return
-        from seq2seq.decoding.constrained import Constraints, constrained_search
+                self._write(one, hypotheses, reasons)
+        if failed:
+            self._translate_again(failed)
 
-        again += [(one, Constraints()) for one in looping]
-        found = constrained_search(
+    def _translate_again(self, failed: "Sequence[_Waiting]") -> None:
+        """Find the parts of those whose first search failed; at last the source stands."""
+        from seq2seq.decoding.constrained import Constraints
+
+        for one in failed:
+            one.piece = self._reader.as_sentence(one.piece)
+        needs = [self._reader.constraints(one.piece) or Constraints() for one in failed]
+        strict = [replace(one, strict=True) for one in needs]
+        again = [*zip(failed, strict, strict=True)]
+        found = self._search_within(again, self._search.beam_size)
+        for one, hypotheses in zip(failed, found, strict=True):
+            reasons = self._reasons(one, hypotheses)
+            if all(reasons):
+                one.parts = self._writer.unchanged(one.piece, hypotheses[0])
+            else:
+                self._write(one, hypotheses, reasons)
+
+    def _reasons(self, one: "_Waiting", hypotheses: Sequence[Hypothesis]) -> list[str | None]:
+        """Why each hypothesis is no translation, or None where it may be one."""
+        needs = self._reader.constraints(one.piece)
+        size = needs.size if needs else 0
+        return [self._writer.failure(one.piece, hypothesis, size) for hypothesis in hypotheses]
+
+    def _write(
+        self,
+        one: "_Waiting",
+        hypotheses: Sequence[Hypothesis],
+        reasons: Sequence[str | None],
+    ) -> None:
+        """Take the parts from the hypotheses that no reason is given against."""
+        sound = [one for one, reason in zip(hypotheses, reasons, strict=True) if not reason]
+        one.parts = self._writer.write(one.piece, sound, self._n_best)
+
+    def _search_within(
+        self, needing: "Sequence[tuple[_Waiting, Constraints]]", number: int
+    ) -> list[list[Hypothesis]]:
+        """Up to `number` hypotheses of each that meet its constraints."""
+        from seq2seq.decoding.constrained import constrained_search  # few texts need it
+
+        return constrained_search(
             self._engine,
-            [one.piece.ids for one, _ in again],
-            [needs for _, needs in again],
+            [one.piece.ids for one, _ in needing],
+            [needs for _, needs in needing],
             self._search,
-            self._hypotheses,
+            number,
             self._forbidden,
-            self._tokenizer.continuing_ids(),
+            self._tokenizer.continuing_ids,
             self._byte_rule,
+            self._tokenizer.letter_ids,
         )
-        for (one, _), hypotheses in zip(again, found, strict=True):
-            one.parts = self._writer.write(one.piece, hypotheses, self._n_best)
 
 
 @dataclass(eq=False)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from seq2seq.confidence import Calibration
 from seq2seq.config import SearchConfig
+from seq2seq.decoding.loops import loops
 from seq2seq.decoding.search import Hypothesis, longest_length
+from seq2seq.failing import failure
 from seq2seq.reading import Piece
 from seq2seq.text.alignment import Links, restored_links, word_links
 from seq2seq.text.casing import is_shouted
@@ -32,6 +34,7 @@ class Writer:
     min_confidence: float
     search: SearchConfig
     keep_links: bool
+    guard: bool
 
     def write(self, piece: Piece, hypotheses: Sequence[Hypothesis], n_best: int) -> list[Part]:
         """What may become of a piece, the best first, each text once.
@@ -48,6 +51,31 @@ class Writer:
                 parts.setdefault(part.text, part)
         return [*parts.values()]
 
+    def failure(self, piece: Piece, hypothesis: Hypothesis, constrained: int) -> str | None:
+        """Why a hypothesis is no translation of `piece`, or None where it may be one.
+
+        `constrained` is the number of ids that it had to contain, for which it may be longer.
+        """
+        if not self.guard:
+            return None
+        if len(hypothesis.ids) + 1 >= longest_length(len(piece.ids), self.search) + constrained:
+            return "came to its longest length"
+        if loops(piece.ids, hypothesis.ids):
+            return "repeats itself"
+        return failure(piece.inner.text, _PLACEHOLDER.sub(STAND_IN, self._decoded(hypothesis)))
+
+    def unchanged(self, piece: Piece, failed: Hypothesis) -> list[Part]:
+        """The source itself, but for its terms, where no search has found a translation."""
+        source = restore(*piece.shielded)
+        kept = restore(_with_terms_amid_floats(piece), piece.spans)
+        notes = (*piece.notes, "no translation was found, and the source stands")
+        confidence = None if self.calibration is None else 0.0
+        text = source.join(_MARKS) if self.min_confidence and confidence == 0.0 else kept
+        return [Part(source, piece.ids, text, failed, piece.separator, (), confidence, notes)]
+
+    def _decoded(self, hypothesis: Hypothesis) -> str:
+        return _STRANGE.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
+
     def _part(self, piece: Piece, source: str, hypothesis: Hypothesis) -> Part | None:
         numbers: list[int] = []
 
@@ -56,7 +84,7 @@ class Writer:
             return STAND_IN
 
         inner = piece.inner
-        decoded = _STRANGE.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
+        decoded = self._decoded(hypothesis)
         # Without spans the symbols can only be letters that the model put together.
         written = _PLACEHOLDER.sub(stand_in, decoded) if inner.spans else decoded
         notes = piece.notes
@@ -65,14 +93,12 @@ class Writer:
             notes = (*notes, "the model has nothing to say, and the source stands")
         if sorted(numbers) != [*range(len(inner.spans))]:
             return None
-        if piece.is_fragment and not inner.text.endswith("."):
-            written = written.removesuffix(".")
+        if self.guard and inner.text[-1:].isalnum():  # no full stop that nobody has made
+            written = written.removesuffix(".") or written
         if is_shouted(inner.text):
             written = _shouted(written, piece)
         checked = check_numbers(_with_terms(piece), written, self.target)
         notes = (*notes, *checked.notes, *_missing_terms(piece, checked.text))
-        if len(hypothesis.ids) + 1 >= longest_length(len(piece.ids), self.search):
-            notes = (*notes, "the translation came to its longest length, and may be cut short")
         target = Shielded(checked.text, [inner.spans[number] for number in numbers])
         placed: Shielded | None = target
         if piece.spans:
@@ -116,6 +142,17 @@ def _with_terms(piece: Piece) -> str:
     text = piece.inner.text
     for term, start, end in reversed(piece.terms):
         text = text[:start] + term.target + text[end:]
+    return text
+
+
+def _with_terms_amid_floats(piece: Piece) -> str:
+    """The text of a piece, its terms as its translation has them, and what floats behind them."""
+    text = piece.text
+    places = [place for place, letter in enumerate(text) if letter != FLOAT]
+    for term, start, end in reversed(piece.terms):
+        first, behind = places[start], places[end - 1] + 1
+        floats = FLOAT * text.count(FLOAT, first, behind)
+        text = text[:first] + term.target + floats + text[behind:]
     return text
 
 

@@ -514,7 +514,7 @@ class TestShipped:
 
     def test_one_line_out_for_each_line_in(self) -> None:
         lines = ["I am tired.", "", "  ", "17", "I am\u2028tired.", "I am tired.\r", "駅", "-", "a"]
-        done = run(stdin="\n".join(lines))
+        done = run("-q", stdin="\n".join(lines))
         assert (done.returncode, done.stderr) == (0, "")
         translated = done.stdout.removesuffix("\n").split("\n")
         assert len(translated) == len(lines)

@@ -7,16 +7,23 @@ _LONGEST_LOOP = 24  # ids
 _ALLOWED = 2  # times in a row, unless the source says something more often
 
 
-def repeats(ids: Sequence[int], longest: int = _LONGEST_LOOP) -> int:
-    """How often some run of up to `longest` ids stands in a row, at most: 1 without repetition."""
+def repeats(ids: Sequence[int], longest_run: int = _LONGEST_LOOP) -> int:
+    """How often some run of up to `longest_run` ids stands in a row, at most.
+
+    1 without repetition, 0 of nothing.
+    """
     if len(set(ids)) == len(ids):
         return min(len(ids), 1)
     most = 1
-    for size in range(1, longest + 1):
-        same = 0  # how many ids equal those `size` places before, in a row
-        for i in range(size, len(ids)):
-            same = same + 1 if ids[i] == ids[i - size] else 0
-            most = max(most, same // size + 1)
+    for size in range(1, longest_run + 1):
+        same = longest = 0  # how many ids equal those `size` places before, in a row
+        for one, before in zip(ids[size:], ids, strict=False):
+            if one != before:
+                same = 0
+            else:
+                same += 1
+                longest = same if same > longest else longest
+        most = max(most, longest // size + 1)
     return most
 
 
@@ -63,7 +70,7 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
         needed = size * (allowed + 1)
         if len(ids) + 1 < needed:
             break
-        if ids[-1] != ids[-1 - size]:
+        if needed > size + 1 and ids[-1] != ids[-1 - size]:
             continue  # most often
         tail = ids[len(ids) - needed + 1 :]
         if all(tail[i] == tail[i - size] for i in range(size, len(tail))):
