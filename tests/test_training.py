@@ -38,7 +38,7 @@ from seq2seq.training.display import open_display
 from seq2seq.training.learner import Learner, Learnt
 from seq2seq.training.run import RunFolder
 from seq2seq.training.schedule import learning_rate
-from seq2seq.training.step import uses_bfloat16
+from seq2seq.training.step import can_use_bfloat16, uses_bfloat16
 from seq2seq.training.trainer import Outcome, train
 from seq2seq.training.validation import Validation
 
@@ -444,6 +444,21 @@ def test_precision_is_as_the_recipe_says() -> None:
     assert isinstance(uses_bfloat16(cpu, "auto"), bool)
 
 
+def test_bfloat16_is_refused_before_anything_is_written_where_no_lstm_runs_in_it(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_kernel(*_: object) -> None:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", no_kernel)
+    with pytest.raises(UsageError, match="'bfloat16', which this processor does not compute"):
+        train(with_training(recipe, precision="bfloat16"), tmp_path / "run", Recorder())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(
+    not can_use_bfloat16(torch.device("cpu")), reason="this processor has no bfloat16"
+)
 def test_bfloat16_trains(recipe: Recipe, tmp_path: Path) -> None:
     display = Recorder()
     train(with_training(recipe, precision="bfloat16"), tmp_path / "run", display)

@@ -18,7 +18,7 @@ from seq2seq.recipe import Recipe
 from seq2seq.training.checkpoint import optimizer_tensors, restore_optimizer
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.run import load_weights
-from seq2seq.training.step import autocast, forward, halves, uses_bfloat16
+from seq2seq.training.step import autocast, can_use_bfloat16, forward, halves, uses_bfloat16
 
 _BYTES_A_PARAMETER = 5 * 4  # weight, gradient, two moments, average
 
@@ -77,6 +77,11 @@ class Learner:
             torch.set_num_threads(settings.threads)
         torch.manual_seed(settings.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if settings.precision == "bfloat16" and not can_use_bfloat16(self.device):
+            raise UsageError(
+                "training.precision is 'bfloat16', which this processor does not compute; set it "
+                "to 'auto'."
+            )
         self.model = EncoderDecoder(
             recipe.model,
             vocabulary_size,

@@ -62,3 +62,15 @@ def uses_bfloat16(device: torch.device, precision: Precision) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def can_use_bfloat16(device: torch.device) -> bool:
+    """Tell whether an LSTM runs in bfloat16 on `device`; older processors have no such kernel."""
+    if device.type != "cpu":
+        return True
+    try:
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            torch.nn.LSTM(8, 8)(torch.zeros(1, 1, 8))
+    except RuntimeError:
+        return False
+    return True
