@@ -1,18 +1,20 @@
 """Tags and pictures go around the model, and come back where the words went that they stood at.
 
-A pair of tags is put around the words made from those that it enclosed. Anything else comes after
-the word that it came after. Offsets are those of the text without any of them, as the model reads
-it.
+A pair of tags is put around the words made from those that it enclosed, so that pairs may change
+places. Anything else comes after the word or the pair that it came after. All stay inside the pair
+that they were in. Offsets are those of the text without any of them, as the model reads it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from seq2seq.text.alignment import Links
 from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, pairs
 
 _WORD = re.compile(r"\S+")
+_REST_OF_WORD = re.compile(r"\S*")
 
 
 class _Float(NamedTuple):
@@ -45,30 +47,125 @@ class _Word(NamedTuple):
 def place(source: Shielded, target: Shielded, links: Links) -> Shielded | None:
     """Put the floats of `source` into `target`, its translation without them.
 
-    `links` are between the words of both without floats. None where tags would cross.
+    `links` are between the words of both without floats. None where a pair would enclose no word,
+    and where tags that do not float would not be nested as they were.
     """
-    floats = [*_floats(source)]
-    text = source.text.replace(FLOAT, "")
-    ends = {
-        begin: end
-        for begin, end in pairs([one.span.text for one in floats]).items()
-        if text[floats[begin].offset : floats[end].offset].strip()
-    }
-    closing = {*ends.values()}
-    finder = _Finder(text, target.text, links)
-    marks: list[_Mark] = []
-    for number, one in enumerate(floats):
-        if number in ends:
-            start, end = finder.enclosing(one.offset, floats[ends[number]].offset)
-            marks.append(_Mark(start, number, FLOAT))
-            marks.append(_Mark(end, ends[number], FLOAT))
-        elif number not in closing:
-            offset = finder.following(one)
-            before = " " if one.after_space and not _is_space(target.text, offset - 1) else ""
-            after = " " if one.before_space and not _is_space(target.text, offset) else ""
-            marks.append(_Mark(offset, number, before + FLOAT + after))
-    placed = _inserted(target, floats, sorted(marks))
-    return None if _cross(source.spans, placed.spans) else placed
+    placing = _Placing([*_floats(source)], source.text.replace(FLOAT, ""), target.text, links)
+    marks = placing.marks()
+    if marks is None:
+        return None
+    placed = _inserted(target, placing.floats, marks)
+    opened = pairs([span.text for span in source.spans])
+    ends = {source.spans[begin].number: source.spans[end].number for begin, end in opened.items()}
+    return placed if _nesting(placed.spans, ends) == _nesting(source.spans, ends) else None
+
+
+_WHOLE = -1  # stands for what is around all pairs
+
+
+class _Placing:
+    """Finds where the floats of one text go in its translation.
+
+    A pair has the number of the float that opens it. Pairs without text are no pairs here.
+    """
+
+    def __init__(self, floats: Sequence[_Float], text: str, target: str, links: Links) -> None:
+        self.floats = floats
+        self._text, self._target = text, target
+        self._finder = _Finder(text, target, links)
+        self._ends = {
+            begin: end
+            for begin, end in pairs([each.span.text for each in floats]).items()
+            if text[floats[begin].offset : floats[end].offset].strip()
+        }
+        self._children = defaultdict[int, list[int]](list)  # of a pair: what is right inside
+        closing = {*self._ends.values()}
+        open_ = [_WHOLE]
+        for number in range(len(floats)):
+            if number in closing:
+                open_.pop()
+                continue
+            self._children[open_[-1]].append(number)
+            if number in self._ends:
+                open_.append(number)
+        self._ranges: dict[int, tuple[int, int]] = {_WHOLE: (0, len(target))}  # in the target
+
+    def marks(self) -> list[_Mark] | None:
+        """In the order of the target; None where a pair encloses nothing."""
+        for parent in (_WHOLE, *sorted(self._ends)):  # a pair before what is inside
+            if not self._give_ranges(parent):
+                return None
+        return [*self._marks_inside(_WHOLE)]
+
+    def _give_ranges(self, parent: int) -> bool:
+        """To the pairs in `parent`: inside its own, and apart; whether all have some."""
+        low, high = self._ranges[parent]
+        wanted = list[tuple[int, int, int]]()
+        for begin in self._children[parent]:
+            if begin in self._ends:
+                floats = self.floats[begin], self.floats[self._ends[begin]]
+                start, end = self._finder.enclosing(*(each.offset for each in floats))
+                wanted.append((max(start, low), min(end, high), begin))
+        last: int | None = None  # the pair before
+        for start, end, begin in sorted(wanted):
+            if last is not None and start < self._ranges[last][1]:
+                first, last_end = self._ranges[last]
+                if start > first:  # its share ends here
+                    self._ranges[last] = first, len(self._target[:start].rstrip())
+                else:
+                    behind = self._target[last_end:]
+                    start = last_end + len(behind) - len(behind.lstrip())
+            if start >= end:
+                return False
+            self._ranges[begin] = start, end
+            last = begin
+        return True
+
+    def _marks_inside(self, parent: int) -> Iterator[_Mark]:
+        place, high = self._ranges[parent]
+        for offset, number in sorted(self._offsets(parent)):
+            place = max(place, min(offset, high))
+            if number in self._ends:
+                yield _Mark(place, number, FLOAT)
+                yield from self._marks_inside(number)
+                place = self._ranges[number][1]
+                yield _Mark(place, self._ends[number], FLOAT)
+            else:
+                each = self.floats[number]
+                ends_word = _is_space(self._target, place)
+                begins_word = _is_space(self._target, place - 1)
+                before = " " * (each.after_space and ends_word and not begins_word)
+                after = " " * (each.before_space and begins_word and not ends_word)
+                yield _Mark(place, number, before + FLOAT + after)
+
+    def _end_of_word(self, place: int) -> int:
+        """Behind the punctuation that follows."""
+        match = _REST_OF_WORD.match(self._target, place)
+        assert match  # nothing at least
+        return match.end()
+
+    def _offsets(self, parent: int) -> Iterator[tuple[int, int]]:
+        """Where what is right inside `parent` begins, and its number.
+
+        At either end of a pair, and behind one, it stays there if nothing but space is between.
+        """
+        low, high = self._ranges[parent]
+        begun, stop = 0, len(self._text)
+        if parent != _WHOLE:
+            begun, stop = self.floats[parent].offset, self.floats[self._ends[parent]].offset
+        joined = spaced = low  # in the target, of `begun` in the source, and of space behind it
+        for number in self._children[parent]:
+            offset = self.floats[number].offset
+            if number in self._ends:
+                yield self._ranges[number][0], number
+                begun, joined = self.floats[self._ends[number]].offset, self._ranges[number][1]
+                spaced = self._end_of_word(joined)
+            elif not self._text[begun:offset].strip():
+                yield (spaced if begun < offset else joined), number
+            elif not self._text[offset:stop].strip():
+                yield high, number
+            else:
+                yield self._finder.following(self.floats[number]), number
 
 
 class _Finder:
@@ -132,18 +229,21 @@ def _floats(source: Shielded) -> Iterator[_Float]:
             seen += 1
 
 
-def _cross(source: Sequence[Span], target: Iterable[Span]) -> bool:
-    """Whether a tag of `target` closes before one that was opened after it."""
-    found = pairs([span.text for span in source])
-    ends = {source[begin].number: source[end].number for begin, end in found.items()}
+def _nesting(spans: Iterable[Span], ends: Mapping[int, int]) -> dict[int, int] | None:
+    """Of each pair the one that it is in, by the numbers of their first tags; None if they cross.
+
+    `ends` are the pairs' last tags by their first ones.
+    """
+    nesting = dict[int, int]()
     closing = {*ends.values()}
-    opened: list[int] = []
-    for span in target:
+    open_ = [_WHOLE]
+    for span in spans:
         if span.number in ends:
-            opened.append(ends[span.number])
-        elif span.number in closing and (not opened or opened.pop() != span.number):
-            return True
-    return False
+            nesting[span.number] = open_[-1]
+            open_.append(span.number)
+        elif span.number in closing and ends.get(open_.pop()) != span.number:
+            return None
+    return nesting
 
 
 def _inserted(target: Shielded, floats: Sequence[_Float], marks: Sequence[_Mark]) -> Shielded:
