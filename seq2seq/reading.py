@@ -35,8 +35,7 @@ _MOST_HELD = 8  # spans in the search; so many hypotheses have to be kept apart
 _SLICE = 1000  # characters; what is longer is measured slice by slice, and only as far as needed
 _MOST_FLOATS = 500  # in a piece; to place them takes as long as the square of their number
 
-_MARKS = r"""[\s()\[\]{}"'“”‘’«»„,;:.!?…–—\-°=/|&~^_]*"""
-_EDGES = re.compile(f"({_MARKS})(.*?)({_MARKS})", re.DOTALL)
+_MARKS = frozenset("()[]{}\"'“”‘’«»„,;:.!?…–—-°=/|&~^_")  # that stay at a span beside them
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +93,7 @@ class Reader:
             if number_of_spans(part):
                 yield Piece(part, "", spans=(next(coming),))
                 continue
-            # Punctuation at a span stays at it.
-            edges = _EDGES.fullmatch(part)
-            assert edges
-            before, text, behind = edges.groups()
+            before, text, behind = _trimmed(part)
             if text and number == len(parts) - 1:
                 text, behind = text + behind, ""
             if before:
@@ -223,6 +219,13 @@ def _followed(parts: Iterator[Part], behind: str) -> Iterator[tuple[str, str]]:
     for part, following in pairwise(chain(parts, [None])):
         assert part
         yield part.text, part.separator + ("" if following else behind)
+
+
+def _trimmed(part: str) -> tuple[str, str, str]:
+    """The punctuation and white space before a text, the text, and what is behind it."""
+    inside = [i for i, letter in enumerate(part) if letter not in _MARKS and not letter.isspace()]
+    start, end = (inside[0], inside[-1] + 1) if inside else (len(part), len(part))
+    return part[:start], part[start:end], part[end:]
 
 
 def _valid(text: str) -> str:

@@ -282,11 +282,17 @@ def _words(tokens: Sequence[str]) -> list[str]:
     texts: dict[int, str] = {}
     for number, token in zip(numbers, tokens, strict=True):
         texts[number] = texts.get(number, "") + token.removeprefix("▁")
-    words = {number: re.sub(r"^\W+|\W+$", "", text) for number, text in texts.items()}
+    words = {number: _bare(text) for number, text in texts.items()}
     return [
         words[number] if re.search(r"\w", token.removeprefix("▁")) else ""
         for number, token in zip(numbers, tokens, strict=True)
     ]
+
+
+def _bare(word: str) -> str:
+    """Without punctuation around it."""
+    letters = [match.start() for match in re.finditer(r"\w", word)]
+    return word[letters[0] : letters[-1] + 1] if letters else ""
 
 
 def _scores(ranks: Floats, held: Floats, name: str) -> Floats:

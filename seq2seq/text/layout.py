@@ -29,9 +29,11 @@ _MARKER = re.compile(  # indentation, and what begins an item of a list, a headi
     re.VERBOSE,
 )
 _FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
-_HARD_BREAK = re.compile(r"(?:\\|[^\S\r\n]{2,})(?=\r?\n?$)")  # of Markdown, at the end of a line
+_HARD_BREAK = re.compile(  # of Markdown, at the end of a line
+    r"(?:\\|(?<![^\S\r\n])[^\S\r\n]{2,})(?=\r?\n?$)"  # from where a run of spaces begins, and no later
+)
 _ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
-_CELL = re.compile(r"([^\S\n]*(?<!\\)\|[^\S\n]*)")
+_CELL = re.compile(r"((?:(?<![^\S\n])[^\S\n]+)?(?<!\\)\|[^\S\n]*)")
 _LONGEST_PARAGRAPH, _LONGEST_BLOCK = 1000, 20_000  # lines; what is longer comes in parts
 
 

@@ -1,0 +1,194 @@
+"""Every pattern of the package takes as many steps as its text is long, whatever the text.
+
+`re` does not count its steps. What it takes is therefore measured against a plain scan of the same
+text by the same engine, in CPU time: a pattern that looks back from each character takes thousands
+of those, and their number grows with the text. What is bounded takes as many for a long text.
+"""
+
+import importlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from seq2seq.identification.text import clean
+from seq2seq.reading import Reader
+from seq2seq.serving.documents import TextDocument
+from seq2seq.serving.html import HtmlDocument
+from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.text.casing import is_shouted, quiet
+from seq2seq.text.glossary import Glossary, Term
+from seq2seq.text.layout import Unit, segments
+from seq2seq.text.numbers import check_numbers
+from seq2seq.text.protection import restore, shield
+from seq2seq.text.splitting import sentences
+from seq2seq.tokenizer import Tokenizer, normalise_source
+
+_PACKAGE = Path(__file__).parents[1] / "seq2seq"
+_CHARACTERS = [
+    *" \t\n\r\f\u00a0\u2028aZ_0.,;:!?'\"`~^*#@&%$+=/\\|<>()[]{}-",
+    *"ä字。、，」’»…–§\u0301\u200d\U0001f600\U0001f1e9\U000f0000\U000f0001",
+]
+_RUNS = [
+    *_CHARACTERS,
+    "a ", "a\n", " \n", "\r\n", "\\\n", ". ", "a.", "a. ", "1 ", "1.", "1,", "111 ", "1.1 ",
+    "1/1", "- ", "> ", "* ", "1. ", "| ", " |", "|\n", "# ", "I. ", "(1) ", "§ 1 ", "\\|", "--",
+    "---\n", "<a ", "<a", "</a", "<a>", "</a>", "<a a", "<a b='", '<a b="', "a=", "='", "<!",
+    "<!--", "-->", "<!-- -->", "<?", "<![CDATA[", "]]>", "<%", "{%", "{{", "}}", "${", "%(",
+    "%1$", "%s", "%a%", "&a", "&#1", "&#x", "&a;", "a@", "a@b", "a@b.", "a://", "http://", "www.",
+    "mailto:", "a/b", "` ", "``", "```", "```\n", "~~~\n", "[a", "[a]", "[a](", "](", "](a", "**",
+    "** ", "* a", "_a", "__", "~~", "[^a", "<g1>", "<g1/>", "<ph1>", "<script>", "</script", "a-",
+    "-a-", "A1", "1e", "$x", "\\n", "{a}", "{a, b", "00:", "a='b' ", "p.m.", "😀\u200d", "0️",
+    "é ", "A. ",
+]  # fmt: skip
+_AROUND = [("x", "x"), ("", ""), ("<a ", "x"), ("`", " x"), ("| ", "\n"), ("1", ".1x")]
+_SCAN = re.compile(r"(?s:.)*?\Z")  # in as many steps as the text has characters
+
+Work = Callable[[str], object]
+
+
+class _Pattern(NamedTuple):
+    name: str
+    pattern: re.Pattern[str]
+    methods: frozenset[str]  # that the package calls
+
+    def work(self) -> Iterator[Work]:
+        """All that is done with it."""
+        if self.methods - {"match", "fullmatch"} or not self.methods:
+            yield lambda text: [*self.pattern.finditer(text)]
+        if "match" in self.methods:
+            yield self.pattern.match
+        if "fullmatch" in self.methods:
+            yield self.pattern.fullmatch
+
+
+def _patterns() -> Iterator[_Pattern]:
+    """Those that the modules of the package hold."""
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if "re.compile(" not in source:
+            continue
+        parts = path.relative_to(_PACKAGE.parent).with_suffix("").parts
+        for name, value in vars(importlib.import_module(".".join(parts))).items():
+            methods = frozenset(re.findall(rf"\b{name}(?:\[[^]]*\])*\.([a-z]+)\(", source))
+            for pattern in value.values() if isinstance(value, dict) else [value]:
+                if isinstance(pattern, re.Pattern):
+                    yield _Pattern(f"{'.'.join(parts[1:])}.{name}", pattern, methods)
+
+
+_PATTERNS = [*_patterns()]
+
+
+def _tokenizer() -> Tokenizer:
+    return Tokenizer.load(SHIPPED_MODEL / "tokenizer.model")
+
+
+def _read(unit: Unit) -> Work:
+    reader = Reader(_tokenizer(), "en", "de", 100, True, None)
+    return lambda text: [[*reader.around(piece)] for piece in reader.read(text, unit)]
+
+
+def _html(text: str) -> str:
+    document = HtmlDocument(text)
+    return document.render([one.replace("a", "b") for one in document.texts])
+
+
+_GLOSSARY = Glossary([Term("a b", "c d")])
+_READING: dict[str, Work] = {
+    "an HTML document": _html,
+    "a text document": lambda text: TextDocument(text).render(TextDocument(text).texts),
+    "spans": lambda text: restore(*shield(text)),
+    "the layout of sentences": lambda text: [*segments(text, "sentence")],
+    "the layout of paragraphs": lambda text: [*segments(text, "paragraph")],
+    "sentences": lambda text: [*sentences(text, "de")],
+    "identification": clean,
+    "numbers": lambda text: check_numbers(text, text[::-1], "de"),
+    "case": lambda text: is_shouted(text) or quiet(text),
+    "terms": _GLOSSARY.find,
+    "normalising": normalise_source,
+    "a line": _read("line"),
+    "a paragraph": _read("paragraph"),
+}
+
+
+def _seconds(work: Work, text: str) -> float:
+    """Of CPU time."""
+    began = time.thread_time()
+    work(text)
+    return time.thread_time() - began
+
+
+def _is_linear(work: Work, make: Callable[[int], str], length: int, scans: int) -> bool:
+    """Whether the work takes few scans of the text, or no more for each character of a longer one.
+
+    Four times the length is four times the steps; were they its square, they would be 16 times as
+    many. Each is measured again where it looks like that, since other programs may be in the way.
+    """
+    text = make(length)
+    if _seconds(work, text) <= scans * _seconds(_SCAN.fullmatch, text):
+        return True
+    longer = make(4 * length)
+    ours = [_seconds(work, text)]
+    others: list[float] = []
+    for _ in range(4):
+        others.append(_seconds(work, longer))
+        ours.append(_seconds(work, text))
+        if min(others) <= 8 * min(ours):
+            return True
+    return False
+
+
+def _failing(work: Work, length: int, scans: int, around: list[tuple[str, str]]) -> str:
+    """The first shape of text that it takes more steps for, "" for none."""
+    for run in _RUNS:
+        for before, behind in around:
+
+            def make(size: int, run: str = run, before: str = before, behind: str = behind) -> str:
+                return before + run * (size // len(run)) + behind
+
+            if not _is_linear(work, make, length, scans):
+                return f"{before!r}, runs of {run!r}, {behind!r}"
+    return ""
+
+
+def test_the_patterns_of_the_package_are_found() -> None:
+    """Else nothing here says anything."""
+    names = {one.name for one in _PATTERNS}
+
+    assert {"text.layout._CELL", "text.splitting._SENTENCE_END", "cli.translate._LINE"} <= names
+
+
+@pytest.mark.parametrize("pattern", [r"\s+$", r" *\|", r"(?: |a)+b"])
+def test_the_measure_sees_a_pattern_that_looks_on_from_each_character(pattern: str) -> None:
+    search = re.compile(pattern).search
+
+    assert not _is_linear(search, lambda size: f"x{' ' * size}x", 1_000, 30)
+
+
+@pytest.mark.parametrize("number", range(len(_PATTERNS)), ids=[one.name for one in _PATTERNS])
+def test_a_pattern_takes_steps_in_proportion_to_the_text(number: int) -> None:
+    for work in _PATTERNS[number].work():
+        assert not _failing(work, 3_000, 60, _AROUND[:2])
+
+
+@pytest.mark.parametrize("name", _READING)
+def test_reading_takes_steps_in_proportion_to_the_text(name: str) -> None:
+    assert not _failing(_READING[name], 3_000, 600, _AROUND[:1])
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("number", range(len(_PATTERNS)), ids=[one.name for one in _PATTERNS])
+def test_a_pattern_takes_steps_in_proportion_up_to_200_000_characters(number: int) -> None:
+    for work in _PATTERNS[number].work():
+        assert not _failing(work, 3_000, 60, _AROUND)
+        assert not _failing(work, 50_000, 60, _AROUND)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("name", _READING)
+def test_reading_takes_steps_in_proportion_up_to_200_000_characters(name: str) -> None:
+    assert not _failing(_READING[name], 3_000, 600, _AROUND)
+    assert not _failing(_READING[name], 50_000, 600, _AROUND[:1])
