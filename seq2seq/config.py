@@ -5,7 +5,8 @@ Settings are frozen dataclasses, checked when they are made. How one is trained 
 """
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -14,6 +15,8 @@ from seq2seq.errors import UsageError
 Cell = Literal["lstm", "gru", "rnn"]
 Attention = Literal["multihead", "none"]
 WeightPrecision = Literal["int8", "fp32"]
+
+_REGION = re.compile(r"[a-z]{2}|[0-9]{3}")  # of BCP 47, in lower case
 
 
 def require(condition: bool, message: str) -> None:
@@ -42,6 +45,20 @@ class Direction:
         return source in (None, self.source) and target in (None, self.target)
 
 
+def known_language(language: str, known: Iterable[str]) -> str:
+    """`language` as it is among the `known`: in any case, and without a region none of them has.
+
+    So `EN` is `en`, and `pt-BR` is `pt`; but a script is no region: `sr-Latn` is not `sr`. What is
+    not known stays as it is.
+    """
+    by_case = {code.lower().replace("_", "-"): code for code in known}
+    asked = language.strip().lower().replace("_", "-")
+    base, _, rest = asked.partition("-")
+    if asked not in by_case and _REGION.fullmatch(rest):
+        asked = base
+    return by_case.get(asked, language)
+
+
 def choose_direction(
     directions: Sequence[Direction], source: str | None, target: str | None
 ) -> Direction:
@@ -49,11 +66,13 @@ def choose_direction(
 
     Where a language is not given, the first direction that fits is taken.
     """
+    read = {one.source for one in directions}
+    written = {one.target for one in directions}
+    source = source and known_language(source, read)
+    target = target and known_language(target, written)
     fitting = next((one for one in directions if one.fits(source, target)), None)
     if fitting is not None:
         return fitting
-    read = {one.source for one in directions}
-    written = {one.target for one in directions}
     if source in read and target in written and source != target:
         assert source is not None
         assert target is not None

@@ -22,7 +22,7 @@ import pytest
 from serving_fakes import FakeIdentifier, FakeTranslator, live_server
 from starlette.testclient import TestClient
 
-from seq2seq.cli.serve import serve
+from seq2seq.cli.serve import _origin, serve
 from seq2seq.config import Direction
 from seq2seq.serving import server
 from seq2seq.serving.app import Settings, create_app
@@ -252,6 +252,79 @@ def test_malformed_forms(kind: str, body: bytes) -> None:
         response = opened.post("/translate", content=body, headers={"Content-Type": kind})
     assert response.status_code == 400
     assert response.json()["error"].startswith("Invalid request: ")
+
+
+@pytest.mark.parametrize("charset", ["punycode", "utf-7", "idna", "iso-8859-1", "\u00e9"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "multipart/form-data; boundary=x", "text/plain"]
+)
+def test_any_charset_but_utf_8_is_refused_before_anything_is_decoded(
+    kind: str, charset: str
+) -> None:
+    named = {b"Content-Type": f"{kind}; charset={charset}".encode()}
+    with client() as opened:
+        response = opened.post("/translate", content=b"a" * 1_000_000, headers=named)
+    assert response.status_code == 400
+    assert response.json() == {"error": "Invalid request: the charset must be UTF-8"}
+
+
+@pytest.mark.parametrize("name", ["utf-8", "UTF-8", "utf8", '"utf-8"'])
+def test_utf_8_may_be_named(name: str) -> None:
+    body = '{"q": "\u00e4", "source": "en", "target": "de"}'.encode()
+    with client() as opened:
+        kind = {"Content-Type": f"application/json; charset={name}"}
+        response = opened.post("/translate", content=body, headers=kind)
+    assert response.json() == {"translatedText": "\u00c4"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"source=en&target=de&q=caf%E9"),
+        ("application/x-www-form-urlencoded", b"source=en&target=de&q=caf\xe9"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="q"\r\n\r\ncaf\xe9\r\n--x--\r\n',
+        ),
+    ],
+)
+def test_a_form_that_is_not_utf_8_is_refused(kind: str, body: bytes) -> None:
+    with client() as opened:
+        response = opened.post("/translate", content=body, headers={"Content-Type": kind})
+    assert response.status_code == 400
+    assert response.json() == {"error": "Invalid request: the form is not UTF-8"}
+
+
+@pytest.mark.parametrize("name", ["formt", "glossary", "Q", "\ud800", "a" * 1000])
+def test_an_option_that_nobody_knows_is_refused(name: str) -> None:
+    fields: dict[str, Any] = {"q": "a", name: "html"}
+    error = refused(400, **fields)
+    assert error.startswith("Invalid request: unknown parameter ")
+    assert len(error) < 100
+
+
+@pytest.mark.parametrize("value", ["yes", 2, [], {}, "tru"])
+def test_an_option_is_true_or_false(value: Any) -> None:
+    assert refused(400, q="a", notes=value) == "Invalid request: notes is neither true nor false"
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("EN", "de"), ("en-GB", "DE"), ("en_us", "de-at"), ("eN", "de-CH")]
+)
+def test_languages_are_known_in_any_case_and_with_a_region(source: str, target: str) -> None:
+    assert ask(q="a", source=source, target=target) == {"translatedText": "A"}
+    assert ask(q="a", source="AUTO", target=target)["translatedText"] == "A"
+
+
+def test_another_script_is_another_language() -> None:
+    assert refused(400, q="a", source="en-Latn") == "en-Latn is not supported"
+
+
+@pytest.mark.parametrize("path", ["/languages", "/health", "/nowhere"])
+def test_json_answers_name_their_charset(path: str) -> None:
+    with client() as opened:
+        kind = opened.get(path).headers["content-type"]
+    assert kind == "application/json; charset=utf-8"
 
 
 # The other paths
@@ -498,6 +571,25 @@ def test_a_translation_that_takes_too_long_is_given_up() -> None:
         translator.gate.set()
 
 
+def test_long_work_holds_nobody_else_and_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def busy(ask: Any) -> list[Any]:
+        while not ended.is_set():
+            pass
+        return []
+
+    monkeypatch.setattr("seq2seq.serving.translating._divide", busy)
+    limits = Limits(translate_seconds=0.2)
+    try:
+        with client(Settings(limits, log=lambda line: None)) as opened:
+            assert post_json(opened, "/translate", q="a").status_code == 503
+            assert opened.get("/health").status_code == 200  # while it still works
+        # and the server has stopped
+    finally:
+        ended.set()
+
+
 def test_api_keys() -> None:
     settings = Settings(api_keys=("one", "zweï"), log=lambda line: None)
     fields = {"q": "a", "source": "en", "target": "de"}
@@ -516,6 +608,36 @@ def test_api_keys() -> None:
         assert opened.get("/metrics", headers=bearer).status_code == 200
         assert opened.get("/languages").status_code == 200
         assert opened.get("/frontend/settings").json()["keyRequired"] is True
+
+
+@pytest.mark.parametrize("key", ["one", "zwe\u00ef"])
+def test_a_key_may_be_in_the_header(key: str) -> None:
+    settings = Settings(api_keys=("one", "zwe\u00ef"), log=lambda line: None)
+    fields = {"q": "a", "source": "en", "target": "de"}
+    with client(settings) as opened:
+        for path in PATHS:
+            for header, status in ((f"Bearer {key}", 200), (f"bearer  {key}", 200)):
+                headers = {b"Authorization": header.encode()}
+                assert opened.post(path, json=fields, headers=headers).status_code == status
+            for header, status in (("Bearer on", 403), (f"Basic {key}", 400), ("Bearer", 400)):
+                headers = {b"Authorization": header.encode()}
+                assert opened.post(path, json=fields, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *[(host, 200) for host in ("localhost", "LOCALHOST:5000", "localhost.", "127.0.0.1:80")],
+        *[(host, 200) for host in ("127.9.9.9", "[::1]:5000", "[::1]", "mt.example")],
+        *[(host, 403) for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.de")],
+        *[(host, 403) for host in ("", "evil", "[::1", "10.0.0.1", "[::2]:80", "a@b@c", ":80")],
+    ],
+)
+def test_a_server_for_this_machine_answers_to_its_own_names_alone(host: str, status: int) -> None:
+    settings = Settings(hosts=("mt.example",), log=lambda line: None)
+    with client(settings) as opened:
+        for path in ("/", "/health", "/metrics", "/languages"):
+            assert opened.get(path, headers={"Host": host}).status_code == status
 
 
 def test_other_origins_are_let_in_only_when_told() -> None:
@@ -732,7 +854,7 @@ def read_all(opened: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-HEAD = b"POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def with_body(body: bytes) -> bytes:
@@ -776,7 +898,9 @@ def test_what_is_no_http_is_told_in_json(sent: bytes) -> None:
         if sent[10_000:]:
             opened.sendall(sent[10_000:20_000])
         head, _, body = read_all(opened).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n")
+    assert head.startswith(
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\n"
+    )
     assert b"Content-Length: %d" % len(body) in head
     assert json.loads(body) == {"error": "Invalid HTTP request"}
 
@@ -971,12 +1095,16 @@ def test_a_signal_loses_no_request(number: signal.Signals) -> None:
 
 def test_keys_from_a_file_and_a_variable(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
-    keys.write_text("first\n\n second \n", encoding="utf-8")
+    keys.write_text("\ufefffirst\n\n second \n", encoding="utf-8")
     arguments = ("--api-key-file", str(keys), "--no-batching", "--max-characters", "50")
     with process(*arguments, SEQ2SEQ_API_KEY="third") as (_, url):
         for key, status in (("first", 200), ("second", 200), ("third", 200), ("fourth", 403)):
             assert post(url, q="ka lo", api_key=key)[0] == status
         assert post(url, q="ka " * 20, api_key="first")[0] == 400
+        named = Request(f"{url}/health", headers={"Host": "evil.example"})
+        with pytest.raises(HTTPError, match="403") as error:
+            urlopen(named, timeout=TIMEOUT)
+        error.value.close()
 
 
 @pytest.mark.parametrize(
@@ -987,6 +1115,11 @@ def test_keys_from_a_file_and_a_variable(tmp_path: Path) -> None:
         (["-m", "nowhere.s2s"], 1, "nowhere.s2s"),
         (["--api-key-file", "/nowhere"], 1, "/nowhere"),
         (["--api-key-file", os.devnull], 2, "there is no key"),
+        (["--cors", "example.org"], 2, "--cors example.org: no page has this origin"),
+        (["--cors", "https://Example.org/"], 2, "such as https://example.org."),
+        (["--cors", "https://example.org:443"], 2, "such as https://example.org."),
+        (["--cors", "http://a.org:x"], 2, "no page has this origin"),
+        (["--cors", "null"], 2, "no page has this origin"),
     ],
 )
 def test_a_wrong_option_is_told(arguments: list[str], code: int, message: str) -> None:
@@ -995,6 +1128,21 @@ def test_a_wrong_option_is_told(arguments: list[str], code: int, message: str) -
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("key", ["", " ", "\n", "a\x07b"])
+def test_a_variable_without_a_key_does_not_open_the_server(key: str) -> None:
+    command = [sys.executable, "-m", "seq2seq.cli.main", "serve", "--port", "0"]
+    environment = os.environ | {"SEQ2SEQ_API_KEY": key}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=environment)
+    assert done.returncode == 2
+    assert "SEQ2SEQ_API_KEY" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", ["*", "http://localhost", "https://a.b:8080", "http://[::1]:81"])
+def test_an_origin_is_taken_as_browsers_write_it(given: str) -> None:
+    assert _origin(given) == given
 
 
 def test_an_extra_that_is_missing_is_told(

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from seq2seq.errors import Seq2SeqError
 
-_INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
+INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
@@ -30,7 +30,7 @@ def reported_errors(program: str) -> Iterator[None]:
         _tell(f"{program}: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # as in `translate -i book.txt | head -1`
         _give_up_output()
         sys.exit(_BROKEN_PIPE)
@@ -43,7 +43,7 @@ def reported_errors(program: str) -> Iterator[None]:
         # A compiled module that is interrupted while it is loaded says so in its own way.
         if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
 
 
 def _tell(message: str) -> None:
@@ -57,9 +57,9 @@ def _give_up_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def leave() -> NoReturn:
+def leave(code: int = 0) -> NoReturn:
     """End a process that has written all it had to, at once.
 
     Taking Python and ONNX Runtime apart would take longer than to translate a sentence.
     """
-    os._exit(0)
+    os._exit(code)

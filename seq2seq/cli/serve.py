@@ -2,12 +2,14 @@
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.errors import INTERRUPTED, leave, reported_errors
 from seq2seq.cli.options import QuietOption
 from seq2seq.errors import Seq2SeqError, UsageError
 
@@ -56,7 +58,20 @@ def serve(
     ] = None,
     cors: Annotated[
         list[str] | None,
-        typer.Option("--cors", metavar="ORIGIN", help="Let pages of this origin ask; '*': all."),
+        typer.Option(
+            "--cors",
+            metavar="ORIGIN",
+            help="Let pages of this origin ask, such as https://example.org; '*': all.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="A name that requests may be to besides localhost, such as that of a proxy; a "
+            "server that other machines reach answers to any where none is given.",
+        ),
     ] = None,
     max_characters: Annotated[
         int, typer.Option("--max-characters", min=1, help="Of a request.")
@@ -104,7 +119,7 @@ def serve(
     for module in ("starlette", "uvicorn", "python_multipart"):
         if importlib.util.find_spec(module) is None:
             raise Seq2SeqError(f"serve needs {module}: pip install 'seq2seq[serve]'")
-    from seq2seq.serving.access import log_line
+    from seq2seq.serving.access import is_loopback, log_line
     from seq2seq.serving.app import Settings, create_app
     from seq2seq.serving.batching import BatchSettings
     from seq2seq.serving.limits import Limits
@@ -130,8 +145,8 @@ def serve(
         limits,
         batches,
         _api_keys(api_key_file),
-        tuple(cors or ()),
-        (lambda line: None) if quiet else log_line,
+        tuple(map(_origin, cors or ())),
+        log=(lambda line: None) if quiet else log_line,
     )
     for name, seconds in (("read", read_timeout), ("translate", translate_timeout)):
         if not seconds <= _LONGEST_TIMEOUT:  # also where it is no number
@@ -139,12 +154,18 @@ def serve(
     with open_socket(host, port) as listening:
         # A batch has a core, and a core a batch.
         translators = [Translator(model, threads=1) for model in models or shipped_models()]
+        if allow_host or is_loopback(listening.getsockname()[0]):
+            settings = replace(settings, hosts=(host, *(allow_host or ())))
         app = create_app(translators, _identifier(quiet), settings)
         if not quiet:
             shown = f"[{host}]" if ":" in host else host
             where = f"http://{shown}:{listening.getsockname()[1]}"
             typer.echo(f"{where} is ready. Ctrl-C ends.", err=True)
-        run(app, listening, limits)
+        try:
+            run(app, listening, limits)
+        except KeyboardInterrupt:
+            leave(INTERRUPTED)
+        leave()  # for what nobody waits for any more neither does the process
 
 
 def _identifier(quiet: bool) -> "Identifier | None":
@@ -164,14 +185,51 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _origin(given: str) -> str:
+    """An origin as browsers write it; raises `UsageError` where none ever will."""
+    try:
+        parts = urlsplit(given)
+        usual = {"http": 80, "https": 443}.get(parts.scheme)
+        port = "" if parts.port in (None, usual) else f":{parts.port}"
+        host = parts.netloc.rpartition("@")[2].removesuffix(f":{parts.port}").lower()
+        origin = f"{parts.scheme}://{host}{port}" if usual and host else ""
+    except ValueError:
+        origin = ""
+    if given in ("*", origin) and given.isascii():
+        return given
+    example = origin if origin and origin.isascii() else "https://example.org"
+    raise UsageError(
+        f"--cors {given}: no page has this origin, which is a scheme, a host and perhaps a port, "
+        f"such as {example}."
+    )
+
+
 def _api_keys(path: Path | None) -> tuple[str, ...]:
-    given = [os.environ.get(_KEY_VARIABLE, "")]
+    variable = os.environ.get(_KEY_VARIABLE)
+    given = [] if variable is None else [variable]
+    if variable is not None and not variable.strip():
+        raise UsageError(
+            f"{_KEY_VARIABLE} is set, but there is no key in it; unset it to let everybody in."
+        )
     if path is not None:
         try:
-            given += path.read_text(encoding="utf-8").splitlines()
+            in_file = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError:
             raise UsageError(f"{path}: not UTF-8.") from None
+        if not any(map(str.strip, in_file)):
+            raise UsageError(f"{path}: there is no key in this file.")
+        given += in_file
     keys = tuple(key.strip() for key in given if key.strip())
-    if path is not None and not keys:
-        raise UsageError(f"{path}: there is no key in this file.")
+    for key in keys:
+        if not key.isprintable() or not _is_unicode(key):
+            where = path if variable is None or key != variable.strip() else _KEY_VARIABLE
+            raise UsageError(f"{where}: a key has a character in it that nobody can type.")
     return keys
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -5,9 +5,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seq2seq.serving.asking import Fields
@@ -15,6 +18,7 @@ from seq2seq.serving.limits import RefusedError
 from seq2seq.serving.metrics import Metrics
 
 CLIENT_CLOSED = 499  # nginx's; nobody reads the answer
+JSON = "application/json; charset=utf-8"  # without a charset some clients take it for Latin-1
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -34,26 +38,69 @@ class ApiKeys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def check(self, fields: Fields) -> None:
-        """Raises `RefusedError` where `api_key` is missing or wrong."""
+    def check(self, request: Request, fields: Fields) -> None:
+        """Raises `RefusedError` where the key is missing or wrong.
+
+        It is the field `api_key`, or else in the header `Authorization`.
+        """
         if not self._keys:
             return
-        given = fields.get("api_key")
-        if not given:
+        field = fields.get("api_key")
+        given = field.encode("utf-8", "replace") if isinstance(field, str) else _bearer(request)
+        if not (given or field):
             raise RefusedError(400, "Please contact the server operator to get an API key")
-        if not self._knows(str(given)):
+        if not self._knows(given):
             raise RefusedError(403, "Invalid API key")
 
     def check_bearer(self, request: Request) -> None:
         """Raises `RefusedError` where the header `Authorization` has no key."""
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if self._keys and not (scheme.lower() == "bearer" and self._knows(given.strip())):
+        if self._keys and not self._knows(_bearer(request)):
             raise RefusedError(401, "Unauthorized")
 
-    def _knows(self, given: str) -> bool:
+    def _knows(self, given: bytes) -> bool:
         # Each is compared, and each in the same time whatever it has in common with the key.
-        tried = given.encode("utf-8", "replace")
-        return sum(hmac.compare_digest(tried, key) for key in self._keys) > 0
+        return sum(hmac.compare_digest(given, key) for key in self._keys) > 0
+
+
+def _bearer(request: Request) -> bytes:
+    """The key in the header `Authorization`, b"" for none."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+class KnownHosts:
+    """An application that answers requests to some hosts alone.
+
+    A page of any site can have its own name lead to this machine, and would then reach a server
+    that listens here for nobody else (DNS rebinding); but its requests still have that name.
+    """
+
+    def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
+        self._app = app
+        self._names = frozenset(name.lower() for name in names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] == "http" and not self._knows(Headers(scope=scope).get("host", "")):
+            message = "This server is not known by that name; --allow-host can allow it"
+            await JSONResponse({"error": message}, 403, media_type=JSON)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _knows(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+        except ValueError:
+            return False
+        return name in self._names or name == "localhost" or is_loopback(name)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether it is an address that only this machine reaches."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 class Watched:

@@ -22,7 +22,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from seq2seq.pivot import AnyTranslator
-from seq2seq.serving.access import CLIENT_CLOSED, ApiKeys, Watched, log_line, phrase
+from seq2seq.serving.access import (
+    CLIENT_CLOSED,
+    JSON,
+    ApiKeys,
+    KnownHosts,
+    Watched,
+    log_line,
+    phrase,
+)
 from seq2seq.serving.asking import read_ask, read_fields, read_texts
 from seq2seq.serving.batching import BatchSettings
 from seq2seq.serving.languages import name_of
@@ -35,6 +43,10 @@ PAGE = Path(__file__).parent / "page"
 _Found = TypeVar("_Found")
 
 
+class _Json(JSONResponse):
+    media_type = JSON
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a server answers."""
@@ -43,6 +55,7 @@ class Settings:
     batches: BatchSettings = field(default_factory=BatchSettings)
     api_keys: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None  # that requests may be to, besides localhost; None: any
     log: Callable[[str], object] = log_line
 
 
@@ -67,7 +80,10 @@ def create_app(
     )
     app = Starlette(
         routes=routes,
-        middleware=[cross_origin] if settings.cors_origins else [],
+        middleware=[
+            *([] if settings.hosts is None else [Middleware(KnownHosts, names=settings.hosts)]),
+            *([cross_origin] if settings.cors_origins else []),
+        ],
         exception_handlers={
             RefusedError: _refused,
             HTTPException: _not_found,
@@ -108,16 +124,16 @@ class _Routes:
 
     async def _translate(self, request: Request) -> Response:
         fields = await read_fields(request, self._limits)
-        self._api_keys.check(fields)
+        self._api_keys.check(request, fields)
         ask = read_ask(fields, self._limits)
-        return JSONResponse(await self._in_time(request, self._service.translate(ask)))
+        return _Json(await self._in_time(request, self._service.translate(ask)))
 
     async def _detect(self, request: Request) -> Response:
         fields = await read_fields(request, self._limits)
-        self._api_keys.check(fields)
+        self._api_keys.check(request, fields)
         text = "\n".join(read_texts(fields, self._limits))
         [found] = await self._in_time(request, self._service.detect([text]))
-        return JSONResponse([one.to_json() for one in found])
+        return _Json([one.to_json() for one in found])
 
     async def _in_time(self, request: Request, finding: Coroutine[Any, Any, _Found]) -> _Found:
         """What is found, unless that takes too long or the client goes away."""
@@ -142,7 +158,7 @@ class _Routes:
             gone.cancel()
 
     async def _languages(self, request: Request) -> Response:
-        return JSONResponse(
+        return _Json(
             [
                 {"code": code, "name": name_of(code), "targets": self._service.targets(code)}
                 for code in self._service.languages
@@ -153,7 +169,7 @@ class _Routes:
         detects = self._service.identifier is not None
         source = self._service.languages[0]
         target = self._service.targets(source)[0]
-        return JSONResponse(
+        return _Json(
             {
                 "apiKeys": bool(self._api_keys),
                 "charLimit": self._limits.characters,
@@ -170,7 +186,7 @@ class _Routes:
         )
 
     async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return _Json({"status": "ok"})
 
     async def _scrape(self, request: Request) -> Response:
         self._api_keys.check_bearer(request)
@@ -198,7 +214,7 @@ async def _no_suggestions(request: Request) -> Response:
 
 
 def _error(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
-    return JSONResponse({"error": message}, status, dict(headers))
+    return _Json({"error": message}, status, dict(headers))
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -63,7 +63,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ATTRIBUTE = re.compile(
-    r"""[\t\n\f\r\ /]*+ (?P<name> [^\t\n\f\r\ />] [^\t\n\f\r\ />=]*+ )
+    r"""(?P<name> [^\t\n\f\r\ />] [^\t\n\f\r\ />=]*+ )
       (?: [\t\n\f\r\ ]*+ = [\t\n\f\r\ ]*+
         (?: "(?P<double>[^"]*+)" | '(?P<single>[^']*+)' | (?P<bare>[^\t\n\f\r\ >]*+) ) )?+""",
     re.VERBOSE,

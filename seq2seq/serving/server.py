@@ -31,7 +31,8 @@ def _refusal(status: HTTPStatus, message: str, headers: str = "") -> bytes:
     """A whole answer, after which the connection ends."""
     body = json.dumps({"error": message}, separators=(",", ":")).encode()
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n{headers}"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n{headers}"
+        "Content-Type: application/json; charset=utf-8\r\n"
         f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -4,15 +4,16 @@
 """
 
 import asyncio
+import dataclasses
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from seq2seq.config import Direction
+from seq2seq.config import Direction, known_language
 from seq2seq.pivot import AnyTranslator, PivotTranslator, two_steps
 from seq2seq.serving.asking import Ask
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
@@ -21,6 +22,7 @@ from seq2seq.serving.html import HtmlDocument
 from seq2seq.serving.languages import name_of
 from seq2seq.serving.limits import Limits, RefusedError
 from seq2seq.serving.metrics import Metrics
+from seq2seq.serving.threads import in_thread
 from seq2seq.translation import Translation
 
 AUTO = "auto"
@@ -122,7 +124,10 @@ class Service:
 
     async def translate(self, ask: Ask) -> dict[str, Any]:
         """The answer as LibreTranslate gives it, and what else was asked for."""
-        documents = await asyncio.to_thread(_divide, ask)
+        ask = dataclasses.replace(
+            ask, source=self._known(ask.source), target=self._known(ask.target)
+        )
+        documents = await in_thread(_divide, ask)
         detections = await self._sources(ask, documents)
         directions = [Direction(one.language, ask.target) for one in detections]
         for direction in dict.fromkeys(directions):
@@ -156,6 +161,9 @@ class Service:
             for one in found
         ]
 
+    def _known(self, language: str) -> str:
+        return known_language(language, (AUTO, *self.languages))
+
     async def _sources(self, ask: Ask, documents: Sequence[Document]) -> list[Detection]:
         """The language of each document; an unsure one is one that can be translated."""
         if ask.source != AUTO:
@@ -163,7 +171,7 @@ class Service:
         known = [one.source for one in self.directions if one.target == ask.target]
         if not known:
             raise RefusedError(400, f"{ask.target} is not supported")
-        found = await self.detect([_TAG.sub("", "\n".join(one.texts)) for one in documents])
+        found = await self.detect(await in_thread(_identified, documents))
         return [
             next(
                 (
@@ -208,6 +216,15 @@ class Service:
             *(self._batcher.run(key, texts[key.direction]) for key in keys)
         )
         coming = dict(zip(texts, map(iter, found), strict=True))
+        return await in_thread(self._answers, documents, directions, coming, ask)
+
+    def _answers(
+        self,
+        documents: Sequence[Document],
+        directions: Sequence[Direction],
+        coming: Mapping[Direction, Iterator[Translation]],
+        ask: Ask,
+    ) -> list[_Answer]:
         return [
             _answer(
                 document,
@@ -249,6 +266,11 @@ class Service:
             go_on("")
         self._metrics.texts.add(len(found))
         return found
+
+
+def _identified(documents: Sequence[Document]) -> list[str]:
+    """What the language of each is found by."""
+    return [_TAG.sub("", "\n".join(one.texts)) for one in documents]
 
 
 def _divide(ask: Ask) -> list[Document]:

@@ -30,7 +30,7 @@ _MARKER = re.compile(  # indentation, and what begins an item of a list, a headi
 )
 _FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
 _HARD_BREAK = re.compile(  # of Markdown, at the end of a line
-    r"(?:\\|(?<![^\S\r\n])[^\S\r\n]{2,})(?=\r?\n?$)"  # from where a run of spaces begins, and no later
+    r"(?:\\|(?<![^\S\r\n])[^\S\r\n]{2,})(?=\r?\n?$)"  # tried where a run of spaces begins alone
 )
 _ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
 _CELL = re.compile(r"((?:(?<![^\S\n])[^\S\n]+)?(?<!\\)\|[^\S\n]*)")
