@@ -71,6 +71,14 @@ def test_what_closes_a_loop(ids: Ids, allowed: int) -> None:
     assert closes_loop(ids, allowed) == expected
 
 
+@pytest.mark.parametrize(("length", "is_loop"), [(24, True), (25, False)])
+def test_runs_of_up_to_24_ids_are_loops(length: int, is_loop: bool) -> None:
+    run = tuple(range(10, 10 + length))
+    assert repeats(run * 3) == (3 if is_loop else 1)
+    assert loops((1, 2, 3), run * 3) == is_loop
+    assert closes_loop((run * 3)[:-1], 2) == ({run[-1]} if is_loop else set())
+
+
 def test_what_comes_back_with_other_words_between_is_a_loop_too() -> None:
     """But only where it is all that is said: small pieces come back in any sentence."""
     loop = (5, 6, 5, 6, 5, 1, 5, 6, 5, 6, 5)
