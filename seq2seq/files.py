@@ -23,6 +23,17 @@ from typing import BinaryIO
 from seq2seq.errors import Seq2SeqError
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.(?P<kind>partial|old)", re.DOTALL)
+_KINDS = {
+    b"PK\x03\x04": "a document of Word, LibreOffice or the like, or another zip file",
+    b"\xd0\xcf\x11\xe0": "a document of an old Word or Excel",
+    b"%PDF": "a PDF",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"\x1f\x8b": "a packed file (gzip)",
+    b"BZh": "a packed file (bzip2)",
+    b"\xfd7zXZ": "a packed file (xz)",
+    b"\x28\xb5\x2f\xfd": "a packed file (Zstandard)",
+}
 _EXCLUSIVE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -52,6 +63,11 @@ def read_checksums(path: Path) -> dict[str, str]:
     """Read what `checksums` made; raises `OSError`, and `ValueError` where it is damaged."""
     lines = (line.split("  ") for line in path.read_text(encoding="utf-8").splitlines())
     return {name: value for value, name in lines}
+
+
+def kind_of(start: bytes) -> str | None:
+    """What a file that begins so is, where that is no plain text of UTF-8 and is easily told."""
+    return next((kind for mark, kind in _KINDS.items() if start.startswith(mark)), None)
 
 
 def read_bounded(path: Path, most: int) -> bytes:

@@ -32,6 +32,7 @@ OnProblem = Literal["keep", "drop", "stop"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Schedule = Literal["cosine", "linear", "inverse_square_root", "constant"]
 
+_LARGEST_WEIGHT = 1000
 _MOST_PIECES = 1_000_000
 _MOST_BYTES = 1 << 20  # of a recipe
 _MOST = (1 << 31) - 1  # of anything that is counted
@@ -63,11 +64,15 @@ class CorpusConfig:
     Each of the `OnProblem` settings says what happens to a training pair with that problem:
     `keep` it, `drop` it, or `stop` before the first step. All of them are counted and reported.
     With `both_directions` each pair is learnt both ways.
+
+    `train` may be a list, as of a large corpus and a small one that is nearer to what is wanted.
+    Then the pairs of each come as often as its number in `weights` says: at 0.5 half as often as
+    those at 1, which all have without `weights`.
     """
 
     source_language: str
     target_language: str
-    train: Source
+    train: Source | tuple[Source, ...]
     valid: Source
     test: Source | None = None
     both_directions: bool = False
@@ -77,6 +82,7 @@ class CorpusConfig:
     length_ratio: OnProblem = "drop"
     leakage: OnProblem = "stop"
     max_length_ratio: float = 9.0
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("source_language", "target_language"):
@@ -90,6 +96,21 @@ class CorpusConfig:
             f"corpus.target_language: {self.target_language!r} is the source language too.",
         )
         require(self.max_length_ratio > 1, "corpus.max_length_ratio must be above 1.")
+        files = len(self.training_sources)
+        require(files > 0, "corpus.train names no file.")
+        require(
+            not self.weights or len(self.weights) == files,
+            f"corpus.weights has {len(self.weights)} numbers, but corpus.train {files} files.",
+        )
+        require(
+            all(0 < weight <= _LARGEST_WEIGHT for weight in self.weights),
+            f"corpus.weights must be above 0 and at most {_LARGEST_WEIGHT}.",
+        )
+
+    @property
+    def training_sources(self) -> tuple[Source, ...]:
+        """What there is to train on, one or several."""
+        return self.train if isinstance(self.train, tuple) else (self.train,)
 
     @property
     def directions(self) -> tuple[Direction, ...]:

@@ -102,9 +102,10 @@ def _convert_list(item: Any, value: Any, where: str) -> tuple[Any, ...]:
 def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
-    table_like = isinstance(value, Mapping)
+    is_table, is_list = isinstance(value, Mapping), isinstance(value, list)
     for option in options:
-        if option is not type(None) and dataclasses.is_dataclass(option) == table_like:
+        kind = dataclasses.is_dataclass(option), get_origin(option) is tuple
+        if option is not type(None) and kind == (is_table, is_list):
             return _convert(option, value, where)
     raise UsageError(f"'{where}' cannot be {shown(value)}.")
 

@@ -113,6 +113,34 @@ def test_mistakes_with_several_corpora(
     assert complaint(tmp_path, text, override).startswith(message)
 
 
+def test_several_training_files_may_have_weights(tmp_path: Path) -> None:
+    several = CORPUS.replace('"data/train"', '["a.tsv", "b.tsv.xz"]')
+    (corpus,) = load(tmp_path, several).corpus
+    assert corpus.training_sources == ("a.tsv", "b.tsv.xz")
+    assert corpus.weights == ()
+    recipe = load(tmp_path, several + "weights = [1, 0.5]")
+    assert recipe.corpus[0].weights == (1.0, 0.5)
+    assert from_table(Recipe, json.loads(json.dumps(to_table(recipe)))) == recipe
+    (alone,) = load(tmp_path, CORPUS).corpus
+    assert alone.training_sources == ("data/train",)
+
+
+@pytest.mark.parametrize(
+    ("train", "weights", "message"),
+    [
+        ('["a", "b"]', "[1]", "corpus.weights has 1 numbers, but corpus.train 2 files."),
+        ('"a"', "[1, 2]", "corpus.weights has 2 numbers, but corpus.train 1 files."),
+        ('["a", "b"]', "[1, 0]", "corpus.weights must be above 0 and at most 1000."),
+        ('["a", "b"]', "[1, 1e9]", "corpus.weights must be above 0 and at most 1000."),
+        ("[]", "[]", "corpus.train names no file."),
+        ('["a", 7]', "[]", "'corpus.train.1' must be text, not 7."),
+    ],
+)
+def test_weights_that_do_not_fit(tmp_path: Path, train: str, weights: str, message: str) -> None:
+    text = CORPUS.replace('"data/train"', train) + f"weights = {weights}"
+    assert complaint(tmp_path, text) == message
+
+
 def test_a_hub_source_is_a_table(tmp_path: Path) -> None:
     table = """
         [corpus.test]

@@ -343,14 +343,31 @@ def test_nothing_left_to_train_on(config: CorpusConfig) -> None:
         prepare([replace(config, empty="drop")])
 
 
+def test_each_of_several_training_files_is_checked_and_kept_apart(
+    config: CorpusConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "more.tsv").write_text("nine\tneun\nten\t\n", encoding="utf-8")
+    several = replace(
+        config, train=(config.training_sources[0], str(tmp_path / "more.tsv")), weights=(1.0, 0.5),
+        both_directions=True, leakage="drop", empty="drop",
+    )  # fmt: skip
+    corpus = prepare([several])
+    names = [(str(one.direction), Path(one.text.name).name) for one in corpus.train]
+    assert names == [("en-de", "train.tsv"), ("de-en", "train.tsv"), ("en-de", "more.tsv"),
+                     ("de-en", "more.tsv")]  # fmt: skip
+    assert corpus.weights == (1.0, 1.0, 0.5, 0.5)
+    assert [len(one.text) for one in corpus.train[2:]] == [1, 1]
+    assert len(corpus.valid) == 2
+
+
 def test_check_sources_holds_the_first_against_the_others(config: CorpusConfig) -> None:
-    sources = [config.train, config.valid, config.test]
+    sources = [*config.training_sources, config.valid, config.test]
     report = check_sources([source for source in sources if source], "en", "de")
     assert report.texts[0].findings["leakage"].count == 2
     assert not report.texts[2].findings
     assert report == check_corpora([config])
     assert "held-out sentence (line 6, 7)" in str(report)  # kept or dropped: not decided here
-    (alone,) = check_sources([config.train], "en", "de").texts
+    (alone,) = check_sources(config.training_sources, "en", "de").texts
     assert "leakage" not in alone.findings
 
 

@@ -1,13 +1,16 @@
 """Reading parallel text: what comes back, and what each kind of bad file is told."""
 
+import bz2
 import gzip
 import json
+import lzma
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,9 +26,23 @@ LINES = st.lists(
 )
 
 
+def pack_zstd(data: bytes) -> bytes:
+    """Two frames, as programs that pack in parallel write them."""
+    return b"".join(zstandard.compress(part) for part in (data[:100], data[100:]))
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": pack_zstd,
+}
+NAMES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
+
+
 def write(path: Path, content: str | bytes) -> Path:
     data = content.encode("utf-8") if isinstance(content, str) else content
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(PACK[path.suffix](data) if path.suffix in PACK else data)
     return path
 
 
@@ -86,7 +103,9 @@ def test_lines_end_at_line_feeds_only(tmp_path: Path, content: bytes, lines: lis
 
 
 @pytest.mark.usefixtures("kind")
-@pytest.mark.parametrize(("english", "german"), [("", ""), (".gz", ".gz"), ("", ".gz")])
+@pytest.mark.parametrize(
+    ("english", "german"), [("", ""), (".gz", ".gz"), ("", ".gz"), (".xz", ".bz2"), (".zst", "")]
+)
 def test_two_files_side_by_side(tmp_path: Path, english: str, german: str) -> None:
     write(tmp_path / f"train.v1.en{english}", "one\ntwo\n")
     write(tmp_path / f"train.v1.de{german}", "eins\nzwei\n")
@@ -96,7 +115,7 @@ def test_two_files_side_by_side(tmp_path: Path, english: str, german: str) -> No
 
 
 @pytest.mark.usefixtures("kind")
-@pytest.mark.parametrize("name", ["pairs.tsv", "pairs.tsv.gz"])
+@pytest.mark.parametrize("name", ["pairs.tsv", *(f"pairs.tsv{ending}" for ending in PACK)])
 def test_tsv_ignores_columns_after_the_second(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, "one\teins\ntwo\tzwei\tCC-BY 2.0\t#42\n\tleer\n")
     text = read(str(path))
@@ -142,16 +161,33 @@ def test_invalid_utf8_names_its_line(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.usefixtures("kind")
-def test_damaged_gzip(tmp_path: Path) -> None:
-    whole = gzip.compress(b"one\teins\n" * 1000)
+@pytest.mark.parametrize("ending", PACK)
+def test_a_damaged_packed_file(ending: str, tmp_path: Path) -> None:
+    whole = PACK[ending](b"one\teins\n" * 1000)
     for name, data in {
         "cut": whole[:-12],
         "flipped": whole[:20] + b"\xff\xff" + whole[22:],
         "plain": b"one\teins\n",
     }.items():
-        path = tmp_path / f"{name}.tsv.gz"
+        path = tmp_path / f"{name}.tsv{ending}"
         path.write_bytes(data)
-        assert f"{path}: not a gzip file, or a damaged one" in error(path)
+        assert f"{path}: not a {NAMES[ending]} file, or a damaged one" in error(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"PK\x03\x04\x14\x00\xff", "a document of Word, LibreOffice or the like"),
+        (b"%PDF-1.7\n\xe2\xe3\n", "a PDF"),
+        ("käse\tkäse\n".encode("utf-16"), "text in UTF-16"),
+    ],
+)
+def test_a_document_is_told_from_text_in_another_encoding(
+    start: bytes, kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_bytes(start)
+    assert f"{path}: {kind}" in error(path)
 
 
 @pytest.mark.usefixtures("kind")

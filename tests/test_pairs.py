@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,26 @@ def test_the_temperature_evens_out_directions(
     assert sum(counts[n] for n in range(300, 330)) == shares[1]
     for part in (range(300), range(300, 330)):
         assert max(counts[n] for n in part) - min(counts[n] for n in part) <= 1
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares"),
+    [((), (200, 100, 60)), ((1, 0.5, 1), (232, 58, 70)), ((1, 4, 1), (109, 218, 33))],
+)
+def test_pairs_come_as_often_as_the_weight_of_their_text_says(
+    recipe: Recipe, tokenizer: Tokenizer, weights: tuple[float, ...], shares: tuple[int, ...]
+) -> None:
+    sizes = 200, 100, 60
+    texts = [
+        DirectedText(way, ParallelText("text", sentences, sentences))
+        for way, size in zip((EN_DE, EN_DE, DE_EN), sizes, strict=True)
+        for sentences in [make_sentences(size, seed=size)]
+    ]
+    pairs = TrainingPairs(texts, tokenizer, with_temperature(recipe, 1.0), weights)
+    counts = Counter(n for batch in epoch_of(pairs, 0) for n, *_ in read(batch))
+    ends = [0, 200, 300, 360]
+    found = tuple(sum(counts[n] for n in range(first, last)) for first, last in pairwise(ends))
+    assert found == shares
 
 
 def test_long_pairs_are_left_out(recipe: Recipe, text: DirectedText, tokenizer: Tokenizer) -> None:

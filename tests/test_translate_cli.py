@@ -396,6 +396,15 @@ def test_the_lines_before_bad_utf8_are_read(tmp_path: Path) -> None:
             next(lines)
 
 
+def test_a_document_is_told_from_bad_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "letter.docx"
+    path.write_bytes(b"PK\x03\x04\x14\x00\nxml\n\xb5\xff")
+    with path.open("rb") as file:
+        lines = chain.from_iterable(read_chunks(file, "letter.docx"))
+        with pytest.raises(Seq2SeqError, match=r"^letter\.docx: a document of Word, "):
+            list(lines)
+
+
 def test_an_output_may_have_a_long_name(tmp_path: Path) -> None:
     path = tmp_path / ("ä" * 120)
     with open_output(path) as file:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.files import replacing_file
+from seq2seq.files import kind_of, replacing_file
 
 _CHUNK_BYTES = 1 << 16  # what a pipe holds on Linux: more than a thousand sentences
 
@@ -53,17 +53,19 @@ def refuse_same_file(source: BufferedReader, sink: BinaryIO) -> None:
 def _read_arriving(stream: BufferedReader, name: str, last_end: str) -> Iterator[Iterable[str]]:
     number = 1  # of the next line
     begun: list[bytes] = []  # the parts of a line that has not ended yet
+    start = b""  # of all
     while data := _read(stream, name):
+        start = start or data[:8]
         *ended, last = data.split(b"\n")
         if ended:
             ended[0] = b"".join([*begun, ended[0]])
             begun.clear()
             # One by one, so that a bad line takes none of those before it along.
-            yield (_decode(line, name, i) + "\n" for i, line in enumerate(ended, number))
+            yield (_decode(line, name, i, start) + "\n" for i, line in enumerate(ended, number))
             number += len(ended)
         begun.append(last)
     if line := b"".join(begun):
-        yield (_decode(whole, name, number) + last_end for whole in [line])
+        yield (_decode(whole, name, number, start) + last_end for whole in [line])
 
 
 def _read(stream: BufferedReader, name: str) -> bytes:
@@ -73,10 +75,12 @@ def _read(stream: BufferedReader, name: str) -> bytes:
         raise Seq2SeqError(f"{name}: cannot be read: {error.strerror}.") from None
 
 
-def _decode(line: bytes, name: str, number: int) -> str:
+def _decode(line: bytes, name: str, number: int, start: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
+        if kind := kind_of(start):
+            raise Seq2SeqError(f"{name}: {kind}, not plain text; save it as that.") from None
         raise Seq2SeqError(
             f"{name}, line {number}: byte {error.start + 1} is not UTF-8; convert the text first, "
             "for example with iconv."

@@ -35,12 +35,16 @@ class DirectedText(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """What training uses, direction by direction, and the report on what was read and dropped."""
+    """What training uses, direction by direction, and the report on what was read and dropped.
+
+    A direction has as many training texts as its recipe names; `weights` has a number for each.
+    """
 
     train: tuple[DirectedText, ...]
     valid: tuple[DirectedText, ...]
     test: tuple[DirectedText, ...]
     report: CorpusReport
+    weights: tuple[float, ...] = ()  # all alike
 
 
 def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
@@ -52,17 +56,22 @@ def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
     nothing is left to train on.
     """
     held_out = {config: _held_out(config) for config in configs}
-    kept, reports = [], list[TextReport]()
+    reports = list[TextReport]()
+    train, weights = list[DirectedText](), list[float]()
     for config in configs:
-        text, report = _training_text(config, _held_out_from(config, held_out))
-        kept.append(text)
-        reports += [report, *_check_held_out(held_out[config], config.max_length_ratio)]
-    pairs = list(zip(configs, kept, strict=True))
+        sources = config.training_sources
+        for source, weight in zip(sources, config.weights or len(sources) * [1.0], strict=True):
+            text, report = _training_text(source, config, _held_out_from(config, held_out))
+            reports.append(report)
+            train += directed_texts(config, text)
+            weights += len(config.directions) * [weight]
+        reports += _check_held_out(held_out[config], config.max_length_ratio)
     return Corpus(
-        _directed(pairs),
+        tuple(train),
         _directed([(config, held_out[config][0]) for config in configs]),
         _directed([(config, text) for config in configs for text in held_out[config][1:]]),
         CorpusReport(tuple(reports)),
+        tuple(weights),
     )
 
 
@@ -115,9 +124,9 @@ def _directed(texts: Iterable[tuple[CorpusConfig, ParallelText]]) -> tuple[Direc
 
 
 def _training_text(
-    config: CorpusConfig, held_out: Sequence[ParallelText]
+    source: Source, config: CorpusConfig, held_out: Sequence[ParallelText]
 ) -> tuple[ParallelText, TextReport]:
-    train = _read(config.train, config)
+    train = _read(source, config)
     examination = examine(train, held_out, config.max_length_ratio)
     settings: dict[Problem, OnProblem] = {problem: getattr(config, problem) for problem in PROBLEMS}
     for problem, setting in settings.items():
@@ -159,7 +168,8 @@ def check_corpora(configs: Sequence[CorpusConfig]) -> CorpusReport:
     reports = list[TextReport]()
     for config in configs:
         ratio = config.max_length_ratio
-        reports.append(check(_read(config.train, config), _held_out_from(config, held_out), ratio))
+        for source in config.training_sources:
+            reports.append(check(_read(source, config), _held_out_from(config, held_out), ratio))
         reports += _check_held_out(held_out[config], ratio)
     return CorpusReport(tuple(reports))
 

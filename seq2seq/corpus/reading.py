@@ -6,20 +6,23 @@ Whatever is small is held in memory. Everything else is copied to the cache once
 there; see `seq2seq.corpus.lines` for why a copy.
 """
 
+import bz2
 import gzip
+import lzma
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 
 from seq2seq.corpus import cache
 from seq2seq.corpus.lines import Chosen, Index, Lines, LinesWriter
 from seq2seq.errors import Seq2SeqError
+from seq2seq.files import kind_of
 from seq2seq.recipe import HubSource, Source
 
 _BOM = b"\xef\xbb\xbf"
@@ -27,6 +30,12 @@ _BLOCK = 1 << 20  # bytes
 _ROWS = 10_000  # of `datasets`, at a time
 _SMALL_ROWS = 20_000
 _VERSION = "1"  # of what is written to the cache
+_ZSTD_INPUT = 1 << 14  # bytes; each may become thousands
+
+_PACKINGS: Mapping[str, str] = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
+"""Endings of packed files, and what these are called."""
+
+_TSV = tuple(f".tsv{ending}" for ending in ("", *_PACKINGS))
 
 Columns = tuple[bytes, bytes]
 
@@ -56,8 +65,9 @@ class ParallelText:
 def read_parallel(source: Source, source_language: str, target_language: str) -> ParallelText:
     """Read every pair of `source`.
 
-    - `dir/train` is `dir/train.en` beside `dir/train.de`, each plain or `.gz` (plain goes first).
-    - `dir/train.tsv` and `dir/train.tsv.gz` have the source sentence, a tab and the target
+    - `dir/train` is `dir/train.en` beside `dir/train.de`, each plain or packed: `.gz`, `.bz2`,
+      `.xz` or `.zst` (plain goes first).
+    - `dir/train.tsv`, which may be packed too, has the source sentence, a tab and the target
       sentence on each line. Further columns (an attribution, say) are ignored.
     - A `HubSource` is loaded by the `datasets` package. A missing value is an empty sentence.
 
@@ -65,7 +75,7 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
     """
     if isinstance(source, HubSource):
         text = _read_hub(source)
-    elif source.endswith((".tsv", ".tsv.gz")):
+    elif source.endswith(_TSV):
         text = _read_tsv(Path(source))
     else:
         text = _read_side_by_side(source, source_language, target_language)
@@ -75,7 +85,7 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
 
 
 def read_lines(path: Path) -> Lines:
-    """The lines of a UTF-8 file, plain or `.gz`, without `\\n` or `\\r\\n`.
+    """The lines of a UTF-8 file, plain or packed, without `\\n` or `\\r\\n`.
 
     A byte order mark at the start is no text, and a line feed at the end starts no further line.
     """
@@ -92,12 +102,16 @@ def read_lines(path: Path) -> Lines:
 
 def _is_small(path: Path) -> bool:
     with _readable(path):
-        if path.exists() and not path.is_file():
+        if path.exists() and not (path.is_file() or path.is_dir()):
             raise Seq2SeqError(f"{path}: not a file; a corpus is read more than once.")
-        if path.suffix != ".gz":
+        if path.suffix not in _PACKINGS:
             return path.stat().st_size <= cache.SMALL
-        with gzip.open(path) as file:
-            return len(file.read(cache.SMALL + 1)) <= cache.SMALL
+        size = 0
+        for block in _unpacked(path):
+            size += len(block)
+            if size > cache.SMALL:
+                return False
+        return True
 
 
 def _entry(kind: str, path: Path, write: cache.Make) -> Path:
@@ -109,7 +123,7 @@ def _entry(kind: str, path: Path, write: cache.Make) -> Path:
         if _digest(path) != before:
             raise Seq2SeqError(f"{path}: has changed while it was read; run the command again.")
 
-    form = "gzip" if path.suffix == ".gz" else "plain"
+    form = _PACKINGS.get(path.suffix, "plain")
     return cache.entry(kind, (before, form, _VERSION), make)
 
 
@@ -123,12 +137,19 @@ def _readable(path: Path) -> Iterator[None]:
     """A sentence for whatever a file cannot be read for."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise Seq2SeqError(f"{path}: not a gzip file, or a damaged one; get it again.") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError):
+        raise _damaged(path) from None
     except FileNotFoundError:
         raise Seq2SeqError(f"{path}: there is no such file.") from None
     except OSError as error:
+        if error.errno is None:  # from the unpacking of bzip2
+            raise _damaged(path) from None
         raise Seq2SeqError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _damaged(path: Path) -> Seq2SeqError:
+    name = _PACKINGS.get(path.suffix, "whole")
+    return Seq2SeqError(f"{path}: not a {name} file, or a damaged one; get it again.")
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -138,6 +159,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
         try:
             block.decode()
         except UnicodeDecodeError as error:
+            if not before and (kind := kind_of(block)):
+                raise Seq2SeqError(f"{path}: {kind}, not plain text; save it as that.") from None
             line = before + block.count(b"\n", 0, error.start) + 1
             raise Seq2SeqError(
                 f"{path}, line {line}: not UTF-8 (byte 0x{block[error.start]:02x}); "
@@ -163,11 +186,53 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 
 def _read(path: Path) -> Iterator[bytes]:
     """The bytes of the file, unpacked, in blocks of about a megabyte."""
-    packed = path.suffix == ".gz"
-    with _readable(path), cast(BinaryIO, gzip.open(path)) if packed else path.open("rb") as file:
-        yield file.read(_BLOCK).removeprefix(_BOM)
+    with _readable(path):
+        begun = b""  # as long as a byte order mark may still come
+        blocks = _unpacked(path)
+        for block in blocks:
+            begun += block
+            if len(begun) >= len(_BOM):
+                break
+        yield begun.removeprefix(_BOM)
+        yield from blocks
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    """The bytes of the file, unpacked, in blocks of about a megabyte."""
+    if path.suffix == ".zst":
+        yield from _unpacked_zstd(path)
+        return
+    with _OPENERS.get(path.suffix, Path.open)(path, "rb") as file:
         while block := file.read(_BLOCK):
             yield block
+
+
+_OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+def _unpacked_zstd(path: Path) -> Iterator[bytes]:
+    """Raises `EOFError` where the file is damaged or cut short."""
+    try:
+        import zstandard
+    except ImportError:
+        raise Seq2SeqError(
+            f"{path}: reading it needs the zstandard package; pip install 'seq2seq[train]'."
+        ) from None
+    with path.open("rb") as file:
+        frame = None  # there may be several, one behind the other
+        data = b""
+        while data := data or file.read(_ZSTD_INPUT):
+            if frame is None or frame.eof:
+                frame = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
+            try:
+                block = frame.decompress(data)
+            except zstandard.ZstdError:
+                raise EOFError from None
+            data = frame.unused_data
+            if block:
+                yield block
+        if frame is not None and not frame.eof:
+            raise EOFError
 
 
 def _read_side_by_side(prefix: str, *languages: str) -> ParallelText:
@@ -183,22 +248,23 @@ def _read_side_by_side(prefix: str, *languages: str) -> ParallelText:
 
 def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
     plain = Path(f"{prefix}.{language}")
-    packed = Path(f"{plain}.gz")
-    for path in (plain, packed):
+    packed = [Path(f"{plain}{ending}") for ending in _PACKINGS]
+    for path in (plain, *packed):
         if os.path.exists(path):
             return path
     if os.path.isfile(prefix):
-        stem, _, ending = prefix.removesuffix(".gz").rpartition(".")
+        bare = Path(prefix).with_suffix("") if Path(prefix).suffix in _PACKINGS else Path(prefix)
+        stem, _, ending = str(bare).rpartition(".")
         if ending in languages:
             raise Seq2SeqError(f"{prefix} is one side of a corpus; give the prefix {stem}.")
         raise Seq2SeqError(
-            f"{prefix}: a corpus is a TSV file, whose name must end in .tsv or .tsv.gz, or a "
+            f"{prefix}: a corpus is a TSV file, whose name must end in {', '.join(_TSV)}, or a "
             f"prefix (dir/train for dir/train.{language} and its translation)."
         )
     raise Seq2SeqError(
-        f"neither {plain} nor {packed} exists; a corpus is a prefix (dir/train for "
-        f"dir/train.{language} and its translation) or a .tsv file, and its languages are those of "
-        "the recipe, or --from and --to of `seq2seq check`."
+        f"neither {plain} nor {' nor '.join(map(str, packed))} exists; a corpus is a prefix "
+        f"(dir/train for dir/train.{language} and its translation) or a .tsv file, and its "
+        "languages are those of the recipe, or --from and --to of `seq2seq check`."
     )
 
 

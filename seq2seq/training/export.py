@@ -7,7 +7,7 @@ from typing import Any
 
 from seq2seq.calibrating import calibrate
 from seq2seq.confidence import Calibration
-from seq2seq.config import WeightPrecision
+from seq2seq.config import Direction, WeightPrecision
 from seq2seq.corpus import directed_texts, read_parallel, read_validation
 from seq2seq.decoding.export import Corpora, export_folder
 from seq2seq.decoding.folder import read_config
@@ -96,9 +96,9 @@ def _corpora(recipe: Recipe, tokenizer: Tokenizer, corpus: str | None) -> Corpor
     """The training corpora of `recipe`, or `corpus` in place of its only one."""
     if corpus is not None and len(recipe.corpus) > 1:
         raise UsageError("--corpus stands for one corpus, and this run has several.")
-    found = {}
-    for config in recipe.corpus:
-        source = config.train if corpus is None else corpus
+    found = dict[Direction, tuple[list[list[int]], list[list[int]]]]()
+    named = [(config, source) for config in recipe.corpus for source in config.training_sources]
+    for config, source in named if corpus is None else [(recipe.corpus[0], corpus)]:
         try:
             text = read_parallel(source, config.source_language, config.target_language)
         except Seq2SeqError as error:
@@ -114,7 +114,9 @@ def _corpora(recipe: Recipe, tokenizer: Tokenizer, corpus: str | None) -> Corpor
                 raise Seq2SeqError(
                     f"{source}: every {direction.target} line is blank; 8 bits need text."
                 )
-            found[direction] = pairs.sources, pairs.targets
+            sources, targets = found.setdefault(direction, ([], []))
+            sources += pairs.sources
+            targets += pairs.targets
     return found
 
 
@@ -122,7 +124,7 @@ def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
     """What is known without being told: languages, shape, data, validation BLEU."""
     model = recipe.model
     best = _best_validation(folder.metrics_file)
-    sources = [corpus.train for corpus in recipe.corpus]
+    sources = [source for corpus in recipe.corpus for source in corpus.training_sources]
     train = ", ".join(f"`{one if isinstance(one, str) else one.dataset}`" for one in sources)
     directions = ", ".join(f"{one.source} to {one.target}" for one in recipe.directions)
     origin = folder.origin()

@@ -84,9 +84,19 @@ class Pool:
 
 
 class TrainingPairs:
-    """The pairs of all directions, numbered through."""
+    """The pairs of all directions, numbered through.
 
-    def __init__(self, texts: Sequence[DirectedText], tokenizer: Tokenizer, recipe: Recipe) -> None:
+    `weights` are those of the texts, see `CorpusConfig`: none are all alike.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[DirectedText],
+        tokenizer: Tokenizer,
+        recipe: Recipe,
+        weights: Sequence[float] = (),
+    ) -> None:
+        self._weights = np.array(weights or len(texts) * [1.0])
         self._texts = texts
         self._tokenizer = tokenizer
         self._settings = recipe.training
@@ -143,14 +153,14 @@ class TrainingPairs:
         return text, number - int(self._ends[text] - self._sizes[text])
 
     def _order(self, epoch: int) -> NDArray[np.int32]:
-        """The pairs of an epoch, shuffled: of each text as many as the temperature says.
+        """The pairs of an epoch, shuffled: of each text as many as weight and temperature say.
 
         That is all of its pairs so many times, and a random part of them once more.
         """
         if self._shuffled is not None and self._shuffled[0] == epoch:
             return self._shuffled[1]
         random = np.random.default_rng((self._settings.seed, epoch))
-        weights = self._sizes ** (1 / self._settings.temperature)
+        weights = self._amounts()
         shares = np.round(len(self) * weights / weights.sum()).astype(int)
         order = scratch(int((-(-shares // self._sizes) * self._sizes).sum()), np.int32)
         end = 0
@@ -167,6 +177,20 @@ class TrainingPairs:
         random.shuffle(order)
         self._shuffled = epoch, order
         return order
+
+    def _amounts(self) -> NDArray[np.float64]:
+        """What the parts of an epoch that are of each text are in proportion to.
+
+        The temperature evens out directions, as large as weights make them, and not their texts.
+        """
+        weighted = self._sizes * self._weights
+        directions = [str(direction) for direction, _ in self._texts]
+        totals = dict.fromkeys(directions, 0.0)
+        for way, size in zip(directions, weighted.tolist(), strict=True):
+            totals[way] += size
+        of_direction = np.array([totals[way] for way in directions])
+        parts = weighted / of_direction
+        return np.asarray(of_direction ** (1 / self._settings.temperature) * parts)
 
     def _draw(self, number: int, epoch: int, turn: int) -> Drawn:
         """The pair whose turn it is in the epoch: changed, normalised, cut."""

@@ -125,7 +125,7 @@ class Trainer:
             corpus=fingerprint(one.text for one in (*corpus.train, *corpus.valid)),
             arithmetic=self.learner.arithmetic,
         )
-        self.pairs = TrainingPairs(corpus.train, tokenizer, recipe)
+        self.pairs = TrainingPairs(corpus.train, tokenizer, recipe, corpus.weights)
         self.held_out = [HeldOut.of(text, tokenizer, recipe.training) for text in corpus.valid]
         self._metrics = MetricsLog(run.metrics_file, events)
         self._journal = Journal(self._metrics, display)
