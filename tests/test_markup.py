@@ -96,7 +96,8 @@ def tagged(text: str, translation: str, linked: Links) -> str:
         ("it <i>is.</i>", "es ist.", ((0, 0), (1, 1)), "es <i>ist.</i>"),
         ("so <b>a b</b> c", "x y z", ((0, 0), (1, 2), (2, 0), (3, 1)), "<b>x y z</b>"),
         ("a<br>b", "x{} y", (), "x<br> y"),  # joins two words, which the model must see
-        ("CO<sub>2</sub> so", "so CO{}2{}", ((0, 1), (1, 0)), "so CO<sub>2</sub>"),
+        ("CO<b>2</b> so", "so CO{}2{}", ((0, 1), (1, 0)), "so CO<b>2</b>"),
+        ("CO<sub>2</sub> so", "so CO", ((0, 1), (1, 0)), "so CO<sub>2</sub>"),
         ("one <br> two", "eins zwei", ((0, 0), (1, 1)), "eins <br> zwei"),
         ("good 😀 day", "guten Tag", ((0, 0), (1, 1)), "guten 😀 Tag"),
         ("good day 😀", "guten Tag", ((0, 0), (1, 1)), "guten Tag 😀"),
@@ -104,6 +105,7 @@ def tagged(text: str, translation: str, linked: Links) -> str:
         ("a <i> </i>c", "x z", ((0, 0), (1, 1)), "x <i> </i>z"),
         ("a <br><br> c", "x z", ((0, 0), (1, 1)), "x <br><br> z"),
         ("</b> a <b>", "x", ((0, 0),), "</b> x <b>"),
+        ("so <b>{x}</b>, a", "so {}, x", ((0, 0), (1, 1), (2, 2)), "so <b>{x}</b>, x"),
         ("<i>so</i> <b>a</b> c", "y x z", ((0, 1), (1, 0), (2, 2)), "<b>y</b> <i>x</i> z"),
         ("<b>a b</b> <i>c</i>", "x y z", ((0, 0), (1, 2), (2, 1)), "<b>x</b> <i>y</i> z"),
         ("<b>a <i>c</i></b> d", "x y z", ((0, 1), (1, 2), (2, 0)), "x <b>y <i>z</i></b>"),
@@ -128,7 +130,7 @@ def test_no_pair_is_emptied(text: str, translation: str, linked: Links) -> None:
 
 
 def test_tags_within_words_that_would_cross_are_refused() -> None:
-    source = shield("CO<sub>2</sub>")
+    source = shield("CO<b>2</b>")
     target = Shielded(f"CO{STAND_IN}2{STAND_IN}", source.spans[::-1])
     assert place(source, target, ()) is None
 

@@ -94,6 +94,9 @@ def test_what_is_taken_out_comes_back(text: str) -> None:
         ("<b>kalo</b><b>ren</b>", ["<b>", "</b><b>", "</b>"]),
         ("⏰ ⭐⭐ ⬆️ 1️⃣", ["⏰", "⭐⭐", "⬆️", "1️⃣"]),
         ("kalo \\| ren", ["\\|"]),
+        ("hi @<b>Tom_1</b>, #<i>x</i> a@<b>c</b>", ["@<b>Tom_1</b>", "#<i>x</i>", "<b>", "</b>"]),
+        ("cat<sup>1</sup> s.<sup class=x>[2]</sup>", ["<sup>1</sup>", "<sup class=x>[2]</sup>"]),
+        ("a<sup>b c</sup> <i class='x'>▾</i>", ["<sup>", "</sup>", "<i class='x'>▾</i>"]),
         ("---\n-a: b\n" + "-a: b\n" * 50, []),
     ],
 )
@@ -103,7 +106,23 @@ def test_where_a_span_ends(text: str, spans: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    [*"~`%\\*_<{[(&@.", "~~", "```a", '<a b="', "<%", "<a b", "](", "x'", "<!--", "`a\nb", "%%"],
+    [
+        *"~`%\\*_<{[(&@.",
+        "~~",
+        "```a",
+        '<a b="',
+        "<%",
+        "<a b",
+        "](",
+        "x'",
+        "<!--",
+        "@<a",
+        "@<a>",
+        "<sup>x",
+        "<a>!",
+        "`a\nb",
+        "%%",
+    ],
 )
 def test_a_hundred_thousand_of_the_same_are_no_trouble(part: str) -> None:
     text = part * (100_000 // len(part)) + "x"

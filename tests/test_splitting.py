@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seq2seq.text.protection import FLOAT
 from seq2seq.text.splitting import sentences, split
 
 WORDS = st.sampled_from(
@@ -92,6 +93,21 @@ def test_a_full_stop_is_not_always_an_end(sentence: str) -> None:
 )
 def test_each_language_has_its_abbreviations(language: str, text: str, number: int) -> None:
     assert len([*sentences(text, language)]) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("It is here.<It was there.", ["It is here.", "<It was there."]),
+        ("“Here?”<<No.", ["“Here?”", "<<No."]),
+        ("Here, <it is. <it is", ["Here, <it is. <it is"]),
+        ("Dr.<Smith", ["Dr.<Smith"]),
+        ("here.<", ["here.<"]),
+    ],
+)
+def test_a_tag_behind_a_full_stop_ends_a_sentence(text: str, parts: list[str]) -> None:
+    found = sentences(text.replace("<", FLOAT), "en")
+    assert [part.text for part in found] == [part.replace("<", FLOAT) for part in parts]
 
 
 def test_a_long_sentence_is_cut_at_clauses_that_are_put_together_again() -> None:

@@ -186,8 +186,10 @@ class _Finder:
             place = self._after(start)
             return place, place
         first, last = min(made), max(made)
-        quoted = not self._source[start : start + 1].isalnum()
-        stopped = not self._source[end - 1 : end].isalnum()
+        quoted, stopped = (
+            not letter.isalnum() and letter != STAND_IN
+            for letter in (self._source[start], self._source[end - 1])
+        )
         return first.start if quoted else first.letters, last.end if stopped else last.letters_end
 
     def following(self, one: _Float) -> int:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 _SENTENCE_END = re.compile(
     r"""(?<=[.!?…"'”’»)\]\U000f0000\U000f0001])\s+"""  # `_ends_sentence` looks closer
     r"""|[。！？]+[」』”’）]*\s*"""
+    r"""|(?<=[.!?…"'”’»)\]])(?=\U000f0001+[^\W\d_])"""  # as in `key.<br>It`
 )
 _LINE_OR_SENTENCE_END = re.compile(rf"{_SENTENCE_END.pattern}|\n\s*")
 _CLAUSE_END = re.compile(r"(?<=[,;:–—])\s+|[、，；：]\s*")
 _SPACE = re.compile(r"\s+")
+_BEGINNING = re.compile("\U000f0001*(.?)", re.DOTALL)  # the first letter, behind tags
 
 _OPENERS, _CLOSERS = "\"'“‘„«([\U000f0001", "\"'”’»)]\U000f0000\U000f0001"  # a tag may be either
 _ABBREVIATIONS = {  # that no sentence ends with; nor does it with a letter: J. Smith, z. B.
@@ -125,9 +127,11 @@ def _cut_after(text: str, matches: Iterable[re.Match[str]]) -> Iterator[str]:
 
 def _ends_sentence(text: str, match: re.Match[str], language: str = "") -> bool:
     """Whether the white space after a full stop, or after a closing mark, ends a sentence."""
-    if not match[0].isspace():
+    if match[0] and not match[0].isspace():
         return True
-    following = text[match.end() : match.end() + 1]
+    begins = _BEGINNING.match(text, match.end())
+    assert begins  # nothing at least
+    following = begins[1]
     if following.islower():
         return False
     # The end of the last word; no abbreviation is longer.
