@@ -11,6 +11,7 @@ from seq2seq.decoding.lexicon import Lexicon
 from seq2seq.decoding.quantisation import (
     Observations,
     _logistic_regression,
+    _rows,
     observe,
     quantise,
 )
@@ -44,6 +45,13 @@ def test_every_weight_moves_by_half_a_step_at_most(cell: Cell) -> None:
     embedding = eight["embedding.weight"] * eight["embedding.scale"][:, None]
     error = np.abs(embedding - weights["embedding.weight"])
     assert (error <= eight["embedding.scale"][:, None] * 0.501).all()
+
+
+def test_weights_that_are_0_stay_0() -> None:
+    """A word that training never saw may have no weight at all."""
+    rows, scale = _rows(np.array([[0.0, 0.0], [0.5, -1.0]], np.float32))
+    assert rows[0].tolist() == [0, 0]
+    assert (scale > 0).all()
 
 
 def test_what_is_observed() -> None:
