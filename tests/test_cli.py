@@ -309,3 +309,22 @@ def test_evaluate_wants_source_and_reference_together(finished: Path, corpus: Pa
     assert "60" in only_error(done, 1)
     done = run("evaluate", finished, "--src", tmp := corpus / "none.en", "--ref", tmp)
     assert "none.en" in only_error(done, 1)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["inspect", "--help"]])
+def test_help_on_a_full_disk_is_told(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "seq2seq", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "seq2seq: No space left on device.\n")
+
+
+def test_the_package_is_the_command() -> None:
+    command = [sys.executable, "-m", "seq2seq", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip().startswith("Usage: seq2seq ")

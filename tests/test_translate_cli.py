@@ -567,6 +567,37 @@ class TestShipped:
         assert run("-i", path, "-o", path).returncode == 0
         assert path.read_text(encoding="utf-8") == run("I am tired.").stdout
 
+    @pytest.mark.parametrize(
+        "name", ["a.html", "a.HTM", "a.docx", "a.srt", "a.po", "a.json", "a.xml", "a.csv", "a.en"]
+    )
+    def test_a_file_of_a_kind_not_understood_is_not_replaced(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        path, link = tmp_path / name, tmp_path / "link"
+        path.write_text("I am tired.\n", encoding="utf-8")
+        link.symlink_to(path)
+        for output in (path, link):
+            done = run("-i", path, "-o", output)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert "is not replaced" in done.stderr
+            assert done.stderr.count("\n") == 1
+        assert path.read_text(encoding="utf-8") == "I am tired.\n"
+        assert sorted(tmp_path.iterdir()) == [path, link]
+
+    def test_an_argument_that_is_not_utf_8_is_refused(self) -> None:
+        done = subprocess.run(
+            [*COMMAND, "fine", b"caf\xc3\xa9 caf\xe9"], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("translate: text 2: byte 10 is not UTF-8; ")
+
+    @pytest.mark.parametrize("languages", [("EN", "DE"), ("en-GB", "de_AT"), ("Auto", "De")])
+    def test_languages_in_any_case_and_with_a_region(self, languages: tuple[str, str]) -> None:
+        source, target = languages
+        done = run("-f", source, "-t", target, "I am tired.")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == run("I am tired.").stdout
+
     @pytest.mark.parametrize("through", ["file", "pipe"])
     def test_all_lines_before_bad_utf8_are_translated(self, tmp_path: Path, through: str) -> None:
         lines = [b"I am tired.", b"", b"17", b"Tom has a big house."] * 500
@@ -632,11 +663,6 @@ class TestShipped:
     def test_what_is_a_sentence_and_what_is_an_option(self) -> None:
         done = run("17", "--beam-size", "1", "18", "--", "-5", "- 3", "--")
         assert (done.returncode, done.stdout) == (0, "17\n18\n-5\n- 3\n--\n")
-
-    def test_arguments_that_are_not_utf8(self) -> None:
-        done = subprocess.run([*COMMAND, b"b\xe4d"], capture_output=True, timeout=TIMEOUT)
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert done.stdout.decode("utf-8").count("\n") == 1
 
     def test_a_conversation_over_pipes(self) -> None:
         """Each line is answered before the next one is sent."""

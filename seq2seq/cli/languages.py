@@ -27,6 +27,21 @@ _READ_AHEAD = 512  # lines: enough to find some of like length in each language
 _SURE = 0.9  # of a language; text in one that is not translated is left as it is
 
 
+def as_known(language: str | None, model: Path | None) -> str | None:
+    """`language` as the model has it, or those that come with the package: see `known_language`."""
+    if language is None:
+        return None
+    from seq2seq.config import known_language
+    from seq2seq.decoding.folder import read_config
+    from seq2seq.shipped import shipped_models
+
+    folders = shipped_models() if model is None else [model]
+    ways = [way for folder in folders for way in read_config(folder).directions]
+    return known_language(
+        language, [AUTO, *(code for way in ways for code in (way.source, way.target))]
+    )
+
+
 def models_for(
     given: Path | None,
     source: str | None,

@@ -15,7 +15,7 @@ import typer
 
 from seq2seq.cli.errors import leave, reported_errors
 from seq2seq.cli.formats import Json, Plain, Tsv
-from seq2seq.cli.languages import AUTO, Translators, models_for
+from seq2seq.cli.languages import AUTO, Translators, as_known, models_for
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from seq2seq.translation import Translation
     from seq2seq.translator import Translator
 
+_PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})
+"""What ends the names of files that are translated line by line, and are such files still."""
 _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -158,6 +160,8 @@ def translate(
         raise UsageError("--min-score is called --min-confidence now, since that is what it is.")
     if texts and input_path:
         raise UsageError("give sentences or --input, not both.")
+    for number, text in enumerate(texts or (), 1):
+        _require_utf8(text, number)
     name = str(input_path or ("arguments" if texts else "stdin"))
     lines = _format(name, column, as_json, n_best is not None, alignment, tee)
     opened: AbstractContextManager[BufferedReader | None] = (
@@ -166,6 +170,8 @@ def translate(
     with opened as source, open_output(output_path) as sink:
         if source is not None:
             refuse_same_file(source, sink)
+        if input_path and output_path and not isinstance(lines, Json):
+            _require_plain(input_path, output_path)
 
         def load(folder: Path) -> "Translator":
             translator = _load(
@@ -175,6 +181,8 @@ def translate(
             translator.formality = formality
             return translator
 
+        source_language = as_known(source_language, model)
+        target_language = as_known(target_language, model)
         models = models_for(model, source_language, target_language, load)
         one_step_option = (
             "--glossary" if glossary else "--min-confidence" if min_confidence else None
@@ -207,6 +215,31 @@ def translate(
                 begins += line.text.count("\n") + 1
                 if bar:
                     bar.advance(str(line))
+
+
+def _require_utf8(text: str, number: int) -> None:
+    """Raises `UsageError` where an argument has bytes that are no UTF-8, as a file with them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        place = len(text[: error.start].encode()) + 1
+        raise UsageError(
+            f"text {number}: byte {place} is not UTF-8; convert the text first, for example with "
+            "iconv."
+        ) from None
+
+
+def _require_plain(source: Path, sink: Path) -> None:
+    """Raises `UsageError` where a file would be replaced that is of no kind known here.
+
+    Its lines are translated as they are, markup and all, and it may be a file no longer.
+    """
+    is_plain = source.suffix.lower() in _PLAIN
+    if not is_plain and sink.exists() and source.exists() and source.samefile(sink):
+        raise UsageError(
+            f"{source} is not replaced: {source.suffix} is translated line by line as plain text, "
+            "which may spoil it; give another --output."
+        )
 
 
 def _tell(notes: Iterable[str], where: str) -> None:
