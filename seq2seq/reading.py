@@ -23,7 +23,7 @@ from seq2seq.text.protection import (
     split_at_spans,
     without_floats,
 )
-from seq2seq.text.splitting import Part, sentences, split
+from seq2seq.text.splitting import Part, split
 from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Reader:
             return
         coming = iter(spans)
         for segment in segments(shielded, unit, self.source):
-            for piece in self._cut(segment.text, segment.separator, unit):
+            for piece in self._cut(segment.text, segment.separator):
                 own = tuple(islice(coming, number_of_spans(piece.text)))
                 yield from self._prepared(replace(piece, spans=own) if own else piece)
 
@@ -152,26 +152,20 @@ class Reader:
         terms = self.glossary.find(piece.inner.text) if self.glossary and piece.ids else ()
         return replace(piece, terms=tuple(terms)) if terms else piece
 
-    def _cut(self, text: str, behind: str, unit: Unit) -> Iterator[Piece]:
+    def _cut(self, text: str, behind: str) -> Iterator[Piece]:
         """The pieces of a segment, none too long; `behind` is the white space behind it."""
         whole = self._fitting(text, behind)
         if whole:
             yield whole
             return
-        parts = sentences(text, self.source) if unit == "line" else iter([Part(text, "")])
-        for sentence, separator in _followed(parts, behind):
-            fitting = self._fitting(sentence, separator)
-            if fitting:
-                yield fitting
-                continue
-            notes: tuple[str, ...] = (
-                f"a sentence of more than {self.limit} subwords was cut at its clauses",
-            )
-            clauses = split(sentence, self.limit, self._length)
-            for clause, space in _followed(clauses, separator):
-                ids = self._ids(clause) if _has_letters(clause) else ()
-                yield Piece(clause, space, ids, notes=notes)
-                notes = ()
+        notes: tuple[str, ...] = (
+            f"a sentence of more than {self.limit} subwords was cut at its clauses",
+        )
+        clauses = split(text, self.limit, self._length)
+        for clause, space in _followed(clauses, behind):
+            ids = self._ids(clause) if _has_letters(clause) else ()
+            yield Piece(clause, space, ids, notes=notes)
+            notes = ()
 
     def _fitting(self, text: str, separator: str) -> Piece | None:
         """The piece that `text` is, unless it is too long."""

@@ -124,9 +124,10 @@ class Translator:
     ) -> list[Translation]:
         """A translation for each text, in order, with up to `n_best` candidates.
 
-        `unit` "line": a text is one unit, and its translation one line. "sentence": its sentences
-        are translated apart, and its lines, indentation and list markers are kept. "paragraph": so
-        they are, but lines that belong together are joined first.
+        Each is translated sentence by sentence, and list markers, the names of speakers and tabs
+        stay where they are. With `unit` "line" the translation is one line; with "sentence" lines
+        and indentation are kept; so they are with "paragraph", but lines that belong together are
+        joined first.
 
         Raises `UsageError`, a `Seq2SeqError`, where `n_best` is more than the beam size.
         """

@@ -180,8 +180,44 @@ def test_sentences_are_translated_apart() -> None:
     [translation] = copying().translate([text], unit="sentence")
     said = [part.source for part in translation.parts if part.hypothesis]
     assert said == ["The dog sees.", "The cat, too!", "A bird?"]
-    [line] = copying().translate([text.replace("\n", " ")], unit="line")
-    assert len(line.parts) == 1
+    [line] = copying().translate([text], unit="line")
+    assert [part.source for part in line.parts if part.hypothesis] == [*said[:2], "- A bird?"]
+    assert line.text == text.replace("\n", " ")
+
+
+@pytest.mark.parametrize("unit", ["line", "sentence", "paragraph"])
+@pytest.mark.parametrize(
+    ("around", "words"),
+    [
+        ("1. ", "An introduction"),
+        ("- ", "Milk"),
+        ("> ", "I am tired."),
+        ("a) ", "Buy milk."),
+        ("## ", "The end"),
+        ("Sarah: ", "I am at home."),
+        ("Dr. Ann Lee: ", "I am at home."),
+        ("- Tom: ", "I am at home."),
+        ("[00:00:02.000 --> 00:00:11.400]   ", "Where is he?"),
+        ("00:01:00,000 --> 00:01:02,500 X1:100 X2:200", ""),
+        ("", "Warning: Do not drink this."),
+        ("", "There is one thing: Tom is here."),
+        ("", "Note: this is not all."),
+    ],
+)
+def test_what_stands_before_the_words_is_not_translated(
+    unit: Unit, around: str, words: str
+) -> None:
+    parts = [*segments(around + words, unit)]
+    assert "".join(part.text + part.separator for part in parts) == around + words
+    assert [part.text for part in parts if part.text.strip()] == [words] * bool(words)
+
+
+@pytest.mark.parametrize("unit", ["line", "sentence"])
+def test_a_tab_is_never_in_a_sentence(unit: Unit) -> None:
+    row = "2022-03-19\t\tTom\tI am here. He is not."
+    parts = [*segments(row, unit)]
+    assert "".join(part.text + part.separator for part in parts) == row
+    assert not any("\t" in part.text for part in parts)
 
 
 def test_cells_of_a_table_are_apart_and_lines_without_words_stand_alone() -> None:

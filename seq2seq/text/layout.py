@@ -11,8 +11,8 @@ from typing import Literal
 from seq2seq.text.splitting import Part, sentences
 
 Unit = Literal["line", "sentence", "paragraph"]
-"""What is translated as one: a whole line, each sentence of a line, or each sentence of a paragraph
-whose lines are joined."""
+"""What a text is: one line, lines that keep their ends, or paragraphs whose lines are joined. It is
+always translated sentence by sentence, and markers stay around what is translated."""
 
 _MARKER = re.compile(  # indentation, and what begins an item of a list, a heading, a quotation
     r"""
@@ -24,9 +24,20 @@ _MARKER = re.compile(  # indentation, and what begins an item of a list, a headi
         | [a-zA-HJ-Z]\. (?! [^\S\n]+ [A-Za-z]\. )                             # but z. B. and J. R.
       )
       (?: [^\S\n]+ | (?= \n | $ ) )
+    | \[? (?:\d{1,2}:)? \d{1,2}:\d\d[.,]\d{3} [^\S\n]{1,9} -->             # times of a subtitle
+      [^\]\n]* \]? [^\S\n]*
     )*
     """,
     re.VERBOSE,
+)
+_LABEL = re.compile(  # of who speaks: up to three words with capitals
+    r"((?:[^\W\d_][\w.'’-]{0,20}[^\S\n]){0,2}[^\W\d_][\w.'’-]{0,20}):[^\S\n]{1,9}(?=[\w¿¡\"“„«])"
+)
+_NOTICES = (  # words before a colon that are no names
+    "warning note notice caution attention question answer example tip hint important subject "
+    "warnung hinweis achtung vorsicht frage antwort beispiel tipp wichtig betreff fehler merke "
+    "avertissement remarque réponse exemple conseil objet erreur error "
+    "advertencia aviso nota atención pregunta respuesta ejemplo consejo importante asunto"
 )
 _FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
 _HARD_BREAK = re.compile(  # of Markdown, at the end of a line
@@ -34,45 +45,70 @@ _HARD_BREAK = re.compile(  # of Markdown, at the end of a line
 )
 _ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
 _CELL = re.compile(r"((?:(?<![^\S\n])[^\S\n]+)?(?<!\\)\|[^\S\n]*)")
+_TAB = re.compile(r"(\t+)")
 _LONGEST_PARAGRAPH, _LONGEST_BLOCK = 1000, 20_000  # lines; what is longer comes in parts
 
 
 def segments(text: str, unit: Unit, language: str = "") -> Iterator[Part]:
     """What is to be translated, each with what follows it; a segment may be empty."""
     if unit == "line":
-        yield Part(text.strip(), "")
+        parts: Iterable[str] = [text.strip()]
+    else:
+        parts = lines_of(text) if unit == "sentence" else _paragraphs(text)
+    for block in parts:
+        if block.rstrip().endswith("|") and _ROW.fullmatch(block):
+            yield from _cells(block, _CELL)
+        elif "\t" in block.strip() and "\n" not in block.strip():
+            yield from _cells(block, _TAB)
+        else:
+            yield from _sentences(block, language)
+
+
+def _sentences(block: str, language: str) -> Iterator[Part]:
+    """The sentences of a block, and what is around them."""
+    body = block[_end_of_marker(block) :].lstrip()
+    if len(body) < len(block):
+        yield Part("", block[: len(block) - len(body)])
+    bare = body.rstrip().removesuffix("\\").rstrip()  # a hard break of Markdown
+    if not bare:
+        yield Part("", body)
         return
-    for block in lines_of(text) if unit == "sentence" else _paragraphs(text):
-        if _ROW.fullmatch(block):
-            yield from _cells(block)
-            continue
-        marker = _MARKER.match(block)
-        assert marker  # it matches nothing at least
-        body = block[marker.end() :].lstrip()
-        if len(body) < len(block):
-            yield Part("", block[: len(block) - len(body)])
-        bare = _HARD_BREAK.sub("", body).rstrip()
-        if not bare:
-            yield Part("", body)
-            continue
-        held: Part | None = None
-        for sentence in sentences(bare, language):
-            if held:
-                yield held
-            held = sentence
-        assert held
-        yield Part(held.text, held.separator + body[len(bare) :])
+    held: Part | None = None
+    for sentence in sentences(bare, language):
+        if held:
+            yield held
+        held = sentence
+    assert held
+    yield Part(held.text, held.separator + body[len(bare) :])
 
 
-def _cells(row: str) -> Iterator[Part]:
-    """The cells of a row, each with the bar behind it."""
-    first, *parts = _CELL.split(row)
+def _end_of_marker(block: str) -> int:
+    """Where the words of a block begin: behind its markers, and the name of who speaks."""
+    marker = _MARKER.match(block)
+    assert marker  # it matches nothing at least
+    label = _LABEL.match(block, marker.end())
+    if not label or label[1].casefold() in _NOTICES.split():
+        return marker.end()
+    named = all(word[0].isupper() for word in label[1].split())
+    return label.end() if named and not block[label.end()].islower() else marker.end()
+
+
+def _cells(row: str, border: re.Pattern[str]) -> Iterator[Part]:
+    """The cells of a row, each with the border behind it."""
+    first, *parts = border.split(row)
     if first:
-        yield Part(first, "")
+        yield from _cell(first)
     for bar, cell in zip(parts[::2], parts[1::2], strict=True):
         yield Part("", bar)
-        bare = cell.strip()
-        yield Part(bare, cell[len(bare) :] if bare else cell)
+        yield from _cell(cell)
+
+
+def _cell(cell: str) -> Iterator[Part]:
+    body = cell.lstrip()
+    if len(body) < len(cell):
+        yield Part("", cell[: len(cell) - len(body)])
+    bare = body.rstrip()
+    yield Part(bare, body[len(bare) :])
 
 
 def blocks(chunks: Iterable[Iterable[str]], unit: Unit) -> Iterator[Iterator[str]]:
