@@ -16,6 +16,9 @@ Cell = Literal["lstm", "gru", "rnn"]
 Attention = Literal["multihead", "none"]
 WeightPrecision = Literal["int8", "fp32"]
 
+SMALLEST_VOCABULARY = 380
+"""Pieces: 256 bytes, printable ASCII, and what no text is encoded to."""
+
 _REGION = re.compile(r"[a-z]{2}|[0-9]{3}")  # of BCP 47, in lower case
 
 

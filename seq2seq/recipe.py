@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from seq2seq.config import Direction, ModelConfig, SearchConfig, require
+from seq2seq.config import SMALLEST_VOCABULARY, Direction, ModelConfig, SearchConfig, require
 from seq2seq.errors import UsageError
 from seq2seq.files import read_bounded
 from seq2seq.tables import from_table, shown
@@ -147,7 +147,10 @@ class TokenizerConfig:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        require(self.vocabulary_size >= 380, "tokenizer.vocabulary_size must be at least 380.")
+        require(
+            self.vocabulary_size >= SMALLEST_VOCABULARY,
+            f"tokenizer.vocabulary_size must be at least {SMALLEST_VOCABULARY}.",
+        )
         require(
             self.vocabulary_size <= _MOST_PIECES,
             f"tokenizer.vocabulary_size must be at most {_MOST_PIECES:,}.",

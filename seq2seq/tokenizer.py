@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 import sentencepiece
 
+from seq2seq.config import SMALLEST_VOCABULARY
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import read_bounded
 from seq2seq.sampling import DropoutSampler, Pieces, Sampler, UnigramSampler
@@ -158,6 +159,12 @@ class Tokenizer:
                 minloglevel=2,
             )
         except RuntimeError as error:
+            most = re.search(r"too high .* value <= (\d+)", str(error))
+            if most and int(most[1]) < SMALLEST_VOCABULARY:
+                raise Seq2SeqError(
+                    "the corpus is too small to learn a tokenizer from: some hundred sentences "
+                    "are needed, or a tokenizer that has been trained already (tokenizer.path)."
+                ) from None
             raise Seq2SeqError(
                 f"tokenizer.vocabulary_size = {config.vocabulary_size} does not fit this corpus: "
                 f"{_reason(error)}."

@@ -230,7 +230,9 @@ class _Call:
         return Draft(self._keep_parts, one_line=self._unit == "line")
 
     def _read(self, lines: Iterable[str]) -> "Iterator[_Waiting]":
-        for line in lines:
+        for number, line in enumerate(lines):
+            if not isinstance(line, str):
+                raise TypeError(f"text {number} of the list is {line!r}, not a str; count from 0")
             yield from self._waiting(self._reader.read(line, self._unit), line)
 
     def _around(self, one: "_Waiting") -> "Iterator[_Waiting]":

@@ -298,6 +298,17 @@ def test_a_file_that_is_no_model(tokenizer: Tokenizer, tmp_path: Path, damage: s
     assert_complains(lambda: Tokenizer.load(path), f"{path}: not a SentencePiece model.")
 
 
+def test_a_corpus_too_small_for_any_tokenizer_is_told_so() -> None:
+    for size in (380, 6000):
+        assert_complains(
+            lambda size=size: Tokenizer.train(  # type: ignore[misc]
+                ["Hello there.", "Hallo du."], TokenizerConfig(vocabulary_size=size), ["en", "de"]
+            ),
+            "the corpus is too small to learn a tokenizer from: some hundred sentences are needed, "
+            "or a tokenizer that has been trained already (tokenizer.path).",
+        )
+
+
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no such device")
 def test_a_file_without_end_is_not_read() -> None:
     assert_complains(

@@ -153,7 +153,7 @@ class TextReport:
     def lines(self) -> list[str]:
         """The report for a reader, at most 80 columns wide save for a long name."""
         dropped = f", {self.dropped:,} of them dropped" if self.dropped else ""
-        lines = [f"{self.name}: {self.pairs:,} pairs{dropped}"]
+        lines = [f"{self.name}: {self.pairs:,} pair{'' if self.pairs == 1 else 's'}{dropped}"]
         for label, side in (("source", self.source), ("target", self.target)):
             mean = side.words / self.pairs if self.pairs else 0.0
             lines.append(
