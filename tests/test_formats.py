@@ -310,3 +310,11 @@ def test_blank_lines_are_no_trouble_and_fields_stay_as_they_are() -> None:
     assert Tsv("x", 2).lines("", 1, translation) == [""]
     with pytest.raises(Seq2SeqError, match="line 3: has a 'score' already"):
         Json("x", "text").text('{"text": "kalo", "score": 1}', 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [(None, "None"), (float("nan"), "nan"), (7, "7"), (b"kalo", "b'kalo'")]
+)
+def test_what_is_no_text_in_a_list_is_told_by_its_place(text: Any, told: str) -> None:
+    with pytest.raises(TypeError, match=f"^text 2 of the list is {told}, not a str; "):
+        copying().translate(["kalo", "wog", text, "lo"])

@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pytest
-from hostile_engines import copying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -449,11 +448,3 @@ def test_the_target_language_is_asked_for(tokenizer: Tokenizer) -> None:
         [part] = translation.parts
         assert part.source_ids[0] == tokenizer.language_id(language)
     assert (str(both.direction), str(english.direction)) == ("en-de", "de-en")
-
-
-@pytest.mark.parametrize(
-    ("text", "told"), [(None, "None"), (float("nan"), "nan"), (7, "7"), (b"kalo", "b'kalo'")]
-)
-def test_what_is_no_text_in_a_list_is_told_by_its_place(text: Any, told: str) -> None:
-    with pytest.raises(TypeError, match=f"^text 2 of the list is {told}, not a str; "):
-        copying().translate(["kalo", "wog", text, "lo"])
