@@ -1,0 +1,110 @@
+"""README and docs: links lead somewhere, and marked commands print what stands under them."""
+
+import importlib.util
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")),
+    ROOT / "scripts" / "guide" / "README.md",
+    *PAGES,
+]
+
+_CODE = re.compile(r"^```.*?^```$|``.+?``|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\(\s*([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ +(.+?)#*$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def builder() -> ModuleType:
+    """scripts/build_docs.py as a module."""
+    path = ROOT / "scripts" / "build_docs.py"
+    spec = importlib.util.spec_from_file_location("build_docs", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def links(text: str) -> list[str]:
+    """Where the links and pictures of a page lead, other than those in code."""
+    return _LINK.findall(_CODE.sub("code", text))
+
+
+@cache
+def anchors(file: Path) -> frozenset[str]:
+    """What `#...` may name in a page: its headings, as GitHub writes them."""
+    text = re.sub(r"^```.*?^```$", "", file.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    names: list[str] = []
+    for heading in _HEADING.findall(text):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        name = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        again = sum(
+            re.fullmatch(rf"{re.escape(name)}(-\d+)?", other) is not None for other in names
+        )
+        names.append(f"{name}-{again}" if again else name)
+    return frozenset(names)
+
+
+def is_dead(link: str, page: Path) -> bool:
+    """Whether a relative link of `page` leads nowhere: to no file, no heading or no line."""
+    if re.match(r"[a-z]+:", link):
+        return False  # the internet is not tried
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    if not target.exists():
+        return True
+    if not anchor:
+        return False
+    if target.suffix == ".md":
+        return anchor not in anchors(target)
+    lines = len(target.read_text(encoding="utf-8").splitlines())
+    return not re.fullmatch(r"L\d+", anchor) or not 0 < int(anchor[1:]) <= lines
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_relative_link_of_a_page_is_dead(page: Path) -> None:
+    found = links(page.read_text(encoding="utf-8"))
+    assert [link for link in found if is_dead(link, page)] == []
+
+
+def test_a_link_is_dead_without_its_file_its_heading_or_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(
+        "# One, *two*: `three`\n\n# Twice\n\n# Twice\n\n```\n# no\n```\n"
+    )
+    (tmp_path / "b.py").write_text("x = 1\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[x](a.md) `[code](c.md)`\n```\n[code](c.md)\n```\n[![y](b.py)](a.md#twice-1)\n"
+    )
+    assert links(page.read_text()) == ["a.md", "b.py", "a.md#twice-1"]
+    alive = ["a.md", "a.md#one-two-three", "a.md#twice", "a.md#twice-1", "b.py#L1", "https://x.org"]
+    dead = ["c.md", "a.md#one", "a.md#no", "a.md#twice-2", "b.py#L2", "#here"]
+    assert [is_dead(link, page) for link in alive + dead] == [False] * 6 + [True] * 6
+
+
+def test_every_page_is_reached_from_readme() -> None:
+    found = links((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {f"docs/{page.name}" for page in PAGES} <= {link.partition("#")[0] for link in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_marked_commands_print_what_the_page_shows(
+    page: Path, builder: ModuleType, tmp_path: Path
+) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert builder.with_output(text, tmp_path) == text
+
+
+def test_a_block_that_prints_something_else_is_seen(builder: ModuleType, tmp_path: Path) -> None:
+    text = "<!-- run -->\n```sh\necho new; echo note >&2\n```\n\n```text\nold\n```\n"
+    assert builder.with_output(text, tmp_path) == text.replace("old", "new\nnote")
