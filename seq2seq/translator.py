@@ -178,6 +178,7 @@ class _Call:
         calibration = translator.calibrations.get(direction)
         self._writer = Writer(
             tokenizer,
+            direction.source,
             direction.target,
             calibration,
             translator.min_confidence,

@@ -13,6 +13,7 @@ from seq2seq.failing import failure
 from seq2seq.reading import Piece
 from seq2seq.text.alignment import Links, restored_links, word_links
 from seq2seq.text.casing import is_shouted
+from seq2seq.text.negation import is_contrary
 from seq2seq.text.numbers import check_numbers
 from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, restore, shield
 from seq2seq.tokenizer import Tokenizer
@@ -20,6 +21,7 @@ from seq2seq.translation import Part
 
 _PLACEHOLDER = re.compile(r"<ph(\d+)>")
 _STRANGE = re.compile(f"[{STAND_IN}{FLOAT}]")  # what a model may spell in bytes
+_CONTRARY = 0.5  # what is left of the confidence where the opposite may have been said
 _MARKS = "⟦", "⟧"
 """Around what was left untranslated."""
 
@@ -29,7 +31,8 @@ class Writer:
     """Writes translations."""
 
     tokenizer: Tokenizer
-    target: str  # the language
+    source: str  # the language
+    target: str  # likewise
     calibration: Calibration | None
     min_confidence: float
     search: SearchConfig
@@ -108,6 +111,9 @@ class Writer:
         if placed is None:
             return None
         confidence = self._confidence(hypothesis)
+        if self.guard and is_contrary(inner.text, written, self.source, self.target):
+            notes = (*notes, "a negation is in the source or in the translation alone")
+            confidence = None if confidence is None else confidence * _CONTRARY
         if confidence is not None and confidence < self.min_confidence:
             told = f"left untranslated: a confidence of {confidence:.2f}"
             marked = source.join(_MARKS)
