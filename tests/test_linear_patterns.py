@@ -58,7 +58,7 @@ class _Pattern(NamedTuple):
     def work(self) -> Iterator[Work]:
         """All that is done with it."""
         if self.methods - {"match", "fullmatch"} or not self.methods:
-            yield lambda text: [*self.pattern.finditer(text)]
+            yield lambda text: sum(1 for _ in self.pattern.finditer(text))
         if "match" in self.methods:
             yield self.pattern.match
         if "fullmatch" in self.methods:
@@ -166,7 +166,7 @@ def test_the_patterns_of_the_package_are_found() -> None:
 def test_the_measure_sees_a_pattern_that_looks_on_from_each_character(pattern: str) -> None:
     search = re.compile(pattern).search
 
-    assert not _is_linear(search, lambda size: f"x{' ' * size}x", 1_000, 30)
+    assert not _is_linear(search, lambda size: f"x{' ' * size}x", 2_000, 30)
 
 
 @pytest.mark.parametrize("number", range(len(_PATTERNS)), ids=[one.name for one in _PATTERNS])
