@@ -24,6 +24,7 @@ AUTO = "auto"
 """The language of a text that is to be found out."""
 
 _READ_AHEAD = 512  # lines: enough to find some of like length in each language
+_NONE = ""  # the language of letters that nothing can be told by
 _SURE = 0.9  # of a language; text in one that is not translated is left as it is
 
 
@@ -148,6 +149,8 @@ class Translators:
         from seq2seq.translation import Translation
 
         left = f"left as it is: it is in {language!r}"
+        if language == _NONE:
+            left = "left as it is: it is in a script that is not known"
         if language in self._pivoted:
             left += f", and {self._one_step_option} does not hold through two steps"
         is_asked_for = language == self.usual.direction.target
@@ -160,6 +163,8 @@ class Translators:
         """
         found = identifier.identify(text)
         likeliest, share = found[0]
+        if share == found[-1][1] and any(map(str.isalpha, text)):
+            return _NONE
         if share > _SURE:
             return likeliest
         known = [
