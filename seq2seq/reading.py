@@ -13,17 +13,20 @@ from seq2seq.text.alignment import word_numbers
 from seq2seq.text.casing import is_shouted, quiet
 from seq2seq.text.formality import has_forms
 from seq2seq.text.layout import Unit, segments
+from seq2seq.text.numbers import localised_amount
 from seq2seq.text.protection import (
     FLOAT,
     STAND_IN,
+    Protection,
     Shielded,
     Span,
     number_of_spans,
-    shield,
+    shield_stand_ins,
     split_at_spans,
     without_floats,
 )
 from seq2seq.text.splitting import Part, split
+from seq2seq.text.unreadable import without_invisible
 from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ _SLICE = 1000  # characters; what is longer is measured slice by slice, and only
 _MOST_FLOATS = 500  # in a piece; to place them takes as long as the square of their number
 
 _MARKS = frozenset("()[]{}\"'“”‘’«»„,;:.!?…–—-°=/|&~^_")  # that stay at a span beside them
+_FOREIGN = "this is not in letters that the model knows, and stays as it is"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,22 +72,42 @@ class Reader:
     source: str
     target: str
     limit: int  # of the ids of a piece, but for the tag
-    protect: bool
+    protection: Protection | None
     glossary: "Glossary | None"
     formality: "Formality | None" = None  # where the target language has forms of address
 
     def read(self, text: str, unit: Unit) -> Iterator[Piece]:
         """The pieces of a text, one at least."""
-        shielded, spans = shield(_valid(text), stand_ins_only=not self.protect)
-        if not _has_letters(shielded):
-            blank = unit == "line" and not shielded.strip()
-            yield Piece("" if blank else shielded, "", spans=tuple(spans))
+        text = _valid(text)
+        shielded = self._shielded(without_invisible(text))
+        if not _has_letters(self._readable(shielded).text):
+            blank = unit == "line" and not text.strip()
+            foreign = (_FOREIGN,) if _has_letters(shielded.text) else ()
+            shielded = self._shielded(text)
+            whole = "" if blank else shielded.text
+            yield Piece(whole, "", spans=tuple(shielded.spans), notes=foreign)
             return
-        coming = iter(spans)
-        for segment in segments(shielded, unit, self.source):
-            for piece in self._cut(segment.text, segment.separator):
-                own = tuple(islice(coming, number_of_spans(piece.text)))
-                yield from self._prepared(replace(piece, spans=own) if own else piece)
+        coming = iter(shielded.spans)
+        for segment in segments(shielded.text, unit, self.source):
+            own = [*islice(coming, number_of_spans(segment.text))]
+            readable = self._readable(Shielded(segment.text, own))
+            is_foreign = _has_letters(segment.text) and not _has_letters(readable.text)
+            rest = iter(readable.spans)
+            for piece in self._cut(readable.text, segment.separator):
+                spans = tuple(islice(rest, number_of_spans(piece.text)))
+                notes = (_FOREIGN,) if is_foreign else piece.notes
+                yield from self._prepared(replace(piece, spans=spans, notes=notes))
+
+    def _shielded(self, text: str) -> Shielded:
+        """Take out what is protected; amounts are known in the notation of the target."""
+        if self.protection is None:
+            return shield_stand_ins(text)
+        shielded = self.protection.shield(text)
+        return Shielded(shielded.text, [self._localised(span) for span in shielded.spans])
+
+    def _readable(self, shielded: Shielded) -> Shielded:
+        """Take out what the model has never seen."""
+        return self.protection.shield_unreadable(shielded) if self.protection else shielded
 
     def around(self, piece: Piece) -> Iterator[Piece]:
         """The pieces between the spans of `piece`, and the spans themselves."""
@@ -140,6 +164,11 @@ class Reader:
             [target] = self.tokenizer.encode([term.target])
             phrases.append(Phrase(tuple(target), positions, True, begins_word=True))
         return Constraints(tuple(phrases))
+
+    def _localised(self, span: Span) -> Span:
+        if span.kind != "amount":
+            return span
+        return span._replace(written=localised_amount(span.text, self.target, self.source))
 
     def _prepared(self, piece: Piece) -> Iterator[Piece]:
         held, floating = piece.text.count(STAND_IN), piece.text.count(FLOAT)

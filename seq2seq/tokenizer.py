@@ -28,6 +28,7 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.files import read_bounded
 from seq2seq.sampling import DropoutSampler, Pieces, Sampler, UnigramSampler
 from seq2seq.text.formality import FORMALITIES, Formality
+from seq2seq.text.unreadable import without_invisible
 
 if TYPE_CHECKING:
     from seq2seq.recipe import TokenizerConfig
@@ -43,7 +44,6 @@ _STRAIGHT = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4", "'")  # NFKC makes a space of U+00B4
     | dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"')
     | dict.fromkeys("\u2010\u2011", "-")
-    | dict.fromkeys("\u00ad\u200b\ufeff", None)
 )
 
 _MOST_BYTES = 64 << 20  # of a model file
@@ -59,7 +59,8 @@ _SPACES = str.maketrans(
 
 def normalise_source(text: str) -> str:
     """NFKC, straight quotes, no invisible characters, single spaces: what the encoder reads."""
-    return " ".join(unicodedata.normalize("NFKC", text.translate(_STRAIGHT)).split())
+    visible = without_invisible(text)
+    return " ".join(unicodedata.normalize("NFKC", visible.translate(_STRAIGHT)).split())
 
 
 def plain_spaces(text: str) -> str:
@@ -201,6 +202,15 @@ class Tokenizer:
     def placeholder_ids(self) -> list[int]:
         """The ids of the `PLACEHOLDERS`."""
         return [int(self._processor.piece_to_id(placeholder)) for placeholder in PLACEHOLDERS]
+
+    def spells(self, character: str) -> bool:
+        """Tell whether a source has a piece for a character, which then is not spelled in bytes."""
+        if character == _SPACE:
+            return False
+        # What NFKC makes of a symbol is another one: of a trade mark two letters.
+        is_symbol = unicodedata.category(character) in ("Sc", "Sk", "Sm", "So", "No")
+        normalised = character if is_symbol else normalise_source(character)
+        return all(self._processor.piece_to_id(one) != UNK_ID for one in normalised)
 
     def byte_ids(self) -> tuple[int, ...]:
         """The ids of the 256 bytes."""

@@ -6,6 +6,7 @@ in, each once.
 """
 
 import copy
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from seq2seq.decoding.utf8 import ByteRule
 from seq2seq.reading import Piece, Reader
 from seq2seq.shipped import SHIPPED_MODEL
 from seq2seq.text.layout import Unit
+from seq2seq.text.protection import Protection
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation import Draft, Part, Translation
 from seq2seq.writing import Writer
@@ -45,8 +47,8 @@ class Translator:
     [translation] = translator.translate(["Where is the station?"])
     print(translation.text, translation.score)
 
-    The settings `search`, `guard`, `protect`, `glossary`, `formality` and `min_confidence` may be
-    changed between calls:
+    The settings `search`, `guard`, `protect`, `protect_patterns`, `glossary`, `formality` and
+    `min_confidence` may be changed between calls:
     `translator.search = dataclasses.replace(translator.search, beam_size=1)`.
 
     A translator of a model folder may be called from several threads at once; a call goes by the
@@ -56,6 +58,7 @@ class Translator:
     search: SearchConfig
     guard: bool = True  # a search that failed is repeated, and at last the source stands
     protect: bool = True  # placeholders, links, tags and code, which come out as they went in
+    protect_patterns: tuple[re.Pattern[str], ...] = ()  # what else comes out as it went in
     glossary: "Glossary | None" = None  # whose terms are translated as it says
     formality: "Formality | None" = None  # du or Sie, tu or vous, tú or usted; None: as it comes
     min_confidence: float = 0.0  # below it a sentence stays untranslated, between ⟦ and ⟧
@@ -166,12 +169,13 @@ class _Call:
         tokenizer, direction = translator.tokenizer, translator.direction
         self._engine, self._search = translator.engine, translator.search
         self._n_best, self._unit, self._keep_parts = n_best, unit, keep_parts
+        protection = Protection(translator.protect_patterns, tokenizer.spells)
         self._reader = Reader(
             tokenizer,
             direction.source,
             direction.target,
             translator.search.max_source_length,
-            translator.protect,
+            protection if translator.protect else None,
             translator.glossary,
             translator.formality,
         )
@@ -185,6 +189,7 @@ class _Call:
             translator.search,
             keep_parts,
             translator.guard,
+            protection,
         )
         self._forbidden = [*tokenizer.tag_ids(), *tokenizer.placeholder_ids()]
         self._byte_rule = ByteRule(tokenizer.byte_ids())

@@ -15,7 +15,7 @@ from seq2seq.text.alignment import Links, restored_links, word_links
 from seq2seq.text.casing import is_shouted
 from seq2seq.text.negation import is_contrary
 from seq2seq.text.numbers import check_numbers
-from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, restore, shield
+from seq2seq.text.protection import FLOAT, STAND_IN, Protection, Shielded, Span, as_written, restore
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation import Part
 
@@ -38,6 +38,7 @@ class Writer:
     search: SearchConfig
     keep_links: bool
     guard: bool
+    protection: Protection
 
     def write(self, piece: Piece, hypotheses: Sequence[Hypothesis], n_best: int) -> list[Part]:
         """What may become of a piece, the best first, each text once.
@@ -46,7 +47,8 @@ class Writer:
         """
         source = restore(*piece.shielded)
         if not piece.ids:
-            return [Part(source, (), source, None, piece.separator, notes=piece.notes)]
+            written = restore(*as_written(piece.shielded))
+            return [Part(source, (), written, None, piece.separator, notes=piece.notes)]
         parts: dict[str, Part] = {}
         for hypothesis in hypotheses:
             part = self._part(piece, source, hypothesis)
@@ -100,7 +102,7 @@ class Writer:
             written = written.removesuffix(".") or written
         if is_shouted(inner.text):
             written = _shouted(written, piece)
-        checked = check_numbers(_with_terms(piece), written, self.target)
+        checked = check_numbers(_with_terms(piece), written, self.target, self.source)
         notes = (*notes, *checked.notes, *_missing_terms(piece, checked.text))
         target = Shielded(checked.text, [inner.spans[number] for number in numbers])
         placed: Shielded | None = target
@@ -110,6 +112,7 @@ class Writer:
             placed = place(piece.shielded, target, self._links(piece, hypothesis, from_source=True))
         if placed is None:
             return None
+        placed = as_written(placed)
         confidence = self._confidence(hypothesis)
         if self.guard and is_contrary(inner.text, written, self.source, self.target):
             notes = (*notes, "a negation is in the source or in the translation alone")
@@ -124,7 +127,8 @@ class Writer:
         if self.keep_links:
             links = restored_links(self._links(piece, hypothesis), piece.shielded, placed)
         text = restore(*placed)
-        if piece.spans and not _same_spans(piece.spans, text):
+        wanted = as_written(piece.shielded).spans
+        if wanted and not _same_spans(wanted, self.protection.shield(text).spans):
             return None
         return Part(source, piece.ids, text, hypothesis, piece.separator, links, confidence, notes)
 
@@ -171,15 +175,18 @@ def _shouted(text: str, piece: Piece) -> str:
     return text
 
 
-def _same_spans(spans: Sequence[Span], text: str) -> bool:
-    """Whether a reader of `text` would find the spans, none glued to a word, and no other.
+def _same_spans(spans: Sequence[Span], found: Sequence[Span]) -> bool:
+    """Whether a reader of the translation has `found` its `spans`, none glued to a word.
 
-    One that floats may be there once more: what the model writes may look like it.
+    Of the kinds that do not float it has no other. One that floats may be there once more: what
+    the model writes may look like it.
     """
-    found = shield(text).spans
-    wanted, there = Counter(s.text for s in spans), Counter(s.text for s in found)
-    strange = any(not one.floats and one.text not in wanted for one in found)
-    return not strange and all(there[one] >= number for one, number in wanted.items())
+    held = {span.kind for span in spans if not span.floats}
+    wanted, there = Counter(span.text for span in spans), Counter(span.text for span in found)
+    strange = any(
+        not span.floats and span.kind in held and span.text not in wanted for span in found
+    )
+    return not strange and all(there[text] >= number for text, number in wanted.items())
 
 
 def _missing_terms(piece: Piece, written: str) -> Iterator[str]:

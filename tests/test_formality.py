@@ -50,7 +50,7 @@ def polite() -> Tokenizer:
 
 
 def read(tokenizer: Tokenizer, target: str, formality: Formality | None, text: str) -> list[str]:
-    reader = Reader(tokenizer, "en", target, 100, True, None, formality)
+    reader = Reader(tokenizer, "en", target, 100, None, None, formality)
     [piece] = reader.read(text, "line")
     return tokenizer.pieces(piece.ids)
 

@@ -23,7 +23,7 @@ from seq2seq.text.casing import is_shouted, quiet
 from seq2seq.text.glossary import Glossary, Term
 from seq2seq.text.layout import Unit, segments
 from seq2seq.text.numbers import check_numbers
-from seq2seq.text.protection import restore, shield
+from seq2seq.text.protection import Protection, restore, shield
 from seq2seq.text.splitting import sentences
 from seq2seq.tokenizer import Tokenizer, normalise_source
 
@@ -87,7 +87,8 @@ def _tokenizer() -> Tokenizer:
 
 
 def _read(unit: Unit) -> Work:
-    reader = Reader(_tokenizer(), "en", "de", 100, True, None)
+    tokenizer = _tokenizer()
+    reader = Reader(tokenizer, "en", "de", 100, Protection(spells=tokenizer.spells), None)
     return lambda text: [[*reader.around(piece)] for piece in reader.read(text, unit)]
 
 

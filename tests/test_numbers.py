@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.numbers import _WORDS, check_numbers
+from seq2seq.text.numbers import _WORDS, NumberCheck, check_numbers, localised_amount
 
 ANY = st.one_of(
     st.text(),
@@ -25,7 +25,7 @@ def test_no_text_is_trouble(source: str, text: str) -> None:
 
 @given(ANY)
 def test_what_is_equal_is_left_as_it_is(text: str) -> None:
-    assert check_numbers(text, text) == (check_numbers("", text))
+    assert check_numbers(text, text) == NumberCheck(text, ())
     assert check_numbers(text, text).text == text
 
 
@@ -52,7 +52,7 @@ def test_what_is_equal_is_left_as_it_is(text: str) -> None:
     ],
 )
 def test_other_ways_to_write_it_are_no_loss(source: str, text: str) -> None:
-    assert check_numbers(source, text) == check_numbers("", text)
+    assert check_numbers(source, text) == NumberCheck(text, ())
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,50 @@ def test_a_lost_number_is_told() -> None:
     assert checked.text == "Im Jahr 1984."
     assert checked.notes == ("the number 2019 is not in the translation",)
     assert check_numbers("9" * 5000, "so").notes
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("On 5, 1989 it was 98.6.", "Im Jahr 1989 war es 989."),  # fewer: whose place is whose?
+        ("14 cats and 27 dogs", "72 Hunde und 14 Katzen"),  # in another order
+        ("3 dogs and 14 cats at 6 p.m.", "drei Hunde und 148 Katzen um 18"),
+    ],
+)
+def test_nothing_is_mended_into_the_place_of_another_number(source: str, text: str) -> None:
+    checked = check_numbers(source, text, "de", "en")
+    assert checked.text == text
+    assert checked.notes
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "told"),
+    [
+        ("five", "55.", True),
+        ("five", "5", False),
+        ("fifty-five", "55", False),
+        ("I am here.", "Ich bin 3 hier.", True),
+        ("at noon", "um 12 Uhr", False),
+    ],
+)
+def test_a_source_without_digits_gains_none_but_those_of_its_words(
+    source: str, text: str, told: bool
+) -> None:
+    assert bool(check_numbers(source, text, "de", "en").notes) == told
+
+
+@pytest.mark.parametrize(
+    ("amount", "source", "target", "written"),
+    [
+        ("$204.72 USD", "en", "de", "$204,72 USD"),
+        ("1,234.50 kg", "en", "fr", "1\u202f234,50 kg"),
+        ("1,234 kg", "de", "en", "1.234 kg"),  # a decimal comma
+        ("1,234 kg", "en", "de", "1.234 kg"),
+        ("-5.5 °C", "en", "es", "-5,5 °C"),
+        ("204.72 €", "en", "xx", "204.72 €"),
+    ],
+)
+def test_an_amount_is_written_as_its_language_does(
+    amount: str, source: str, target: str, written: str
+) -> None:
+    assert localised_amount(amount, target, source) == written

@@ -163,7 +163,7 @@ def test_a_text_of_ten_thousand_words_is_whole(translator: Translator) -> None:
 
 
 def test_a_text_without_spaces_is_cut_too(translator: Translator) -> None:
-    text = "駅はどこ" * 100
+    text = "thedogsees" * 100
     [translation] = translator.translate([text])
     assert translation.text == text
     assert len(translation.parts) > 1

@@ -16,6 +16,7 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.reference import Network
 from seq2seq.reading import Reader
 from seq2seq.text.casing import is_shouted
+from seq2seq.text.protection import Protection
 from seq2seq.tokenizer import Tokenizer
 
 
@@ -89,7 +90,12 @@ class InspectedModel:
     def _reader(self, direction: Direction, protect: bool) -> Reader:
         limit = self.search.max_source_length
         return Reader(
-            self.tokenizer, direction.source, direction.target, limit, protect, glossary=None
+            self.tokenizer,
+            direction.source,
+            direction.target,
+            limit,
+            Protection(spells=self.tokenizer.spells) if protect else None,
+            glossary=None,
         )
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[Hypothesis]:

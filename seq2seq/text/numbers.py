@@ -1,7 +1,8 @@
 """Numbers of a source against those of its translation.
 
-3.50 and 3,50 are the same, and so are 1,000 and 1000, and 12/31/2018 and 31.12.2018. A number that
-the translation has in words is no loss: small ones may be missing where there is a word for them.
+3.50 and 3,50 are the same, and so are 1,000 and 1000, 12/31/2018 and 31.12.2018, 3 p.m. and 15. A
+number that the translation has in words is no loss: small ones may be missing where there is a word
+for them. Nor is one that the source has in words a gain.
 """
 
 import re
@@ -11,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-_NUMBER = re.compile(
+NUMBER = re.compile(
     r"(?:(?<![^\s(\[])[-−])?(?:\d{1,3}(?: \d{3})+(?!\d)|\d+(?:[.,:'’\u00a0\u202f]\d+)*)"
 )
+"""A number in figures, with its sign."""
+
 _RUN = re.compile(r"\d+")
 _DATE = re.compile(r"\d[./-]\d+[./-]\d")
 _GROUPED = re.compile(  # in thousands
@@ -21,14 +24,13 @@ _GROUPED = re.compile(  # in thousands
 )
 _FRACTION = re.compile(r"(\d+)[.,](\d+)")
 _ROUND = {  # that are commonly written as words, too
-    "100": re.compile("hundert|hundred|cent|cien", re.IGNORECASE),
-    "1000": re.compile(r"tausend|thousand|\bmil", re.IGNORECASE),
+    "100": re.compile(r"(?<!\d)(?:hundert|hundred|cent|cien)(?!\d)", re.IGNORECASE),
+    "1000": re.compile(r"(?<!\d)(?:tausend|thousand|\bmil)(?!\d)", re.IGNORECASE),
 }
 _MARKS = {
-    "de": ".,",
-    "en": ",.",
-    "es": ".,",
-    "fr": "\u202f,",
+    **dict.fromkeys(["de", "es", "it", "nl", "pt", "da", "tr"], ".,"),
+    **dict.fromkeys(["en", "ja", "ko", "zh"], ",."),
+    **dict.fromkeys(["cs", "fi", "fr", "no", "pl", "ru", "sv", "uk"], "\u202f,"),
 }  # between thousands, and before tenths
 _MINUS = re.compile(r"\b(?:minus|moins|menos|below|unter|bajo|sous)\b", re.IGNORECASE)
 _SPELLED_OUT = 12  # the largest number that is commonly written as a word
@@ -44,7 +46,15 @@ _WORDS = {  # how words for 0 to 12 begin
     "fr": r"zéro|aucun une?\b|premi deux|second|double trois|tiers|triple quatr|quart cinq six "
     r"sept huit neuf|neuv dix onz douz|midi|minuit",
 }
-_HALF_DAY = re.compile(r"\d\s?[ap]\.?\s?m\b", re.IGNORECASE)  # 3 p.m. is 15 Uhr
+_LARGE_WORDS = {  # what words for numbers above 12 have in them
+    "de": "zehn|zwanzig|ßig|zig|hundert|tausend|illion|illiard|halb|viertel|uhr",
+    "en": "teen|twent|thirt|fort|fift|sixt|sevent|eight|ninet|hundred|thousand|illion|dozen|score"
+    "|half|quarter|clock|midnight|noon",
+    "es": "ce\\b|dieci|veint|treint|cuarent|cincuent|sesent|setent|ochent|novent|cien|mil|illón"
+    "|illon|media|cuarto",
+    "fr": "ze\\b|dix|vingt|trent|quarant|cinquant|soixant|cent|mill|demi|quart|heure",
+}
+_HALF_DAY = re.compile(r"(\d{1,2})((?:[:.]\d\d)?)\s?([ap])\.?\s?m\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,36 +65,57 @@ class NumberCheck:
     notes: tuple[str, ...]
 
 
-def check_numbers(source: str, text: str, target: str = "") -> NumberCheck:
-    """Compare the numbers of `source` with those of its translation `text`.
+def check_numbers(source: str, text: str, target: str = "", language: str = "") -> NumberCheck:
+    """Compare the numbers of `source`, in `language`, with those of its translation `text`.
 
-    Where as many numbers are missing as there are strange ones, each takes its place, in order.
-    Other losses are told; but whether a small number is there as a word is known for some languages
-    alone, and `target`, that of `text`, may be another one.
+    Where both have equally many, and the missing ones stand where the strange ones do, each takes
+    its own place. Other losses and gains are told; but whether a number is there as a word is known
+    for some languages alone, and `target`, that of `text`, may be another one.
     """
-    ours, theirs = _NUMBER.findall(source), _NUMBER.findall(text)
-    if not ours:
+    ours, theirs = NUMBER.findall(source), NUMBER.findall(text)
+    if not (ours or theirs):
         return NumberCheck(text, ())
     if _DATE.search(source) and Counter(_RUN.findall(source)) == Counter(_RUN.findall(text)):
         return NumberCheck(text, ())
-    values, others = [*map(_value, ours)], [*map(_value, theirs)]
+    values, others = _values(source, ours, text), [*map(_value, theirs)]
     if _MINUS.search(source) or _MINUS.search(text):  # a sign may be a word
         values, others = ([one.lstrip("-") for one in some] for some in (values, others))
-    missing = [ours[place] for place in _lacking(values, others)]
-    strange = _lacking(others, values)
-    if missing and len(missing) == len(strange) and not _HALF_DAY.search(source):
-        return _mend(text, [_localised(number, target) for number in missing], strange)
-    if _HALF_DAY.search(source):
-        strange = []
-    lost = [one for one in missing if not _may_be_a_word(one, text, target)]
-    new = [theirs[place] for place in strange if _is_large(theirs[place])]
+    lacking, strange = _lacking(values, others), _lacking(others, values)
+    missing = [ours[place] for place in lacking]
+    if missing and lacking == strange and len(ours) == len(theirs):
+        return _mend(text, [localised(number, target, language) for number in missing], strange)
+    lost = [number for number in missing if not _may_be_a_word(number, text, target)]
+    new = [theirs[place] for place in strange if not _was_a_word(theirs[place], source, language)]
     return NumberCheck(
         text,
         (
-            *(f"the number {one} is not in the translation" for one in lost),
-            *(f"the number {one} is not in the source" for one in new),
+            *(f"the number {number} is not in the translation" for number in lost),
+            *(f"the number {number} is not in the source" for number in new),
         ),
     )
+
+
+def _values(source: str, numbers: Sequence[str], text: str) -> list[str]:
+    """What the numbers of a source are worth; an hour before a.m. or p.m. as the text has it."""
+    values = [*map(_value, numbers)]
+    there = {_value(number) for number in NUMBER.findall(text)}
+    for hour, minutes, half in _HALF_DAY.findall(source):
+        value = _value(hour + minutes)
+        of_day = str(int(hour) % 12 + (12 if half in "pP" else 0))
+        for other in (_value(of_day + minutes), _value(of_day.zfill(2) + minutes), of_day):
+            if value in values and value not in there and other in there:
+                values[values.index(value)] = other
+    return values
+
+
+def _was_a_word(number: str, source: str, language: str) -> bool:
+    """Whether `source` may have a number of its translation as a word."""
+    words, large = _WORDS.get(language), _LARGE_WORDS.get(language)
+    if words is None or large is None:
+        return not _is_large(number)
+    if re.search(large, source, re.IGNORECASE) or _value(number) in _ROUND:
+        return True
+    return not _is_large(number) and _may_be_a_word(number, source, language)
 
 
 def _is_large(number: str) -> bool:
@@ -116,7 +147,7 @@ def _mend(text: str, missing: Sequence[str], strange: Sequence[int]) -> NumberCh
             notes.append(f"the number {match[0]} was corrected to {right}")
         return right
 
-    mended = _NUMBER.sub(put, text)
+    mended = NUMBER.sub(put, text)
     return NumberCheck(mended, tuple(notes))
 
 
@@ -135,17 +166,32 @@ def _value(number: str) -> str:
     return sign + re.sub(r"\D", "|", plain)
 
 
-def _localised(number: str, language: str) -> str:
-    """As it is written in `language`, where that is known."""
-    marks = _MARKS.get(language)
-    body = number.lstrip("-−")
+def localised(number: str, language: str, source: str = "") -> str:
+    """Write a number of the language `source` as `language` does, where that is known.
+
+    Of a number that may be read in two ways (1,234) the notation of `source` decides.
+    """
+    marks, own = _MARKS.get(language), _MARKS.get(source)
+    body = number.lstrip("+-−")
     sign = number[: len(number) - len(body)]
-    if marks and (grouped := _GROUPED.fullmatch(body)):
+    if marks is None:
+        return number
+    fraction = _FRACTION.fullmatch(body)
+    if fraction and own and own[1] in body:
+        return sign + marks[1].join(fraction.groups())
+    if grouped := _GROUPED.fullmatch(body):
         whole = grouped[1].replace(grouped["mark"], marks[0])
         return sign + whole + (marks[1] + grouped[3] if grouped[3] else "")
-    if marks and (fraction := _FRACTION.fullmatch(body)):
+    if fraction:
         return sign + marks[1].join(fraction.groups())
     return number
+
+
+def localised_amount(amount: str, language: str, source: str = "") -> str:
+    """Write the numbers of an amount as `language` does; currency and unit stay."""
+    if _MARKS.get(language) == _MARKS.get(source):
+        return amount
+    return NUMBER.sub(lambda match: localised(match[0], language, source), amount)
 
 
 def _lacking(numbers: Sequence[str], others: Sequence[str]) -> list[int]:

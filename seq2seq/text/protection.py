@@ -1,15 +1,23 @@
-"""Spans that must survive translation: placeholders, links, tags, code.
+"""Spans that must survive translation: placeholders, links, tags, code, and what nobody reads.
 
-They are taken out of the text before the model reads it, and put back into what it wrote. In
-between a single character stands for each, which no rule cuts and no change of case touches. Most
-are words of the sentence: the model reads them as one of the tokenizer's placeholders. Tags and
-pictures float: it reads the text without them, see `seq2seq.text.markup`.
+They are those of the kinds in `seq2seq.text.kinds`, of patterns that a user adds, and what the
+tokenizer has never seen, see `seq2seq.text.unreadable`. They are taken out of the text before the
+model reads it, and put back into what it wrote. In between a single character stands for each,
+which no rule cuts and no change of case touches. Most are words of the sentence: the model reads
+them as one of the tokenizer's placeholders. Tags and pictures float: it reads the text without
+them, see `seq2seq.text.markup`.
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from seq2seq.text.kinds import FLOATING, HINT, SPAN
+from seq2seq.text.numbers import NUMBER
+from seq2seq.text.unreadable import unreadable
 
 STAND_IN = "\U000f0000"
 """Stands for the next span. It is of the private use area; in a text it is itself a span."""
@@ -17,56 +25,6 @@ STAND_IN = "\U000f0000"
 FLOAT = "\U000f0001"
 """Stands for the next span where that floats."""
 
-_SPAN = re.compile(
-    r"""
-      (?P<front> \A \ufeff? --- [ \t]*\r?\n (?: \w[\w-]*: [^\n]*\n | [\ \t#-] [^\n]*\n | \r?\n )+?
-        --- [ \t]* (?= \r?\n | \Z ) )                               # of a file, in YAML
-    | (?P<code>
-        (?<! ` ) (?P<fence> `{3,}+ ) .*? (?P=fence) | (?<! ~ ) (?P<tildes> ~{3,}+ ) .*? (?P=tildes)
-      | ``[^\n]+?`` | `[^`\n]+ (?: \n [^\S\n]* [^\s`] [^`\n]* )? `
-      )
-    | (?<! [\w@\#] ) [@\#] <[A-Za-z][^<>\n]*+> [\w.-]++ </[A-Za-z][^<>\s]*+>        # @<b>name</b>
-    | (?P<tag>
-        <su[bp] (?: \s [^<>\n]*+ )? > [^\s<>]*+ </su[bp]>                     # an index of one word
-      | <[A-Za-z][^<>\n]*+ (?<! / ) > [^\w\s<>{]++ </[A-Za-z][^<>\s]*+>         # an icon
-      | <!-- (?: (?! <!-- | --> ) . ){0,1000}+ -->
-      | </?[A-Za-z][\w:.-]*
-        (?: (?: [^\S\n]+ (?: \n [^\S\n]* )? | \n [^\S\n]* ) [\w:@.-]+
-          (?: \s*=\s* (?: "[^"<]{0,1000}" | '[^'<]{0,1000}' | [^\s"'<>=`]+ ) )?
-        )*+
-        \s* /? >
-      | </?[A-Za-z] [^<>\n]* (?: \n [^\S\n]* [^\s<>] [^<>\n]* )? >
-    )
-    | <! (?: [A-Za-z] [^<>]{0,1000} | \[CDATA\[ .{0,1000}? \]\] ) > | <\? .{0,1000}? \?> # templates
-    | <% .{0,1000}? %> | \{% .{0,1000}? %\}
-    | \{\{ [^{}\n]* \}\} | [$#%] \{ [^{}\n]* \} | \{ [\w.,:!\[\]\#+<>=^%"'-]* \} # {{a}} ${b} {c}
-    | % \( \w+ \) [-+#0]*+ \d*+ (?: \.\d+ )? [a-zA-Z]                          # %(name)s
-    | % \d+\$ [-+#0]*+ \d*+ (?: \.\d+ )? [diouxXeEfFgGcspaA@]
-    | (?<! [\d%] ) (?: (?<! \d[ \u00a0\u202f] ) | (?= %[a-zA-Z@] (?! [^\W\d_] ) ) )
-      % [-+#0]*+ (?: \d++ | \* )? (?: \. (?: \d+ | \* ) )?
-      (?: hh? | ll? | [LqjztI] )? [diouxXeEfFgGcspaA@]                         # %s %1$s %-5.2lf
-      (?! [^\W\d_]{4} )
-    | %% | (?<! [\d%] ) % \w+ %                                                 # %name%
-    | & (?: [A-Za-z][A-Za-z\d]* | \#\d+ | \#x[\dA-Fa-f]+ ) ;                   # &amp;
-    | (?<! [^\W_] ) (?: [A-Za-z][A-Za-z\d+.-]{0,15} :// | www\. | mailto: )
-      [^\s<>"“”„«»`\U000f0000\U000f0001]+ (?<! [.,;:!?…'’*_~] )
-    | (?<! [\w.+-] ) \w [\w.!#$%&'*+/=?^{|}~-]{0,63} @ [^\W_][\w-]{0,63} (?: \. [\w-]{1,63} )+
-      (?: : \w [\w.~-]* / [\w./~-]* \w )?                                       # git@a.b:c/d
-    | (?P<mark>                                                                # of Markdown
-        \\ [][\\`*_{}()\#+.!|~-] | \[\^ [\w-]+ \] | !?\[ (?= [^\[\]\n]* (?: \n [^\[\]\n]+ )? \]\( )
-      | \] \( [^()\s]* (?: \s{1,9}" [^"\n]* (?: \n [^"\n]+ )? " )? \)
-      | \*\* | __ | ~~
-      | (?<! [\w*] ) \* (?= [^\s*] ) | (?<= [^\s*] ) \* (?! [\w*] )
-      | (?<! [\w_] ) _ (?= [^\W_] ) | (?<= [^\s_] ) _ (?! [\w_] )
-      )
-    | (?P<picture>
-        (?: [\U0001f1e6-\U0001faff\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2900-\u297f\u2b00-\u2bff]
-          [\ufe0f\u200d\U000e0020-\U000e007f]* )+ | [\d#*] \ufe0f? \u20e3
-      )
-    | [\U000f0000\U000f0001]
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 _STAND_INS = re.compile(f"[{STAND_IN}{FLOAT}]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
 _JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans, and no more than this between them, are one
@@ -82,6 +40,17 @@ class Span(NamedTuple):
     text: str
     floats: bool  # a tag, a mark of Markdown or a picture
     number: int  # in the text, from 0
+    kind: str = ""  # its name in the table; none where several are joined
+    written: str = ""  # how the translation has it, where that is not as it is
+
+
+class _Match(NamedTuple):
+    """A span as it was found in a text."""
+
+    start: int
+    end: int
+    kind: str
+    floats: bool
 
 
 class _Place(NamedTuple):
@@ -91,6 +60,7 @@ class _Place(NamedTuple):
     end: int
     floats: bool
     number: int
+    kind: str
 
 
 class Shielded(NamedTuple):
@@ -100,34 +70,123 @@ class Shielded(NamedTuple):
     spans: Sequence[Span]
 
 
-def shield(text: str, *, stand_ins_only: bool = False) -> Shielded:
-    """Take the spans out of `text`, or only what looks like a stand-in."""
-    matches = [*(_STAND_INS if stand_ins_only else _SPAN).finditer(text)]
+@dataclass(frozen=True)
+class Protection:
+    """What is protected: the kinds of the table, and more.
+
+    `patterns` are a user's own, and win over those of the table. `spells` tells whether the model
+    has seen a character; by default it has seen all.
+    """
+
+    patterns: tuple[re.Pattern[str], ...] = ()
+    spells: Callable[[str], bool] | None = None
+
+    def shield(self, text: str) -> Shielded:
+        """Take the spans of a user's patterns and of the table out of `text`."""
+        matches = _users(self.patterns, text)
+        if HINT.search(text):
+            matches = _with_others(matches, [_of_table(match) for match in SPAN.finditer(text)])
+        return _shielded(text, matches)
+
+    def shield_unreadable(self, shielded: Shielded) -> Shielded:
+        """Take out also what the model has never seen."""
+        if self.spells is None:
+            return shielded
+        matches = [_Match(*place) for place in unreadable(shielded.text, self.spells)]
+        return _with_more(shielded, matches)
+
+
+def shield(text: str) -> Shielded:
+    """Take the spans of all kinds out of `text`."""
+    return Protection().shield(text)
+
+
+def shield_numbers(shielded: Shielded) -> Shielded:
+    """Take out also the numbers, each a span."""
+    matches = [_Match(*m.span(), "number", False) for m in NUMBER.finditer(shielded.text)]
+    return _with_more(shielded, matches)
+
+
+def shield_stand_ins(text: str) -> Shielded:
+    """Take out only what looks like a stand-in."""
+    return _shielded(text, [_Match(*m.span(), "", False) for m in _STAND_INS.finditer(text)])
+
+
+def _users(patterns: Iterable[re.Pattern[str]], text: str) -> list[_Match]:
+    """What a user's patterns find; an earlier pattern wins."""
+    matches: list[_Match] = []
+    for pattern in patterns:
+        found = [_Match(*m.span(), "user", False) for m in pattern.finditer(text) if m[0].strip()]
+        matches = _with_others(matches, found)
+    return matches
+
+
+def _of_table(match: re.Match[str]) -> _Match:
+    end = match.start() + len(_without_punctuation(match))
+    kind = match.lastgroup or ""
+    return _Match(match.start(), end, kind, kind in FLOATING)
+
+
+def _with_others(matches: list[_Match], others: list[_Match]) -> list[_Match]:
+    """Both in order, without those of the `others` that overlap with one of the first."""
+    if not (matches and others):
+        return matches or others
+    starts = [match.start for match in matches]
+    free = [
+        other
+        for other, before in ((other, bisect_left(starts, other.end) - 1) for other in others)
+        if before < 0 or matches[before].end <= other.start
+    ]
+    return sorted([*matches, *free])
+
+
+def _with_more(shielded: Shielded, matches: list[_Match]) -> Shielded:
+    """Take further spans out of a text that has stand-ins for others."""
+    if not matches:
+        return shielded
+    text, old = shielded
+    before = [_Match(*m.span(), "", m[0] == FLOAT) for m in _STAND_INS.finditer(text)]
+    both = _shielded(text, _with_others(before, matches))
+    coming = iter(old)
+    spans: list[Span] = []
+    for number, span in enumerate(both.spans):
+        if span.text in (STAND_IN, FLOAT):
+            spans.append(next(coming)._replace(floats=span.floats, number=number))
+        else:
+            whole = _STAND_INS.sub(lambda _: next(coming).text, span.text)
+            spans.append(span._replace(text=whole, number=number))
+    return Shielded(both.text, spans)
+
+
+def _shielded(text: str, matches: Sequence[_Match]) -> Shielded:
     if not matches:
         return Shielded(text, ())
     # What joins two letters stays between them, and where a tag does, so does its other half.
-    held = {number for number, match in enumerate(matches) if not _may_float(match)}
-    held |= _between_letters(matches)
-    for number, other in pairs([match[0] for match in matches]).items():
+    held = {number for number, match in enumerate(matches) if not _may_float(text, match)}
+    held |= _between_letters(text, matches)
+    for number, other in pairs([text[match.start : match.end] for match in matches]).items():
         if not held.isdisjoint((number, other)):
             held |= {number, other}
     places: list[_Place] = []
     for number, match in enumerate(matches):
-        start, stop = match.start(), match.start() + len(_without_punctuation(match))
+        start, stop, kind, _ = match
         floats = number not in held
         end = places[-1].end if places else 0
         if places and not (floats or places[-1].floats) and _JOIN.fullmatch(text, end, start):
-            places[-1] = places[-1]._replace(end=stop)
+            places[-1] = places[-1]._replace(end=stop, kind="")
             continue
         if not floats and start > end and _AROUND.get(text[start - 1]) == text[stop : stop + 1]:
             start, stop = start - 1, stop + 1
-        places.append(_Place(start, stop, floats, number))
+        places.append(_Place(start, stop, floats, number, kind))
     kept: list[str] = []
     end = 0
     for place in places:
         kept += text[end : place.start], FLOAT if place.floats else STAND_IN
         end = place.end
-    spans = [Span(text[one.start : one.end], one.floats, one.number) for one in places]
+    spans = [
+        Span(text[place.start : place.end], place.floats, place.number, place.kind)
+        for place in places
+    ]
     return Shielded("".join([*kept, text[end:]]), spans)
 
 
@@ -137,6 +196,12 @@ def restore(text: str, spans: Iterable[Span]) -> str:
         return text
     coming = iter(spans)
     return _STAND_INS.sub(lambda _: next(coming).text, text)
+
+
+def as_written(shielded: Shielded) -> Shielded:
+    """Give a text with its spans as a translation has them."""
+    spans = [span._replace(text=span.written or span.text) for span in shielded.spans]
+    return Shielded(shielded.text, spans)
 
 
 def without_floats(shielded: Shielded) -> Shielded:
@@ -186,23 +251,21 @@ def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:
     return tag[2].lower(), not tag[1]
 
 
-def _may_float(match: re.Match[str]) -> bool:
-    """Whether it is a tag, a mark or a picture, and not between two letters."""
-    if match.lastgroup not in ("tag", "mark", "picture"):
-        return False
-    start, end = match.span()
-    text = match.string
-    return not (start and text[start - 1].isalnum() and text[end : end + 1].isalnum())
+def _may_float(text: str, match: _Match) -> bool:
+    """Whether it is of a kind that floats, and not between two letters."""
+    start, end = match.start, match.end
+    between = start and text[start - 1].isalnum() and text[end : end + 1].isalnum()
+    return match.floats and not between
 
 
-def _between_letters(matches: Sequence[re.Match[str]]) -> set[int]:
+def _between_letters(text: str, matches: Sequence[_Match]) -> set[int]:
     """Which are of a row that stands between two letters, as where one element follows another."""
     found: set[int] = set()
     first = 0  # of the row
     for number, match in enumerate(matches):
-        if number and matches[number - 1].end() != match.start():
+        if number and matches[number - 1].end != match.start:
             first = number
-        text, start, end = match.string, matches[first].start(), match.end()
+        start, end = matches[first].start, match.end
         if number > first and start and text[start - 1].isalnum() and text[end : end + 1].isalnum():
             found.update(range(first, number + 1))
     return found

@@ -1,0 +1,56 @@
+"""Each kind of span is found where it is, and not where something only looks like it."""
+
+import re
+
+import pytest
+
+from seq2seq.text.kinds import HINT, KINDS, SPAN, Kind
+from seq2seq.text.protection import Protection, restore, shield
+
+EXAMPLES = [(kind.name, example) for kind in KINDS for example in kind.examples]
+OTHERS = [(kind.name, other) for kind in KINDS for other in kind.others]
+
+
+@pytest.mark.parametrize(("kind", "example"), EXAMPLES)
+def test_an_example_is_one_span_of_its_kind(kind: str, example: str) -> None:
+    text = f"{example}\n" if kind == "front" else f"Kalo {example} wog."
+    assert HINT.search(text)
+    [match] = [match for match in SPAN.finditer(text) if match.lastgroup]
+    assert (match.lastgroup, match[0]) == (kind, example)
+
+
+@pytest.mark.parametrize(("kind", "other"), OTHERS)
+def test_what_only_looks_like_a_kind_is_none(kind: str, other: str) -> None:
+    assert kind not in [match.lastgroup for match in SPAN.finditer(f"Kalo {other} wog.")]
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("We need version 2.10, not version 2.1.", ["2.10", "2.1"]),
+        ("Press &File.", ["&"]),
+        ("Save it in C:\\a\\b.docx please.", ["C:\\a\\b.docx"]),
+        ("Open /usr/bin/x.sh, or ~/x.", ["/usr/bin/x.sh", "~/x"]),
+        ("Use $HOME or ${HOME} or %HOME% here.", ["$HOME", "${HOME}", "%HOME%"]),
+        ("The 5th of 1990s, 3pm.", []),
+    ],
+)
+def test_where_a_kind_ends(text: str, spans: list[str]) -> None:
+    assert [span.text for span in shield(text).spans] == spans
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+def test_a_hundred_thousand_beginnings_are_no_trouble(kind: Kind) -> None:
+    """An example, and each beginning of one, again and again."""
+    for example in kind.examples:
+        for end in range(1, len(example) + 1):
+            text = example[:end] * (100_000 // end) + " x"
+            assert restore(*shield(text)) == text
+
+
+def test_a_users_patterns_win_over_the_table() -> None:
+    protection = Protection((re.compile(r"[A-Z]{2}-\d+ [a-z]+"), re.compile("")))
+    spans = protection.shield("Kalo AB-12 wog and {x}, AB-13.").spans
+    assert [span.text for span in spans] == ["AB-12 wog", "{x}", "AB-13"]
+    assert [span.kind for span in spans] == ["user", "placeholder", "identifier"]
