@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from seq2seq.errors import UsageError
 from seq2seq.text.kinds import HINT, KINDS, SPAN, Kind
-from seq2seq.text.protection import Protection, restore, shield
+from seq2seq.text.protection import Protection, compiled, restore, shield
 
 EXAMPLES = [(kind.name, example) for kind in KINDS for example in kind.examples]
 OTHERS = [(kind.name, other) for kind in KINDS for other in kind.others]
@@ -54,3 +55,8 @@ def test_a_users_patterns_win_over_the_table() -> None:
     spans = protection.shield("Kalo AB-12 wog and {x}, AB-13.").spans
     assert [span.text for span in spans] == ["AB-12 wog", "{x}", "AB-13"]
     assert [span.kind for span in spans] == ["user", "placeholder", "identifier"]
+
+
+def test_a_pattern_that_is_none_is_a_users_error() -> None:
+    with pytest.raises(UsageError, match="is no regular expression"):
+        compiled(["a", "("])

@@ -119,6 +119,14 @@ def translate(
         ),
     ] = None,
     min_score: Annotated[str | None, typer.Option("--min-score", hidden=True)] = None,
+    protect_pattern: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--protect-pattern",
+            metavar="REGEX",
+            help="Keep what this regular expression of Python finds, too; may be given again.",
+        ),
+    ] = None,
     protect: Annotated[
         bool, typer.Option(help="Keep placeholders, links, tags and code as they are.")
     ] = True,
@@ -179,6 +187,10 @@ def translate(
             )
             _set(translator, glossary, min_confidence, protect)
             translator.formality = formality
+            if protect_pattern:
+                from seq2seq.text.protection import compiled
+
+                translator.protect_patterns = compiled(protect_pattern)
             return translator
 
         source_language = as_known(source_language, model)

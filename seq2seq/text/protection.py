@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from seq2seq.errors import UsageError
 from seq2seq.text.kinds import FLOATING, HINT, SPAN
 from seq2seq.text.numbers import NUMBER
 from seq2seq.text.unreadable import unreadable
@@ -94,6 +95,14 @@ class Protection:
             return shielded
         matches = [_Match(*place) for place in unreadable(shielded.text, self.spells)]
         return _with_more(shielded, matches)
+
+
+def compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+    """Compile a user's regular expressions; raises `UsageError` that tells what is wrong."""
+    try:
+        return tuple(re.compile(pattern) for pattern in patterns)
+    except re.error as error:
+        raise UsageError(f"{error.pattern!r} is no regular expression: {error}.") from None
 
 
 def shield(text: str) -> Shielded:
