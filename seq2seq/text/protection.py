@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from seq2seq.errors import UsageError
 from seq2seq.text.kinds import FLOATING, HINT, SPAN
-from seq2seq.text.numbers import NUMBER
 from seq2seq.text.unreadable import unreadable
 
 STAND_IN = "\U000f0000"
@@ -108,12 +107,6 @@ def compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
 def shield(text: str) -> Shielded:
     """Take the spans of all kinds out of `text`."""
     return Protection().shield(text)
-
-
-def shield_numbers(shielded: Shielded) -> Shielded:
-    """Take out also the numbers, each a span."""
-    matches = [_Match(*m.span(), "number", False) for m in NUMBER.finditer(shielded.text)]
-    return _with_more(shielded, matches)
 
 
 def shield_stand_ins(text: str) -> Shielded:
