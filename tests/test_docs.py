@@ -97,6 +97,7 @@ def test_every_page_is_reached_from_readme() -> None:
     assert {f"docs/{page.name}" for page in PAGES} <= {link.partition("#")[0] for link in found}
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_marked_commands_print_what_the_page_shows(
     page: Path, builder: ModuleType, tmp_path: Path
