@@ -120,7 +120,7 @@ def test_a_fragment_gets_no_full_stop() -> None:
 def test_a_thousand_words_each_alone() -> None:
     sample = Path(__file__).parents[1] / "data" / "sample" / "train.en"
     found = [*dict.fromkeys(re.findall(r"[^\W\d_]+", sample.read_text(encoding="utf-8").lower()))]
-    words = [*found, *map(str.capitalize, found)][:1000]
+    words = [*found, *map(str.capitalize, found), *map(str.upper, found)][:1000]
     shipped = Translator(threads=1)
     assert len(words) == 1000
     silent = twice = 0
