@@ -109,3 +109,19 @@ def test_marked_commands_print_what_the_page_shows(
 def test_a_block_that_prints_something_else_is_seen(builder: ModuleType, tmp_path: Path) -> None:
     text = "<!-- run -->\n```sh\necho new; echo note >&2\n```\n\n```text\nold\n```\n"
     assert builder.with_output(text, tmp_path) == text.replace("old", "new\nnote")
+
+
+def test_imports_go_the_way_that_the_architecture_shows() -> None:
+    table = re.findall(r"^\| (`.+?) \|", (ROOT / "docs" / "architecture.md").read_text(), re.M)
+    parts = [[name.strip("/") for name in re.findall(r"`(.+?)`", row)] for row in table]
+    rows = {name: number for number, names in enumerate(parts) for name in names}
+    package = ROOT / "seq2seq"
+    upward = []
+    own_rows = {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert own_rows - {"__init__", "__pycache__", "models"} == rows.keys()
+    for file in package.rglob("*.py"):
+        if file != package / "__init__.py":
+            own = rows[file.relative_to(package).with_suffix("").parts[0]]
+            imports = re.findall(r"^\s*from seq2seq\.(\w+)", file.read_text(encoding="utf-8"), re.M)
+            upward += [(str(file), name) for name in imports if rows[name] > own]
+    assert upward == []
