@@ -68,7 +68,7 @@ def recipe(corpus: CorpusConfig) -> Recipe:
     """A run of three epochs of some ten steps, with everything random switched on."""
     return Recipe(
         (corpus,),
-        TokenizerConfig(vocabulary_size=430, sampling=0.3),
+        TokenizerConfig(vocabulary_size=385, sampling=0.3),
         ModelConfig(hidden_size=16, encoder_layers=1, decoder_layers=2, heads=2),
         TrainingConfig(
             epochs=3,

@@ -316,7 +316,7 @@ def recipe_file(recipe: Recipe, tmp_path: Path) -> Path:
     file.write_text(
         f'[corpus]\nsource_language = "en"\ntarget_language = "de"\n'
         f"train = '{corpus.train}'\nvalid = '{corpus.valid}'\n"
-        "[tokenizer]\nvocabulary_size = 430\n"
+        "[tokenizer]\nvocabulary_size = 385\n"
         "[model]\nhidden_size = 16\nencoder_layers = 1\ndecoder_layers = 1\nheads = 2\n"
         "[training]\nepochs = 1\nbatch_tokens = 100\nthreads = 1\n",
         encoding="utf-8",

@@ -93,6 +93,7 @@ def test_what_a_run_leaves_behind(recipe: Recipe, tmp_path: Path) -> None:
     run, display = tmp_path / "runs" / "mine", Recorder()
     outcome = train(recipe, run, display)
     assert {path.name for path in run.iterdir()} == {
+        "SHA256SUMS",
         "best.safetensors",
         "checkpoints",
         "lock",

@@ -21,7 +21,7 @@ from seq2seq.serving.threads import in_thread
 _FIELDS = 100  # the most that a form may have, other than texts
 _LONGEST_NAME = 50  # characters of a language or format; no name of either is longer
 _KNOWN = frozenset(
-    {"q", "source", "target", "format", "alternatives", "api_key"}
+    {"q", "source", "target", "format", "alternatives", "api_key", "secret"}
     | {"alignment", "confidence", "notes"}  # which LibreTranslate does not know
 )
 
