@@ -1,4 +1,4 @@
-"""Writes under the marked commands of docs/ what they print.
+"""Writes under the marked commands of README and docs/ what they print.
 
     python scripts/build_docs.py                 # all pages
     python scripts/build_docs.py translate serve
@@ -24,7 +24,7 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_file
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs"
+PAGES = {file.stem: file for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 
 _BLOCK = re.compile(
     r"^<!-- run -->\n```(?P<language>sh|python)\n(?P<code>.*?)^```\n"
@@ -75,18 +75,18 @@ def _output(language: str, code: str, folder: Path) -> str:
 
 def main(
     pages: Annotated[
-        list[str] | None, typer.Argument(help="Pages of docs/; all by default.")
+        list[str] | None, typer.Argument(help="README, or pages of docs/; all by default.")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; say what differs.")
     ] = False,
 ) -> None:
-    """Write under the marked commands of docs/ what they print."""
+    """Write under the marked commands of README and docs/ what they print."""
     differ = []
-    for name in pages or sorted(file.stem for file in DOCS.glob("*.md")):
-        file = DOCS / f"{name}.md"
-        if not file.is_file():
-            raise UsageError(f"docs/ has no page {name!r}.")
+    for name in pages or PAGES:
+        if name not in PAGES:
+            raise UsageError(f"there is no page {name!r}; there are {', '.join(PAGES)}.")
+        file = PAGES[name]
         text = file.read_text(encoding="utf-8")
         with TemporaryDirectory() as folder:
             now = with_output(text, Path(folder))

@@ -98,7 +98,7 @@ def test_every_page_is_reached_from_readme() -> None:
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
 def test_marked_commands_print_what_the_page_shows(
     page: Path, builder: ModuleType, tmp_path: Path
 ) -> None:
