@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import shutil
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -104,6 +106,27 @@ def test_marked_commands_print_what_the_page_shows(
 ) -> None:
     text = page.read_text(encoding="utf-8")
     assert builder.with_output(text, tmp_path) == text
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_server_answers_as_its_page_shows() -> None:
+    text = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(curl .*?)^```\n\n```text\n(.*?)^```\n", text, re.DOTALL | re.M)
+    command = [sys.executable, "-m", "seq2seq.cli.main", "serve", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8") as server:
+        assert server.stderr
+        try:
+            port = next(re.findall(r":(\d+) is ready", line)[0] for line in server.stderr)
+            for commands, shown in blocks:
+                script = commands.replace(":5000", f":{port}").replace("curl ", "curl -s ")
+                printed = subprocess.run(
+                    ["bash", "-c", script], capture_output=True, encoding="utf-8", check=True
+                ).stdout
+                assert printed.replace("\n", "") == shown.replace("\n", "")
+        finally:
+            server.terminate()
+    assert len(blocks) == 6
 
 
 def test_a_block_that_prints_something_else_is_seen(builder: ModuleType, tmp_path: Path) -> None:
