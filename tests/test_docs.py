@@ -1,15 +1,26 @@
 """README and docs: links lead somewhere, and marked commands print what stands under them."""
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from seq2seq.config import ModelConfig, SearchConfig
+from seq2seq.recipe import (
+    AugmentationConfig,
+    CorpusConfig,
+    Recipe,
+    TokenizerConfig,
+    TrainingConfig,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -106,6 +117,21 @@ def test_marked_commands_print_what_the_page_shows(
 ) -> None:
     text = page.read_text(encoding="utf-8")
     assert builder.with_output(text, tmp_path) == text
+
+
+def test_the_page_on_training_has_every_setting_of_a_recipe_with_its_default() -> None:
+    text = (ROOT / "docs" / "train.md").read_text(encoding="utf-8").partition("## All settings")[2]
+    sections = dict(re.findall(r"^`\[(\w+)\]`(.*?)(?=^`\[|\Z)", text, re.DOTALL | re.M))
+    tables = [CorpusConfig, TokenizerConfig, ModelConfig, AugmentationConfig, TrainingConfig]
+    assert list(sections) == ["corpus", "tokenizer", "model", "augmentation", "training", "search"]
+    assert sections.keys() == {table.name for table in fields(Recipe)}
+    for section, table in zip(sections.values(), [*tables, SearchConfig], strict=True):
+        rows = re.findall(r"^\| (`.+?) \| (.*?) \|", section, re.M)
+        shown = {key: value for keys, value in rows for key in re.findall(r"`(\w+)`", keys)}
+        assert shown.keys() == {setting.name for setting in fields(table)}
+        for setting in fields(table):
+            if shown[setting.name].startswith("`"):
+                assert json.loads(shown[setting.name].strip("`")) == setting.default
 
 
 @pytest.mark.stress
