@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from seq2seq.text.kinds import PICTURES
 
 _WORD = re.compile(r"[\w\u0300-\u036f\u200c\u200d]+")
+_JOINING = (  # scripts from Arabic on, but for what is itself invisible
+    "\u0600-\u061b\u061d-\u115e\u1161-\u17b3\u17b6-\u180a\u1810-\u1cff"
+)
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffc\U000e0080-\U000e0fff]"
     # Joiners matter in the scripts from Arabic to those of India and beyond, and in pictures.
-    f"|(?<![\u0600-\u1cff\ufe0f{PICTURES}])[\u200c\u200d]"
+    f"|(?<![{_JOINING}\ufe0f{PICTURES}])[\u200c\u200d]"
     f"|(?<![{PICTURES}])\ufe0f(?!\u20e3)"
     "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
 )
