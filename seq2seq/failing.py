@@ -5,9 +5,13 @@ that was found first", or None. Both are as the model reads and writes them: wit
 and with a stand-in for every other span. A new kind of failure is a new check in `CHECKS`.
 """
 
+import re
 from collections.abc import Callable
 
+from seq2seq.text.protection import STAND_IN
 from seq2seq.text.repetition import repeats_itself
+
+_SIDE_BY_SIDE = re.compile(rf"{STAND_IN}[^\w{STAND_IN}]*(?={STAND_IN})")
 
 Check = Callable[[str, str], str | None]
 
@@ -23,7 +27,13 @@ def repetition(source: str, text: str) -> str | None:
     return "repeats itself" if repeats_itself(source, text) else None
 
 
-CHECKS: tuple[Check, ...] = (without_letters, repetition)
+def side_by_side(source: str, text: str) -> str | None:
+    """What words part in the source has none between: they are lost, or say something else."""
+    closer = len(_SIDE_BY_SIDE.findall(text)) > len(_SIDE_BY_SIDE.findall(source))
+    return "has no word between placeholders" if closer else None
+
+
+CHECKS: tuple[Check, ...] = (without_letters, repetition, side_by_side)
 
 
 def failure(source: str, text: str) -> str | None:

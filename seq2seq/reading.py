@@ -21,6 +21,7 @@ from seq2seq.text.protection import (
     Shielded,
     Span,
     number_of_spans,
+    shield_numbers,
     shield_stand_ins,
     split_at_spans,
     without_floats,
@@ -107,7 +108,10 @@ class Reader:
 
     def _readable(self, shielded: Shielded) -> Shielded:
         """Take out what the model has never seen."""
-        return self.protection.shield_unreadable(shielded) if self.protection else shielded
+        if self.protection is None:
+            return shielded
+        readable = self.protection.shield_unreadable(shielded)
+        return Shielded(readable.text, [self._localised(span) for span in readable.spans])
 
     def around(self, piece: Piece) -> Iterator[Piece]:
         """The pieces between the spans of `piece`, and the spans themselves."""
@@ -139,6 +143,17 @@ class Reader:
         sentence = text[:1].upper() + text[1:] + "." * ends
         return piece if sentence == text else replace(piece, ids=self._ids(sentence))
 
+    def with_numbers_held(self, piece: Piece) -> Piece | None:
+        """The piece with its numbers among the spans, or None where there is none to hold."""
+        shielded = shield_numbers(piece.shielded)
+        in_terms = any(map(str.isdigit, "".join(found.term.source for found in piece.terms)))
+        held = shielded.text.count(STAND_IN)
+        if in_terms or held == piece.text.count(STAND_IN) or held > _MOST_HELD:
+            return None
+        spans = tuple(self._localised(span) for span in shielded.spans)
+        ids = self._ids(shielded.text)
+        return self._with_terms(replace(piece, text=shielded.text, ids=ids, spans=spans, terms=()))
+
     def constraints(self, piece: Piece) -> "Constraints | None":
         """What its translation must contain: the spans that do not float, and the terms."""
         if not (STAND_IN in piece.text or piece.terms):
@@ -166,7 +181,7 @@ class Reader:
         return Constraints(tuple(phrases))
 
     def _localised(self, span: Span) -> Span:
-        if span.kind != "amount":
+        if span.kind not in ("amount", "number"):
             return span
         return span._replace(written=localised_amount(span.text, self.target, self.source))
 

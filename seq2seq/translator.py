@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,7 +23,7 @@ from seq2seq.decoding.utf8 import ByteRule
 from seq2seq.reading import Piece, Reader
 from seq2seq.shipped import SHIPPED_MODEL
 from seq2seq.text.layout import Unit
-from seq2seq.text.protection import Protection
+from seq2seq.text.protection import STAND_IN, Protection
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation import Draft, Part, Translation
 from seq2seq.writing import Writer
@@ -268,6 +269,7 @@ class _Call:
             plain += [one for one, _ in needing]
             found += self._search_within(needing, self._hypotheses)
         failed: list[_Waiting] = []
+        miscounted: list[_Waiting] = []
         for one, hypotheses in zip(plain, found, strict=True):
             reasons = self._reasons(one, hypotheses)
             if reasons[0]:
@@ -276,25 +278,45 @@ class _Call:
                 failed.append(one)
             else:
                 self._write(one, hypotheses, reasons)
-        if failed:
-            self._translate_again(failed)
+                if self._writer.changes_numbers(one.piece, hypotheses[0]):
+                    miscounted.append(one)
+        if failed or miscounted:
+            self._translate_again(failed, miscounted)
 
-    def _translate_again(self, failed: "Sequence[_Waiting]") -> None:
-        """Find the parts of those whose first search failed; at last the source stands."""
+    def _translate_again(
+        self, failed: "Sequence[_Waiting]", miscounted: "Sequence[_Waiting]"
+    ) -> None:
+        """Find the parts of those whose first search failed; at last the source stands.
+
+        Where it changed a number, the numbers are held as spans; what that finds is taken where it
+        is a translation, and best where it says no other numbers.
+        """
         from seq2seq.decoding.constrained import Constraints
 
         for one in failed:
             one.piece = self._reader.as_sentence(one.piece)
-        needs = [self._reader.constraints(one.piece) or Constraints() for one in failed]
+        held = [(one, self._reader.with_numbers_held(one.piece)) for one in miscounted]
+        holding = [(one, replace(one, piece=piece, parts=None)) for one, piece in held if piece]
+        waiting = [*failed, *(second for _, second in holding)]
+        needs = [self._reader.constraints(one.piece) or Constraints() for one in waiting]
         strict = [replace(one, strict=True) for one in needs]
-        again = [*zip(failed, strict, strict=True)]
+        again = [*zip(waiting, strict, strict=True)]
         found = self._search_within(again, self._search.beam_size)
-        for one, hypotheses in zip(failed, found, strict=True):
+        for (one, second), hypotheses in zip(holding, found[len(failed) :], strict=True):
+            note = "the translation that was found first changes a number"
+            second.piece = replace(second.piece, notes=(*second.piece.notes, note))
+            hypotheses = sorted(hypotheses, key=partial(self._writer.changes_numbers, second.piece))
+            self._write(second, hypotheses, self._reasons(second, hypotheses))
+            if second.parts:
+                one.piece, one.parts = second.piece, second.parts
+        for one, hypotheses in zip(failed, found[: len(failed)], strict=True):
             reasons = self._reasons(one, hypotheses)
-            if all(reasons):
-                one.parts = self._writer.unchanged(one.piece, hypotheses[0])
-            else:
+            if not all(reasons):
                 self._write(one, hypotheses, reasons)
+            elif STAND_IN in one.piece.text:
+                one.parts = []  # what is between the spans may be translated
+            else:
+                one.parts = self._writer.unchanged(one.piece, hypotheses[0])
 
     def _reasons(self, one: "_Waiting", hypotheses: Sequence[Hypothesis]) -> list[str | None]:
         """Why each hypothesis is no translation, or None where it may be one."""

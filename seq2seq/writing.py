@@ -67,7 +67,16 @@ class Writer:
             return "came to its longest length"
         if loops(piece.ids, hypothesis.ids):
             return "repeats itself"
+        if self._changes_places(piece, hypothesis):
+            return "has a placeholder in place of another"
         return failure(piece.inner.text, _PLACEHOLDER.sub(STAND_IN, self._decoded(hypothesis)))
+
+    def changes_numbers(self, piece: Piece, hypothesis: Hypothesis) -> bool:
+        """Whether a number of `piece` is lost, or there is one that it has not."""
+        if not self.guard:
+            return False
+        written = _PLACEHOLDER.sub(STAND_IN, self._decoded(hypothesis))
+        return check_numbers(_with_terms(piece), written, self.target, self.source).differs
 
     def unchanged(self, piece: Piece, failed: Hypothesis) -> list[Part]:
         """The source itself, but for its terms, where no search has found a translation."""
@@ -77,6 +86,19 @@ class Writer:
         confidence = None if self.calibration is None else 0.0
         text = source.join(_MARKS) if self.min_confidence and confidence == 0.0 else kept
         return [Part(source, piece.ids, text, failed, piece.separator, (), confidence, notes)]
+
+    def _changes_places(self, piece: Piece, hypothesis: Hypothesis) -> bool:
+        """Whether a placeholder was said while the model looked at another one."""
+        if piece.inner.text.count(STAND_IN) < 2:
+            return False
+        symbols = {*self.tokenizer.placeholder_ids()}
+        columns = [place for place, id_ in enumerate(piece.ids) if id_ in symbols]
+        for step, id_ in enumerate(hypothesis.ids):
+            if id_ in symbols and id_ in piece.ids:
+                looks = hypothesis.attention[step]
+                if looks[piece.ids.index(id_)] < looks[columns].max():
+                    return True
+        return False
 
     def _decoded(self, hypothesis: Hypothesis) -> str:
         return _STRANGE.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
@@ -127,7 +149,7 @@ class Writer:
         if self.keep_links:
             links = restored_links(self._links(piece, hypothesis), piece.shielded, placed)
         text = restore(*placed)
-        wanted = as_written(piece.shielded).spans
+        wanted = [span for span in as_written(piece.shielded).spans if span.kind != "number"]
         if wanted and not _same_spans(wanted, self.protection.shield(text).spans):
             return None
         return Part(source, piece.ids, text, hypothesis, piece.separator, links, confidence, notes)

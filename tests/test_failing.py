@@ -58,6 +58,14 @@ def test_nothing_but_marks_is_no_translation_of_words() -> None:
     assert failure("5 %", "5") is None
 
 
+def test_words_between_two_placeholders_do_not_go() -> None:
+    first, second = "\U000f0000", "\U000f0000"
+    reason = "has no word between placeholders"
+    assert failure(f"From {first} to {second}", f"{first}, {second} kalo") == reason
+    assert failure(f"From {first} to {second}", f"Von {first} zu {second}") is None
+    assert failure(f"{first}, {second} kalo", f"kalo {first}, {second}") is None
+
+
 def engine_saying(text: str) -> ScriptEngine:
     tokenizer = tiny.tokenizer()
     return ScriptEngine(len(tokenizer), spelled(tokenizer, text))

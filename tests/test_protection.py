@@ -2,11 +2,18 @@
 
 import re
 
+import numpy as np
 import pytest
+import tiny
 from hostile_engines import copying, hostile
+from hostile_engines import translator as translator_over
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from test_translator import CopyEngine, CopyState
 
+from seq2seq.config import SearchConfig
+from seq2seq.decoding.protocol import Step
 from seq2seq.text.layout import Unit
 from seq2seq.text.protection import (
     FLOAT,
@@ -16,7 +23,7 @@ from seq2seq.text.protection import (
     shield,
     shield_stand_ins,
 )
-from seq2seq.tokenizer import normalise_source
+from seq2seq.tokenizer import Tokenizer, normalise_source
 
 WORDS = ["kalo", "miren", "stawog", "schupan,", "wog.", "Elbo"]
 HELD = [
@@ -219,6 +226,70 @@ def test_many_of_them_and_some_inside_words(text: str) -> None:
         [translation] = translator.translate([text])
         found = re.findall("|".join(map(re.escape, {*spans})), translation.text)
         assert sorted(found) == sorted(spans)
+
+
+class MisplacingEngine(CopyEngine):
+    """Says one placeholder when it reads the other, and looks at both, at its own a bit less."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__(len(tokenizer))
+        self.placeholders = tokenizer.placeholder_ids()[:2]
+
+    def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
+        step = super().step(state, tokens)
+        first, second = self.placeholders
+        for row, source in enumerate(state.source):
+            both = np.isin(source, self.placeholders)
+            read = source[min(state.position + 1, len(source) - 1)]
+            if both.sum() == 2 and read in self.placeholders:
+                said = first if read == second else second
+                step.log_probs[row] = -20
+                step.log_probs[row, said] = -0.001
+                step.attention[row] = np.where(source == read, 0.6, np.where(both, 0.4, 0))
+        return step
+
+
+def test_placeholders_that_change_places_are_seen_and_put_right() -> None:
+    tokenizer = tiny.tokenizer()
+    misplacing = translator_over(MisplacingEngine(tokenizer), SearchConfig(beam_size=1))
+    [translation] = misplacing.translate(["kalo {a} wog {b} sta."])
+    assert translation.text == "kalo {a} wog {b} sta."
+    assert any("in place of another" in note for note in translation.notes)
+    misplacing.guard = False
+    assert misplacing.translate(["kalo {a} wog {b} sta."])[0].text == "kalo {b} wog {a} sta."
+
+
+class MiscountingEngine(CopyEngine):
+    """Says a letter for each digit."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__(len(tokenizer))
+        self.heard = np.arange(len(tokenizer))
+        digits = [*range(0x30, 0x3A)]
+        [letter] = tokenizer.encode(["ka"])[0][-1:]
+        for id_ in range(len(tokenizer)):
+            [piece] = tokenizer.pieces([id_])
+            if piece.strip("\u2581").isdecimal() or piece in {f"<0x{byte:02X}>" for byte in digits}:
+                self.heard[id_] = letter
+
+    def start(
+        self,
+        source: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        required: NDArray[np.int64] | None = None,
+    ) -> CopyState:
+        return super().start(self.heard[source], lengths, required)
+
+
+def test_numbers_that_are_changed_are_held_in_another_search() -> None:
+    wrong = translator_over(MiscountingEngine(tiny.tokenizer()), SearchConfig(beam_size=3))
+    [translation] = wrong.translate(["Wog 1,317.50 elbo, 482 sta 7:45, mi 61 {x} wog."])
+    numbers = re.findall(r"\d[\d.,:]*\d", translation.text)
+    assert sorted(numbers) == ["1.317,50", "482", "61", "7:45"]
+    assert "the translation that was found first changes a number" in translation.notes
+    wrong.guard = False
+    [translation] = wrong.translate(["Wog 1,317.50 elbo, 482 sta."])
+    assert "1.317,50" not in translation.text
 
 
 def test_without_protection_any_text_is_still_translated() -> None:

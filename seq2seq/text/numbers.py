@@ -63,6 +63,7 @@ class NumberCheck:
 
     text: str
     notes: tuple[str, ...]
+    differs: bool = False  # a number is lost or strange still
 
 
 def check_numbers(source: str, text: str, target: str = "", language: str = "") -> NumberCheck:
@@ -92,6 +93,7 @@ def check_numbers(source: str, text: str, target: str = "", language: str = "") 
             *(f"the number {number} is not in the translation" for number in lost),
             *(f"the number {number} is not in the source" for number in new),
         ),
+        differs=bool(lost or new),
     )
 
 

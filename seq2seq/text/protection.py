@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from seq2seq.errors import UsageError
 from seq2seq.text.kinds import FLOATING, HINT, SPAN
+from seq2seq.text.numbers import NUMBER
 from seq2seq.text.unreadable import unreadable
 
 STAND_IN = "\U000f0000"
@@ -89,11 +90,16 @@ class Protection:
         return _shielded(text, matches)
 
     def shield_unreadable(self, shielded: Shielded) -> Shielded:
-        """Take out also what the model has never seen."""
+        """Take out also what the model has never seen, and whole a number that has some of it."""
         if self.spells is None:
             return shielded
         matches = [_Match(*place) for place in unreadable(shielded.text, self.spells)]
-        return _with_more(shielded, matches)
+        if not matches:
+            return shielded
+        numbers = _numbers(shielded.text)
+        readable = {*_with_others(matches, numbers)}
+        broken = [number for number in numbers if number not in readable]
+        return _with_more(shielded, _with_others(broken, matches))
 
 
 def compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
@@ -109,6 +115,11 @@ def shield(text: str) -> Shielded:
     return Protection().shield(text)
 
 
+def shield_numbers(shielded: Shielded) -> Shielded:
+    """Take out also the numbers in figures that are words of their own."""
+    return _with_more(shielded, _numbers(shielded.text))
+
+
 def shield_stand_ins(text: str) -> Shielded:
     """Take out only what looks like a stand-in."""
     return _shielded(text, [_Match(*m.span(), "", False) for m in _STAND_INS.finditer(text)])
@@ -121,6 +132,16 @@ def _users(patterns: Iterable[re.Pattern[str]], text: str) -> list[_Match]:
         found = [_Match(*m.span(), "user", False) for m in pattern.finditer(text) if m[0].strip()]
         matches = _with_others(matches, found)
     return matches
+
+
+def _numbers(text: str) -> list[_Match]:
+    """Numbers in figures that are words of their own."""
+    return [
+        _Match(*match.span(), "number", False)
+        for match in NUMBER.finditer(text)
+        if not (match.start() and text[match.start() - 1].isalnum())
+        and not text[match.end() : match.end() + 1].isalnum()
+    ]
 
 
 def _of_table(match: re.Match[str]) -> _Match:
