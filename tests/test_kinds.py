@@ -1,6 +1,7 @@
 """Each kind of span is found where it is, and not where something only looks like it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,28 @@ def test_a_users_patterns_win_over_the_table() -> None:
 def test_a_pattern_that_is_none_is_a_users_error() -> None:
     with pytest.raises(UsageError, match="is no regular expression"):
         compiled(["a", "("])
+
+
+def test_a_file_of_patterns_has_one_a_line_and_comments(tmp_path: Path) -> None:
+    file = tmp_path / "patterns"
+    file.write_text("# products\n\n[A-Z]{3}-\\d+\r\n  kalo  \n", encoding="utf-8")
+    patterns = compiled(["a"], [file])
+    assert [pattern.pattern for pattern in patterns] == ["a", r"[A-Z]{3}-\d+", "kalo"]
+
+
+def test_a_bad_line_of_a_file_of_patterns_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "patterns"
+    file.write_text("kalo\n# (\nwog(\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"patterns, line 3: 'wog\(' is no regular expression"):
+        compiled([], [file])
+    file.write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        compiled([], [file])
+    with pytest.raises(UsageError, match="cannot be read"):
+        compiled([], [tmp_path / "none"])
+
+
+@pytest.mark.parametrize("pattern", ["", "a*", "$", "(?:wog)?", "a{0,3}"])
+def test_a_pattern_that_matches_nothing_at_all_is_refused(pattern: str) -> None:
+    with pytest.raises(UsageError, match="matches where there is nothing"):
+        compiled([pattern])

@@ -49,6 +49,22 @@ LengthPenaltyOption = Annotated[
     float | None,
     typer.Option("--length-penalty", min=0, max=10, help="Above 0 favours long translations."),
 ]
+ProtectPatternOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--protect-pattern",
+        metavar="REGEX",
+        help="Keep what this regular expression of Python finds, too; may be given again.",
+    ),
+]
+ProtectPatternsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--protect-patterns",
+        metavar="FILE",
+        help="Keep what those in this file find, one a line; # begins a comment.",
+    ),
+]
 PruneOption = Annotated[
     float | None,
     typer.Option(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from seq2seq.cli.errors import INTERRUPTED, leave, reported_errors
-from seq2seq.cli.options import QuietOption
+from seq2seq.cli.options import ProtectPatternOption, ProtectPatternsOption, QuietOption
 from seq2seq.errors import Seq2SeqError, UsageError
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def serve(
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, max=1024, help="Texts translated together.")
     ] = 128,
+    protect_pattern: ProtectPatternOption = None,
+    protect_patterns: ProtectPatternsOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Translate over HTTP, with LibreTranslate's API, and on a page in the browser.
@@ -125,8 +127,10 @@ def serve(
     from seq2seq.serving.limits import Limits
     from seq2seq.serving.server import open_socket, run
     from seq2seq.shipped import shipped_models
+    from seq2seq.text.protection import compiled
     from seq2seq.translator import Translator
 
+    patterns = compiled(protect_pattern or (), protect_patterns or ())
     limits = Limits(
         characters=max_characters,
         texts=max_texts,
@@ -154,6 +158,8 @@ def serve(
     with open_socket(host, port) as listening:
         # A batch has a core, and a core a batch.
         translators = [Translator(model, threads=1) for model in models or shipped_models()]
+        for translator in translators:
+            translator.protect_patterns = patterns
         if allow_host or is_loopback(listening.getsockname()[0]):
             settings = replace(settings, hosts=(host, *(allow_host or ())))
         app = create_app(translators, _identifier(quiet), settings)

@@ -20,6 +20,8 @@ from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
     LengthPenaltyOption,
+    ProtectPatternOption,
+    ProtectPatternsOption,
     PruneOption,
     QuietOption,
     ThreadsOption,
@@ -119,14 +121,8 @@ def translate(
         ),
     ] = None,
     min_score: Annotated[str | None, typer.Option("--min-score", hidden=True)] = None,
-    protect_pattern: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--protect-pattern",
-            metavar="REGEX",
-            help="Keep what this regular expression of Python finds, too; may be given again.",
-        ),
-    ] = None,
+    protect_pattern: ProtectPatternOption = None,
+    protect_patterns: ProtectPatternsOption = None,
     protect: Annotated[
         bool, typer.Option(help="Keep placeholders, links, tags and code as they are.")
     ] = True,
@@ -187,10 +183,12 @@ def translate(
             )
             _set(translator, glossary, min_confidence, protect)
             translator.formality = formality
-            if protect_pattern:
+            if protect_pattern or protect_patterns:
                 from seq2seq.text.protection import compiled
 
-                translator.protect_patterns = compiled(protect_pattern)
+                translator.protect_patterns = compiled(
+                    protect_pattern or (), protect_patterns or ()
+                )
             return translator
 
         source_language = as_known(source_language, model)

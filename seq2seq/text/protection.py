@@ -11,11 +11,13 @@ them, see `seq2seq.text.markup`.
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from seq2seq.errors import UsageError
+from seq2seq.files import read_bounded
 from seq2seq.text.kinds import FLOATING, HINT, SPAN
 from seq2seq.text.numbers import NUMBER
 from seq2seq.text.unreadable import unreadable
@@ -29,6 +31,7 @@ FLOAT = "\U000f0001"
 _STAND_INS = re.compile(f"[{STAND_IN}{FLOAT}]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
 _JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans, and no more than this between them, are one
+_MOST_BYTES = 1 << 20  # of a file of patterns
 _AFTER_LINK = ".,;:!?…'’*_"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _AROUND = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
@@ -102,12 +105,39 @@ class Protection:
         return _with_more(shielded, _with_others(broken, matches))
 
 
-def compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    """Compile a user's regular expressions; raises `UsageError` that tells what is wrong."""
+def compiled(patterns: Iterable[str], files: Iterable[Path] = ()) -> tuple[re.Pattern[str], ...]:
+    """Compile a user's regular expressions, and those in `files`, one a line; `#` begins a comment.
+
+    Raises `UsageError` that tells which is none, or matches where there is nothing.
+    """
+    given = [("", pattern) for pattern in patterns]
+    for path in files:
+        given += _patterns_in(path)
+    return tuple(_compiled(where, pattern) for where, pattern in given)
+
+
+def _patterns_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Each pattern of a file, and before it where it stands."""
     try:
-        return tuple(re.compile(pattern) for pattern in patterns)
-    except re.error as error:
-        raise UsageError(f"{error.pattern!r} is no regular expression: {error}.") from None
+        lines = read_bounded(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8: {error.reason}.") from None
+    for number, line in enumerate(lines, 1):
+        pattern = line.strip()
+        if pattern and not pattern.startswith("#"):
+            yield f"{path}, line {number}: ", pattern
+
+
+def _compiled(where: str, pattern: str) -> re.Pattern[str]:
+    try:
+        compiled_pattern = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(f"{where}{pattern!r} is no regular expression: {error}.") from None
+    if compiled_pattern.search(""):
+        raise UsageError(f"{where}{pattern!r} matches where there is nothing, and would keep it.")
+    return compiled_pattern
 
 
 def shield(text: str) -> Shielded:
