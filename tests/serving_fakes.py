@@ -74,13 +74,15 @@ def _translation(text: str, n_best: int, keep_parts: bool) -> Translation:
 
 
 class FakeIdentifier:
-    """German has "der", French has "la", all else is English."""
+    """German has "der", French has "la", "xyzzy" is of none, all else is English."""
 
     def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
         """Quite sure."""
         return [self._identify(text.lower().split()) for text in texts]
 
     def _identify(self, words: Sequence[str]) -> list[tuple[str, float]]:
+        if "xyzzy" in words:
+            return [("de", 0.2), ("en", 0.1), ("fr", 0.0)]
         language = "de" if "der" in words else "fr" if "la" in words else "en"
         others = [one for one in ("en", "de", "fr") if one != language]
         return [(language, 0.9), (others[0], 0.096), (others[1], 0.004)]

@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 
 from seq2seq.corpus import Corpus, prepare
 from seq2seq.errors import Seq2SeqError
-from seq2seq.identification import LanguageIdentifier
+from seq2seq.identification import SURE, LanguageIdentifier, source_of
 from seq2seq.identification.evaluation import WRITTEN, calibration_error, evaluate, table
 from seq2seq.identification.examples import (
     Examples,
@@ -27,11 +27,11 @@ from seq2seq.identification.examples import (
     fragment,
     names_of,
     sentences_of,
-    without_accents,
 )
 from seq2seq.identification.identifier import SHIPPED
-from seq2seq.identification.text import LONGEST, Alphabet, clean
+from seq2seq.identification.text import LONGEST, Alphabet, clean, without_accents
 from seq2seq.identification.training import IdentifierConfig, ManyToOne, characters_of, train
+from seq2seq.identification.words import BYTES, familiarity, table_of
 from seq2seq.nn.cells import Weights, lstm_step
 from seq2seq.recipe import CorpusConfig
 
@@ -101,7 +101,41 @@ class TestShipped:
     def test_where_there_is_nothing_to_tell_by(
         self, shipped: LanguageIdentifier, text: str
     ) -> None:
-        assert shipped.identify(text) == [(language, 0.25) for language in shipped.languages]
+        assert shipped.identify(text) == [(language, 0) for language in shipped.languages]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("Non ho tempo oggi, torno domani.", "Dove si trova la stazione più vicina?"),
+            *("Ik heb geen tijd vandaag.", "Mijn broer woont in een klein huis aan zee."),
+            *("Olá, como você está?", "Não tenho tempo hoje.", "Jag älskar dig väldigt mycket."),
+            *("Nie mam dzisiaj czasu.", "Gdzie jest dworzec?", "Nemám dnes čas."),
+            *("Bugün hiç vaktim yok.", "Minulla ei ole aikaa tänään.", "Nu am timp astăzi."),
+            *("NON HO TEMPO OGGI, TORNO DOMANI.", "ik heb geen tijd vandaag"),
+        ],
+    )
+    def test_a_language_that_it_has_not_learnt_is_none_of_its_own(
+        self, shipped: LanguageIdentifier, text: str
+    ) -> None:
+        guesses = shipped.identify(text)
+        assert sum(share for _, share in guesses) <= 0.5
+        assert source_of(guesses, shipped.languages) is None
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Rumpelstilzchen",
+            "Ask Grzegorz Brzęczyszczykiewicz and Szczepan Wąchock.",
+            "Die Datenschutzgrundverordnung und das Fernmeldegeheimnis gelten.",
+            "sont ou etes: ou est la derniere lettre de ma mere ?",
+            "Ich sagte: »Bonjour, mon ami!«",
+            "THE KEYBOARD AND THE MOUSE ARE ON THE DESK.",
+        ],
+    )
+    def test_names_terms_and_missing_accents_make_no_other_language(
+        self, shipped: LanguageIdentifier, text: str
+    ) -> None:
+        assert source_of(shipped.identify(text), shipped.languages)
 
     def test_what_has_no_language_does_not_matter(self, shipped: LanguageIdentifier) -> None:
         plain = shipped.identify("Das ist gut.")
@@ -134,7 +168,7 @@ def test_any_text_has_an_answer_of_its_own(texts: list[str]) -> None:
     assert len(together) == len(texts)
     for text, answer in zip(texts, together, strict=True):
         assert {language for language, _ in answer} == set(identifier.languages)
-        assert sum(sure for _, sure in answer) == pytest.approx(1, abs=1e-5)
+        assert 0 <= sum(sure for _, sure in answer) <= 1 + 1e-5
         assert [sure for _, sure in answer] == sorted((sure for _, sure in answer), reverse=True)
         assert dict(answer) == pytest.approx(dict(identifier.identify(text)), abs=1e-5)
 
@@ -156,6 +190,44 @@ def model() -> ManyToOne:
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return model
+
+
+class TestWords:
+    def test_a_table_has_the_words_of_its_sentences_with_and_without_accents(self) -> None:
+        table = table_of(["Où est la Mère?", "Il dort."])
+        assert table.shape == (BYTES,)
+        assert np.unpackbits(table).sum() == 8  # and "ou", "mere"
+        assert familiarity("où mere la zut", table) == 1
+        assert familiarity("où zut alors", table) == pytest.approx(1 / 3)
+
+    def test_half_of_the_words_and_two_at_least_must_be_unknown(self) -> None:
+        table = table_of(["one two three"])
+        assert familiarity("xxx", table) == 1
+        assert familiarity("xxx yyy", table) == 0
+        assert familiarity("one two xxx yyy", table) == 0.5
+        assert familiarity("one two three xxx yyy", table) == 1
+
+    def test_an_unknown_name_does_not_count(self) -> None:
+        table = table_of(["one two three"])
+        assert familiarity("one Xxx Yyy Zzz", table) == 1
+        assert familiarity("Xxx Yyy yyy", table) == 0
+        assert familiarity("XXX YYY ZZZ", table) == 0
+
+
+class TestSource:
+    def test_the_likeliest_that_is_known(self) -> None:
+        guesses = [("de", 0.5), ("en", 0.4), ("fr", 0.1)]
+        assert source_of(guesses, {"en", "fr"}) == "en"
+        assert source_of(guesses, {"xx"}) == "de"
+
+    def test_another_that_it_surely_is(self) -> None:
+        assert source_of([("de", SURE + 0.01), ("en", 0.04)], {"en"}) == "de"
+        assert source_of([("de", SURE), ("en", 0.1)], {"en"}) == "en"
+
+    def test_none_where_that_is_as_likely(self) -> None:
+        assert source_of([("de", 0.3), ("en", 0.2)], {"de", "en"}) is None
+        assert source_of([("de", 0.31), ("en", 0.2)], {"de", "en"}) == "de"
+        assert source_of([("de", 0.0), ("en", 0.0)], {"de", "en"}) is None
 
 
 class TestEquations:
@@ -354,6 +426,8 @@ class TestBadFiles:
             (_changed("capital", np.zeros(0, np.float16)), "1 to 512 units"),
             (_changed("hidden", np.zeros((2, 2, 600), np.float16)), "1 to 512 units"),
             (_changed("hidden", np.zeros((2, 4, 1), np.float16)), "'input' has the shape"),
+            (_changed("words", np.zeros(9, np.uint8)), "'words' has the shape"),
+            (_changed("words", np.zeros((2, BYTES), np.int8)), "'words' has"),
             (_changed("output_bias", np.zeros(2, np.float32)), "holds float32"),
             (_changed("output_bias", np.full(2, np.nan, np.float16)), "not finite"),
         ],
@@ -362,6 +436,15 @@ class TestBadFiles:
         self, small: bytes, tmp_path: Path, change: Callable[[Tensors], Tensors], reason: str
     ) -> None:
         assert re.search(reason, self.refusal(save(change(load(small))), tmp_path))
+
+    def test_a_file_without_words_takes_all_for_its_languages(
+        self, small: bytes, tmp_path: Path
+    ) -> None:
+        tensors = load(small)
+        del tensors["words"]
+        (tmp_path / "older").write_bytes(save(tensors))
+        answer = LanguageIdentifier.load(tmp_path / "older").identify("qwx zzq kxw")
+        assert sum(share for _, share in answer) == pytest.approx(1)
 
     def test_extreme_weights_overflow_nowhere(self, small: bytes, tmp_path: Path) -> None:
         tensors = {

@@ -434,11 +434,11 @@ class TestShipped:
         assert same == lines[2:5]
         assert translate("-b", "1", "-f", "auto", stdin=text).stdout == done.stdout  # German too
 
-    def test_text_in_an_unknown_script_stays_with_a_note(self) -> None:
-        text = "გამარჯობა მეგობარო\n我爱你。\n17\n"
+    def test_text_in_an_unknown_script_or_language_stays_with_a_note(self) -> None:
+        text = "გამარჯობა მეგობარო\n我爱你。\n17\nIk heb geen tijd vandaag.\n"
         done = translate("-f", "auto", "-t", "en", stdin=text)
         assert done.stdout == text
-        assert done.stderr.count("left as it is: it is in a script that is not known") == 2
+        assert done.stderr.count("left as it is: it is in no language that is known") == 3
 
     def test_nothing_to_go_by_takes_one_step(self) -> None:
         done = translate("-f", "auto", "-t", "fr", stdin="\n17\n")

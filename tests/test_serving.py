@@ -180,6 +180,15 @@ def test_the_language_is_detected() -> None:
     }
 
 
+def test_text_in_no_known_language_stays_as_it_is_with_a_note() -> None:
+    found = ask(q=["xyzzy plugh", "a dog"], source="auto", notes=True)
+    assert found["translatedText"] == ["xyzzy plugh", "A DOG"]
+    assert found["detectedLanguage"][0] == {"confidence": 20.0, "language": "de"}
+    assert found["notes"] == [["left as it is: it is in no language that is known"], []]
+    page = ask(q="<p>xyzzy <b>plugh</b></p>", source="auto", format="html")
+    assert page["translatedText"] == "<p>xyzzy <b>plugh</b></p>"
+
+
 def test_languages_that_are_not_there() -> None:
     assert refused(400, q="a", source="xx") == "xx is not supported"
     assert refused(400, q="a", target="xx") == "xx is not supported"

@@ -24,8 +24,6 @@ AUTO = "auto"
 """The language of a text that is to be found out."""
 
 _READ_AHEAD = 512  # lines: enough to find some of like length in each language
-_NONE = ""  # the language of letters that nothing can be told by
-_SURE = 0.9  # of a language; text in one that is not translated is left as it is
 
 
 def as_known(language: str | None, model: Path | None) -> str | None:
@@ -98,6 +96,7 @@ class Translators:
         self._told: set[Direction] = set()
         self._quiet = quiet
         self.usual = self._between(self._source)
+        self._translated = self._sources | (set() if one_step_option else self._pivoted)
         self._tell(self.usual)
 
     @property
@@ -129,7 +128,7 @@ class Translators:
 
         identifier = LanguageIdentifier.load()
         for some in _read_ahead(texts):
-            by_language = defaultdict[str, list[str]](list)
+            by_language = defaultdict[str | None, list[str]](list)
             languages = [self._language(identifier, text) for text in some]
             for language, text in zip(languages, some, strict=True):
                 by_language[language].append(text)
@@ -140,43 +139,33 @@ class Translators:
             yield from (next(coming[language]) for language in languages)
 
     def _translations(
-        self, language: str, texts: Iterable[str], translate: "Translate"
+        self, language: str | None, texts: Iterable[str], translate: "Translate"
     ) -> "Iterator[Translation]":
-        if self._is_translated(language):
+        if language in self._translated:
             translator = self._between(language)
             self._tell(translator)
             return translate(translator, texts)
+        from seq2seq.identification import LEFT_AS_UNKNOWN
         from seq2seq.translation import Translation
 
-        left = f"left as it is: it is in {language!r}"
-        if language == _NONE:
-            left = "left as it is: it is in a script that is not known"
+        left = f"left as it is: it is in {language!r}" if language else LEFT_AS_UNKNOWN
         if language in self._pivoted:
             left += f", and {self._one_step_option} does not hold through two steps"
         is_asked_for = language == self.usual.direction.target
-        return (Translation.unchanged(text, *([] if is_asked_for else [left])) for text in texts)
+        return (
+            Translation.unchanged(
+                text, *([left] if any(map(str.isalpha, text)) and not is_asked_for else [])
+            )
+            for text in texts
+        )
 
-    def _language(self, identifier: "LanguageIdentifier", text: str) -> str:
-        """The likeliest language of `text` that is translated, or another one that it surely is.
+    def _language(self, identifier: "LanguageIdentifier", text: str) -> str | None:
+        """The language that `text` is taken for, or None where it is in none that is known."""
+        from seq2seq.identification import source_of
 
-        Where several are as likely, it is one that takes a single step.
-        """
-        found = identifier.identify(text)
-        likeliest, share = found[0]
-        if share == found[-1][1] and any(map(str.isalpha, text)):
-            return _NONE
-        if share > _SURE:
-            return likeliest
-        known = [
-            (share, language in self._sources, language)
-            for language, share in found
-            if self._is_translated(language)
-        ]
-        return max(known, key=lambda one: one[:2])[2] if known else likeliest
-
-    def _is_translated(self, language: str) -> bool:
-        by_two_steps = language in self._pivoted and not self._one_step_option
-        return language in self._sources or by_two_steps
+        return source_of(
+            identifier.identify(text), self._translated | {self.usual.direction.target}
+        )
 
     def _between(self, source: str | None) -> "EitherTranslator":
         if len(self._models) == 1 and _is_trained(self._models[0], source, self._target):

@@ -7,7 +7,6 @@ often as it occurs there, so the network learns how sure it may be.
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, chain, islice
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 from seq2seq.corpus import DirectedText
 from seq2seq.corpus.augmenting import copied_words
+from seq2seq.identification.text import without_accents
 
 _FINAL, _INITIAL = ".!?…。", "¿¡"
 _AROUND_WORDS = "\"'«»()[],;:-–—" + _FINAL + _INITIAL
@@ -133,12 +133,6 @@ def fragment(sentence: str, length: int, random: Random) -> str:
 def bare(text: str) -> str:
     """Without final punctuation, and the Spanish one in front."""
     return text.rstrip(_FINAL + " ").lstrip(_INITIAL)
-
-
-def without_accents(text: str) -> str:
-    """Letters without their marks, as on a keyboard that has none."""
-    marked = unicodedata.normalize("NFD", text.replace("ß", "ss").replace("œ", "oe"))
-    return "".join(part for part in marked if not unicodedata.combining(part))
 
 
 def _words(sentence: str) -> list[str]:

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,13 @@ from seq2seq.decoding.tensors import read_tensors
 from seq2seq.errors import Seq2SeqError
 from seq2seq.identification.network import Network
 from seq2seq.identification.text import Alphabet, clean
+from seq2seq.identification.words import BYTES, familiarity
+
+SURE = 0.9
+"""How likely a text is in a language that is not translated, before it is left as it is."""
+
+LEFT_AS_UNKNOWN = "left as it is: it is in no language that is known"
+"""The note on a text for which `source_of` is None."""
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "languages.safetensors"
 
@@ -25,16 +32,23 @@ _TOGETHER = 16  # texts
 
 
 class LanguageIdentifier:
-    """Tells languages apart, all of the languages that it was trained on and no other.
+    """Tells the languages apart that it was trained on, and these from all other languages.
 
     It reads the first 300 characters of a text, from its first letter on, so a text of any length
     takes some milliseconds at most. It may be asked by several threads at once.
     """
 
-    def __init__(self, languages: Sequence[str], alphabet: Alphabet, network: Network) -> None:
+    def __init__(
+        self,
+        languages: Sequence[str],
+        alphabet: Alphabet,
+        network: Network,
+        words: NDArray[np.uint8],  # (L, BYTES), see `table_of`
+    ) -> None:
         self.languages = tuple(languages)
         self._alphabet = alphabet
         self._network = network
+        self._words = words
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:
@@ -50,10 +64,11 @@ class LanguageIdentifier:
             raise Seq2SeqError(f"{file}: not a language identifier: {error}.") from None
 
     def identify(self, text: str) -> list[tuple[str, float]]:
-        """Each language and its probability, the likeliest first; they add up to 1.
+        """Each language and its probability, the likeliest first; `source_of` decides by them.
 
-        Where there is nothing to tell by (no letter, or mostly letters of a script that it has not
-        learnt), all languages are equally likely.
+        They add up to 1, or to less where the text may well be in none of them: to the share of its
+        words that the likeliest language has, where that is at most half, and to 0 where there is
+        no letter, or mostly letters of a script that it has not learnt.
         """
         return self.identify_batch([text])[0]
 
@@ -62,18 +77,32 @@ class LanguageIdentifier:
         cleaned = [clean(text) for text in texts]
         telling = [n for n, text in enumerate(cleaned) if self._alphabet.knows(text)]
         telling.sort(key=lambda n: len(cleaned[n]))  # texts of like length take no padding
-        uniform = np.full(len(self.languages), 1 / len(self.languages))
-        answers = [uniform] * len(texts)
+        answers = [np.zeros(len(self.languages))] * len(texts)
         for first in range(0, len(telling), _TOGETHER):
             numbers = telling[first : first + _TOGETHER]
             found = self._network(*self._alphabet.encode_batch([cleaned[n] for n in numbers]))
             for number, probabilities in zip(numbers, found, strict=True):
-                answers[number] = probabilities
+                words = self._words[probabilities.argmax()]
+                answers[number] = probabilities * familiarity(cleaned[number], words)
         return [self._ranked(answer) for answer in answers]
 
     def _ranked(self, probabilities: NDArray[Any]) -> list[tuple[str, float]]:
         order = np.argsort(-probabilities, kind="stable")
         return [(self.languages[n], float(probabilities[n])) for n in order]
+
+
+def source_of(guesses: Sequence[tuple[str, float]], known: Container[str]) -> str | None:
+    """Decide which language a text is to be taken for, by what `identify` found.
+
+    It is the likeliest that is `known` (that can be translated, or is the target), unless the text
+    is `SURE` to be in another one. None: it is as likely in none of the languages.
+    """
+    if sum(share for _, share in guesses) <= 0.5:
+        return None
+    likeliest, share = guesses[0]
+    if share > SURE:
+        return likeliest
+    return next((language for language, _ in guesses if language in known), likeliest)
 
 
 def _read(file: Path) -> bytes:
@@ -92,8 +121,13 @@ def _read(file: Path) -> bytes:
         raise Seq2SeqError(f"{file}: cannot be read: {error.strerror}.") from None
 
 
-def _parts(tensors: dict[str, NDArray[Any]]) -> tuple[list[str], Alphabet, Network]:
-    """What `as_tensors` made tensors of; raises `ValueError`, which tells why, for all else."""
+def _parts(
+    tensors: dict[str, NDArray[Any]],
+) -> tuple[list[str], Alphabet, Network, NDArray[np.uint8]]:
+    """What `as_tensors` made tensors of; raises `ValueError`, which tells why, for all else.
+
+    A file without the words of its languages, as older ones are, takes every word for one of them.
+    """
     for name in ("languages", "characters", *Network._fields):
         if name not in tensors:
             raise ValueError(f"'{name}' is missing")
@@ -102,17 +136,25 @@ def _parts(tensors: dict[str, NDArray[Any]]) -> tuple[list[str], Alphabet, Netwo
     network = Network(*(tensors[name] for name in Network._fields))
     _check_weights(network, len(languages), len(characters))
     floats = (weights.astype(np.float32) for weights in network)
-    return languages, Alphabet(characters), Network(*floats)
+    shape = (len(languages), BYTES)
+    words = tensors.get("words", np.full(shape, 255, np.uint8))
+    if words.dtype != np.uint8 or words.shape != shape:
+        raise ValueError(f"'words' has the shape {words.shape}, not {shape}")
+    return languages, Alphabet(characters), Network(*floats), words
 
 
 def as_tensors(
-    languages: Sequence[str], characters: Sequence[str], network: Network
+    languages: Sequence[str],
+    characters: Sequence[str],
+    network: Network,
+    words: NDArray[np.uint8],
 ) -> dict[str, NDArray[Any]]:
     """A model as the tensors of its file: weights in 16 bits, text as numbers."""
     weights = {name: part.astype(np.float16) for name, part in network._asdict().items()}
     return {
         "languages": np.frombuffer(" ".join(languages).encode(), np.uint8),
         "characters": np.array([ord(character) for character in characters], np.uint32),
+        "words": words,
         **{name: np.ascontiguousarray(part) for name, part in weights.items()},
     }
 

@@ -38,6 +38,12 @@ def clean(text: str) -> str:
     return text if _LETTER.search(text) else ""
 
 
+def without_accents(text: str) -> str:
+    """Letters without their marks, as on a keyboard that has none."""
+    marked = unicodedata.normalize("NFD", text.replace("ß", "ss").replace("œ", "oe"))
+    return "".join(part for part in marked if not unicodedata.combining(part))
+
+
 class Alphabet:
     """The characters that a model knows, V of them, and their ids.
 

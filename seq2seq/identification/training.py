@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
 import torch
 from safetensors.numpy import save
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from seq2seq.identification.examples import Example, Examples
 from seq2seq.identification.identifier import as_tensors
 from seq2seq.identification.network import Network
 from seq2seq.identification.text import Alphabet, clean
+from seq2seq.identification.words import table_of
 from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 
 _RARE = 2e-6  # a character that makes up less of a language is not learnt
@@ -104,7 +106,8 @@ def train(
     _learn(model, _batches(Examples(sentences, names), alphabet, config, random), config, report)
     temperature = _temperature(model, Examples(valid, names), alphabet, config)
     network = model.network(temperature)
-    return save(as_tensors(languages, alphabet.characters, network))
+    words = np.stack([table_of(own) for own in sentences.values()])
+    return save(as_tensors(languages, alphabet.characters, network, words))
 
 
 def characters_of(texts: Iterable[Sequence[str]]) -> list[str]:

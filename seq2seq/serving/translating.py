@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from seq2seq.config import Direction, known_language
+from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
 from seq2seq.pivot import AnyTranslator, PivotTranslator, two_steps
 from seq2seq.serving.asking import Ask
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
@@ -26,7 +27,6 @@ from seq2seq.serving.threads import in_thread
 from seq2seq.translation import Translation
 
 AUTO = "auto"
-_SURE = 90.0  # percent; a language that is not translated is then told as it is
 _IDENTIFIED = 2_000  # characters that a language is found by
 _LEAST = 0.01  # a language less likely than that is not told
 _TAG = re.compile(r"<[^<>]*>")
@@ -47,6 +47,8 @@ class Detection:
 
     language: str
     confidence: float
+    is_known: bool = True
+    """Whether the text is to be taken for that language, see `source_of`."""
 
     def to_json(self) -> dict[str, Any]:
         """As LibreTranslate writes it."""
@@ -129,9 +131,12 @@ class Service:
         )
         documents = await in_thread(_divide, ask)
         detections = await self._sources(ask, documents)
-        directions = [Direction(one.language, ask.target) for one in detections]
+        directions = [
+            Direction(one.language, ask.target) if one.is_known else None for one in detections
+        ]
         for direction in dict.fromkeys(directions):
-            self._check(direction)
+            if direction is not None:
+                self._check(direction)
         answers = await self._translate(documents, directions, ask)
         self._metrics.characters.add(sum(map(len, ask.texts)))
         found: dict[str, list[Any]] = {"translatedText": [one.text for one in answers]}
@@ -149,40 +154,33 @@ class Service:
 
     async def detect(self, texts: Sequence[str]) -> list[list[Detection]]:
         """For each text the languages that it may be in, the likeliest first."""
-        if self.identifier is None:
-            raise RefusedError(501, "Language detection is not available on this server")
-        found = await self._detecting.run(None, [text[:_IDENTIFIED] for text in texts])
         return [
             [
-                Detection(language, round(100 * probability, 1))
-                for rank, (language, probability) in enumerate(one)
+                Detection(language, _percent(probability))
+                for rank, (language, probability) in enumerate(guesses)
                 if rank == 0 or probability >= _LEAST
             ]
-            for one in found
+            for guesses in await self._guesses(texts)
         ]
+
+    async def _guesses(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """What the identifier says of each text; raises `RefusedError` where there is none."""
+        if self.identifier is None:
+            raise RefusedError(501, "Language detection is not available on this server")
+        return await self._detecting.run(None, [text[:_IDENTIFIED] for text in texts])
 
     def _known(self, language: str) -> str:
         return known_language(language, (AUTO, *self.languages))
 
     async def _sources(self, ask: Ask, documents: Sequence[Document]) -> list[Detection]:
-        """The language of each document; an unsure one is one that can be translated."""
+        """What language each document is taken for."""
         if ask.source != AUTO:
             return [Detection(ask.source, 100.0)] * len(documents)
         known = [one.source for one in self.directions if one.target == ask.target]
         if not known:
             raise RefusedError(400, f"{ask.target} is not supported")
-        found = await self.detect(await in_thread(_identified, documents))
-        return [
-            next(
-                (
-                    one
-                    for one in detections
-                    if one.language in (*known, ask.target) or one.confidence > _SURE
-                ),
-                Detection(known[0], 0.0),
-            )
-            for detections in found
-        ]
+        guesses = await self._guesses(await in_thread(_identified, documents))
+        return [_detection(own, (*known, ask.target)) for own in guesses]
 
     def _check(self, direction: Direction) -> None:
         """Raises `RefusedError` where there is no such direction."""
@@ -197,11 +195,11 @@ class Service:
         raise RefusedError(400, f"{target} is not available as a target language from {source}")
 
     async def _translate(
-        self, documents: Sequence[Document], directions: Sequence[Direction], ask: Ask
+        self, documents: Sequence[Document], directions: Sequence[Direction | None], ask: Ask
     ) -> list[_Answer]:
         texts = defaultdict[Direction, list[str]](list)
         for document, direction in zip(documents, directions, strict=True):
-            if direction in self._translators:
+            if direction is not None and direction in self._translators:
                 texts[direction] += document.texts
         # All texts of a direction together, so that a request waits as one.
         keys = [
@@ -221,19 +219,19 @@ class Service:
     def _answers(
         self,
         documents: Sequence[Document],
-        directions: Sequence[Direction],
+        directions: Sequence[Direction | None],
         coming: Mapping[Direction, Iterator[Translation]],
         ask: Ask,
     ) -> list[_Answer]:
         return [
-            _answer(
+            _left_as_it_is(document, direction)
+            if direction is None or direction not in coming
+            else _answer(
                 document,
                 [*islice(coming[direction], len(document.texts))],
                 ask,
                 self._steps(direction),
             )
-            if direction in coming
-            else _Answer(document.render(document.texts))  # in that language already
             for document, direction in zip(documents, directions, strict=True)
         ]
 
@@ -266,6 +264,24 @@ class Service:
             go_on("")
         self._metrics.texts.add(len(found))
         return found
+
+
+def _percent(probability: float) -> float:
+    return round(100 * probability, 1)
+
+
+def _detection(guesses: Sequence[tuple[str, float]], known: Sequence[str]) -> Detection:
+    """What a text is taken for; where that is unknown, the likeliest, with what it has."""
+    source = source_of(guesses, known)
+    language = source or guesses[0][0]
+    return Detection(language, _percent(dict(guesses)[language]), source is not None)
+
+
+def _left_as_it_is(document: Document, direction: Direction | None) -> _Answer:
+    """The answer for a text that is in the target already, or in an unknown language: `None`."""
+    has_letters = any(map(str.isalpha, "".join(document.texts)))
+    notes = [LEFT_AS_UNKNOWN] if direction is None and has_letters else []
+    return _Answer(document.render(document.texts), notes=notes)
 
 
 def _identified(documents: Sequence[Document]) -> list[str]:
