@@ -3,7 +3,8 @@
 A model's own probability says which of two translations is the better one, but not how good it is.
 What translations of like probability came to on held-out text says that: sentence chrF, from 0
 to 1. Between such points the expectation is read off a line, and it never falls as the probability
-rises (isotonic regression by pooling adjacent violators, Ayer et al. 1955).
+rises (isotonic regression by pooling adjacent violators, Ayer et al. 1955). Below the lowest point,
+where nothing was measured, it falls towards 0 as the probability of a token does.
 """
 
 from collections.abc import Sequence
@@ -60,7 +61,8 @@ class Calibration:
 
     def confidence(self, mean_log_prob: float) -> float:
         """The expected sentence chrF / 100 of a translation."""
-        return float(np.interp(mean_log_prob, self.mean_log_probs, self.quality))
+        below = min(0.0, mean_log_prob - self.mean_log_probs[0])
+        return float(np.interp(mean_log_prob, self.mean_log_probs, self.quality) * np.exp(below))
 
 
 def calibration_error(

@@ -10,10 +10,9 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from seq2seq.confidence import Calibration
 from seq2seq.config import Direction, SearchConfig, choose_direction
@@ -26,7 +25,7 @@ from seq2seq.text.layout import Unit
 from seq2seq.text.protection import STAND_IN, Protection
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation import Draft, Part, Translation
-from seq2seq.writing import Writer
+from seq2seq.writing import Judgement, Writer
 
 if TYPE_CHECKING:
     from seq2seq.decoding.constrained import Constraints
@@ -216,8 +215,7 @@ class _Call:
             if not queue:
                 break
             if queue[0].parts is None:
-                waiting = [one for one in queue if one.parts is None]
-                self._translate(next(batch for batch in _batches(waiting) if waiting[0] in batch))
+                self._translate_first([one for one in queue if one.parts is None])
             while queue and queue[0].parts is not None:
                 first = queue.popleft()
                 given += 1
@@ -251,8 +249,21 @@ class _Call:
             parts = None if piece.ids else self._writer.write(piece, (), 1)
             yield _Waiting(piece, None if following else ends, parts)
 
+    def _translate_first(self, waiting: "Sequence[_Waiting]") -> None:
+        """Find the parts of the first, and of those that are best searched beside it.
+
+        Second searches, which are few, wait for one another until a text waits for them.
+        """
+        first = waiting[0]
+        alike = [one for one in waiting if (one.again is None) == (first.again is None)]
+        batch = next(batch for batch in _batches(alike) if first in batch)
+        if first.again:
+            self._translate_again(batch)
+        else:
+            self._translate(batch)
+
     def _translate(self, batch: "Sequence[_Waiting]") -> None:
-        """Find the parts of each."""
+        """Find the parts of each, but of those whose search failed."""
         constraints = [self._reader.constraints(one.piece) for one in batch]
         plain = [one for one, needs in zip(batch, constraints, strict=True) if needs is None]
         sources = [one.piece.ids for one in plain]
@@ -264,85 +275,75 @@ class _Call:
             self._forbidden,
             self._byte_rule,
         )
-        needing = [(one, needs) for one, needs in zip(batch, constraints, strict=True) if needs]
-        if needing:
-            plain += [one for one, _ in needing]
+        bound = [(one, needs) for one, needs in zip(batch, constraints, strict=True) if needs]
+        if bound:
+            plain += [one for one, _ in bound]
+            needing = [(one.piece, needs) for one, needs in bound]
             found += self._search_within(needing, self._hypotheses)
-        failed: list[_Waiting] = []
-        miscounted: list[_Waiting] = []
         for one, hypotheses in zip(plain, found, strict=True):
-            reasons = self._reasons(one, hypotheses)
-            if reasons[0]:
-                note = f"the translation that was found first {reasons[0]}"
-                one.piece = replace(one.piece, notes=(*one.piece.notes, note))
-                failed.append(one)
+            sound, best, failure = self._sift(one.piece, hypotheses)
+            if failure:
+                again = self._reader.as_sentence(one.piece)
+                one.again = _noted(again, f"the translation that was found first {failure}")
+                continue
+            parts = self._writer.write(one.piece, sound, self._n_best)
+            held = self._reader.with_numbers_held(one.piece) if best.changes_numbers else None
+            if held:
+                one.again = _noted(held, "the translation that was found first changes a number")
+            elif best.is_contrary:
+                again = self._reader.as_sentence(one.piece)
+                one.again = _noted(
+                    again, "the translation that was found first is negated otherwise"
+                )
+            if one.again:
+                one.first = parts
             else:
-                self._write(one, hypotheses, reasons)
-                if self._writer.changes_numbers(one.piece, hypotheses[0]):
-                    miscounted.append(one)
-        if failed or miscounted:
-            self._translate_again(failed, miscounted)
+                one.parts = parts
 
-    def _translate_again(
-        self, failed: "Sequence[_Waiting]", miscounted: "Sequence[_Waiting]"
-    ) -> None:
-        """Find the parts of those whose first search failed; at last the source stands.
+    def _translate_again(self, waiting: "Sequence[_Waiting]") -> None:
+        """Find the parts of those that are searched again; at last the source stands.
 
-        Where it changed a number, the numbers are held as spans; what that finds is taken where it
-        is a translation, and best where it says no other numbers.
+        What was wrong in a number or the negation alone stands where no other translation is right.
+        Where it changed a number, the numbers are held as spans.
         """
         from seq2seq.decoding.constrained import Constraints
 
-        for one in failed:
-            one.piece = self._reader.as_sentence(one.piece)
-        held = [(one, self._reader.with_numbers_held(one.piece)) for one in miscounted]
-        holding = [(one, replace(one, piece=piece, parts=None)) for one, piece in held if piece]
-        waiting = [*failed, *(second for _, second in holding)]
-        needs = [self._reader.constraints(one.piece) or Constraints() for one in waiting]
+        pieces = [one.again for one in waiting if one.again]
+        needs = [self._reader.constraints(piece) or Constraints() for piece in pieces]
         strict = [replace(one, strict=True) for one in needs]
-        again = [*zip(waiting, strict, strict=True)]
+        again = [*zip(pieces, strict, strict=True)]
         found = self._search_within(again, self._search.beam_size)
-        for (one, second), hypotheses in zip(holding, found[len(failed) :], strict=True):
-            note = "the translation that was found first changes a number"
-            second.piece = replace(second.piece, notes=(*second.piece.notes, note))
-            hypotheses = sorted(hypotheses, key=partial(self._writer.changes_numbers, second.piece))
-            self._write(second, hypotheses, self._reasons(second, hypotheses))
-            if second.parts:
-                one.piece, one.parts = second.piece, second.parts
-        for one, hypotheses in zip(failed, found[: len(failed)], strict=True):
-            reasons = self._reasons(one, hypotheses)
-            if not all(reasons):
-                self._write(one, hypotheses, reasons)
-            elif STAND_IN in one.piece.text:
-                one.parts = []  # what is between the spans may be translated
+        for one, piece, hypotheses in zip(waiting, pieces, found, strict=True):
+            sound, best, _ = self._sift(piece, hypotheses)
+            parts = self._writer.write(piece, sound, self._n_best)
+            if one.first is not None and (not parts or best.is_contrary):
+                one.parts = one.first
+                continue
+            one.piece = piece
+            if sound or STAND_IN in piece.text:
+                one.parts = parts  # without any, what is between the spans is translated
             else:
-                one.parts = self._writer.unchanged(one.piece, hypotheses[0])
+                one.parts = self._writer.unchanged(piece, hypotheses[0])
 
-    def _reasons(self, one: "_Waiting", hypotheses: Sequence[Hypothesis]) -> list[str | None]:
-        """Why each hypothesis is no translation, or None where it may be one."""
-        needs = self._reader.constraints(one.piece)
+    def _sift(self, piece: Piece, hypotheses: Sequence[Hypothesis]) -> "_Sifted":
+        """Tell the hypotheses that may be translations from failures."""
+        needs = self._reader.constraints(piece)
         size = needs.size if needs else 0
-        return [self._writer.failure(one.piece, hypothesis, size) for hypothesis in hypotheses]
-
-    def _write(
-        self,
-        one: "_Waiting",
-        hypotheses: Sequence[Hypothesis],
-        reasons: Sequence[str | None],
-    ) -> None:
-        """Take the parts from the hypotheses that no reason is given against."""
-        sound = [one for one, reason in zip(hypotheses, reasons, strict=True) if not reason]
-        one.parts = self._writer.write(one.piece, sound, self._n_best)
+        judged = [(one, self._writer.judge(piece, one, size)) for one in hypotheses]
+        sound = [(one, judgement) for one, judgement in judged if not judgement.failure]
+        sound.sort(key=lambda pair: (pair[1].changes_numbers, pair[1].is_contrary))
+        _, best = (sound or judged)[0]
+        return _Sifted([one for one, _ in sound], best, judged[0][1].failure)
 
     def _search_within(
-        self, needing: "Sequence[tuple[_Waiting, Constraints]]", number: int
+        self, needing: "Sequence[tuple[Piece, Constraints]]", number: int
     ) -> list[list[Hypothesis]]:
         """Up to `number` hypotheses of each that meet its constraints."""
         from seq2seq.decoding.constrained import constrained_search  # few texts need it
 
         return constrained_search(
             self._engine,
-            [one.piece.ids for one, _ in needing],
+            [piece.ids for piece, _ in needing],
             [needs for _, needs in needing],
             self._search,
             number,
@@ -360,6 +361,20 @@ class _Waiting:
     piece: Piece
     ends: str | None  # the text whose last piece it is
     parts: list[Part] | None  # until it was searched
+    again: Piece | None = None  # as it is searched again
+    first: list[Part] | None = None  # from its first search, where that is not quite wrong
+
+
+class _Sifted(NamedTuple):
+    """What the hypotheses of a piece are good for."""
+
+    sound: list[Hypothesis]  # that may be translations, first those right in number and negation
+    best: Judgement  # of the first of these, or of all
+    failure: str | None  # of the first of all
+
+
+def _noted(piece: Piece, note: str) -> Piece:
+    return replace(piece, notes=(*piece.notes, note))
 
 
 def _batches(waiting: Iterable[_Waiting]) -> Iterator[list[_Waiting]]:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from seq2seq.confidence import Calibration
 from seq2seq.config import SearchConfig
@@ -21,9 +22,17 @@ from seq2seq.translation import Part
 
 _PLACEHOLDER = re.compile(r"<ph(\d+)>")
 _STRANGE = re.compile(f"[{STAND_IN}{FLOAT}]")  # what a model may spell in bytes
-_CONTRARY = 0.5  # what is left of the confidence where the opposite may have been said
+_DOUBTED = 0.5  # what each note leaves of the confidence
 _MARKS = "⟦", "⟧"
 """Around what was left untranslated."""
+
+
+class Judgement(NamedTuple):
+    """What is known against a hypothesis."""
+
+    failure: str | None = None  # why it is no translation, or None where it may be one
+    is_contrary: bool = False  # whether a negation is in the source or in the translation alone
+    changes_numbers: bool = False  # whether a number is lost, or new
 
 
 @dataclass(frozen=True)
@@ -56,27 +65,26 @@ class Writer:
                 parts.setdefault(part.text, part)
         return [*parts.values()]
 
-    def failure(self, piece: Piece, hypothesis: Hypothesis, constrained: int) -> str | None:
-        """Why a hypothesis is no translation of `piece`, or None where it may be one.
+    def judge(self, piece: Piece, hypothesis: Hypothesis, constrained: int) -> Judgement:
+        """Tell whether a hypothesis can be a translation of `piece`.
 
         `constrained` is the number of ids that it had to contain, for which it may be longer.
         """
         if not self.guard:
-            return None
+            return Judgement()
         if len(hypothesis.ids) + 1 >= longest_length(len(piece.ids), self.search) + constrained:
-            return "came to its longest length"
+            return Judgement("came to its longest length")
         if loops(piece.ids, hypothesis.ids):
-            return "repeats itself"
+            return Judgement("repeats itself")
         if self._changes_places(piece, hypothesis):
-            return "has a placeholder in place of another"
-        return failure(piece.inner.text, _PLACEHOLDER.sub(STAND_IN, self._decoded(hypothesis)))
-
-    def changes_numbers(self, piece: Piece, hypothesis: Hypothesis) -> bool:
-        """Whether a number of `piece` is lost, or there is one that it has not."""
-        if not self.guard:
-            return False
-        written = _PLACEHOLDER.sub(STAND_IN, self._decoded(hypothesis))
-        return check_numbers(_with_terms(piece), written, self.target, self.source).differs
+            return Judgement("has a placeholder in place of another")
+        source = piece.inner.text
+        text = _PLACEHOLDER.sub(STAND_IN, self._decoded(hypothesis))
+        return Judgement(
+            failure(source, text),
+            is_contrary(source, text, self.source, self.target),
+            check_numbers(_with_terms(piece), text, self.target, self.source).differs,
+        )
 
     def unchanged(self, piece: Piece, failed: Hypothesis) -> list[Part]:
         """The source itself, but for its terms, where no search has found a translation."""
@@ -135,10 +143,9 @@ class Writer:
         if placed is None:
             return None
         placed = as_written(placed)
-        confidence = self._confidence(hypothesis)
         if self.guard and is_contrary(inner.text, written, self.source, self.target):
             notes = (*notes, "a negation is in the source or in the translation alone")
-            confidence = None if confidence is None else confidence * _CONTRARY
+        confidence = self._confidence(hypothesis, notes)
         if confidence is not None and confidence < self.min_confidence:
             told = f"left untranslated: a confidence of {confidence:.2f}"
             marked = source.join(_MARKS)
@@ -158,10 +165,12 @@ class Writer:
         source, target = (self.tokenizer.pieces(ids) for ids in (piece.ids, hypothesis.ids))
         return word_links(hypothesis.attention, source, target, from_source)
 
-    def _confidence(self, hypothesis: Hypothesis) -> float | None:
+    def _confidence(self, hypothesis: Hypothesis, notes: Sequence[str]) -> float | None:
+        """What its probability promises, halved by each note: a note is a reason for doubt."""
         if self.calibration is None:
             return None
-        return self.calibration.confidence(mean_log_prob(hypothesis))
+        promised = self.calibration.confidence(mean_log_prob(hypothesis))
+        return float(promised * _DOUBTED ** len(notes))
 
 
 def mean_log_prob(hypothesis: Hypothesis) -> float:

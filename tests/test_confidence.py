@@ -67,6 +67,13 @@ def test_where_quality_falls_the_mean_counts_each_sentence_once() -> None:
     assert last_three.quality[17:] == pytest.approx((9 / 17,) * 3, abs=1e-4)
 
 
+def test_far_below_what_was_measured_it_comes_to_nothing() -> None:
+    assert LINE.confidence(-4.0) == pytest.approx(0.1)
+    assert LINE.confidence(-4.001) == pytest.approx(0.1, abs=1e-3)
+    assert LINE.confidence(-4.5) < 0.07
+    assert LINE.confidence(-9.0) < 0.001
+
+
 def test_too_few_say_nothing() -> None:
     assert Calibration.fit(EN_DE, [-1.0] * 99, [0.5] * 99) is None
 
@@ -113,6 +120,15 @@ def test_confidence_is_a_share(engine: str) -> None:
 def test_of_what_is_not_calibrated_it_is_not_known() -> None:
     assert copying().translate(["kalo"])[0].confidence is None
     assert copying().translate(["kalo"])[0].notes == ()
+
+
+def test_each_note_halves_it() -> None:
+    says_twice = spelled(tokenizer(), "wog sta wog")
+    over = translator(ScriptEngine(len(tokenizer()), says_twice), SearchConfig(1))
+    over.calibrations = {EN_DE: Calibration(EN_DE, (-99.0,), (0.8,))}
+    texts = ["wog sta wog", "wog sta wog 4711", "wog sta wog 4711 1147"]
+    found = over.translate(texts)
+    assert [(len(one.notes), one.confidence) for one in found] == [(0, 0.8), (1, 0.4), (2, 0.2)]
 
 
 def test_what_is_not_certain_enough_is_left() -> None:
@@ -177,7 +193,7 @@ def test_what_differs_in_line_ends_alone_is_one_line() -> None:
     engine = ScriptEngine(size, spelled(tokenizer(), "a\na"))
     over = translator(engine, SearchConfig(6, max_length_extra=5))
     for unit in ("line", "sentence"):
-        [translation] = over.translate(["kalo"], n_best=6, unit=unit)
+        [translation] = over.translate(["kalo miren"], n_best=6, unit=unit)
         said = [one.text for one in translation.candidates]
         assert len(said) == len({*said}) > 1
 

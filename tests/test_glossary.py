@@ -96,7 +96,7 @@ def test_the_numbers_of_a_term_are_no_mistakes() -> None:
     [said] = tokenizer.encode(["wog 4"])
     over = translator(ScriptEngine(len(tokenizer), said))
     over.glossary = Glossary([Term("elbo 5", "Modell 7")])
-    [translation] = over.translate(["wog 3 elbo 5"])
+    [translation] = over.translate(["elbo 5 wog 3"])
     assert "Modell 7" in translation.text
     assert translation.text.endswith(" 3")
     assert translation.notes == ("the number 4 was corrected to 3",)

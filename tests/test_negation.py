@@ -2,9 +2,11 @@
 
 import pytest
 import tiny
-from hostile_engines import GREEDY, ScriptEngine, spelled
+from hostile_engines import GREEDY, ScriptEngine, ScriptState, spelled
 
 from seq2seq.confidence import Calibration
+from seq2seq.config import SearchConfig
+from seq2seq.decoding.protocol import Ints, Step
 from seq2seq.text.negation import is_contrary
 from seq2seq.translator import Translator
 
@@ -38,6 +40,31 @@ def test_a_negation_on_both_sides_or_on_none_is_not(source: str, text: str) -> N
 
 def test_of_other_languages_nothing_is_known() -> None:
     assert not is_contrary("I never said that.", "sanoin sen", "en", "fi")
+
+
+KALO_DIE, KALO_NIE = tiny.tokenizer().encode(["kalo die", "kalo nie"])
+
+
+class UndecidedEngine(ScriptEngine):
+    """Says `kalo die`, or nearly as gladly `kalo nie`."""
+
+    def step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
+        step = super().step(state, tokens)
+        for said, log_prob in ((KALO_DIE, -0.5), (KALO_NIE, -1.0)):
+            if state.position == 3:
+                step.log_probs[:, said[3]] = log_prob
+        return step
+
+
+@pytest.mark.parametrize("n_best", [1, 2])
+def test_another_hypothesis_that_keeps_it_is_preferred(n_best: int) -> None:
+    tokenizer = tiny.tokenizer()
+    engine = UndecidedEngine(len(tokenizer), KALO_DIE)
+    translator = Translator.over(engine, tokenizer, [tiny.EN_DE], SearchConfig(3))
+    said = [one.text for one in translator.translate(["they never wog", "they wog"], n_best)]
+    assert said == ["kalo nie", "kalo die"]
+    translator.guard = False
+    assert translator.translate(["they never wog"], n_best)[0].text == "kalo die"
 
 
 def test_it_is_told_and_halves_the_confidence() -> None:

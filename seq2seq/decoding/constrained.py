@@ -265,7 +265,9 @@ class _Sentence:
         """The best extensions of a hypothesis, and those that meet a constraint."""
         total = log_probs[: len(self._columns)].astype(np.float64)  # (C,)
         progress = one.progress
-        whole_word = 1.0 - float(np.exp(total[self._continuing]).sum())
+        whole_word = 1.0
+        if progress.open:
+            whole_word -= float(np.exp(total[self._continuing]).sum())
         meets: list[int] = []
         for id_, numbers in progress.open.items():
             column = int(np.searchsorted(self._columns, id_))

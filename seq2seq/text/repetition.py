@@ -24,14 +24,16 @@ _LEAST_NEW = 0.6  # of the runs of three letters in a word
 
 def repeats_itself(source: str, text: str) -> bool:
     """Whether `text` repeats itself where `source`, which it was made from, does not."""
-    ours, theirs = words_of(source), words_of(text)
-    if len(ours) == 1 and len(theirs) > len(set(theirs)):
-        return True
-    return (
-        phrase_repeats(theirs) > max(1, phrase_repeats(ours))
-        or _most_often(theirs) > max(len(ours) / 2, _most_often(ours), 1)
-        or (_has_loop_in_word(text) and not _has_loop_in_word(source))
-    )
+    theirs = words_of(text)
+    if len(theirs) > len(set(theirs)):  # few texts say a word twice
+        ours = words_of(source)
+        if (
+            len(ours) == 1
+            or phrase_repeats(theirs) > max(1, phrase_repeats(ours))
+            or _most_often(theirs) > max(len(ours) / 2, _most_often(ours), 1)
+        ):
+            return True
+    return _has_loop_in_word(text) and not _has_loop_in_word(source)
 
 
 def words_of(text: str) -> list[str]:
