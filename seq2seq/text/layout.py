@@ -26,6 +26,7 @@ _MARKER = re.compile(  # indentation, and what begins an item of a list, a headi
       (?: [^\S\n]+ | (?= \n | $ ) )
     | \[? (?:\d{1,2}:)? \d{1,2}:\d\d[.,]\d{3} [^\S\n]{1,9} -->             # times of a subtitle
       [^\]\n]* \]? [^\S\n]*
+    | \ufeff?WEBVTT (?:[^\S\n]{1,9}-[^\n]*)? (?= \r?\n | $ )  # begins a file of subtitles
     )*
     """,
     re.VERBOSE,
