@@ -22,6 +22,7 @@ from seq2seq.translation import Part
 
 _PLACEHOLDER = re.compile(r"<ph(\d+)>")
 _STRANGE = re.compile(f"[{STAND_IN}{FLOAT}]")  # what a model may spell in bytes
+_INNER_END = re.compile(r"[.!?…]\s+(?=\S)")
 _DOUBTED = 0.5  # what each note leaves of the confidence
 _MARKS = "⟦", "⟧"
 """Around what was left untranslated."""
@@ -80,6 +81,8 @@ class Writer:
             return Judgement("has a placeholder in place of another")
         source = piece.inner.text
         text = _PLACEHOLDER.sub(STAND_IN, self._decoded(hypothesis))
+        if _hangs_on(piece, text):
+            return Judgement("has a term behind its end")
         return Judgement(
             failure(source, text),
             is_contrary(source, text, self.source, self.target),
@@ -218,6 +221,17 @@ def _same_spans(spans: Sequence[Span], found: Sequence[Span]) -> bool:
         not span.floats and span.kind in held and span.text not in wanted for span in found
     )
     return not strange and all(there[text] >= number for text, number in wanted.items())
+
+
+def _hangs_on(piece: Piece, written: str) -> bool:
+    """Whether a term stands alone behind the last full stop, in a source of one sentence."""
+    if not piece.terms or _INNER_END.search(piece.inner.text):
+        return False
+    *_, last = _INNER_END.split(written.casefold())
+    words = last.strip(" .!?…")
+    return last != written.casefold() and any(
+        words == found.term.target.casefold().strip(" .!?…") for found in piece.terms
+    )
 
 
 def _missing_terms(piece: Piece, written: str) -> Iterator[str]:

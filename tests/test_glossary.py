@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.reading import Piece
 from seq2seq.text.glossary import Found, Glossary, Term
-from seq2seq.writing import _shouted
+from seq2seq.writing import _hangs_on, _shouted
 
 TERMS = {
     "kalo": "Kohl",
@@ -57,6 +57,13 @@ def test_whole_words_longest_first_case_by_the_term(
     glossary: Glossary, text: str, expected: list[str]
 ) -> None:
     assert found(glossary, text) == expected
+
+
+def test_a_term_alone_behind_the_full_stop_is_hung_on() -> None:
+    piece = Piece("the wog.", "", terms=(Found(Term("wog", "Rad"), 4, 7),))
+    assert _hangs_on(piece, "Das da. Rad.")
+    assert not _hangs_on(piece, "Das Rad.")
+    assert not _hangs_on(piece, "Rad.")
 
 
 def test_in_capitals_other_words_are_left_alone() -> None:
