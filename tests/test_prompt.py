@@ -58,15 +58,6 @@ class Terminal:
         return shown.decode().replace("\r\n", "\n")
 
 
-def test_with_auto_each_line_goes_its_way_and_an_unknown_language_stays() -> None:
-    with Terminal("-b", "1", "-f", "auto", "-t", "en") as prompt:
-        assert "Where" in prompt.type("Wo ist der Bahnhof?\n")
-        assert "Where" in prompt.type("Où est la gare ?\n")
-        left = prompt.type("Ik heb geen tijd vandaag.\n")
-        assert left.count("Ik heb geen tijd vandaag.") == 2
-        assert "in no language that is known" in left
-
-
 def test_a_conversation() -> None:
     with Terminal("-b", "3") as terminal:
         assert re.search(r"en-de\. Type a sentence", terminal.shown)

@@ -1,6 +1,6 @@
 """`translate` on a terminal without text: sentences typed one by one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import typer
 from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
-    from seq2seq.cli.languages import EitherTranslator, Translators
+    from seq2seq.cli.languages import Translators
     from seq2seq.translation import Translation
 
 _HELP = """\
@@ -26,7 +26,6 @@ class Prompt:
     def __init__(self, translators: "Translators") -> None:
         self._translators = translators  # that `:t` chooses among
         self._translator = translators.usual
-        self._is_chosen = False  # by `:t`; else the language of a line may decide
         self._last: Translation | None = None
 
     def run(self) -> None:
@@ -69,7 +68,6 @@ class Prompt:
                 self._alignment()
             case ":t" if argument:
                 self._translator = self._translators.into(argument.strip())
-                self._is_chosen = True
                 typer.echo(str(self._translator.direction), err=True)
             case ":t":
                 typer.echo(", ".join(map(str, self._translators.trained)), err=True)
@@ -79,26 +77,17 @@ class Prompt:
                 self._show(line)
 
     def _show(self, line: str) -> None:
-        self._last = self._translated(line)
+        [self._last] = self._translator.translate([line], unit="sentence")
         typer.echo(self._last.text)
         for note in self._last.notes:
             typer.echo(f"  ({note})", err=True)
-
-    def _translated(self, line: str, n_best: int = 1) -> "Translation":
-        def translate(
-            translator: "EitherTranslator", texts: "Iterable[str]"
-        ) -> "Iterator[Translation]":
-            return translator.translate_lines(texts, n_best, "sentence")
-
-        if self._is_chosen:
-            return next(translate(self._translator, [line]))
-        return next(self._translators.share_out([line], translate))
 
     def _alternatives(self) -> None:
         if not self._last:
             typer.echo("type a sentence first.", err=True)
             return
-        translation = self._translated(self._last.source, self._translator.search.beam_size)
+        most = self._translator.search.beam_size
+        [translation] = self._translator.translate([self._last.source], most, "sentence")
         for one in translation.candidates:
             certain = "" if one.confidence is None else f"  confidence {one.confidence:.2f}"
             typer.echo(f"{one.score:8.3f}{certain}  {one.text}")
