@@ -283,13 +283,14 @@ class _Call:
         for one, hypotheses in zip(plain, found, strict=True):
             sound, best, failure = self._sift(one.piece, hypotheses)
             if failure:
-                again = self._reader.as_sentence(one.piece)
+                held = self._reader.with_numbers_held(one.piece) or one.piece
+                again = self._reader.as_sentence(held)
                 one.again = _noted(again, f"the translation that was found first {failure}")
                 continue
             parts = self._writer.write(one.piece, sound, self._n_best)
-            held = self._reader.with_numbers_held(one.piece) if best.changes_numbers else None
-            if held:
-                one.again = _noted(held, "the translation that was found first changes a number")
+            counted = self._reader.with_numbers_held(one.piece) if best.changes_numbers else None
+            if counted:
+                one.again = _noted(counted, "the translation that was found first changes a number")
             elif best.is_contrary:
                 again = self._reader.as_sentence(one.piece)
                 one.again = _noted(
@@ -304,7 +305,7 @@ class _Call:
         """Find the parts of those that are searched again; at last the source stands.
 
         What was wrong in a number or the negation alone stands where no other translation is right.
-        Where it changed a number, the numbers are held as spans.
+        Where it failed or changed a number, the numbers are held as spans.
         """
         from seq2seq.decoding.constrained import Constraints
 
