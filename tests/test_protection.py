@@ -1,5 +1,6 @@
 """What must survive translation does, whatever the engine says."""
 
+import random
 import re
 
 import numpy as np
@@ -24,6 +25,7 @@ from seq2seq.text.protection import (
     shield_stand_ins,
 )
 from seq2seq.tokenizer import Tokenizer, normalise_source
+from seq2seq.translator import Translator
 
 WORDS = ["kalo", "miren", "stawog", "schupan,", "wog.", "Elbo"]
 HELD = [
@@ -308,3 +310,37 @@ def test_code_keeps_its_lines() -> None:
             text = f"Kalo miren.\n{code}\nWog."
             [translation] = translator.translate([text], unit=unit)
             assert f"\n{code}\n" in translation.text
+
+
+def an_amount(rng: random.Random) -> str:
+    """One of the ways to write an amount in English."""
+    number = rng.choice([rng.randrange(13, 1000), rng.randrange(1000, 10**7)])
+    fraction = rng.choice(["", f".{rng.randrange(100):02}"])
+    written = f"{number:,}{fraction}"
+    return rng.choice(
+        [
+            f"${written}",
+            f"€{written}",
+            f"{written} USD",
+            f"{written} kg",
+            f"{written} km",
+            f"{written} °C",
+            f"{written}%",
+            written,
+        ]
+    )
+
+
+@pytest.mark.stress
+def test_five_thousand_amounts_keep_their_digits() -> None:
+    rng = random.Random(5)
+    frames = ["It costs {}.", "I have {} of it.", "There were {} there.", "{} is too much.", "{}"]
+    texts = [rng.choice(frames).format(an_amount(rng)) for _ in range(5000)]
+    shipped = Translator(threads=1).between("en", "de")
+    changed = [
+        (text, one.text)
+        for text, one in zip(texts, shipped.translate(texts), strict=True)
+        if re.findall(r"\d", text) != re.findall(r"\d", one.text)
+    ]
+    print(f"{len(texts)} amounts; {len(changed)} changed: {changed[:20]}")
+    assert not changed

@@ -1,5 +1,9 @@
 """What the tokenizer has never seen goes around the model, and comes back."""
 
+import random
+import unicodedata
+from dataclasses import replace
+
 import pytest
 import tiny
 from hostile_engines import copying, hostile
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 from seq2seq.text.protection import FLOAT, STAND_IN, Protection
 from seq2seq.text.unreadable import without_invisible
 from seq2seq.tokenizer import Tokenizer
+from seq2seq.translator import Translator
 
 INVISIBLE = (
     "\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\u2068\u2069\u061c\u034f\u180e\ufe0f\ufffc"
@@ -84,3 +89,29 @@ def test_a_symbol_is_not_what_it_can_be_written_as() -> None:
     assert tokenizer.spells("k")
     assert not tokenizer.spells("™")
     assert not tokenizer.spells("▁")
+
+
+@pytest.mark.stress
+def test_ten_thousand_lines_of_odd_symbols_have_no_broken_character() -> None:
+    rng = random.Random(8)
+    odd = [
+        chr(code)
+        for code in [*range(0x20, 0x2C00), *range(0x1F000, 0x1FB00)]
+        if unicodedata.category(chr(code))[0] in "PSNML"
+    ]
+    words = ["Tom", "has", "the", "house", "we", "know", "that", "he", "is", "here"]
+
+    def line() -> str:
+        parts = [rng.choice([rng.choice(words), rng.choice(odd)]) for _ in range(rng.randint(1, 6))]
+        return rng.choice(["", " "]).join(parts)
+
+    lines = [line() for _ in range(10_000)]
+    shipped = Translator(threads=1).between("en", "de")
+    shipped.search = replace(shipped.search, beam_size=1)
+    broken = [
+        (text, one.text)
+        for text, one in zip(lines, shipped.translate(lines), strict=True)
+        if "\ufffd" in one.text
+    ]
+    print(f"{len(lines)} lines; {len(broken)} with U+FFFD: {broken[:20]}")
+    assert not broken
