@@ -10,7 +10,7 @@ from itertools import chain, cycle, islice, pairwise
 from typing import TYPE_CHECKING
 
 from seq2seq.text.alignment import word_numbers
-from seq2seq.text.casing import is_shouted, quiet
+from seq2seq.text.casing import is_shouted, is_title, quiet, with_known_words
 from seq2seq.text.formality import has_forms
 from seq2seq.text.layout import Unit, segments
 from seq2seq.text.numbers import localised_amount
@@ -236,8 +236,10 @@ class Reader:
 
     def _ids(self, text: str) -> tuple[int, ...]:
         text = text.replace(FLOAT, "")
-        if is_shouted(text):
+        if is_shouted(text) or is_title(text):
             text = quiet(text)
+        else:
+            text = with_known_words(text, lambda word: len(self.tokenizer.encode([word])[0]))
         if STAND_IN not in text:
             return tuple(self.tokenizer.encode_sources([text], self.target, self._form)[0])
         # Normalised before the symbols are in it: no mark may be joined to the end of one.

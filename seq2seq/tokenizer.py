@@ -13,8 +13,8 @@ in bytes.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from io import BytesIO
 from itertools import chain, count, takewhile
 from pathlib import Path
@@ -107,6 +107,8 @@ class Tokenizer:
                     "`seq2seq train` make one."
                 )
         self._byte_ids = tuple(processor.piece_to_id(f"<0x{byte:02X}>") for byte in range(256))
+        self.spells: Callable[[str], bool] = lru_cache(maxsize=4096)(self._spells)
+        """Tells whether a source has a piece for a character, which is then not in bytes."""
         self._space_bytes = [self._byte_ids[byte] for byte in _SPACE.encode()]
 
     @classmethod
@@ -203,8 +205,7 @@ class Tokenizer:
         """The ids of the `PLACEHOLDERS`."""
         return [int(self._processor.piece_to_id(placeholder)) for placeholder in PLACEHOLDERS]
 
-    def spells(self, character: str) -> bool:
-        """Tell whether a source has a piece for a character, which then is not spelled in bytes."""
+    def _spells(self, character: str) -> bool:
         if character == _SPACE:
             return False
         # What NFKC makes of a symbol is another one: of a trade mark two letters.

@@ -5,7 +5,7 @@ from hostile_engines import copying, hostile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.casing import is_shouted, quiet
+from seq2seq.text.casing import is_shouted, is_title, quiet, with_known_words
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,38 @@ def test_each_sentence_for_itself() -> None:
     text = "THE DOG SEES! The NASA sees. NASA. {x}"
     [translation] = copying().translate([text], unit="sentence")
     assert translation.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Where is the STATION?", "Where is the station?"),
+        ("ÜBERALL (STATION) ist es", "überall (station) ist es"),
+        ("the NASA, UNESCO and WHO", "the NASA, UNESCO and WHO"),
+        ("STATION2 and PRE_STATION", "STATION2 and PRE_STATION"),
+        ("Station", "Station"),
+    ],
+)
+def test_a_word_in_capitals_is_read_small_where_the_model_knows_it_only_so(
+    text: str, expected: str
+) -> None:
+    known = {"station", "überall", "who", "nasa", "NASA"}
+    assert with_known_words(text, lambda word: 1 if word in known else 5) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Please Read The Instructions Before Use", True),
+        ("“The Lord Of The Rings”", True),
+        ("Where is the Station?", False),
+        ("Tom Smith Mary Jones", False),  # names
+        ("Der Hund sieht den Mann", False),
+        ("The End Of", False),
+        ("", False),
+    ],
+)
+def test_a_headline_in_title_case_is_told_by_a_short_word_with_a_capital(
+    text: str, expected: bool
+) -> None:
+    assert is_title(text) == expected

@@ -96,8 +96,9 @@ def translate(
         Unit | None,
         typer.Option(
             "--unit",
-            help="What is translated as one: a line (of a file), a sentence (of an argument), or "
-            "the sentences of paragraphs, whose lines are joined.",
+            help="What the sentences are found in: a line, which gives one line (of a file); text "
+            "whose lines and indents are kept (of an argument); or paragraphs, whose lines are "
+            "joined.",
         ),
     ] = None,
     glossary: Annotated[

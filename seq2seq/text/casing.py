@@ -1,8 +1,15 @@
 """Text in capitals: a model that has read ordinary sentences reads it as one, and shouts back."""
 
+import re
+from collections.abc import Callable
+
 from seq2seq.text.protection import FLOAT, STAND_IN
 
 _LEAST_LETTERS = 4  # fewer are an abbreviation
+_CAPITALS = re.compile(rf"(?<!\w)[^\W\d_a-z]{{{_LEAST_LETTERS},50}}(?!\w)")
+_LEAST_WORDS = 4
+_OPENING = "\"'([{“‘«„¿¡"
+_KNOWN = 2  # pieces; a word of more is spelled, not known
 
 
 def is_shouted(text: str) -> bool:
@@ -17,8 +24,37 @@ def is_shouted(text: str) -> bool:
     return len(words) > 1 or text.rstrip(f"{STAND_IN}{FLOAT} ").endswith("!")
 
 
+def is_title(text: str) -> bool:
+    """Tell whether every word begins with a capital, as in an English headline.
+
+    There must be four words or more, and a short one behind the first, such as "The" or "Of":
+    names in a row have none.
+    """
+    words = [word for word in text.split() if any(map(str.isalpha, word))]
+    return (
+        len(words) >= _LEAST_WORDS
+        and all(word.lstrip(_OPENING)[:1].isupper() for word in words)
+        and any(word.isalpha() and len(word) < _LEAST_LETTERS for word in words[1:])
+    )
+
+
 def quiet(text: str) -> str:
     """The text in lower case but for its first letter."""
     lower = text.lower()
     first = next((i for i, letter in enumerate(lower) if letter.isalpha()), 0)
     return lower[:first] + lower[first : first + 1].upper() + lower[first + 1 :]
+
+
+def with_known_words(text: str, pieces: Callable[[str], int]) -> str:
+    """Write a word in capitals small where only so the model knows it: STATION, but not NASA.
+
+    `pieces` tells how many subwords a word has.
+    """
+
+    def known(capitals: re.Match[str]) -> str:
+        word = capitals[0]
+        small = word.lower()
+        knows_small_alone = word.isupper() and pieces(word) > _KNOWN >= pieces(small)
+        return small if knows_small_alone else word
+
+    return _CAPITALS.sub(known, text)

@@ -62,11 +62,11 @@ def _symbols(
 def _is_seen(character: str, spells: Callable[[str], bool]) -> bool:
     """Whether a model can read it; a capital where it can read the small letter."""
     return (
-        character.isspace()
+        spells(character)
+        or character.isspace()
         or (character.isascii() and character.isdigit())
-        or _INVISIBLE.fullmatch(character) is not None
-        or spells(character)
         or spells(character.lower())
+        or _INVISIBLE.fullmatch(character) is not None
     )
 
 
