@@ -113,6 +113,11 @@ class Reader:
         readable = self.protection.shield_unreadable(shielded)
         return Shielded(readable.text, [self._localised(span) for span in readable.spans])
 
+    def whole(self, text: str) -> Piece:
+        """Read a text as one piece, however long, its spans like any other words."""
+        text = _valid(text)
+        return Piece(text, "", self._ids(text) if _has_letters(text) else ())
+
     def around(self, piece: Piece) -> Iterator[Piece]:
         """The pieces between the spans of `piece`, and the spans themselves."""
         coming = iter(piece.spans)

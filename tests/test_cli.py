@@ -173,6 +173,7 @@ def test_eight_bits_need_the_corpus(finished: Path, corpus: Path, tmp_path: Path
     recipe = json.loads((moved / "recipe.json").read_text())
     recipe["corpus"][0]["train"] = str(tmp_path / "gone")
     (moved / "recipe.json").write_text(json.dumps(recipe))
+    (moved / "SHA256SUMS").unlink()  # as runs of earlier versions
     model = tmp_path / "mine.s2s"
     error = only_error(run("export", moved, "-o", model), 1)
     assert "gone" in error

@@ -387,7 +387,10 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         write("config.json", b'{"format_version": 1' + b"0" * 5000 + b"}"),
         "config.json: damaged: Exceeds the limit",
     ),
-    "no float": (edit_search(length_penalty=10**400), "config.json: damaged: int too large"),
+    "no float": (
+        edit_search(length_penalty=10**400),
+        "'search.length_penalty' is a number too large for any setting",
+    ),
     "nan": (edit_search(prune=float("nan")), "'search.prune' must be a finite number"),
     "lists in lists": (
         edit_text('"hidden_size": 16', '"hidden_size": ' + "[" * 900 + "]" * 900),

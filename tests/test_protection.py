@@ -314,7 +314,10 @@ def test_code_keeps_its_lines() -> None:
 
 def an_amount(rng: random.Random) -> str:
     """One of the ways to write an amount in English."""
-    number = rng.choice([rng.randrange(13, 1000), rng.randrange(1000, 10**7)])
+    # Round hundreds may become words: "hundert".
+    number = rng.choice(
+        [rng.randrange(13, 100), rng.randrange(101, 200), rng.randrange(1000, 10**7)]
+    )
     fraction = rng.choice(["", f".{rng.randrange(100):02}"])
     written = f"{number:,}{fraction}"
     return rng.choice(

@@ -40,8 +40,12 @@ def test_counts_moses_tokens_in_lower_case(lines: tuple[Path, Path]) -> None:
 
 def test_refuses_files_that_do_not_belong_together(lines: tuple[Path, Path]) -> None:
     hypotheses, references = lines
-    done = score("/dev/null", "/dev/null", "-l", "fr")
-    assert (done.returncode, done.stderr) == (1, "score_tokenised: /dev/null: no lines in it.\n")
+    hypotheses.write_bytes(b"")
+    done = score(hypotheses, hypotheses, "-l", "fr")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"score_tokenised: {hypotheses}: no lines in it.\n",
+    )
     hypotheses.write_text("eins\n", encoding="utf-8")
     done = score(hypotheses, references, "-l", "fr")
     assert done.returncode == 1

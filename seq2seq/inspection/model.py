@@ -53,11 +53,11 @@ class InspectedModel:
         """
         if not sentence.strip():
             raise UsageError("the sentence is empty; give one to look at.")
-        [piece, *more] = self._reader(direction, protect=False).read(sentence, "line")
+        piece = self._reader(direction, protect=False).whole(sentence.strip())
         # What has no letter `translate` would not give to the model at all.
         ids = piece.ids or self.tokenizer.encode_sources([piece.text], direction.target)[0]
         most = self.search.max_source_length
-        if more or len(ids) - 1 > most:
+        if len(ids) - 1 > most:
             raise UsageError(
                 f"the sentence is too long: the model reads {most} subwords at once; give a "
                 "shorter one."

@@ -65,7 +65,7 @@ def _is_seen(character: str, spells: Callable[[str], bool]) -> bool:
         spells(character)
         or character.isspace()
         or (character.isascii() and character.isdigit())
-        or spells(character.lower())
+        or all(map(spells, character.lower()))  # two characters of "İ"
         or _INVISIBLE.fullmatch(character) is not None
     )
 
