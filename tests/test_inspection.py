@@ -381,7 +381,7 @@ def test_a_unit_whose_sign_differs_on_the_other_half_is_not_named(
     pair: tuple[EncoderDecoder, InspectedModel],
 ) -> None:
     _, opened = pair
-    pairs = [Pair(tuple(ids), tuple(out)) for ids, out in zip(*corpus(60), strict=True)]
+    pairs = [Pair(tuple(ids), tuple(out)) for ids, out in zip(*corpus(100), strict=True)]
     wanted = gates_module.places(opened.network.config)
     named = selective_units(opened, pairs, EN_DE, wanted, per_property=9, least=0)
     assert named.units
