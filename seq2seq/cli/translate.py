@@ -96,9 +96,8 @@ def translate(
         Unit | None,
         typer.Option(
             "--unit",
-            help="What the sentences are found in: a line, which gives one line (of a file); text "
-            "whose lines and indents are kept (of an argument); or paragraphs, whose lines are "
-            "joined.",
+            help="line: one line out for each line in, as for files. sentence: line breaks "
+            "stay, as for arguments. paragraph: the lines of a paragraph are joined first.",
         ),
     ] = None,
     glossary: Annotated[
