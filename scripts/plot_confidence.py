@@ -6,11 +6,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from seq2seq.bundled import SHIPPED_MODEL
 from seq2seq.confidence import calibration_error
 from seq2seq.corpus import read_parallel
 from seq2seq.metrics import sentence_chrf
-from seq2seq.shipped import SHIPPED_MODEL
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 _BINS = 10
 

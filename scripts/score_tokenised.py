@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.corpus import read_lines
 from seq2seq.errors import Seq2SeqError
 

@@ -21,7 +21,8 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
+from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import prepare
 from seq2seq.errors import UsageError
 from seq2seq.files import write_file
@@ -29,7 +30,6 @@ from seq2seq.identification import LanguageIdentifier
 from seq2seq.identification.evaluation import WRITTEN, evaluate, table
 from seq2seq.identification.examples import names_of, sentences_of
 from seq2seq.identification.training import IdentifierConfig, train
-from seq2seq.recipe import Recipe
 from seq2seq.training.display import Display, open_display
 
 _TIMED = 500  # sentences

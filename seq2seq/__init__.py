@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seq2seq.errors import Seq2SeqError, UsageError
-    from seq2seq.translation import Translation
-    from seq2seq.translator import Translator
+    from seq2seq.translation.result import Translation
+    from seq2seq.translation.translator import Translator
 
 __all__ = ["Seq2SeqError", "Translation", "Translator", "UsageError"]
 
@@ -19,7 +19,7 @@ __all__ = ["Seq2SeqError", "Translation", "Translator", "UsageError"]
 def __getattr__(name: str) -> Any:
     # On first use (PEP 562), so that `translate --help` does not wait for NumPy.
     if name in ("Translation", "Translator"):
-        from seq2seq import translator
+        from seq2seq.translation import translator
 
         return getattr(translator, name)
     if name in ("Seq2SeqError", "UsageError"):

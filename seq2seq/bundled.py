@@ -21,7 +21,7 @@ def shipped_model(source: str | None = None, target: str | None = None) -> Path:
     """
     if source is None and target is None:
         return SHIPPED_MODEL
-    from seq2seq.decoding.folder import read_config
+    from seq2seq.model_dir.read import read_config
 
     known = {folder: read_config(folder).directions for folder in shipped_models()}
     fitting = (

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
 from seq2seq.corpus import DirectedText, ParallelText
 from seq2seq.metrics import sentence_chrf
-from seq2seq.translator import Translator
-from seq2seq.writing import mean_log_prob
+from seq2seq.translation.postprocess import mean_log_prob
+from seq2seq.translation.translator import Translator
 
 _MOST_SENTENCES = 2000  # of a direction
 

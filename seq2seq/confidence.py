@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
 from seq2seq.errors import UsageError
 
 _POINTS = 20

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Self
 
 import sentencepiece
 
-from seq2seq.config import SMALLEST_VOCABULARY
+from seq2seq.config.model_config import SMALLEST_VOCABULARY
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import read_bounded
-from seq2seq.sampling import DropoutSampler, Pieces, Sampler, UnigramSampler
 from seq2seq.text.formality import FORMALITIES, Formality
+from seq2seq.text.subword_regularization import DropoutSampler, Pieces, Sampler, UnigramSampler
 from seq2seq.text.unreadable import without_invisible
 
 if TYPE_CHECKING:
-    from seq2seq.recipe import TokenizerConfig
+    from seq2seq.config.recipe import TokenizerConfig
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 PLACEHOLDERS = tuple(f"<ph{i}>" for i in range(16))

@@ -1,16 +1,16 @@
 """What many tests share: a tiny tokenizer, a tiny corpus on disk, a tiny recipe."""
 
-import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.corpora import make_sentences
 from hypothesis import settings
 
-from seq2seq.config import ModelConfig
-from seq2seq.recipe import CorpusConfig, Recipe, TokenizerConfig, TrainingConfig
+from seq2seq.config.model_config import ModelConfig
+from seq2seq.config.recipe import CorpusConfig, Recipe, TokenizerConfig, TrainingConfig
 from seq2seq.tokenizer import Tokenizer
 
 torch.set_num_threads(1)
@@ -21,19 +21,6 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("seq2seq", deadline=None)
 settings.load_profile("seq2seq")
-
-SYLLABLES = ["ka", "lo", "mi", "sta", "ren", "tur", "el", "bo", "fi", "schu", "pan", "dre", "wog"]
-SYLLABLES += ["xi", "qua", "jun", "he", "cyl", "väz"]
-WORDS = SYLLABLES + [a + b for a in SYLLABLES for b in SYLLABLES[::3]]
-
-
-def make_sentences(number: int, seed: int) -> list[str]:
-    """Different sentences of made-up words."""
-    choose = random.Random(seed)
-    sentences: dict[str, None] = {}
-    while len(sentences) < number:
-        sentences[" ".join(choose.choices(WORDS, k=choose.randint(2, 5))) + "."] = None
-    return list(sentences)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,7 @@
 A mutant has one operator, number or condition of the module changed by Cosmic Ray. One that no test
 sees lives; what lives is shown, and is either a test that is missing or a change of no effect.
 
-    python scripts/mutate.py seq2seq/batching.py --count 20
+    python tests/mutate.py seq2seq/corpus/batches.py --count 20
 """
 
 import difflib
@@ -112,7 +112,7 @@ def difference(code: str, mutant: Mutant) -> str:
 
 
 def main(
-    modules: Annotated[list[Path], typer.Argument(help="Such as seq2seq/batching.py.")],
+    modules: Annotated[list[Path], typer.Argument(help="Such as seq2seq/corpus/batches.py.")],
     tests: Annotated[
         list[str] | None,
         typer.Option(help="Files of tests; without it tests/test_NAME.py of each module."),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import shipped
-from seq2seq.shipped import SHIPPED_MODEL, shipped_model, shipped_models
+from seq2seq import bundled as shipped
+from seq2seq.bundled import SHIPPED_MODEL, shipped_model, shipped_models
 
 GOLDEN = Path(__file__).parent / "golden" / "int8" / "config.json"
 

@@ -9,12 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
-import tiny
+from helpers import tiny
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import Direction, ModelConfig
-from seq2seq.decoding.export import add_calibrations
-from seq2seq.decoding.folder import load_folder, read_config
+from seq2seq.config.model_config import Direction, ModelConfig
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import (
     read_bounded,
@@ -23,6 +21,8 @@ from seq2seq.files import (
     replacing_folder,
     write_file,
 )
+from seq2seq.model_dir.read import load_folder, read_config
+from seq2seq.model_dir.write import add_calibrations
 
 NEIGHBOURS = ["{}.old", "{}.partial", ".{}.partial", ".{}.old", ".{}", "{}~", "{}.tmp", "lock"]
 

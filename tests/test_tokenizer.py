@@ -11,12 +11,12 @@ from random import Random
 
 import pytest
 import sentencepiece
-from conftest import make_sentences
+from helpers.corpora import make_sentences
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seq2seq.config.recipe import Algorithm, TokenizerConfig
 from seq2seq.errors import Seq2SeqError
-from seq2seq.recipe import Algorithm, TokenizerConfig
 from seq2seq.tokenizer import (
     BOS_ID,
     EOS_ID,

@@ -9,7 +9,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from seq2seq.config import Cell
+from seq2seq.config.model_config import Cell
 from seq2seq.corpus import read_lines
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"

@@ -1,6 +1,6 @@
 """Many to many: a sentence goes in, a sentence of another length comes out. Translation.
 
-    python scripts/shapes/many_to_many.py --cell gru
+    python docs/examples/many_to_many.py --cell gru
 
     out                                  Wo         ist      </s>
                                           ^          ^         ^
@@ -22,11 +22,11 @@ from typing import Annotated, NamedTuple
 import typer
 from common import SAMPLE, CellOption, SeedOption, begin, print_table, read_sample
 
-from seq2seq.cli.errors import reported_errors
-from seq2seq.config import Attention
-from seq2seq.evaluation import open_translator
+from seq2seq.cli.exit import reported_errors
+from seq2seq.config.model_config import Attention
+from seq2seq.config.recipe import Recipe
+from seq2seq.evaluation.test_sets import open_translator
 from seq2seq.metrics import corpus_bleu
-from seq2seq.recipe import Recipe
 from seq2seq.training.display import open_display
 from seq2seq.training.trainer import train
 

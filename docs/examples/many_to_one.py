@@ -1,6 +1,6 @@
 """Many to one: characters come in one by one, one answer comes out. Which language is it?
 
-    python scripts/shapes/many_to_one.py --cell gru
+    python docs/examples/many_to_one.py --cell gru
 
     P(language)                    ^
                                    |
@@ -36,10 +36,10 @@ from common import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.cli.errors import reported_errors
-from seq2seq.config import Cell
+from seq2seq.cli.exit import reported_errors
+from seq2seq.config.model_config import Cell
 from seq2seq.identification import LanguageIdentifier
-from seq2seq.identification.text import Alphabet
+from seq2seq.identification.alphabet import Alphabet
 from seq2seq.identification.training import characters_of
 from seq2seq.nn.recurrent import RecurrentLayer
 

@@ -1,6 +1,6 @@
 """One to many: a language goes in, a sentence comes out. A language model with a say in it.
 
-    python scripts/shapes/one_to_many.py --cell gru
+    python docs/examples/one_to_many.py --cell gru
 
     out            Das        Haus       ist        </s>
                     ^          ^          ^          ^
@@ -35,10 +35,10 @@ from common import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.cli.errors import reported_errors
-from seq2seq.config import Cell
+from seq2seq.cli.exit import reported_errors
+from seq2seq.config.model_config import Cell
+from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.nn.recurrent import RecurrentLayer, State
-from seq2seq.recipe import TokenizerConfig
 from seq2seq.tokenizer import EOS_ID, PAD_ID, Tokenizer
 
 LONGEST = 60  # subwords of a sentence that is made up

@@ -1,6 +1,6 @@
 """One to one, aligned: an answer for each word. Restore the case and punctuation of a text.
 
-    python scripts/shapes/one_to_one.py --cell gru
+    python docs/examples/one_to_one.py --cell gru
 
     tags       Capital    lower     lower .     Capital
                   ^         ^          ^           ^
@@ -38,8 +38,8 @@ from common import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.cli.errors import reported_errors
-from seq2seq.config import Cell
+from seq2seq.cli.exit import reported_errors
+from seq2seq.config.model_config import Cell
 from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 
 CASES = ("lower", "Capital", "UPPER")

@@ -1,7 +1,7 @@
 """Rebuilds the guide: runs the commands that stand in it, and writes down what comes of them.
 
-    python scripts/guide/build.py               # figures, numbers, and the output in the text
-    python scripts/guide/build.py --check       # in a temporary folder: are the numbers the same?
+    python docs/guide/build.py               # figures, numbers, and the output in the text
+    python docs/guide/build.py --check       # in a temporary folder: are the numbers the same?
 
 README.md has a mark before each block of commands whose result it shows:
 
@@ -29,7 +29,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_file
 
@@ -114,7 +114,7 @@ def build(block: Block, figures: Path, scratch: Path) -> dict[str, Any]:
     """Run the commands; pictures go to `figures`, other files to `scratch`. Gives the numbers."""
     for folder in (figures, scratch):
         folder.mkdir(parents=True, exist_ok=True)
-    folders = {"scripts/guide/figures": figures, "runs": scratch}
+    folders = {"docs/guide/figures": figures, "runs": scratch}
     outputs = []
     for command in block.commands:
         words = [_moved(word, folders) for word in command]
@@ -128,7 +128,7 @@ def build(block: Block, figures: Path, scratch: Path) -> dict[str, Any]:
     if block.draws:
         data = outputs[0]
         if block.shows_output:  # what it prints, and once more what it does not
-            words = [_moved(word, {"scripts/guide/figures": scratch}) for word in block.commands[0]]
+            words = [_moved(word, {"docs/guide/figures": scratch}) for word in block.commands[0]]
             data = _run([*words, "--json"])
         found |= brief(json.loads(data))
     if block.shows_output:

@@ -1,6 +1,7 @@
 """How fast and how large things are here, and how that was measured.
 
-`python scripts/benchmark.py train` measures training steps, in float32 and bfloat16 by turns;
+`python scripts/benchmarks/benchmark.py train` measures training steps, in float32 and bfloat16 by
+turns;
 `... translate` the model that ships, or another one; `... models RUN` the model of a run in every
 form that it can be exported in; `... start` how soon `translate` answers; `... size` how much an
 installation takes.
@@ -29,16 +30,16 @@ from benchmark_engine import Measurement, Task, measure_apart
 from rich.console import Console
 from rich.progress import track
 
-from seq2seq.cli.errors import reported_errors
-from seq2seq.config import SearchConfig
+from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.cli.exit import reported_errors
+from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.shipped import SHIPPED_MODEL
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 SENTENCES = Path("data/sample/test.en")
-_REPOSITORY = Path(__file__).resolve().parent.parent
+_REPOSITORY = Path(__file__).resolve().parents[2]
 _BEAMS = (1, 5)
 _SENTENCE = "Where is the station?"
 _ALONE = 200  # sentences of the measurement one by one
@@ -169,7 +170,7 @@ def models(
     """
     _require_torch("models")
     from seq2seq.corpus import read_parallel
-    from seq2seq.training.run import RunFolder
+    from seq2seq.training.run_dir import RunFolder
 
     SearchConfig(prune=prune)  # an error comes before minutes of work
     available = _cores()
@@ -217,7 +218,7 @@ def models(
 
 def _export(run: Path, folder: Path, prune: float) -> list[Subject]:
     """The forms of the run's model, the torch one first; the others are written to `folder`."""
-    from seq2seq.training.export import export_run
+    from seq2seq.training.exporter import export_run
 
     full, small, short = (folder / f"{name}.s2s" for name in ("fp32", "int8", "shortlist"))
     export_run(run, full, precision="fp32")

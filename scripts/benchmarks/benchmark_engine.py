@@ -54,7 +54,9 @@ def measure_apart(task: Task) -> Measurement:
 def _measure(task: Task) -> Measurement:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-task.threads :])
-    from seq2seq.evaluation import open_translator  # starts threads, which stay on these cores
+    from seq2seq.evaluation.test_sets import (
+        open_translator,  # starts threads, which stay on these cores
+    )
 
     translator = open_translator(Path(task.model), task.threads)
     is_run = (Path(task.model) / "recipe.json").exists()

@@ -1,6 +1,7 @@
 """The speed and BLEU of seq2seq beside those of OpenNMT-py, on the same test set and vocabulary.
 
-`python scripts/benchmark_opennmt.py table --run runs/multi30k --model fp32.s2s --model int8.s2s`
+`python scripts/benchmarks/benchmark_opennmt.py table --run runs/multi30k
+--model fp32.s2s --model int8.s2s`
 does everything: OpenNMT-py gets a virtual environment of its own, an LSTM of the same dimensions
 is trained there on the corpus of the run, cut by the run's SentencePiece model, and both translate
 the run's test set by turns. What is done already is not done again.
@@ -21,16 +22,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
-from seq2seq.config import ModelConfig
+from seq2seq.cli.exit import reported_errors
+from seq2seq.config.model_config import ModelConfig
 from seq2seq.corpus import ParallelText, prepare
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.metrics import corpus_bleu
 from seq2seq.tokenizer import UNK_ID, Tokenizer
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 if TYPE_CHECKING:
-    from seq2seq.training.run import RunFolder
+    from seq2seq.training.run_dir import RunFolder
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -53,7 +54,7 @@ _NEEDED = (
 # transforms that are not used here: empty modules do.
 _EMPTY_MODULES = ("fasttext", "spacy")
 
-_BATCH = 64  # sentences side by side, as in `seq2seq.translator`
+_BATCH = 64  # sentences side by side, as in `seq2seq.translation.translator`
 _BEAMS = (5, 1)
 _SPECIAL = ("<unk>", "<blank>", "<s>", "</s>")
 
@@ -405,7 +406,7 @@ class Work:
 
 
 def _open(path: Path) -> "RunFolder":
-    from seq2seq.training.run import RunFolder  # brings torch, which a turn does not need
+    from seq2seq.training.run_dir import RunFolder  # brings torch, which a turn does not need
 
     run = RunFolder.open(path)
     cell = run.recipe().model.cell

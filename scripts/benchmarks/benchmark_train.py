@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
-from seq2seq.batching import Batch, make_batch, plan_batches
-from seq2seq.config import ModelConfig
+from seq2seq.config.model_config import ModelConfig
+from seq2seq.config.recipe import Precision, TrainingConfig
+from seq2seq.corpus.batches import Batch, make_batch, plan_batches
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.recipe import Precision, TrainingConfig
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.step import autocast, forward
 

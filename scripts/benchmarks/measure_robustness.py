@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from seq2seq.bundled import SHIPPED_MODEL
 from seq2seq.corpus import ParallelText, read_parallel
-from seq2seq.corpus.augmenting import copied_words
-from seq2seq.shipped import SHIPPED_MODEL
-from seq2seq.translator import Translator
+from seq2seq.corpus.augmentation import copied_words
+from seq2seq.translation.translator import Translator
 
 _CURLY = {"'": "\u2019", '"': "\u201d", "...": "\u2026"}
 

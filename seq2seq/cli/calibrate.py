@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import AnyFromOption, AnyToOption, QuietOption, ThreadsOption
 from seq2seq.errors import Seq2SeqError, UsageError
 
@@ -33,11 +33,11 @@ def calibrate(
     """
     from rich.console import Console
 
-    from seq2seq.calibrating import calibrate as measure
+    from seq2seq.calibration import calibrate as measure
+    from seq2seq.config.recipe import Recipe
     from seq2seq.corpus import DirectedText, read_parallel, read_validation
-    from seq2seq.decoding.export import add_calibrations
-    from seq2seq.recipe import Recipe
-    from seq2seq.translator import Translator
+    from seq2seq.model_dir.write import add_calibrations
+    from seq2seq.translation.translator import Translator
 
     if (corpus is None) == (recipe is None):
         raise UsageError("give --corpus or --recipe, one of them.")

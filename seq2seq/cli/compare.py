@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import (
     AnyFromOption,
     AnyToOption,
@@ -24,9 +24,9 @@ from seq2seq.cli.options import (
 from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
-    from seq2seq.comparison import Both, Comparison
-    from seq2seq.comparison.scores import LengthScore, PairedScore, SentenceScore
-    from seq2seq.comparison.words import FrequencyScore, MissingWord, Wording
+    from seq2seq.evaluation import Both, Comparison
+    from seq2seq.evaluation.lexical import FrequencyScore, MissingWord, Wording
+    from seq2seq.evaluation.scores import LengthScore, PairedScore, SentenceScore
 
 _WIDTH = 80
 _LOOPS = 10  # sentences that are named
@@ -76,7 +76,7 @@ def compare(
     """
     if importlib.util.find_spec("sacrebleu") is None:
         raise Seq2SeqError("compare needs sacrebleu: pip install 'seq2seq[train]'")
-    from seq2seq.comparison import Both, compare_systems
+    from seq2seq.evaluation import Both, compare_systems
 
     comparisons = compare_systems(
         Both(a, b),
@@ -153,7 +153,7 @@ def _metrics(comparison: "Comparison") -> Iterator[str]:
 
 
 def _verdict(metric: "PairedScore", sentences: int) -> str:
-    from seq2seq.comparison.scores import TOO_FEW
+    from seq2seq.evaluation.scores import TOO_FEW
 
     if metric.better is not None:
         return f"{metric.better.upper()} is better"
@@ -165,7 +165,7 @@ def _verdict(metric: "PairedScore", sentences: int) -> str:
 
 
 def _about_the_test(comparisons: Sequence["Comparison"]) -> Iterator[str]:
-    from seq2seq.comparison.scores import SIGNIFICANT
+    from seq2seq.evaluation.scores import SIGNIFICANT
     from seq2seq.metrics import signature_lines, tokenizer_advice
 
     yield from _wrapped(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import AnyFromOption, AnyToOption, QuietOption, ThreadsOption
 
 
@@ -41,8 +41,8 @@ def distill(
     from rich.progress import track
 
     from seq2seq.corpus import read_parallel
-    from seq2seq.distillation import distilled_pairs, recover
-    from seq2seq.evaluation import open_translator
+    from seq2seq.evaluation.test_sets import open_translator
+    from seq2seq.training.distillation import distilled_pairs, recover
 
     translator = open_translator(model, threads).between(source_language, target_language)
     translator.search = translator.search.changed(beam_size=beam_size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
-    from seq2seq.translation import Candidate, Translation
+    from seq2seq.translation.result import Candidate, Translation
 
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # of surrogates: has no UTF-8

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import AnyFromOption, AnyToOption, BeamSizeOption, QuietOption
 from seq2seq.cli.streams import open_output
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
 from seq2seq.errors import Seq2SeqError, UsageError
 
 if TYPE_CHECKING:
-    from seq2seq.inspection.model import InspectedModel
+    from seq2seq.inspection.loading import InspectedModel
     from seq2seq.inspection.plots import Picture
 
 app = typer.Typer(
@@ -56,8 +56,8 @@ def attention(
 ) -> None:
     """Where the decoder looks for each token that it writes: all heads and their mean."""
     _check(output)
-    from seq2seq.inspection.attention import attention as look
-    from seq2seq.inspection.model import open_model
+    from seq2seq.inspection.attention_weights import attention as look
+    from seq2seq.inspection.loading import open_model
     from seq2seq.inspection.terminal import attention_lines
 
     opened = open_model(model)
@@ -128,9 +128,9 @@ def gates(
         raise UsageError("--sentences and --units are for --corpus; give one.")
     from seq2seq.inspection.gates import gates as look
     from seq2seq.inspection.gates import places
-    from seq2seq.inspection.model import open_model
+    from seq2seq.inspection.loading import open_model
+    from seq2seq.inspection.neurons import NamedUnits, read_pairs, selective_units
     from seq2seq.inspection.terminal import gates_lines, units_lines
-    from seq2seq.inspection.units import NamedUnits, read_pairs, selective_units
 
     opened = open_model(model)
     way = opened.between(source_language, target_language)
@@ -167,8 +167,8 @@ def search(
 ) -> None:
     """The beam as a tree: what was kept, what was dropped, and with which scores."""
     _check(output)
-    from seq2seq.inspection.model import open_model
-    from seq2seq.inspection.search import search_tree
+    from seq2seq.inspection.loading import open_model
+    from seq2seq.inspection.search_tree import search_tree
     from seq2seq.inspection.terminal import search_lines
 
     opened = open_model(model)
@@ -241,7 +241,7 @@ def training(
 ) -> None:
     """How a run went, or goes: loss, BLEU, learning rate and gates over the steps."""
     _check(output)
-    from seq2seq.inspection.training import history_lines, read_history
+    from seq2seq.inspection.history import history_lines, read_history
 
     history = read_history(run)
     if output is not None:

@@ -11,7 +11,7 @@ import typer
 from seq2seq.cli.calibrate import calibrate
 from seq2seq.cli.compare import compare
 from seq2seq.cli.distill import distill
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.inspect import app as inspect_app
 from seq2seq.cli.options import (
     AnyFromOption,
@@ -30,7 +30,7 @@ from seq2seq.cli.options import (
 )
 from seq2seq.cli.serve import serve
 from seq2seq.cli.streams import open_output
-from seq2seq.config import WeightPrecision
+from seq2seq.config.model_config import WeightPrecision
 from seq2seq.errors import Seq2SeqError, UsageError
 
 app = typer.Typer(
@@ -71,8 +71,8 @@ def check(
     """Show what is in a corpus, and what is wrong with it."""
     import json
 
+    from seq2seq.config.recipe import Recipe
     from seq2seq.corpus import check_corpora, check_sources
-    from seq2seq.recipe import Recipe
 
     recipes = [name for name in corpora if name.endswith(".toml")]
     if recipes and len(corpora) > 1:
@@ -120,7 +120,7 @@ def train(
     """Train a model. Ctrl-C and SIGTERM save it; --resume goes on."""
     _require_extra("torch", "train")
     from seq2seq.training.display import open_display
-    from seq2seq.training.start import load_recipe
+    from seq2seq.training.finetune import load_recipe
     from seq2seq.training.trainer import train as run_training
 
     changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
@@ -157,9 +157,9 @@ def _draw_curve(run: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         return
     from seq2seq.files import write_file
+    from seq2seq.inspection.history import read_history
     from seq2seq.inspection.plots import training_picture
-    from seq2seq.inspection.training import read_history
-    from seq2seq.training.run import RunFolder
+    from seq2seq.training.run_dir import RunFolder
 
     file = RunFolder(run).curve_file
     try:
@@ -194,7 +194,7 @@ def evaluate(
     recipe.
     """
     _require_extra("sacrebleu", "evaluate")
-    from seq2seq.evaluation import evaluate_model, table
+    from seq2seq.evaluation.test_sets import evaluate_model, table
 
     test = evaluation_set(src, ref, corpus, recipe, source_language, target_language)
     with open_output(output) if output is not None else nullcontext() as sink:
@@ -257,7 +257,7 @@ def export(
     _require_extra("torch", "export")
     from rich.console import Console
 
-    from seq2seq.training.export import export_run
+    from seq2seq.training.exporter import export_run
 
     console = Console(stderr=True, quiet=quiet)
     with console.status("exporting"):

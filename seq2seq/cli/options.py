@@ -8,7 +8,7 @@ import typer
 from seq2seq.errors import UsageError
 
 if TYPE_CHECKING:
-    from seq2seq.evaluation import EvaluationSet
+    from seq2seq.evaluation.test_sets import EvaluationSet
 
 
 def _print_version(context: typer.Context, wanted: bool) -> None:
@@ -96,7 +96,7 @@ def evaluation_set(
     target_language: str | None,
 ) -> "EvaluationSet":
     """What these options name; raises `UsageError` where they do not go together."""
-    from seq2seq.evaluation import EvaluationSet
+    from seq2seq.evaluation.test_sets import EvaluationSet
 
     if (src is None) != (ref is None):
         raise UsageError("--src and --ref go together.")

@@ -9,8 +9,8 @@ import typer
 from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
-    from seq2seq.cli.languages import Translators
-    from seq2seq.translation import Translation
+    from seq2seq.translation.result import Translation
+    from seq2seq.translation.router import Translators
 
 _HELP = """\
 :n        other translations of the last sentence

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from seq2seq.cli.errors import INTERRUPTED, leave, reported_errors
+from seq2seq.cli.exit import INTERRUPTED, leave, reported_errors
 from seq2seq.cli.options import ProtectPatternOption, ProtectPatternsOption, QuietOption
 from seq2seq.errors import Seq2SeqError, UsageError
 
 if TYPE_CHECKING:
-    from seq2seq.serving.translating import Identifier
+    from seq2seq.serving.service import Identifier
 
 _LONGEST_TIMEOUT = 86_400
 _KEY_VARIABLE = "SEQ2SEQ_API_KEY"
@@ -121,14 +121,14 @@ def serve(
     for module in ("starlette", "uvicorn", "python_multipart"):
         if importlib.util.find_spec(module) is None:
             raise Seq2SeqError(f"serve needs {module}: pip install 'seq2seq[serve]'")
-    from seq2seq.serving.access import is_loopback, log_line
+    from seq2seq.bundled import shipped_models
     from seq2seq.serving.app import Settings, create_app
     from seq2seq.serving.batching import BatchSettings
     from seq2seq.serving.limits import Limits
+    from seq2seq.serving.middleware import is_loopback, log_line
     from seq2seq.serving.server import open_socket, run
-    from seq2seq.shipped import shipped_models
-    from seq2seq.text.protection import compiled
-    from seq2seq.translator import Translator
+    from seq2seq.text.masking import compiled
+    from seq2seq.translation.translator import Translator
 
     patterns = compiled(protect_pattern or (), protect_patterns or ())
     limits = Limits(

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple, Self
 
 import typer
 
-from seq2seq.cli.errors import leave, reported_errors
+from seq2seq.cli.exit import leave, reported_errors
 from seq2seq.cli.formats import Json, Plain, Tsv
-from seq2seq.cli.languages import AUTO, Translators, as_known, models_for
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
@@ -37,14 +36,15 @@ from seq2seq.cli.streams import (
     refuse_same_file,
 )
 from seq2seq.errors import UsageError
+from seq2seq.text.blocks import Unit, blocks
 from seq2seq.text.formality import Formality
-from seq2seq.text.layout import Unit, blocks
+from seq2seq.translation.router import AUTO, Translators, as_known, models_for
 
 if TYPE_CHECKING:
-    from seq2seq.cli.languages import EitherTranslator
-    from seq2seq.config import Direction
-    from seq2seq.translation import Translation
-    from seq2seq.translator import Translator
+    from seq2seq.config.model_config import Direction
+    from seq2seq.translation.result import Translation
+    from seq2seq.translation.router import EitherTranslator
+    from seq2seq.translation.translator import Translator
 
 _PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})
 """What ends the names of files that are translated line by line, and are such files still."""
@@ -184,7 +184,7 @@ def translate(
             _set(translator, glossary, min_confidence, protect)
             translator.formality = formality
             if protect_pattern or protect_patterns:
-                from seq2seq.text.protection import compiled
+                from seq2seq.text.masking import compiled
 
                 translator.protect_patterns = compiled(
                     protect_pattern or (), protect_patterns or ()
@@ -310,7 +310,7 @@ class _Job:
         self, translators: Translators, chunks: Iterable[Iterable[str]]
     ) -> Iterator[tuple[int, _Line, "Translation"]]:
         """Each line with its number from 1 and its translation, as soon as that is ready."""
-        from seq2seq.translation import Translation
+        from seq2seq.translation.result import Translation
 
         read: deque[tuple[int, _Line, bool]] = deque()  # lines whose translation has not come
         number = count(1)
@@ -366,9 +366,9 @@ def _set(
 
 def _list(model: Path | None, as_json: bool) -> None:
     """The directions of a model, or of all that come with the package."""
-    from seq2seq.decoding.folder import read_config
-    from seq2seq.pivot import two_steps
-    from seq2seq.shipped import SHIPPED_MODEL, shipped_models
+    from seq2seq.bundled import SHIPPED_MODEL, shipped_models
+    from seq2seq.model_dir.read import read_config
+    from seq2seq.translation.pivot import two_steps
 
     trained: list[Direction] = []
     for folder in shipped_models() if model is None else [model]:
@@ -398,7 +398,9 @@ def _load(
     prune: float | None,
     max_length: int | None,
 ) -> "Translator":
-    from seq2seq.translator import Translator  # not before the options are known to be right
+    from seq2seq.translation.translator import (
+        Translator,  # not before the options are known to be right
+    )
 
     translator = Translator(model, threads)
     translator.search = translator.search.changed(

@@ -1,7 +1,7 @@
 """What a trained model needs to know of itself: its shape, its directions, how it searches.
 
 Settings are frozen dataclasses, checked when they are made. How one is trained is in
-`seq2seq.recipe`.
+`seq2seq.config.recipe`.
 """
 
 import dataclasses

@@ -22,10 +22,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from seq2seq.config import SMALLEST_VOCABULARY, Direction, ModelConfig, SearchConfig, require
+from seq2seq.config.model_config import (
+    SMALLEST_VOCABULARY,
+    Direction,
+    ModelConfig,
+    SearchConfig,
+    require,
+)
+from seq2seq.config.parse import from_table, shown
 from seq2seq.errors import UsageError
 from seq2seq.files import read_bounded
-from seq2seq.tables import from_table, shown
 
 Algorithm = Literal["unigram", "bpe"]
 OnProblem = Literal["keep", "drop", "stop"]
@@ -166,7 +172,7 @@ class TokenizerConfig:
 class AugmentationConfig:
     """How often a training pair is changed, anew each epoch, into text as people also write it.
 
-    Each is a probability; how is told in `seq2seq.corpus.augmenting`.
+    Each is a probability; how is told in `seq2seq.corpus.augmentation`.
     """
 
     lower_case: float = 0.0  # of the source alone: the translation keeps its capitals

@@ -1,7 +1,7 @@
 """Parallel text: read it, check it, prepare it for training."""
 
-from seq2seq.corpus.checking import CorpusReport, Finding, TextReport, check
-from seq2seq.corpus.preparing import (
+from seq2seq.corpus.filters import CorpusReport, Finding, TextReport, check
+from seq2seq.corpus.prepare import (
     Corpus,
     DirectedText,
     check_corpora,
@@ -11,7 +11,7 @@ from seq2seq.corpus.preparing import (
     read_tests,
     read_validation,
 )
-from seq2seq.corpus.reading import ParallelText, read_lines, read_parallel
+from seq2seq.corpus.readers import ParallelText, read_lines, read_parallel
 
 __all__ = [
     "Corpus",

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice, takewhile
 from random import Random
 
-from seq2seq.corpus.reading import ParallelText
-from seq2seq.recipe import AugmentationConfig
+from seq2seq.config.recipe import AugmentationConfig
+from seq2seq.corpus.readers import ParallelText
 
 PLACEHOLDERS = 16
 """How many symbols `<ph0>`, `<ph1>`... there are; `seq2seq.tokenizer` knows them as pieces."""

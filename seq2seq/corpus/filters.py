@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from seq2seq.corpus import cache
 from seq2seq.corpus.lines import digest_of
-from seq2seq.corpus.parallel import MANY, map_parts
-from seq2seq.corpus.reading import ParallelText
+from seq2seq.corpus.process_pool import MANY, map_parts
+from seq2seq.corpus.readers import ParallelText
 
 Problem = Literal["empty", "identical", "length_ratio", "duplicate", "leakage"]
 Action = Literal["kept", "dropped"]

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from seq2seq.config import Direction
-from seq2seq.corpus.checking import (
+from seq2seq.config.model_config import Direction
+from seq2seq.config.recipe import CorpusConfig, OnProblem, Source
+from seq2seq.corpus.filters import (
     PROBLEMS,
     CorpusReport,
     Problem,
@@ -13,9 +14,8 @@ from seq2seq.corpus.checking import (
     check,
     examine,
 )
-from seq2seq.corpus.reading import ParallelText, read_parallel
+from seq2seq.corpus.readers import ParallelText, read_parallel
 from seq2seq.errors import Seq2SeqError
-from seq2seq.recipe import CorpusConfig, OnProblem, Source
 
 _SENTENCES: Mapping[Problem, str] = {
     "empty": "with an empty side",

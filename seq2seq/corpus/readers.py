@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from seq2seq.config.recipe import HubSource, Source
 from seq2seq.corpus import cache
 from seq2seq.corpus.lines import Chosen, Index, Lines, LinesWriter
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import kind_of
-from seq2seq.recipe import HubSource, Source
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20  # bytes

@@ -1,7 +1,7 @@
 """Builds ONNX graphs node by node, without their weights.
 
-Each weight is an initializer whose data lie outside, as `seq2seq.decoding.layout` lays them out, so
-that the embedding, which the encoder, the decoder and the softmax share, exists once.
+Each weight is an initializer whose data lie outside, as `seq2seq.engines.weights` lays them
+out, so that the embedding, which the encoder, the decoder and the softmax share, exists once.
 ONNX Runtime is given all of them in memory and never reads the file where they are said to lie, but
 looks whether there is one: it is a file of its own.
 """
@@ -15,10 +15,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from seq2seq.config import ModelConfig, WeightPrecision
-from seq2seq.decoding import onnx_format
-from seq2seq.decoding.layout import OUTPUT, layout
-from seq2seq.decoding.onnx_format import Attribute
+from seq2seq.config.model_config import ModelConfig, WeightPrecision
+from seq2seq.engines import onnx_wire as onnx_format
+from seq2seq.engines.onnx_wire import Attribute
+from seq2seq.engines.weights import OUTPUT, layout
 from seq2seq.tokenizer import PAD_ID
 
 _OPSET, _IR_VERSION = 17, 8  # read by every ONNX Runtime since 1.12

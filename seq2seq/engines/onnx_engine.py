@@ -1,7 +1,7 @@
 """Runs the two graphs of a model on ONNX Runtime: what ships.
 
 A sentence gets the same bits whatever its batch, its padding and the number of threads; how is
-told in `seq2seq.decoding.graphs`.
+told in `seq2seq.engines.onnx_graphs`.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from seq2seq.decoding.graph import OUTSIDE
-from seq2seq.decoding.protocol import Ints, Step, grid, renumber
-from seq2seq.decoding.shortlist import Shortlist
+from seq2seq.engines.onnx_builder import OUTSIDE
+from seq2seq.engines.shortlist import Shortlist
+from seq2seq.search.engine import Ints, Step, grid, renumber
 from seq2seq.tokenizer import PAD_ID
 
 Floats = NDArray[np.float32]
@@ -62,7 +62,7 @@ class OnnxEngine:
         shortlist: Shortlist | None = None,
         threads: int = 0,
     ) -> None:
-        """The graphs of `seq2seq.decoding.graphs` over weights of their layout.
+        """The graphs of `seq2seq.engines.onnx_graphs` over weights of their layout.
 
         `threads` 0: one a core.
         """
@@ -90,7 +90,9 @@ class OnnxEngine:
         Where there is a shortlist, it is longer by the ids `required` (B, R).
         """
         size = source.shape[1]
-        if size == 1:  # a single column would take another kernel, see `seq2seq.decoding.graphs`
+        if (
+            size == 1
+        ):  # a single column would take another kernel, see `seq2seq.engines.onnx_graphs`
             source = np.pad(source, [(0, 0), (0, 1)], constant_values=PAD_ID)
         inputs = {"src": source, "lengths": lengths}
         if self._shortlist is None:
@@ -110,7 +112,7 @@ class OnnxEngine:
         inputs.update(state.pool)
         if self._reads_grid:
             slots, numbers = grid(state.sentences, state.number)
-            # One place more than hypotheses, see `seq2seq.decoding.graphs`.
+            # One place more than hypotheses, see `seq2seq.engines.onnx_graphs`.
             inputs["slots"] = np.concatenate([slots, slots[:, -1:]], axis=1)
             inputs["places"] = np.stack([state.sentences, numbers], axis=1)
         if state.candidates is not None:

@@ -26,10 +26,10 @@ from functools import reduce
 
 import numpy as np
 
-from seq2seq.config import Cell, ModelConfig
-from seq2seq.decoding import onnx_format
-from seq2seq.decoding.graph import Graph, QuantisedGraph
-from seq2seq.decoding.layout import GATES
+from seq2seq.config.model_config import Cell, ModelConfig
+from seq2seq.engines import onnx_wire as onnx_format
+from seq2seq.engines.onnx_builder import Graph, QuantisedGraph
+from seq2seq.engines.weights import GATES
 
 _ONE_PIECE = 128  # the longest sum that ONNX Runtime never cuts
 

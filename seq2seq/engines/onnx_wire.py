@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.decoding.protobuf import integer, message, single, text
+from seq2seq.engines.protobuf import integer, message, single, text
 
 Attribute = int | float | Sequence[int] | bytes
 """The value of an attribute; bytes are a graph."""

@@ -21,14 +21,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from seq2seq.config import ModelConfig, SearchConfig
-from seq2seq.decoding.graph import ObservingGraph
-from seq2seq.decoding.graphs import encoder_graph, step_graph
-from seq2seq.decoding.layout import products
-from seq2seq.decoding.onnx_engine import OnnxEngine, OnnxState
-from seq2seq.decoding.protocol import Ints, Step
-from seq2seq.decoding.search import beam_search
-from seq2seq.decoding.shortlist import Shortlist
+from seq2seq.config.model_config import ModelConfig, SearchConfig
+from seq2seq.engines.onnx_builder import ObservingGraph
+from seq2seq.engines.onnx_engine import OnnxEngine, OnnxState
+from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
+from seq2seq.engines.shortlist import Shortlist
+from seq2seq.engines.weights import products
+from seq2seq.search.beam import beam_search
+from seq2seq.search.engine import Ints, Step
 from seq2seq.tokenizer import EOS_ID, UNK_ID
 
 Floats = NDArray[np.float32]

@@ -4,7 +4,7 @@ Half the work of a step is the product with all V embeddings, nearly all of them
 source piece was translated with in the training corpus is known beforehand (Jean et al. 2015,
 section 3.2; Devlin 2017). The candidates of a sentence are the likeliest translations of its
 pieces, the most frequent pieces of the target language, and the source pieces themselves, since
-names and numbers are copied. For what the others would get see `seq2seq.decoding.quantisation`.
+names and numbers are copied. For what the others would get see `seq2seq.engines.quantization`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from seq2seq.decoding.lexicon import Lexicon, lexicons_into
-from seq2seq.decoding.tensors import read_tensors
+from seq2seq.engines.lexicon import Lexicon, lexicons_into
+from seq2seq.engines.tensors import read_tensors
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 Ints = NDArray[np.int64]
 
 _SPECIAL = (PAD_ID, BOS_ID, EOS_ID, UNK_ID)
 _MOST_TRANSLATIONS = 1000  # of a piece; a search takes memory for all of them
-_MULTIPLE = 64  # see `seq2seq.decoding.graphs`
+_MULTIPLE = 64  # see `seq2seq.engines.onnx_graphs`
 
 
 @dataclass(frozen=True, eq=False)

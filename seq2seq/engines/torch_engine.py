@@ -1,6 +1,6 @@
 """Runs the torch network behind the search: validation during training, and translation on a GPU.
 
-What ships runs on ONNX Runtime, see `seq2seq.decoding.onnx_engine`.
+What ships runs on ONNX Runtime, see `seq2seq.engines.onnx_engine`.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seq2seq.decoding.protocol import Ints, Step, grid, renumber
 from seq2seq.nn.attention import Memory
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.nn.recurrent import State
+from seq2seq.search.engine import Ints, Step, grid, renumber
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@
 words that each gets right, repeats and leaves out; `comparing` puts it all together.
 """
 
-from seq2seq.comparison.comparing import Comparison, compare, compare_systems
-from seq2seq.comparison.sides import Both
+from seq2seq.evaluation.comparison import Comparison, compare, compare_systems
+from seq2seq.evaluation.sides import Both
 
 __all__ = ["Both", "Comparison", "compare", "compare_systems"]

@@ -5,7 +5,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from seq2seq.comparison.scores import (
+from seq2seq.config.model_config import Direction
+from seq2seq.corpus import DirectedText, read_lines, read_parallel
+from seq2seq.errors import UsageError
+from seq2seq.evaluation.lexical import (
+    Bag,
+    FrequencyScore,
+    MissingWord,
+    Wording,
+    bag,
+    by_frequency,
+    count_words,
+    missing_words,
+    wording,
+)
+from seq2seq.evaluation.scores import (
     LengthScore,
     Outputs,
     PairedScore,
@@ -17,23 +31,9 @@ from seq2seq.comparison.scores import (
     paired_scores,
     tally,
 )
-from seq2seq.comparison.sides import Both
-from seq2seq.comparison.systems import open_system, read_tests
-from seq2seq.comparison.words import (
-    Bag,
-    FrequencyScore,
-    MissingWord,
-    Wording,
-    bag,
-    by_frequency,
-    count_words,
-    missing_words,
-    wording,
-)
-from seq2seq.config import Direction
-from seq2seq.corpus import DirectedText, read_lines, read_parallel
-from seq2seq.errors import UsageError
-from seq2seq.evaluation import EvaluationSet
+from seq2seq.evaluation.sides import Both
+from seq2seq.evaluation.systems import open_system, read_tests
+from seq2seq.evaluation.test_sets import EvaluationSet
 
 _MISSING_WORDS = 10
 

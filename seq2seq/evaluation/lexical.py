@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from seq2seq import metrics
-from seq2seq.comparison.sides import Both, Range, range_of
-from seq2seq.decoding.loops import loops
+from seq2seq.evaluation.sides import Both, Range, range_of
+from seq2seq.search.repetition import loops
 
 FREQUENCIES = (
     Range(0, 0),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seq2seq.comparison.sides import Both, Range, Side, range_of
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
+from seq2seq.evaluation.sides import Both, Range, Side, range_of
 from seq2seq.metrics import BOOTSTRAP_SAMPLES, bleu, chrf, sentence_chrf, words
 
 SIGNIFICANT = 0.05

@@ -5,13 +5,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from seq2seq.comparison.sides import Both
-from seq2seq.config import Direction, SearchConfig
+from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.corpus import DirectedText, read_lines
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.evaluation import EvaluationSet, open_translator
-from seq2seq.translation import Translation
-from seq2seq.translator import Translator
+from seq2seq.evaluation.sides import Both
+from seq2seq.evaluation.test_sets import EvaluationSet, open_translator
+from seq2seq.translation.result import Translation
+from seq2seq.translation.translator import Translator
 
 
 class System(Protocol):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seq2seq.confidence import calibration_error
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
+from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.metrics import (
@@ -18,9 +19,8 @@ from seq2seq.metrics import (
     signature_lines,
     tokenizer_advice,
 )
-from seq2seq.recipe import Recipe
-from seq2seq.translation import Translation
-from seq2seq.translator import Translator
+from seq2seq.translation.result import Translation
+from seq2seq.translation.translator import Translator
 
 SMALL = 200
 """Below this many sentences a difference of a few points says little."""
@@ -132,7 +132,7 @@ class EvaluationSet:
             return read_tests(Recipe.load(self.recipe).corpus)
         if not (model / "recipe.json").exists():
             raise UsageError("nothing to translate: give --src and --ref, --corpus, or --recipe.")
-        from seq2seq.training.run import RunFolder
+        from seq2seq.training.run_dir import RunFolder
 
         return read_tests(RunFolder.open(model).recipe().corpus)
 
@@ -225,8 +225,8 @@ def open_translator(model: Path, threads: int = 0) -> Translator:
         raise Seq2SeqError(
             f"{model} is a training run, which needs torch: pip install 'seq2seq[train]'"
         ) from None
-    from seq2seq.decoding.torch_engine import TorchEngine
-    from seq2seq.training.run import RunFolder
+    from seq2seq.engines.torch_engine import TorchEngine
+    from seq2seq.training.run_dir import RunFolder
 
     if threads:
         torch.set_num_threads(threads)

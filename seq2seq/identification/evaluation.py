@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2seq.identification.alphabet import without_accents
 from seq2seq.identification.examples import bare, fragment
 from seq2seq.identification.identifier import LanguageIdentifier
-from seq2seq.identification.text import without_accents
 
 LENGTHS: Mapping[str, tuple[float, float]] = {
     "1 word": (1, 1),

@@ -14,8 +14,8 @@ from random import Random
 from typing import NamedTuple
 
 from seq2seq.corpus import DirectedText
-from seq2seq.corpus.augmenting import copied_words
-from seq2seq.identification.text import without_accents
+from seq2seq.corpus.augmentation import copied_words
+from seq2seq.identification.alphabet import without_accents
 
 _FINAL, _INITIAL = ".!?…。", "¿¡"
 _AROUND_WORDS = "\"'«»()[],;:-–—" + _FINAL + _INITIAL

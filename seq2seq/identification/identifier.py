@@ -10,11 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.decoding.tensors import read_tensors
+from seq2seq.engines.tensors import read_tensors
 from seq2seq.errors import Seq2SeqError
+from seq2seq.identification.alphabet import Alphabet, clean
 from seq2seq.identification.network import Network
-from seq2seq.identification.text import Alphabet, clean
-from seq2seq.identification.words import BYTES, familiarity
+from seq2seq.identification.word_table import BYTES, familiarity
 
 SURE = 0.9
 """How likely a text is in a language that is not translated, before it is left as it is."""

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seq2seq.errors import Seq2SeqError
+from seq2seq.identification.alphabet import Alphabet, clean
 from seq2seq.identification.examples import Example, Examples
 from seq2seq.identification.identifier import as_tensors
 from seq2seq.identification.network import Network
-from seq2seq.identification.text import Alphabet, clean
-from seq2seq.identification.words import table_of
+from seq2seq.identification.word_table import table_of
 from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 
 _RARE = 2e-6  # a character that makes up less of a language is not learnt

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.identification.text import clean, without_accents
+from seq2seq.identification.alphabet import clean, without_accents
 
 BYTES = 1 << 16
 """Of the table of a language: with 35,000 words about 6% of all other words seem known."""

@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.inspection.model import InspectedModel
-from seq2seq.inspection.reference import Floats
+from seq2seq.inspection.loading import InspectedModel
+from seq2seq.inspection.numpy_model import Floats
 from seq2seq.tokenizer import EOS_ID
 
 

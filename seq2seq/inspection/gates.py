@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config import Cell, Direction, ModelConfig
+from seq2seq.config.model_config import Cell, Direction, ModelConfig
 from seq2seq.errors import UsageError
-from seq2seq.inspection.model import InspectedModel
-from seq2seq.inspection.reference import Decoded, Encoded, Floats, Trace
+from seq2seq.inspection.loading import InspectedModel
+from seq2seq.inspection.numpy_model import Decoded, Encoded, Floats, Trace
 from seq2seq.tokenizer import BOS_ID
 
 SHOWN: dict[Cell, tuple[str, ...]] = {

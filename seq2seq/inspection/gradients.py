@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.config import Cell
+from seq2seq.config.model_config import Cell
 from seq2seq.nn.recurrent import RecurrentLayer
 
 Floats = NDArray[np.float64]

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seq2seq.config import Direction, SearchConfig, choose_direction
-from seq2seq.decoding.folder import load_folder, read_weights
-from seq2seq.decoding.loops import loops
-from seq2seq.decoding.protocol import Engine
-from seq2seq.decoding.restoring import restore
-from seq2seq.decoding.search import Hypothesis, beam_search
-from seq2seq.decoding.utf8 import ByteRule
+from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.inspection.reference import Network
-from seq2seq.reading import Reader
+from seq2seq.inspection.numpy_model import Network
+from seq2seq.model_dir.read import load_folder, read_weights
+from seq2seq.model_dir.restoring import restore
+from seq2seq.search.beam import Hypothesis, beam_search
+from seq2seq.search.engine import Engine
+from seq2seq.search.repetition import loops
+from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.casing import is_shouted
-from seq2seq.text.protection import Protection
+from seq2seq.text.masking import Protection
 from seq2seq.tokenizer import Tokenizer
+from seq2seq.translation.preprocess import Reader
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +128,8 @@ def open_model(path: Path) -> InspectedModel:
 
 def _open_run(path: Path) -> InspectedModel:
     try:
-        from seq2seq.decoding.torch_engine import TorchEngine
-        from seq2seq.training.run import RunFolder
+        from seq2seq.engines.torch_engine import TorchEngine
+        from seq2seq.training.run_dir import RunFolder
     except ModuleNotFoundError as error:
         raise Seq2SeqError(
             f"{path} is a training run, which needs {error.name}: pip install 'seq2seq[train]'"

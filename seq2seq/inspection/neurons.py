@@ -26,11 +26,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
 from seq2seq.corpus import read_lines, read_parallel
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.gates import Place, values_at
-from seq2seq.inspection.model import InspectedModel
+from seq2seq.inspection.loading import InspectedModel
 
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]

@@ -1,8 +1,8 @@
 """The network in NumPy, as its equations, one sentence at a time: for looking, not for speed.
 
-It computes what `seq2seq.nn` and the graphs of `seq2seq.decoding.graphs` compute, with the cells of
-`seq2seq.nn.cells`, and keeps everything that was computed on the way. The tests hold all three
-equal.
+It computes what `seq2seq.nn` and the graphs of `seq2seq.engines.onnx_graphs` compute, with
+the cells of `seq2seq.nn.cells`, and keeps everything that was computed on the way. The tests hold
+all three equal.
 
 A model in 8 bits is looked at as it is: what goes into a product is rounded to the steps that were
 fixed at export, and the product is taken with the dequantised weights. That is the engine's sum of
@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config import Cell, ModelConfig
+from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.nn.cells import GRUStep, LSTMStep, RNNStep, Weights, gru_step, lstm_step, rnn_step
 from seq2seq.tokenizer import BOS_ID
 

@@ -22,12 +22,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from seq2seq.inspection.attention import Attention
+from seq2seq.inspection.attention_weights import Attention
 from seq2seq.inspection.gates import Gates, Panel
+from seq2seq.inspection.history import GateNames, Row, TrainingHistory
 from seq2seq.inspection.labels import label
-from seq2seq.inspection.search import Node, SearchTree
-from seq2seq.inspection.training import GateNames, Row, TrainingHistory
-from seq2seq.inspection.units import SelectiveUnit
+from seq2seq.inspection.neurons import SelectiveUnit
+from seq2seq.inspection.search_tree import Node, SearchTree
 
 if TYPE_CHECKING:
     from seq2seq.inspection.gradients import GradientReport  # brings torch

@@ -1,6 +1,6 @@
 """The beam as a tree: what the search kept, what it dropped, and why.
 
-This is the search that translates, `seq2seq.decoding.search`, watched from outside: it is given an
+This is the search that translates, `seq2seq.search.beam`, watched from outside: it is given an
 engine that passes every call on to the real one and takes notes. Which hypotheses go on is what the
 search did with the state, not worked out again here. Only the reasons for dropping the others are
 told from the search's rules.
@@ -14,11 +14,11 @@ from typing import Any, Generic, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config import Direction, SearchConfig
-from seq2seq.decoding.protocol import Engine, Ints, S, Step
-from seq2seq.decoding.search import beam_search, length_penalty, longest_length
-from seq2seq.inspection.model import InspectedModel
-from seq2seq.inspection.reference import Floats
+from seq2seq.config.model_config import Direction, SearchConfig
+from seq2seq.inspection.loading import InspectedModel
+from seq2seq.inspection.numpy_model import Floats
+from seq2seq.search.beam import beam_search, length_penalty, longest_length
+from seq2seq.search.engine import Engine, Ints, S, Step
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
 
 Fate = Literal["kept", "finished", "beaten", "pruned", "outside"]

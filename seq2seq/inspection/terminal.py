@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 
-from seq2seq.inspection.attention import Attention
+from seq2seq.inspection.attention_weights import Attention
 from seq2seq.inspection.gates import Gates, Panel
 from seq2seq.inspection.labels import label
-from seq2seq.inspection.search import Node, SearchTree
-from seq2seq.inspection.units import NamedUnits
+from seq2seq.inspection.neurons import NamedUnits
+from seq2seq.inspection.search_tree import Node, SearchTree
 
 if TYPE_CHECKING:
     from seq2seq.inspection.gradients import GradientReport  # brings torch

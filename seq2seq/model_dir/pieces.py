@@ -12,7 +12,7 @@ text, score and type, then the two specifications, without a table. The format i
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.decoding.protobuf import fields
+from seq2seq.engines.protobuf import fields
 
 _PIECES, _TRAINER, _NORMALISER = 0x0A, 2, 3  # fields of a model; of the first its tag
 _TEXT, _SCORE, _TYPE = 0x0A, 0x15, 0x18  # the tags of a piece's fields

@@ -2,8 +2,8 @@
 
 config.json             format version, languages, shape of the network, search settings, and the
                         SHA-256 of the other files
-weights.safetensors     see `seq2seq.decoding.layout`; 8 bits, or matrices in 16 and vectors in 32
-shortlist.safetensors   where there is one; see `seq2seq.decoding.shortlist`
+weights.safetensors     see `seq2seq.engines.weights`; 8 bits, or matrices in 16 and vectors in 32
+shortlist.safetensors   where there is one; see `seq2seq.engines.shortlist`
 tokenizer.model         SentencePiece
 README.md               the model card; the only file that may be edited, so it has no checksum
 
@@ -25,16 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import Direction, ModelConfig, SearchConfig, WeightPrecision
-from seq2seq.decoding.graph import Graph, QuantisedGraph
-from seq2seq.decoding.graphs import encoder_graph, step_graph
-from seq2seq.decoding.layout import OUTPUT, Tensor, layout
-from seq2seq.decoding.onnx_engine import OnnxEngine
-from seq2seq.decoding.pieces import check_pieces
-from seq2seq.decoding.shortlist import Shortlist
-from seq2seq.decoding.tensors import read_tensors
+from seq2seq.config.model_config import Direction, ModelConfig, SearchConfig, WeightPrecision
+from seq2seq.config.parse import from_table
+from seq2seq.engines.onnx_builder import Graph, QuantisedGraph
+from seq2seq.engines.onnx_engine import OnnxEngine
+from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
+from seq2seq.engines.shortlist import Shortlist
+from seq2seq.engines.tensors import read_tensors
+from seq2seq.engines.weights import OUTPUT, Tensor, layout
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.tables import from_table
+from seq2seq.model_dir.pieces import check_pieces
 from seq2seq.tokenizer import Tokenizer
 
 FORMAT_VERSION = 4

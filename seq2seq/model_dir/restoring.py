@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config import ModelConfig, WeightPrecision
-from seq2seq.decoding.layout import products
+from seq2seq.config.model_config import ModelConfig, WeightPrecision
+from seq2seq.engines.weights import products
 from seq2seq.tokenizer import PAD_ID, UNK_ID
 
 Floats = NDArray[np.float32]
@@ -27,13 +27,13 @@ def restore(
     precision: WeightPrecision,
     shortlist: bool = False,
 ) -> dict[str, Floats]:
-    """The state of an `EncoderDecoder` from tensors as `seq2seq.decoding.layout` has them.
+    """The state of an `EncoderDecoder` from tensors as `seq2seq.engines.weights` has them.
 
     `shortlist` says whether the folder has one.
     """
     rest = _dequantise(weights, model) if precision == "int8" else dict(weights)
     if shortlist:
-        # UNK stands for all that is not in the list, see `seq2seq.decoding.quantisation`; in a
+        # UNK stands for all that is not in the list, see `seq2seq.engines.quantization`; in a
         # softmax over everything it would take most of the probability. PAD is as it was: neither
         # is ever read or written, and all that training taught both is to be unlikely.
         for name in ("embedding.weight", "output_bias"):

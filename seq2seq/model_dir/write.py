@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import Cell, Direction, ModelConfig, SearchConfig
-from seq2seq.decoding.folder import (
+from seq2seq.config.model_config import Cell, Direction, ModelConfig, SearchConfig
+from seq2seq.config.parse import to_table
+from seq2seq.engines.lexicon import Lexicon
+from seq2seq.engines.quantization import observe, quantise
+from seq2seq.engines.shortlist import Shortlist, learn_shortlist
+from seq2seq.engines.weights import layout
+from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.files import replacing_folder, write_file
+from seq2seq.model_dir.read import (
     CARD,
     CONFIG,
     FILES,
@@ -26,14 +33,7 @@ from seq2seq.decoding.folder import (
     check_search,
     read_config,
 )
-from seq2seq.decoding.layout import layout
-from seq2seq.decoding.lexicon import Lexicon
-from seq2seq.decoding.quantisation import observe, quantise
-from seq2seq.decoding.shortlist import Shortlist, learn_shortlist
-from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.files import replacing_folder, write_file
 from seq2seq.nn.cells import Weights
-from seq2seq.tables import to_table
 from seq2seq.tokenizer import Tokenizer
 
 Ids = Sequence[Sequence[int]]
@@ -135,7 +135,7 @@ def _shortlist(corpora: Corpora, tokenizer: Tokenizer) -> Shortlist:
 
 
 def arrange(weights: Mapping[str, Floats], model: ModelConfig) -> dict[str, Floats]:
-    """The state of an `EncoderDecoder` in the layout "fp32", see `seq2seq.decoding.layout`."""
+    """The state of an `EncoderDecoder` in the layout "fp32", see `seq2seq.engines.weights`."""
     arranged = {name: weight for name, weight in weights.items() if ".fused." not in name}
     for layer in range(model.encoder_layers):
         name = f"encoder.layers.{layer}"

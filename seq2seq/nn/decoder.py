@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import ModelConfig
+from seq2seq.config.model_config import ModelConfig
 from seq2seq.nn.attention import Memory, MultiHeadAttention
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.recurrent import RecurrentLayer, State

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import ModelConfig
+from seq2seq.config.model_config import ModelConfig
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seq2seq.config import ModelConfig
+from seq2seq.config.model_config import ModelConfig
 from seq2seq.nn.attention import Memory
 from seq2seq.nn.decoder import Decoder
 from seq2seq.nn.dropout import Dropout

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config import Cell
+from seq2seq.config.model_config import Cell
 
 State = tuple[Tensor, ...]
 """A layer's state, each (N, H): `(hidden, cell)` for an LSTM, `(hidden,)` for GRU and RNN."""

@@ -1,1 +1,1 @@
-"""Ids to ids: one beam search, and the engines that it drives."""
+"""The beam search, with and without constraints, and the interface of its engines."""

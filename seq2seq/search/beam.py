@@ -29,10 +29,10 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.protocol import Engine, Ints, S, Step, grid, renumber
-from seq2seq.decoding.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
+from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.search.engine import Engine, Ints, S, Step, grid, renumber
+from seq2seq.search.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 _NEVER = -np.inf

@@ -8,7 +8,7 @@ open to none but those that have met all. As the longest length comes near, only
 missing is open: every search ends with all constraints met.
 
 It is for the few sentences that need it: one hypothesis is one object, and a step takes about twice
-as long as in `seq2seq.decoding.search`.
+as long as in `seq2seq.search.beam`.
 """
 
 from collections import defaultdict
@@ -21,12 +21,12 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.loops import allowed_repeats, closes_loop, repeats
-from seq2seq.decoding.protocol import Engine, Ints, S, Step
-from seq2seq.decoding.search import Hypothesis, length_penalty, longest_length, pad_sources
-from seq2seq.decoding.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
+from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError
+from seq2seq.search.beam import Hypothesis, length_penalty, longest_length, pad_sources
+from seq2seq.search.engine import Engine, Ints, S, Step
+from seq2seq.search.repetition import allowed_repeats, closes_loop, repeats
+from seq2seq.search.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 _NEVER = -np.inf

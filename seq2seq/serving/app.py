@@ -21,8 +21,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from seq2seq.pivot import AnyTranslator
-from seq2seq.serving.access import (
+from seq2seq.serving.batching import BatchSettings
+from seq2seq.serving.language_list import name_of
+from seq2seq.serving.limits import Limits, RefusedError
+from seq2seq.serving.middleware import (
     CLIENT_CLOSED,
     JSON,
     ApiKeys,
@@ -31,12 +33,10 @@ from seq2seq.serving.access import (
     log_line,
     phrase,
 )
-from seq2seq.serving.asking import read_ask, read_fields, read_texts
-from seq2seq.serving.batching import BatchSettings
-from seq2seq.serving.languages import name_of
-from seq2seq.serving.limits import Limits, RefusedError
-from seq2seq.serving.metrics import CONTENT_TYPE, Metrics
-from seq2seq.serving.translating import AUTO, Identifier, Service
+from seq2seq.serving.schema import read_ask, read_fields, read_texts
+from seq2seq.serving.service import AUTO, Identifier, Service
+from seq2seq.serving.telemetry import CONTENT_TYPE, Metrics
+from seq2seq.translation.pivot import AnyTranslator
 
 PAGE = Path(__file__).parent / "page"
 

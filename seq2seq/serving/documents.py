@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Protocol
 
-from seq2seq.text.layout import blocks, lines_of
+from seq2seq.text.blocks import blocks, lines_of
 
 
 class Document(Protocol):

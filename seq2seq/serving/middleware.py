@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seq2seq.serving.asking import Fields
 from seq2seq.serving.limits import RefusedError
-from seq2seq.serving.metrics import Metrics
+from seq2seq.serving.schema import Fields
+from seq2seq.serving.telemetry import Metrics
 
 CLIENT_CLOSED = 499  # nginx's; nobody reads the answer
 JSON = "application/json; charset=utf-8"  # without a charset some clients take it for Latin-1

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from seq2seq.config import Direction, known_language
+from seq2seq.config.model_config import Direction, known_language
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
-from seq2seq.pivot import AnyTranslator, PivotTranslator, two_steps
-from seq2seq.serving.asking import Ask
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
 from seq2seq.serving.documents import Document, TextDocument
 from seq2seq.serving.html import HtmlDocument
-from seq2seq.serving.languages import name_of
+from seq2seq.serving.language_list import name_of
 from seq2seq.serving.limits import Limits, RefusedError
-from seq2seq.serving.metrics import Metrics
+from seq2seq.serving.schema import Ask
+from seq2seq.serving.telemetry import Metrics
 from seq2seq.serving.threads import in_thread
-from seq2seq.translation import Translation
+from seq2seq.translation.pivot import AnyTranslator, PivotTranslator, two_steps
+from seq2seq.translation.result import Translation
 
 AUTO = "auto"
 _IDENTIFIED = 2_000  # characters that a language is found by

@@ -13,7 +13,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, restore
+from seq2seq.text.masking import FLOAT, STAND_IN, Shielded, Span, restore
 
 _WORD = re.compile(r"\S+")
 _SPACE = "\u2581"  # as SentencePiece writes it

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from seq2seq.text.splitting import Part, sentences
+from seq2seq.text.sentences import Part, sentences
 
 Unit = Literal["line", "sentence", "paragraph"]
 """What a text is: one line, lines that keep their ends, or paragraphs whose lines are joined. It is

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from seq2seq.text.protection import FLOAT, STAND_IN
+from seq2seq.text.masking import FLOAT, STAND_IN
 
 _LEAST_LETTERS = 4  # fewer are an abbreviation
 _CAPITALS = re.compile(rf"(?<!\w)[^\W\d_a-z]{{{_LEAST_LETTERS},50}}(?!\w)")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from seq2seq.text.alignment import Links
-from seq2seq.text.protection import FLOAT, STAND_IN, Shielded, Span, pairs
+from seq2seq.text.masking import FLOAT, STAND_IN, Shielded, Span, pairs
 
 _WORD = re.compile(r"\S+")
 _REST_OF_WORD = re.compile(r"\S*")

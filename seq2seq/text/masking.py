@@ -1,11 +1,11 @@
 """Spans that must survive translation: placeholders, links, tags, code, and what nobody reads.
 
-They are those of the kinds in `seq2seq.text.kinds`, of patterns that a user adds, and what the
+They are those of the kinds in `seq2seq.text.span_kinds`, of patterns that a user adds, and what the
 tokenizer has never seen, see `seq2seq.text.unreadable`. They are taken out of the text before the
 model reads it, and put back into what it wrote. In between a single character stands for each,
 which no rule cuts and no change of case touches. Most are words of the sentence: the model reads
 them as one of the tokenizer's placeholders. Tags and pictures float: it reads the text without
-them, see `seq2seq.text.markup`.
+them, see `seq2seq.text.inline_tags`.
 """
 
 import re
@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from seq2seq.errors import UsageError
 from seq2seq.files import read_bounded
-from seq2seq.text.kinds import FLOATING, HINT, SPAN
 from seq2seq.text.numbers import NUMBER
+from seq2seq.text.span_kinds import FLOATING, HINT, SPAN
 from seq2seq.text.unreadable import unreadable
 
 STAND_IN = "\U000f0000"

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from seq2seq.text.kinds import PICTURES
+from seq2seq.text.span_kinds import PICTURES
 
 _WORD = re.compile(r"[\w\u0300-\u036f\u200c\u200d]+")
 _JOINING = (  # scripts from Arabic on, but for what is itself invisible

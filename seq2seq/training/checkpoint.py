@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from seq2seq.config.parse import from_table
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import (
     checksums,
@@ -29,8 +30,7 @@ from seq2seq.files import (
     sync,
     write_file,
 )
-from seq2seq.tables import from_table
-from seq2seq.training.position import Position
+from seq2seq.training.state import Position
 
 _TENSORS, _BEST, _STATE = "tensors.safetensors", "best.safetensors", "state.json"
 SUMS = "SHA256SUMS"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from seq2seq.corpus import ParallelText
 from seq2seq.errors import Seq2SeqError
 from seq2seq.metrics import sentence_chrf
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 
 class DistilledPair(NamedTuple):

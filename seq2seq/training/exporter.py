@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seq2seq.calibrating import calibrate
+from seq2seq.calibration import calibrate
 from seq2seq.confidence import Calibration
-from seq2seq.config import Direction, WeightPrecision
+from seq2seq.config.model_config import Direction, WeightPrecision
+from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import directed_texts, read_parallel, read_validation
-from seq2seq.decoding.export import Corpora, export_folder
-from seq2seq.decoding.folder import read_config
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded
 from seq2seq.metrics import bleu_tokenizer, validation_rank
-from seq2seq.recipe import Recipe
+from seq2seq.model_dir.read import read_config
+from seq2seq.model_dir.write import Corpora, export_folder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
-from seq2seq.training.run import RunFolder
-from seq2seq.translator import Translator
+from seq2seq.training.run_dir import RunFolder
+from seq2seq.translation.translator import Translator
 
 _LARGEST_CARD = 1 << 20  # bytes
 _MOST_PAIRS = 300_000  # of a direction: enough to learn what translates what
@@ -46,7 +46,7 @@ def export_run(
     """Write the best model of `run` as the model folder `output`.
 
     `card` is the model card (Markdown); without one a card is written from the recipe. 8 bits need
-    sentence pairs, see `seq2seq.decoding.quantisation`: those of the training corpus, or of
+    sentence pairs, see `seq2seq.engines.quantization`: those of the training corpus, or of
     `corpus`, a prefix or TSV file. A run that fine-tuned a model on few pairs has no shortlist from
     these: they lack most of the words that the model knows. The confidence of the model is
     calibrated on the validation corpus, where that is at hand.

@@ -13,15 +13,15 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from seq2seq.config import ModelConfig
-from seq2seq.decoding.folder import WEIGHTS, read_weights
-from seq2seq.decoding.restoring import restore
+from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.config.model_config import ModelConfig
+from seq2seq.config.parse import to_table
+from seq2seq.config.recipe import Recipe, read_table
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.recipe import Recipe, read_table
-from seq2seq.shipped import SHIPPED_MODEL
-from seq2seq.tables import to_table
+from seq2seq.model_dir.read import WEIGHTS, read_weights
+from seq2seq.model_dir.restoring import restore
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
-from seq2seq.training.run import Origin, RunFolder
+from seq2seq.training.run_dir import Origin, RunFolder
 
 SHIPPED = "shipped"
 """The name of the model that comes with the package."""

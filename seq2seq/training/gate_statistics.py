@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seq2seq.batching import Batch, make_batch
+from seq2seq.corpus.batches import Batch, make_batch
 from seq2seq.nn.cells import Weights, gru_step, lstm_step
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.nn.recurrent import RecurrentLayer

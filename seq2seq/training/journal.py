@@ -6,8 +6,8 @@ from typing import Any
 
 from seq2seq.training.display import Display
 from seq2seq.training.metrics_log import MetricsLog
-from seq2seq.training.position import Position
 from seq2seq.training.stability import MOST_ROLLBACKS
+from seq2seq.training.state import Position
 from seq2seq.training.validation import Validation
 
 _LINE_STEPS = 500  # steps between two lines

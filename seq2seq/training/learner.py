@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from seq2seq.batching import Batch
-from seq2seq.config import ModelConfig
+from seq2seq.config.model_config import ModelConfig
+from seq2seq.config.recipe import Recipe
+from seq2seq.corpus.batches import Batch
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.recipe import Recipe
 from seq2seq.training.checkpoint import optimizer_tensors, restore_optimizer
 from seq2seq.training.loss import smoothed_cross_entropy
-from seq2seq.training.run import load_weights
+from seq2seq.training.run_dir import load_weights
 from seq2seq.training.step import autocast, can_use_bfloat16, forward, halves, uses_bfloat16
 
 _BYTES_A_PARAMETER = 5 * 4  # weight, gradient, two moments, average

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.training.run import RunFolder
+from seq2seq.training.run_dir import RunFolder
 
 
 @contextmanager

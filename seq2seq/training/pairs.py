@@ -15,13 +15,13 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.batching import Batch, make_batch, plan_batches
+from seq2seq.config.recipe import Recipe, TrainingConfig
 from seq2seq.corpus import DirectedText, ParallelText
-from seq2seq.corpus.augmenting import Augmenter, join
+from seq2seq.corpus.augmentation import Augmenter, join
+from seq2seq.corpus.batches import Batch, make_batch, plan_batches
 from seq2seq.corpus.cache import count_from, scratch
 from seq2seq.corpus.lines import digest_of, line_number
 from seq2seq.errors import Seq2SeqError
-from seq2seq.recipe import Recipe, TrainingConfig
 from seq2seq.text.formality import formality_of
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from seq2seq.config.parse import from_table, to_table
+from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import checksums, digest, read_checksums, remove_leftovers, write_file
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.recipe import Recipe
-from seq2seq.tables import from_table, to_table
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import SUMS, WriteError, checkpoints, load_best, step_of
 
@@ -58,7 +58,7 @@ class RunFolder:
     def metrics_file(self) -> Path:
         """One JSON object a line: loss and speed every few steps, BLEU at each validation.
 
-        With the BLEU come the gates, see `seq2seq.training.gates.GateStatistics`.
+        With the BLEU come the gates, see `seq2seq.training.gate_statistics.GateStatistics`.
         """
         return self.path / "metrics.jsonl"
 

@@ -2,7 +2,7 @@
 
 import math
 
-from seq2seq.recipe import Schedule
+from seq2seq.config.recipe import Schedule
 
 
 def learning_rate(

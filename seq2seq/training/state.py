@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from seq2seq.batching import Batch
+from seq2seq.corpus.batches import Batch
 from seq2seq.training.stability import LossWatch
 
 

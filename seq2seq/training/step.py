@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seq2seq.batching import Batch
+from seq2seq.config.recipe import Precision
+from seq2seq.corpus.batches import Batch
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.recipe import Precision
 
 
 def forward(model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -50,7 +50,7 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """The context in which products run in bfloat16, where `precision` says so.
 
     `auto` takes bfloat16 where the processor multiplies it natively: there it is faster, see
-    `scripts/benchmark.py train`. Weights, sums and the optimizer stay in float32.
+    `scripts/benchmarks/benchmark.py train`. Weights, sums and the optimizer stay in float32.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(device, precision))
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
+from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import Corpus, prepare
-from seq2seq.decoding.torch_engine import TorchEngine
+from seq2seq.engines.torch_engine import TorchEngine
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import remove_folder
 from seq2seq.metrics import tokenizer_advice, validation_rank
-from seq2seq.recipe import Recipe
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 from seq2seq.training.checkpoint import (
     WriteError,
@@ -26,20 +26,20 @@ from seq2seq.training.checkpoint import (
 )
 from seq2seq.training.display import Display
 from seq2seq.training.events import EventLog
+from seq2seq.training.finetune import Start
 from seq2seq.training.journal import Journal
 from seq2seq.training.learner import Learner, require_memory
 from seq2seq.training.lock import locked
 from seq2seq.training.metrics_log import MetricsLog
 from seq2seq.training.pairs import Pool, TrainingPairs, fingerprint
-from seq2seq.training.position import Position, Window
-from seq2seq.training.run import Origin, RunFolder
+from seq2seq.training.run_dir import Origin, RunFolder
 from seq2seq.training.schedule import learning_rate
 from seq2seq.training.signals import StopSignal, stop_signals
 from seq2seq.training.stability import MOST_ROLLBACKS, InstabilityError
-from seq2seq.training.start import Start
+from seq2seq.training.state import Position, Window
 from seq2seq.training.step import autocast
 from seq2seq.training.validation import HeldOut, validate
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 _ROW_STEPS = 50  # steps between two rows of metrics.jsonl
 _SAMPLED_SHARE = 0.9  # of a run may have a sampled softmax; the rest corrects what it estimated

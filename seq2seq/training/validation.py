@@ -11,18 +11,18 @@ from typing import Self
 import numpy as np
 import torch
 
-from seq2seq.batching import Batch, make_batch, plan_batches
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
+from seq2seq.config.recipe import TrainingConfig
 from seq2seq.corpus import DirectedText
+from seq2seq.corpus.batches import Batch, make_batch, plan_batches
 from seq2seq.metrics import corpus_bleu, corpus_chrf, validation_rank
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.recipe import TrainingConfig
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.training.gates import GateStatistics, gate_sample, gate_statistics
+from seq2seq.training.gate_statistics import GateStatistics, gate_sample, gate_statistics
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.step import forward
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 
 @dataclass(frozen=True)

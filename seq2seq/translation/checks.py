@@ -8,8 +8,8 @@ and with a stand-in for every other span. A new kind of failure is a new check i
 import re
 from collections.abc import Callable
 
-from seq2seq.text.protection import STAND_IN
-from seq2seq.text.repetition import repeats_itself
+from seq2seq.text.masking import STAND_IN
+from seq2seq.translation.repeated_phrases import repeats_itself
 
 _SIDE_BY_SIDE = re.compile(rf"{STAND_IN}[^\w{STAND_IN}]*(?={STAND_IN})")
 

@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
-from seq2seq.config import Direction, SearchConfig, choose_direction
+from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
 from seq2seq.errors import UsageError
 from seq2seq.text.alignment import Links
-from seq2seq.text.layout import Unit
-from seq2seq.translation import Candidate, Part, Translation
+from seq2seq.text.blocks import Unit
+from seq2seq.translation.result import Candidate, Part, Translation
 
 
 class Step(Protocol):

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.loops import loops
-from seq2seq.decoding.search import Hypothesis, longest_length
-from seq2seq.failing import failure
-from seq2seq.reading import Piece
+from seq2seq.config.model_config import SearchConfig
+from seq2seq.search.beam import Hypothesis, longest_length
+from seq2seq.search.repetition import loops
 from seq2seq.text.alignment import Links, restored_links, word_links
 from seq2seq.text.casing import is_shouted
-from seq2seq.text.negation import is_contrary
+from seq2seq.text.masking import FLOAT, STAND_IN, Protection, Shielded, Span, as_written, restore
 from seq2seq.text.numbers import check_numbers
-from seq2seq.text.protection import FLOAT, STAND_IN, Protection, Shielded, Span, as_written, restore
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation import Part
+from seq2seq.translation.checks import failure
+from seq2seq.translation.negation import is_contrary
+from seq2seq.translation.preprocess import Piece
+from seq2seq.translation.result import Part
 
 _PLACEHOLDER = re.compile(r"<ph(\d+)>")
 _STRANGE = re.compile(f"[{STAND_IN}{FLOAT}]")  # what a model may spell in bytes
@@ -140,7 +140,7 @@ class Writer:
         target = Shielded(checked.text, [inner.spans[number] for number in numbers])
         placed: Shielded | None = target
         if piece.spans:
-            from seq2seq.text.markup import place  # few texts need it
+            from seq2seq.text.inline_tags import place  # few texts need it
 
             placed = place(piece.shielded, target, self._links(piece, hypothesis, from_source=True))
         if placed is None:

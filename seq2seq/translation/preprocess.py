@@ -10,11 +10,10 @@ from itertools import chain, cycle, islice, pairwise
 from typing import TYPE_CHECKING
 
 from seq2seq.text.alignment import word_numbers
+from seq2seq.text.blocks import Unit, segments
 from seq2seq.text.casing import is_shouted, is_title, quiet, with_known_words
 from seq2seq.text.formality import has_forms
-from seq2seq.text.layout import Unit, segments
-from seq2seq.text.numbers import localised_amount
-from seq2seq.text.protection import (
+from seq2seq.text.masking import (
     FLOAT,
     STAND_IN,
     Protection,
@@ -26,12 +25,13 @@ from seq2seq.text.protection import (
     split_at_spans,
     without_floats,
 )
-from seq2seq.text.splitting import Part, split
+from seq2seq.text.numbers import localised_amount
+from seq2seq.text.sentences import Part, split
 from seq2seq.text.unreadable import without_invisible
 from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source
 
 if TYPE_CHECKING:
-    from seq2seq.decoding.constrained import Constraints
+    from seq2seq.search.constrained import Constraints
     from seq2seq.text.formality import Formality
     from seq2seq.text.glossary import Found, Glossary
 
@@ -163,7 +163,7 @@ class Reader:
         """What its translation must contain: the spans that do not float, and the terms."""
         if not (STAND_IN in piece.text or piece.terms):
             return None
-        from seq2seq.decoding.constrained import Constraints, Phrase  # few texts need it
+        from seq2seq.search.constrained import Constraints, Phrase  # few texts need it
 
         inner = piece.inner
         phrases: list[Phrase] = []

@@ -1,6 +1,6 @@
 """Whether a translation says something again and again, seen in its text.
 
-`seq2seq.decoding.loops` sees repetition in ids, where the search can rule it out. But a loop may
+`seq2seq.search.repetition` sees repetition in ids, where the search can rule it out. But a loop may
 have a changing piece (Motter-Hotter-Hottel), and what is said twice in a row may be right in ids
 (nous nous) and wrong in words (Montag Montag). All of it takes linear time.
 """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from seq2seq.decoding.search import Hypothesis
+from seq2seq.search.beam import Hypothesis
 from seq2seq.text.alignment import Links, joined_links
 
 _LINE_ENDS = re.compile(r"[\r\n]+")

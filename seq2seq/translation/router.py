@@ -11,11 +11,11 @@ import typer
 from seq2seq.errors import UsageError
 
 if TYPE_CHECKING:
-    from seq2seq.config import Direction
+    from seq2seq.config.model_config import Direction
     from seq2seq.identification import LanguageIdentifier
-    from seq2seq.pivot import PivotTranslator
-    from seq2seq.translation import Translation
-    from seq2seq.translator import Translator
+    from seq2seq.translation.pivot import PivotTranslator
+    from seq2seq.translation.result import Translation
+    from seq2seq.translation.translator import Translator
 
     EitherTranslator = Translator | PivotTranslator
     Translate = Callable[[EitherTranslator, Iterable[str]], Iterator[Translation]]
@@ -30,9 +30,9 @@ def as_known(language: str | None, model: Path | None) -> str | None:
     """`language` as the model has it, or those that come with the package: see `known_language`."""
     if language is None:
         return None
-    from seq2seq.config import known_language
-    from seq2seq.decoding.folder import read_config
-    from seq2seq.shipped import shipped_models
+    from seq2seq.bundled import shipped_models
+    from seq2seq.config.model_config import known_language
+    from seq2seq.model_dir.read import read_config
 
     folders = shipped_models() if model is None else [model]
     ways = [way for folder in folders for way in read_config(folder).directions]
@@ -54,8 +54,8 @@ def models_for(
     """
     if given is not None:
         return [load(given)]
-    from seq2seq.decoding.folder import read_config
-    from seq2seq.shipped import shipped_model, shipped_models
+    from seq2seq.bundled import shipped_model, shipped_models
+    from seq2seq.model_dir.read import read_config
 
     known_source = None if source == AUTO else source
     folder = shipped_model(known_source, target)
@@ -109,7 +109,7 @@ class Translators:
 
         Raises `UsageError` where there is none.
         """
-        from seq2seq.pivot import translator_between
+        from seq2seq.translation.pivot import translator_between
 
         source = None if self._source == target else self._source
         translator = translator_between(self._models, source, target)
@@ -146,7 +146,7 @@ class Translators:
             self._tell(translator)
             return translate(translator, texts)
         from seq2seq.identification import LEFT_AS_UNKNOWN
-        from seq2seq.translation import Translation
+        from seq2seq.translation.result import Translation
 
         left = f"left as it is: it is in {language!r}" if language else LEFT_AS_UNKNOWN
         if language in self._pivoted:
@@ -170,13 +170,13 @@ class Translators:
     def _between(self, source: str | None) -> "EitherTranslator":
         if len(self._models) == 1 and _is_trained(self._models[0], source, self._target):
             return self._models[0].between(source, self._target)
-        from seq2seq.pivot import translator_between
+        from seq2seq.translation.pivot import translator_between
 
         return translator_between(self._models, source, self._target)
 
     def _in_two_steps(self) -> set[str]:
         """The languages that only two steps lead from."""
-        from seq2seq.pivot import two_steps
+        from seq2seq.translation.pivot import two_steps
 
         return {way.source for way in two_steps(self._trained) if way.target == self._target}
 
@@ -188,7 +188,7 @@ class Translators:
         way = translator.direction
         if way in self._trained or way in self._told:
             return
-        from seq2seq.pivot import PivotTranslator
+        from seq2seq.translation.pivot import PivotTranslator
 
         ways = f"from {way.source!r} into {way.target!r}"
         note = f"the model was not trained {ways}, and may answer in another language."

@@ -14,21 +14,21 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from seq2seq.bundled import SHIPPED_MODEL
 from seq2seq.confidence import Calibration
-from seq2seq.config import Direction, SearchConfig, choose_direction
-from seq2seq.decoding.protocol import Engine
-from seq2seq.decoding.search import Hypothesis, beam_search
-from seq2seq.decoding.utf8 import ByteRule
-from seq2seq.reading import Piece, Reader
-from seq2seq.shipped import SHIPPED_MODEL
-from seq2seq.text.layout import Unit
-from seq2seq.text.protection import STAND_IN, Protection
+from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
+from seq2seq.search.beam import Hypothesis, beam_search
+from seq2seq.search.engine import Engine
+from seq2seq.search.utf8 import ByteRule
+from seq2seq.text.blocks import Unit
+from seq2seq.text.masking import STAND_IN, Protection
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation import Draft, Part, Translation
-from seq2seq.writing import Judgement, Writer
+from seq2seq.translation.postprocess import Judgement, Writer
+from seq2seq.translation.preprocess import Piece, Reader
+from seq2seq.translation.result import Draft, Part, Translation
 
 if TYPE_CHECKING:
-    from seq2seq.decoding.constrained import Constraints
+    from seq2seq.search.constrained import Constraints
     from seq2seq.text.formality import Formality
     from seq2seq.text.glossary import Glossary
 
@@ -71,7 +71,7 @@ class Translator:
         `threads` 0: one a core. Raises `Seq2SeqError`, which names the file that is missing,
         damaged or of another model.
         """
-        from seq2seq.decoding.folder import load_folder  # brings ONNX Runtime
+        from seq2seq.model_dir.read import load_folder  # brings ONNX Runtime
 
         folder = SHIPPED_MODEL if model is None else Path(model)
         shipped = load_folder(folder, threads)
@@ -307,7 +307,7 @@ class _Call:
         What was wrong in a number or the negation alone stands where no other translation is right.
         Where it failed or changed a number, the numbers are held as spans.
         """
-        from seq2seq.decoding.constrained import Constraints
+        from seq2seq.search.constrained import Constraints
 
         pieces = [one.again for one in waiting if one.again]
         needs = [self._reader.constraints(piece) or Constraints() for piece in pieces]
@@ -340,7 +340,7 @@ class _Call:
         self, needing: "Sequence[tuple[Piece, Constraints]]", number: int
     ) -> list[list[Hypothesis]]:
         """Up to `number` hypotheses of each that meet its constraints."""
-        from seq2seq.decoding.constrained import constrained_search  # few texts need it
+        from seq2seq.search.constrained import constrained_search  # few texts need it
 
         return constrained_search(
             self._engine,

@@ -21,10 +21,10 @@ from typing import Annotated, NamedTuple
 import typer
 from markdown_document import Document, Line, Piece
 
-from seq2seq.config import Direction, choose_direction
+from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.config.model_config import Direction, choose_direction
 from seq2seq.corpus import read_parallel
-from seq2seq.decoding.folder import read_config
-from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.model_dir.read import read_config
 
 _MOST_MEMORY = 1.5  # of the whole document, as a multiple of what a tenth of it takes
 _MOST_UNCHANGED = 0.01  # of the prose: what copies a document translates nothing

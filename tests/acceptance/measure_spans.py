@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 _EXAMPLES = 10
 _KINDS: dict[str, tuple[str, ...]] = {  # § is a number

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile_engines import copying
+from helpers.commands import only_error, run
+from helpers.engines import copying
 from hypothesis import given
 from hypothesis import strategies as st
-from test_translate_cli import only_error, run
 
+from seq2seq.bundled import SHIPPED_MODEL
 from seq2seq.cli.formats import Format, Json, Plain, Tsv
 from seq2seq.cli.translate import _format
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.shipped import SHIPPED_MODEL
 
 
 def written(form: Format, line: str, number: int = 1, n_best: int = 1) -> list[str]:

@@ -9,7 +9,7 @@ from select import select
 from typing import Self
 
 import pytest
-from test_translate_cli import COMMAND, TIMEOUT
+from helpers.commands import COMMAND, TIMEOUT
 
 from seq2seq.cli.streams import is_conversation
 

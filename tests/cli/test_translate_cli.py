@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
+from helpers.commands import COMMAND, TIMEOUT, only_error, run, show_stderr
 
+from seq2seq.bundled import SHIPPED_MODEL
 from seq2seq.cli import progress
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.streams import open_output, read_chunks
 from seq2seq.cli.translate import _progress
 from seq2seq.errors import Seq2SeqError
-from seq2seq.shipped import SHIPPED_MODEL
 
-COMMAND = [sys.executable, "-m", "seq2seq.cli.translate"]
 CAN_CUT_THE_NETWORK = (
     shutil.which("unshare") is not None
     and subprocess.run(
@@ -35,28 +35,6 @@ CAN_CUT_THE_NETWORK = (
     ).returncode
     == 0
 )
-TIMEOUT = 120  # seconds: only so that a process that waits for ever is a failure
-
-
-def run(*arguments: str | Path, stdin: str | bytes = b"") -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True,
-        timeout=TIMEOUT,
-    )
-    assert b"Traceback" not in done.stderr
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
-
-
-def only_error(done: subprocess.CompletedProcess[str], code: int) -> str:
-    """The one sentence of a process that failed with `code` and printed nothing else."""
-    assert (done.returncode, done.stdout) == (code, "")
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("translate: ")
-    return done.stderr
 
 
 # Wrong usage
@@ -220,20 +198,6 @@ def test_help_on_a_full_disk() -> None:
 
 
 # The bar
-
-
-class Screen(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def show_stderr(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """A terminal that stderr goes to. Not a fixture: pytest replaces stderr after the fixtures."""
-    screen = Screen()
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(sys, "stderr", screen)
-    return screen
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from seq2seq.config import ModelConfig, SearchConfig
+from seq2seq.config.model_config import ModelConfig, SearchConfig
+from seq2seq.config.parse import from_table, to_table
+from seq2seq.config.recipe import CorpusConfig, HubSource, Recipe, TokenizerConfig, TrainingConfig
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.recipe import CorpusConfig, HubSource, Recipe, TokenizerConfig, TrainingConfig
-from seq2seq.tables import from_table, to_table
 
 CORPUS = """
 [corpus]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seq2seq.config.recipe import AugmentationConfig
 from seq2seq.corpus import ParallelText
-from seq2seq.corpus.augmenting import PLACEHOLDERS, Augmenter, copied_words, join
-from seq2seq.recipe import AugmentationConfig
+from seq2seq.corpus.augmentation import PLACEHOLDERS, Augmenter, copied_words, join
 from seq2seq.tokenizer import PLACEHOLDERS as SYMBOLS
 
 TEXT = ParallelText(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seq2seq.batching import Batch, make_batch, pad, plan_batches
+from seq2seq.corpus.batches import Batch, make_batch, pad, plan_batches
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 30)), min_size=1, max_size=60)

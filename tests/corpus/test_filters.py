@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seq2seq.config.recipe import CorpusConfig, OnProblem
 from seq2seq.corpus import (
     Finding,
     ParallelText,
@@ -19,11 +20,11 @@ from seq2seq.corpus import (
     check,
     check_corpora,
     check_sources,
-    checking,
     prepare,
 )
-from seq2seq.corpus import parallel as processes
-from seq2seq.corpus.checking import (
+from seq2seq.corpus import filters as checking
+from seq2seq.corpus import process_pool as processes
+from seq2seq.corpus.filters import (
     PROBLEMS,
     CorpusReport,
     Examination,
@@ -32,7 +33,6 @@ from seq2seq.corpus.checking import (
     examine,
 )
 from seq2seq.errors import Seq2SeqError
-from seq2seq.recipe import CorpusConfig, OnProblem
 
 TRAIN = [
     ("A dog sleeps.", "Ein Hund schläft."),

@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import make_sentences
-from training_runs import Recorder, make_small, with_training
+from helpers.corpora import make_sentences
+from helpers.training_runs import Recorder, make_small, with_training
 
-from seq2seq.config import Direction
-from seq2seq.corpus import Corpus, CorpusReport, DirectedText, ParallelText, cache, checking
-from seq2seq.recipe import Recipe
+from seq2seq.config.model_config import Direction
+from seq2seq.config.recipe import Recipe
+from seq2seq.corpus import Corpus, CorpusReport, DirectedText, ParallelText, cache
+from seq2seq.corpus import filters as checking
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.pairs import TrainingPairs

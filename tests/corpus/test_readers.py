@@ -14,9 +14,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.corpus import ParallelText, cache, read_lines, read_parallel, reading
+from seq2seq.config.recipe import HubSource
+from seq2seq.corpus import ParallelText, cache, read_lines, read_parallel
+from seq2seq.corpus import readers as reading
 from seq2seq.errors import Seq2SeqError
-from seq2seq.recipe import HubSource
 
 SEPARATORS = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\r\t\u00a0"
 LINES = st.lists(

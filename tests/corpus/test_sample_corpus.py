@@ -9,14 +9,14 @@ import pytest
 
 from seq2seq.corpus import check_sources, read_lines
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample"
 
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
     """The script as a module."""
-    path = ROOT / "scripts" / "make_sample_corpus.py"
+    path = ROOT / "data" / "make_sample.py"
     spec = importlib.util.spec_from_file_location("make_sample_corpus", path)
     assert spec is not None
     assert spec.loader is not None

@@ -13,8 +13,8 @@ from types import ModuleType
 
 import pytest
 
-from seq2seq.config import ModelConfig, SearchConfig
-from seq2seq.recipe import (
+from seq2seq.config.model_config import ModelConfig, SearchConfig
+from seq2seq.config.recipe import (
     AugmentationConfig,
     CorpusConfig,
     Recipe,
@@ -22,11 +22,11 @@ from seq2seq.recipe import (
     TrainingConfig,
 )
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")),
-    ROOT / "scripts" / "guide" / "README.md",
+    ROOT / "docs" / "guide" / "README.md",
     *PAGES,
 ]
 
@@ -37,8 +37,8 @@ _HEADING = re.compile(r"^#+ +(.+?)#*$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def builder() -> ModuleType:
-    """scripts/build_docs.py as a module."""
-    path = ROOT / "scripts" / "build_docs.py"
+    """docs/run_blocks.py as a module."""
+    path = ROOT / "docs" / "run_blocks.py"
     spec = importlib.util.spec_from_file_location("build_docs", path)
     assert spec is not None
     assert spec.loader is not None

@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from typer.main import get_command
 
 import seq2seq.cli.translate
+from seq2seq.bundled import SHIPPED_MODEL
 from seq2seq.cli.main import app
-from seq2seq.decoding.folder import read_weights
-from seq2seq.decoding.restoring import restore
 from seq2seq.errors import Seq2SeqError
-from seq2seq.inspection.model import open_model
-from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.inspection.loading import open_model
+from seq2seq.model_dir.read import read_weights
+from seq2seq.model_dir.restoring import restore
 
 Rebuilt = Callable[[str], dict[str, Any]]
 
-ROOT = Path(__file__).parent.parent
-GUIDE = ROOT / "scripts" / "guide"
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "guide"
 TEXT = (GUIDE / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     line
@@ -40,7 +40,7 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def builder() -> Iterator[ModuleType]:
-    """scripts/guide/build.py as a module."""
+    """docs/guide/build.py as a module."""
     spec = importlib.util.spec_from_file_location("guide_build", GUIDE / "build.py")
     assert spec is not None
     assert spec.loader is not None
@@ -70,7 +70,7 @@ def test_each_number_has_its_command(builder: ModuleType, numbers: dict[str, Any
     blocks = builder.blocks_of(TEXT)
     assert [block.name for block in blocks] == list(numbers)
     drawn = {word for block in blocks for command in block.commands for word in command}
-    pictures = {f"scripts/guide/figures/{file.name}" for file in GUIDE.glob("figures/*.svg")}
+    pictures = {f"docs/guide/figures/{file.name}" for file in GUIDE.glob("figures/*.svg")}
     assert pictures == {word for word in drawn if word.endswith(".svg")}
 
 

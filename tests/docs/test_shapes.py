@@ -11,8 +11,8 @@ import pytest
 
 from seq2seq.corpus import read_lines
 
-ROOT = Path(__file__).parent.parent
-SHAPES = ROOT / "scripts" / "shapes"
+ROOT = Path(__file__).parents[2]
+SHAPES = ROOT / "docs" / "examples"
 SAMPLE = ROOT / "data" / "sample"
 NAMES = ("common", "many_to_many", "many_to_one", "one_to_many", "one_to_one")
 

@@ -7,19 +7,19 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import tiny
 import torch
+from helpers import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seq2seq.config import Attention, Cell, ModelConfig, SearchConfig
-from seq2seq.decoding.folder import load_folder
-from seq2seq.decoding.onnx_engine import OnnxEngine, OnnxState
-from seq2seq.decoding.protocol import Engine, S
-from seq2seq.decoding.search import beam_search
-from seq2seq.decoding.torch_engine import TorchEngine
+from seq2seq.config.model_config import Attention, Cell, ModelConfig, SearchConfig
+from seq2seq.engines.onnx_engine import OnnxEngine, OnnxState
+from seq2seq.engines.torch_engine import TorchEngine
+from seq2seq.model_dir.read import load_folder
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.search.beam import beam_search
+from seq2seq.search.engine import Engine, S
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 Ints = NDArray[np.int64]

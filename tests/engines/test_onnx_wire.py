@@ -8,10 +8,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from seq2seq.config import Attention, Cell, ModelConfig
-from seq2seq.decoding import onnx_format, protobuf
-from seq2seq.decoding.graph import OUTSIDE, Graph, ObservingGraph, QuantisedGraph
-from seq2seq.decoding.graphs import encoder_graph, step_graph
+from seq2seq.config.model_config import Attention, Cell, ModelConfig
+from seq2seq.engines import onnx_wire as onnx_format
+from seq2seq.engines import protobuf
+from seq2seq.engines.onnx_builder import OUTSIDE, Graph, ObservingGraph, QuantisedGraph
+from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
 
 V = 40
 MODELS = [

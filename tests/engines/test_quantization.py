@@ -2,20 +2,20 @@
 
 import numpy as np
 import pytest
-import tiny
+from helpers import tiny
 
-from seq2seq.config import Cell, ModelConfig, SearchConfig
-from seq2seq.decoding.export import arrange
-from seq2seq.decoding.layout import OUTPUT, layout, products
-from seq2seq.decoding.lexicon import Lexicon
-from seq2seq.decoding.quantisation import (
+from seq2seq.config.model_config import Cell, ModelConfig, SearchConfig
+from seq2seq.engines.lexicon import Lexicon
+from seq2seq.engines.quantization import (
     Observations,
     _logistic_regression,
     _rows,
     observe,
     quantise,
 )
-from seq2seq.decoding.shortlist import learn_shortlist
+from seq2seq.engines.shortlist import learn_shortlist
+from seq2seq.engines.weights import OUTPUT, layout, products
+from seq2seq.model_dir.write import arrange
 from seq2seq.tokenizer import UNK_ID
 
 V = 420

@@ -5,18 +5,21 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from helpers.training_runs import Recorder, make_small, with_corpus, with_training
 from rich.cells import cell_len
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
-from training_runs import Recorder, make_small, with_corpus, with_training
 from typer.testing import CliRunner
 
 from seq2seq.cli.main import app
-from seq2seq.comparison import Both, compare_systems
-from seq2seq.comparison.comparing import Comparison
-from seq2seq.comparison.comparing import compare as compare_texts
-from seq2seq.comparison.scores import TOO_FEW, by_length, by_sentence, most_different, tally
-from seq2seq.comparison.words import (
+from seq2seq.config.model_config import Direction
+from seq2seq.config.recipe import Recipe
+from seq2seq.corpus import DirectedText, ParallelText
+from seq2seq.errors import Seq2SeqError
+from seq2seq.evaluation import Both, compare_systems
+from seq2seq.evaluation.comparison import Comparison
+from seq2seq.evaluation.comparison import compare as compare_texts
+from seq2seq.evaluation.lexical import (
     Bag,
     bag,
     by_frequency,
@@ -25,14 +28,11 @@ from seq2seq.comparison.words import (
     wording,
     words,
 )
-from seq2seq.config import Direction
-from seq2seq.corpus import DirectedText, ParallelText
-from seq2seq.errors import Seq2SeqError
-from seq2seq.evaluation import EvaluationSet
-from seq2seq.recipe import Recipe
+from seq2seq.evaluation.scores import TOO_FEW, by_length, by_sentence, most_different, tally
+from seq2seq.evaluation.test_sets import EvaluationSet
 from seq2seq.training.trainer import train
 
-MODEL = Path(__file__).parent / "golden" / "int8"
+MODEL = Path(__file__).parents[1] / "golden" / "int8"
 EN_DE = Direction("en", "de")
 
 NOUNS = ["dog", "mouse", "house", "tree", "river", "road", "bird", "train"]

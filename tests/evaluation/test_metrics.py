@@ -6,9 +6,9 @@ import pytest
 import sacrebleu
 
 from seq2seq import metrics
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
 from seq2seq.errors import Seq2SeqError
-from seq2seq.evaluation import SMALL, Evaluation, table
+from seq2seq.evaluation.test_sets import SMALL, Evaluation, table
 from seq2seq.metrics import (
     bleu_tokenizer,
     corpus_bleu,

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import torch
-from training_runs import Recorder, assert_same_run, make_small
 
+from helpers.training_runs import Recorder, assert_same_run, make_small
+from seq2seq.config.parse import from_table
+from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError
-from seq2seq.recipe import Recipe
-from seq2seq.tables import from_table
 from seq2seq.training.checkpoint import checkpoints, last_checkpoint, load_checkpoint
 from seq2seq.training.trainer import train
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
-from seq2seq.config import Direction, SearchConfig
+from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.server import make_server, open_socket
-from seq2seq.serving.translating import Identifier
-from seq2seq.text.layout import Unit
-from seq2seq.translation import Candidate, Part, Translation
+from seq2seq.serving.service import Identifier
+from seq2seq.text.blocks import Unit
+from seq2seq.translation.result import Candidate, Part, Translation
 
 _TAG = re.compile(r"(<[^<>]*>)")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from seq2seq.config import Direction, ModelConfig, SearchConfig
-from seq2seq.decoding.export import export_folder
+from seq2seq.config.model_config import Direction, ModelConfig, SearchConfig
+from seq2seq.config.recipe import TokenizerConfig
+from seq2seq.model_dir.write import export_folder
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.recipe import TokenizerConfig
 from seq2seq.tokenizer import Tokenizer
 
 torch.set_num_threads(1)

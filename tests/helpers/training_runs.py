@@ -11,8 +11,8 @@ import pytest
 import torch
 from rich.console import Console
 
+from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError
-from seq2seq.recipe import Recipe
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.checkpoint import last_checkpoint, load_checkpoint
 from seq2seq.training.display import Display

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from seq2seq.config.recipe import CorpusConfig
 from seq2seq.corpus import Corpus, prepare
 from seq2seq.errors import Seq2SeqError
 from seq2seq.identification import SURE, LanguageIdentifier, source_of
+from seq2seq.identification.alphabet import LONGEST, Alphabet, clean, without_accents
 from seq2seq.identification.evaluation import WRITTEN, calibration_error, evaluate, table
 from seq2seq.identification.examples import (
     Examples,
@@ -29,13 +31,11 @@ from seq2seq.identification.examples import (
     sentences_of,
 )
 from seq2seq.identification.identifier import SHIPPED
-from seq2seq.identification.text import LONGEST, Alphabet, clean, without_accents
 from seq2seq.identification.training import IdentifierConfig, ManyToOne, characters_of, train
-from seq2seq.identification.words import BYTES, familiarity, table_of
+from seq2seq.identification.word_table import BYTES, familiarity, table_of
 from seq2seq.nn.cells import Weights, lstm_step
-from seq2seq.recipe import CorpusConfig
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = IdentifierConfig(
     embedding_size=16, hidden_size=24, steps=120, batch_size=32, learning_rate=1e-2
 )

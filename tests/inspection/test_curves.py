@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from training_runs import (
+from helpers import tiny
+from helpers.training_runs import (
     Metrics,
     Recorder,
     assert_same_run,
@@ -22,17 +22,17 @@ from training_runs import (
 )
 from typer.testing import CliRunner
 
-from seq2seq.batching import Batch, make_batch
 from seq2seq.cli import main
 from seq2seq.cli.inspect import app
-from seq2seq.config import Cell, ModelConfig
+from seq2seq.config.model_config import Cell, ModelConfig
+from seq2seq.config.recipe import Recipe
+from seq2seq.corpus.batches import Batch, make_batch
 from seq2seq.errors import Seq2SeqError
 from seq2seq.inspection.gates import SHOWN, places, values_at
-from seq2seq.inspection.reference import Network
-from seq2seq.recipe import Recipe
+from seq2seq.inspection.numpy_model import Network
 from seq2seq.training.events import EventLog, scalars
-from seq2seq.training.gates import gate_sample, gate_statistics
-from seq2seq.training.run import RunFolder
+from seq2seq.training.gate_statistics import gate_sample, gate_statistics
+from seq2seq.training.run_dir import RunFolder
 from seq2seq.training.trainer import train
 
 CELLS: list[Cell] = ["lstm", "gru", "rnn"]

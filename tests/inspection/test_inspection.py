@@ -9,19 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.tiny import EN_DE, corpus, export, network
 from rich.console import Console
-from tiny import EN_DE, corpus, export, network
 
-from seq2seq.config import Attention, Cell, ModelConfig, SearchConfig
-from seq2seq.decoding.protocol import Ints
-from seq2seq.decoding.search import Hypothesis, length_penalty, longest_length
+from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.config.model_config import Attention, Cell, ModelConfig, SearchConfig
+from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.inspection import attention as attention_module
+from seq2seq.inspection import attention_weights as attention_module
 from seq2seq.inspection import gates as gates_module
-from seq2seq.inspection.model import InspectedModel, open_model
-from seq2seq.inspection.reference import Decoded, Encoded
-from seq2seq.inspection.search import SearchTree, search_tree
-from seq2seq.inspection.units import (
+from seq2seq.inspection.loading import InspectedModel, open_model
+from seq2seq.inspection.neurons import (
     COUNTS,
     Pair,
     SelectiveUnit,
@@ -30,16 +28,18 @@ from seq2seq.inspection.units import (
     read_pairs,
     selective_units,
 )
+from seq2seq.inspection.numpy_model import Decoded, Encoded
+from seq2seq.inspection.search_tree import SearchTree, search_tree
 from seq2seq.nn.cells import Weights, gru_step, lstm_step, rnn_step
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.recipe import Recipe
-from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.search.beam import Hypothesis, length_penalty, longest_length
+from seq2seq.search.engine import Ints
 from seq2seq.training.display import Display
-from seq2seq.training.export import export_run
+from seq2seq.training.exporter import export_run
 from seq2seq.training.trainer import train
 
-GOLDEN = Path(__file__).parent / "golden"
-SAMPLE = Path(__file__).parent.parent / "data" / "sample" / "test.en"
+GOLDEN = Path(__file__).parents[1] / "golden"
+SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "test.en"
 CELLS: list[Cell] = ["lstm", "gru", "rnn"]
 SENTENCE = "abc de fgh."
 TARGET = (30, 41, 52, 63)

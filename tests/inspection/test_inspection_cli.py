@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tiny import export, network
 from rich.cells import cell_len
-from tiny import export, network
 from typer.testing import CliRunner
 
 from seq2seq.cli.inspect import app
-from seq2seq.config import Cell, ModelConfig
+from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.inspection.gates import SHOWN
 from seq2seq.inspection.labels import label
-from seq2seq.inspection.search import Node, SearchTree
+from seq2seq.inspection.search_tree import Node, SearchTree
 from seq2seq.inspection.terminal import heat_map, search_lines
 
-MODEL = str(Path(__file__).parent / "golden" / "int8")
+MODEL = str(Path(__file__).parents[1] / "golden" / "int8")
 SENTENCE = "the dog sees the mouse"
 KINDS = ["attention", "gates", "search"]
 FEW = {"gates": ["--layer", "decoder.1"]}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text(encoding="utf-8"))
 
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
+from helpers import tiny
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save, save_file
 
-from seq2seq.config import ModelConfig, SearchConfig
-from seq2seq.decoding import protobuf
-from seq2seq.decoding.export import export_folder
-from seq2seq.decoding.folder import FILES, load_folder
-from seq2seq.decoding.layout import OUTPUT, layout
+from seq2seq.config.model_config import ModelConfig, SearchConfig
+from seq2seq.engines import protobuf
+from seq2seq.engines.weights import OUTPUT, layout
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.model_dir.read import FILES, load_folder
+from seq2seq.model_dir.write import export_folder
 from seq2seq.tokenizer import BOS_ID
 
 CONFIG = ModelConfig(hidden_size=16, heads=2)
@@ -136,7 +136,7 @@ def test_weights_in_8_bits_are_stored_once(exported_int8: Path) -> None:
 
 def test_loading_imports_neither_torch_nor_onnx(exported: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from seq2seq.decoding.folder import load_folder; "
+        "import sys; from pathlib import Path; from seq2seq.model_dir.read import load_folder; "
         f"load_folder(Path({str(exported)!r}), threads=1); "
         "print(*{'torch', 'onnx', 'datasets'} & set(sys.modules))"
     )
@@ -199,7 +199,8 @@ def test_export_replaces_a_folder_of_an_older_version(folder: Path) -> None:
 def test_export_needs_no_onnx(tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['onnx'] = None\n"
-        "from pathlib import Path; import tiny; from seq2seq.config import ModelConfig\n"
+        "from pathlib import Path; from helpers import tiny\n"
+        "from seq2seq.config.model_config import ModelConfig\n"
         "tiny.export(tiny.network(ModelConfig(hidden_size=16)), Path(sys.argv[1]), True, True)"
     )
     path = os.pathsep.join(sys.path)

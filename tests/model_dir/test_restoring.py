@@ -6,19 +6,19 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import tiny
 import torch
+from helpers import tiny
 from numpy.typing import NDArray
 
-from seq2seq.config import Attention, Cell, ModelConfig, SearchConfig
-from seq2seq.decoding.export import arrange
-from seq2seq.decoding.folder import load_folder, read_weights
-from seq2seq.decoding.layout import layout, products
-from seq2seq.decoding.protocol import Engine, S
-from seq2seq.decoding.restoring import restore
-from seq2seq.decoding.search import beam_search
-from seq2seq.decoding.torch_engine import TorchEngine
+from seq2seq.config.model_config import Attention, Cell, ModelConfig, SearchConfig
+from seq2seq.engines.torch_engine import TorchEngine
+from seq2seq.engines.weights import layout, products
+from seq2seq.model_dir.read import load_folder, read_weights
+from seq2seq.model_dir.restoring import restore
+from seq2seq.model_dir.write import arrange
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.search.beam import beam_search
+from seq2seq.search.engine import Engine, S
 from seq2seq.tokenizer import BOS_ID, PAD_ID, UNK_ID
 
 Floats = NDArray[np.float32]

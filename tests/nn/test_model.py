@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seq2seq.batching import make_batch
-from seq2seq.config import Attention, Cell, ModelConfig
+from seq2seq.config.model_config import Attention, Cell, ModelConfig
+from seq2seq.corpus.batches import make_batch
 from seq2seq.nn.attention import Memory, MultiHeadAttention
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.encoder import BidirectionalLayer

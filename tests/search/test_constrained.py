@@ -6,10 +6,7 @@ from itertools import product, repeat
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-from test_search import (
+from helpers.tables import (
     WORDS,
     A,
     B,
@@ -27,13 +24,16 @@ from test_search import (
     sources,
     table,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.constrained import Constraints, Phrase, constrained_search
-from seq2seq.decoding.loops import allowed_repeats, closes_loop
-from seq2seq.decoding.protocol import Step
-from seq2seq.decoding.search import beam_search, length_penalty
+from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError
+from seq2seq.search.beam import beam_search, length_penalty
+from seq2seq.search.constrained import Constraints, Phrase, constrained_search
+from seq2seq.search.engine import Step
+from seq2seq.search.repetition import allowed_repeats, closes_loop
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 D, E = V, V + 1  # forbidden but for phrases; the models of `test_search` do not know them

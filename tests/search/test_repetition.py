@@ -1,12 +1,12 @@
 """Repetition, against the plain definition."""
 
 import pytest
-from hostile_engines import ScriptEngine, hostile, translator
+from helpers.engines import ScriptEngine, hostile, translator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.loops import allowed_repeats, closes_loop, loops, repeats
+from seq2seq.config.model_config import SearchConfig
+from seq2seq.search.repetition import allowed_repeats, closes_loop, loops, repeats
 
 Ids = tuple[int, ...]
 sequences = st.one_of(

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from helpers.tables import Ids, TableEngine, longest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_search import Ids, TableEngine, longest
 
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.constrained import Constraints, Phrase, constrained_search
-from seq2seq.decoding.search import Hypothesis, beam_search
-from seq2seq.decoding.utf8 import BETWEEN, ByteRule
+from seq2seq.config.model_config import SearchConfig
+from seq2seq.search.beam import Hypothesis, beam_search
+from seq2seq.search.constrained import Constraints, Phrase, constrained_search
+from seq2seq.search.utf8 import BETWEEN, ByteRule
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 FIRST = 6  # the id of byte 0, behind the special ids and two words

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from html_trees import markup, scripts, tree_of
+from helpers.html_trees import markup, scripts, tree_of
 from hypothesis import given
 from hypothesis import strategies as st
 

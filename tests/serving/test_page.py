@@ -1,6 +1,6 @@
 """The page, in a real browser: Chromium, through Playwright.
 
-To see it: `SEQ2SEQ_SCREENSHOTS=folder pytest tests/test_page.py`.
+To see it: `SEQ2SEQ_SCREENSHOTS=folder pytest tests/serving/test_page.py`.
 """
 
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from serving_fakes import FakeTranslator, live_server
+from helpers.serving_fakes import FakeTranslator, live_server
 
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
 from seq2seq.serving.app import Settings
 from seq2seq.serving.limits import Limits
 

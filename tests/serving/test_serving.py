@@ -19,18 +19,18 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from serving_fakes import FakeIdentifier, FakeTranslator, live_server
+from helpers.serving_fakes import FakeIdentifier, FakeTranslator, live_server
 from starlette.testclient import TestClient
 
 from seq2seq.cli.serve import _origin, serve
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
 from seq2seq.serving import server
 from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.batching import Batcher, BatchSettings
 from seq2seq.serving.limits import Limits, RefusedError
 from seq2seq.serving.server import open_socket
 
-MODEL = Path(__file__).parent / "golden" / "int8"
+MODEL = Path(__file__).parents[1] / "golden" / "int8"
 PATHS = ("/detect", "/translate")
 TIMEOUT = 60  # seconds: only so that what waits for ever is a failure
 
@@ -588,7 +588,7 @@ def test_long_work_holds_nobody_else_and_is_given_up(monkeypatch: pytest.MonkeyP
             pass
         return []
 
-    monkeypatch.setattr("seq2seq.serving.translating._divide", busy)
+    monkeypatch.setattr("seq2seq.serving.service._divide", busy)
     limits = Limits(translate_seconds=0.2)
     try:
         with client(Settings(limits, log=lambda line: None)) as opened:

@@ -1,6 +1,6 @@
 """Damage model folders in every way we could think of, and see that `translate` never falls over.
 
-    python scripts/fuzz_models.py --model seq2seq/models/en-de.s2s --count 2000 --seed 1
+    python tests/stress/fuzz_models.py --model seq2seq/models/en-de.s2s --count 2000 --seed 1
 
 Each case is a copy of a model folder with one kind of damage, half of them with checksums that fit,
 as from someone who means ill. A child process loads it and translates two sentences. It may answer
@@ -35,15 +35,15 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from safetensors.numpy import load_file, save
 
-import seq2seq.shipped
-import seq2seq.translator
+import seq2seq.bundled
+import seq2seq.translation.translator
 from seq2seq.cli import translate
-from seq2seq.cli.errors import reported_errors
-from seq2seq.decoding import folder as model_folder
+from seq2seq.cli.exit import reported_errors
 from seq2seq.errors import Seq2SeqError
+from seq2seq.model_dir import read as model_folder
 from seq2seq.tokenizer import EOS_ID
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 SENTENCES = ("Where is the station?", "The old cat sees a mouse.")
 OUTCOMES = ("translated", "refused", "traceback", "signal", "hang", "memory", "output")
 _FAULTS = OUTCOMES[2:]
@@ -492,7 +492,7 @@ def case(number: int, seed: int, bases: list[Path], folder: Path) -> str:
 
 @reported_errors(_NAME)
 def main(
-    model: Annotated[Path, typer.Option(help="A model folder.")] = seq2seq.shipped.SHIPPED_MODEL,
+    model: Annotated[Path, typer.Option(help="A model folder.")] = seq2seq.bundled.SHIPPED_MODEL,
     count: Annotated[int, typer.Option(min=1, help="How many cases.")] = 2000,
     seed: Annotated[int, typer.Option(help="Another seed, other cases.")] = 1,
     only: Annotated[int | None, typer.Option(help="Just the case of this number.")] = None,

@@ -1,10 +1,10 @@
 """Hostile text against `translate`: no traceback, no hang, one line out for each line in.
 
-`python scripts/fuzz_text.py --count 10000 --seed 1` makes texts of many kinds and sends them three
-ways: most to a `Translator` in this process, some as the lines of a file or pipe to the command,
-some as its arguments. It prints a table by kind, the totals last, and ends with 1 unless all is
-well. Each failure is named on stderr with what makes it again: the same seed makes the same texts.
-The last column is the CPU time of the slowest text in this process.
+`python tests/stress/fuzz_text.py --count 10000 --seed 1` makes texts of many kinds and sends
+them three ways: most to a `Translator` in this process, some as the lines of a file or pipe to the
+command, some as its arguments. It prints a table by kind, the totals last, and ends with 1 unless
+all is well. Each failure is named on stderr with what makes it again: the same seed makes the
+same texts. The last column is the CPU time of the slowest text in this process.
 """
 
 import os
@@ -27,12 +27,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from seq2seq.cli.errors import reported_errors
-from seq2seq.shipped import SHIPPED_MODEL
-from seq2seq.translator import Translator
+from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.cli.exit import reported_errors
+from seq2seq.translation.translator import Translator
 
 _NAME = "fuzz_text"
-_SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample"
+_SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 _COMMAND = [sys.executable, "-m", "seq2seq.cli.translate", "--threads", "1"]
 _LONGEST_ARGUMENT = 100_000  # bytes; Linux takes 131,071
 _LONGEST = 4_000  # characters, but for white space; letters take half a second then

@@ -1,6 +1,6 @@
 """Does memory grow with the corpus? Trains on a small and a large one, and compares.
 
-    python scripts/stress_memory.py --pairs 10000000
+    python tests/stress/stress_memory.py --pairs 10000000
 
 Both corpora are made up, in a folder that is removed at the end; 10 million pairs take 4 GB there.
 `seq2seq train` runs on each as a process of its own for some steps: with a tokenizer that both
@@ -29,7 +29,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.errors import Seq2SeqError, UsageError
 
 LIMIT = 1.3

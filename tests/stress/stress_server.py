@@ -1,7 +1,7 @@
 """Do to `seq2seq serve` what many clients do to it, the careless and the hostile among them.
 
-    python scripts/stress_server.py                     # all of it
-    python scripts/stress_server.py --requests 1000     # less of it
+    python tests/stress/stress_server.py                     # all of it
+    python tests/stress/stress_server.py --requests 1000     # less of it
 
 Each part starts a server of its own, as a shell does:
 
@@ -37,14 +37,14 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.errors import Seq2SeqError, UsageError
 
 GROWTH = 1.1
 """The most memory in the last tenth of a run, as a multiple of that in the second tenth."""
 
 _WARM = 5000  # requests; in a shorter run all memory is not in use yet after a fifth of it
-_SENTENCES = Path(__file__).parent.parent / "data" / "sample" / "test.en"
+_SENTENCES = Path(__file__).parents[2] / "data" / "sample" / "test.en"
 _SIZES = ([1] * 70, range(2, 6), range(10, 21), [100])  # lines of a text
 _SHARES = (70, 20, 9, 1)
 _HEAD = "POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -1,9 +1,9 @@
 """Do to training runs what machines do to them, and see whether the same model comes out.
 
-    python scripts/stress_training.py kill --kills 100
-    python scripts/stress_training.py disk-full     # as root on Linux: it mounts small disks
-    python scripts/stress_training.py sigterm
-    python scripts/stress_training.py lock
+    python tests/stress/stress_training.py kill --kills 100
+    python tests/stress/stress_training.py disk-full     # as root on Linux: it mounts small disks
+    python tests/stress/stress_training.py sigterm
+    python tests/stress/stress_training.py lock
 
 The run is a real one of part of the sample corpus: dropout, sampled subwords and augmentation are
 on. `kill` forks its processes from one that has imported torch and done nothing else, since to
@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+_SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 _CLOCK_FIELDS = ("time", "seconds", "tokens_per_second")
 _RECIPE = """
 [corpus]
@@ -190,7 +190,7 @@ class Forked:
 
 
 def _train(recipe: Path, run: Path) -> int:
-    from seq2seq.recipe import Recipe
+    from seq2seq.config.recipe import Recipe
     from seq2seq.training.display import open_display
     from seq2seq.training.trainer import train
 

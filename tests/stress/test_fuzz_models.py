@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks")
 def test_damaged_folders_never_fall_over() -> None:
-    """A few of the thousands of cases that `scripts/fuzz_models.py` makes."""
+    """A few of the thousands of cases that `tests/stress/fuzz_models.py` makes."""
     words = ["--model", "tests/golden/int8", "--count", "72", "--seed", "2"]
     done = subprocess.run(
-        [sys.executable, "scripts/fuzz_models.py", *words],
+        [sys.executable, "tests/stress/fuzz_models.py", *words],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [ROOT, *sys.path]))},
         capture_output=True,

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hostile_engines import copying, hostile
+from helpers.engines import copying, hostile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seq2seq.text.alignment import joined_links, word_links, word_numbers
-from seq2seq.text.layout import Unit
-from seq2seq.translation import Translation
+from seq2seq.text.blocks import Unit
+from seq2seq.translation.result import Translation
 
 WORDS = ["kalo", "Miren.", "(wog)", "{x}", "ka{x}lo,", "😀", "https://a.org/x", "17", "`a b`", "ß"]
 WORDS += ['<a href="x y">lo', "</a>", "<br/>", "sta😀", "\u00ad", "駅はどこ", "a\u2581b", "😀😀"]

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from itertools import chain
 
 import pytest
-from hostile_engines import copying
+from helpers.engines import copying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.text.layout import Unit, blocks, lines_of, segments
-from seq2seq.text.splitting import sentences
+from seq2seq.text.blocks import Unit, blocks, lines_of, segments
+from seq2seq.text.sentences import sentences
 from seq2seq.tokenizer import normalise_source
 
 LINES = [

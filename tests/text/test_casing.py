@@ -1,7 +1,7 @@
 """Text in capitals is read as ordinary text and comes back in capitals."""
 
 import pytest
-from hostile_engines import copying, hostile
+from helpers.engines import copying, hostile
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,14 +1,14 @@
 """Forms of address: told by the pronouns of the target, asked for by a tag."""
 
 import pytest
-from conftest import make_sentences
+from helpers.corpora import make_sentences
 
+from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.errors import Seq2SeqError
-from seq2seq.reading import Reader
-from seq2seq.recipe import TokenizerConfig
 from seq2seq.text.alignment import word_numbers
 from seq2seq.text.formality import Formality, formality_of
 from seq2seq.tokenizer import Tokenizer
+from seq2seq.translation.preprocess import Reader
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hostile_engines import ScriptEngine, copying, hostile, translator
+from helpers.engines import ScriptEngine, copying, hostile, translator
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.reading import Piece
 from seq2seq.text.glossary import Found, Glossary, Term
-from seq2seq.writing import _hangs_on, _shouted
+from seq2seq.translation.postprocess import _hangs_on, _shouted
+from seq2seq.translation.preprocess import Piece
 
 TERMS = {
     "kalo": "Kohl",

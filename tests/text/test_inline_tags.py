@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from hostile_engines import copying
+from helpers.engines import copying
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seq2seq.text.alignment import Links
-from seq2seq.text.markup import place
-from seq2seq.text.protection import STAND_IN, Shielded, restore, shield, without_floats
+from seq2seq.text.inline_tags import place
+from seq2seq.text.masking import STAND_IN, Shielded, restore, shield, without_floats
 
 WORD = st.sampled_from(["kalo", "miren", "wog.", "(Elbo", "ka-lo", "{x}", "lo,"])
 TAG = re.compile(r"<(/?)(\w+)[^<>]*?(/?)>")

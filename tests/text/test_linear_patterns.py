@@ -14,20 +14,20 @@ from typing import NamedTuple
 
 import pytest
 
-from seq2seq.identification.text import clean
-from seq2seq.reading import Reader
+from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.identification.alphabet import clean
 from seq2seq.serving.documents import TextDocument
 from seq2seq.serving.html import HtmlDocument
-from seq2seq.shipped import SHIPPED_MODEL
+from seq2seq.text.blocks import Unit, segments
 from seq2seq.text.casing import is_shouted, quiet
 from seq2seq.text.glossary import Glossary, Term
-from seq2seq.text.layout import Unit, segments
+from seq2seq.text.masking import Protection, restore, shield
 from seq2seq.text.numbers import check_numbers
-from seq2seq.text.protection import Protection, restore, shield
-from seq2seq.text.splitting import sentences
+from seq2seq.text.sentences import sentences
 from seq2seq.tokenizer import Tokenizer, normalise_source
+from seq2seq.translation.preprocess import Reader
 
-_PACKAGE = Path(__file__).parents[1] / "seq2seq"
+_PACKAGE = Path(__file__).parents[2] / "seq2seq"
 _CHARACTERS = [
     *" \t\n\r\f\u00a0\u2028aZ_0.,;:!?'\"`~^*#@&%$+=/\\|<>()[]{}-",
     *"ä字。、，」’»…–§\u0301\u200d\U0001f600\U0001f1e9\U000f0000\U000f0001",
@@ -160,7 +160,7 @@ def test_the_patterns_of_the_package_are_found() -> None:
     """Else nothing here says anything."""
     names = {one.name for one in _PATTERNS}
 
-    assert {"text.layout._CELL", "text.splitting._SENTENCE_END", "cli.translate._LINE"} <= names
+    assert {"text.blocks._CELL", "text.sentences._SENTENCE_END", "cli.translate._LINE"} <= names
 
 
 @pytest.mark.parametrize("pattern", [r"\s+$", r" *\|", r"(?: |a)+b"])

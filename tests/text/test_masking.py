@@ -5,18 +5,17 @@ import re
 
 import numpy as np
 import pytest
-import tiny
-from hostile_engines import copying, hostile
-from hostile_engines import translator as translator_over
+from helpers import tiny
+from helpers.engines import CopyEngine, CopyState, copying, hostile
+from helpers.engines import translator as translator_over
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_translator import CopyEngine, CopyState
 
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.protocol import Step
-from seq2seq.text.layout import Unit
-from seq2seq.text.protection import (
+from seq2seq.config.model_config import SearchConfig
+from seq2seq.search.engine import Step
+from seq2seq.text.blocks import Unit
+from seq2seq.text.masking import (
     FLOAT,
     STAND_IN,
     number_of_spans,
@@ -25,7 +24,7 @@ from seq2seq.text.protection import (
     shield_stand_ins,
 )
 from seq2seq.tokenizer import Tokenizer, normalise_source
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 WORDS = ["kalo", "miren", "stawog", "schupan,", "wog.", "Elbo"]
 HELD = [

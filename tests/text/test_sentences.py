@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.protection import FLOAT
-from seq2seq.text.splitting import sentences, split
+from seq2seq.text.masking import FLOAT
+from seq2seq.text.sentences import sentences, split
 
 WORDS = st.sampled_from(
     ["Haus", "a", "Dr.", "3.", "ende.", "so,", "(x)", "“q”", "東京。", "e\u0301"]

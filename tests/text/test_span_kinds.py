@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from seq2seq.errors import UsageError
-from seq2seq.text.kinds import HINT, KINDS, SPAN, Kind
-from seq2seq.text.protection import Protection, compiled, restore, shield
+from seq2seq.text.masking import Protection, compiled, restore, shield
+from seq2seq.text.span_kinds import HINT, KINDS, SPAN, Kind
 
 EXAMPLES = [(kind.name, example) for kind in KINDS for example in kind.examples]
 OTHERS = [(kind.name, other) for kind in KINDS for other in kind.others]

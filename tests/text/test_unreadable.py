@@ -5,15 +5,15 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
-import tiny
-from hostile_engines import copying, hostile
+from helpers import tiny
+from helpers.engines import copying, hostile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.text.protection import FLOAT, STAND_IN, Protection
+from seq2seq.text.masking import FLOAT, STAND_IN, Protection
 from seq2seq.text.unreadable import without_invisible
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 INVISIBLE = (
     "\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\u2068\u2069\u061c\u034f\u180e\ufe0f\ufffc"

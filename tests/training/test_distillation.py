@@ -8,12 +8,12 @@ from typer.testing import CliRunner
 from seq2seq import Translator
 from seq2seq.cli.main import app
 from seq2seq.corpus import ParallelText
-from seq2seq.distillation import distilled_pairs, recover
 from seq2seq.errors import Seq2SeqError
 from seq2seq.metrics import sentence_chrf
+from seq2seq.training.distillation import distilled_pairs, recover
 
-MODEL = Path(__file__).parent / "golden" / "fp32"
-SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "valid"
+MODEL = Path(__file__).parents[1] / "golden" / "fp32"
+SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "valid"
 
 
 @pytest.fixture(scope="module")

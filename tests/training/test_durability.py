@@ -21,9 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-from training_runs import (
+from helpers.training_runs import (
     ROW_STEPS,
     Recorder,
     assert_same_run,
@@ -37,17 +35,19 @@ from training_runs import (
     with_model,
     with_training,
 )
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from typer.testing import CliRunner
 
 from seq2seq import files
-from seq2seq.batching import Batch, make_batch
 from seq2seq.cli.main import app
+from seq2seq.config.parse import to_table
+from seq2seq.config.recipe import AugmentationConfig, Recipe
 from seq2seq.corpus import prepare
+from seq2seq.corpus.batches import Batch, make_batch
 from seq2seq.errors import UsageError
 from seq2seq.files import digest
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.recipe import AugmentationConfig, Recipe
-from seq2seq.tables import to_table
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import learner as learner_module
 from seq2seq.training import pairs as pairs_module
@@ -62,9 +62,9 @@ from seq2seq.training.checkpoint import (
 )
 from seq2seq.training.learner import Learner
 from seq2seq.training.pairs import Pool, TrainingPairs
-from seq2seq.training.position import Position, Window
-from seq2seq.training.run import RunFolder
+from seq2seq.training.run_dir import RunFolder
 from seq2seq.training.stability import LossWatch
+from seq2seq.training.state import Position, Window
 from seq2seq.training.step import forward, halves
 from seq2seq.training.trainer import Outcome, Trainer, train
 from seq2seq.training.validation import Validation
@@ -304,7 +304,7 @@ def test_the_command_tells_the_shell_which_signal(
 def test_a_run_can_be_killed_at_any_change_to_its_folder(recipe: Recipe, tmp_path: Path) -> None:
     """At every seventh of them here. From nothing and from a checkpoint, the same comes of it."""
     recipe = with_training(recipe, batch_tokens=400, epochs=1, validate_every=2, checkpoint_every=1)
-    script = Path(__file__).with_name("crash_points.py")
+    script = Path(__file__).parents[1] / "helpers" / "crash_points.py"
     arguments = [json.dumps(to_table(recipe)), str(tmp_path), "1", "7"]
     done = subprocess.run(
         [sys.executable, script, *arguments],

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from safetensors.numpy import load_file, save_file
-from training_runs import (
+from helpers import tiny
+from helpers.training_runs import (
     ROW_STEPS,
     Recorder,
     assert_same_run,
@@ -24,20 +23,21 @@ from training_runs import (
     with_model,
     with_training,
 )
+from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from seq2seq.cli import main
-from seq2seq.config import ModelConfig
-from seq2seq.decoding.folder import load_folder
+from seq2seq.config.model_config import ModelConfig
+from seq2seq.config.recipe import CorpusConfig, Recipe
 from seq2seq.errors import UsageError
-from seq2seq.recipe import CorpusConfig, Recipe
+from seq2seq.model_dir.read import load_folder
 from seq2seq.tokenizer import PAD_ID, UNK_ID
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training import validation as validation_module
 from seq2seq.training.checkpoint import load_checkpoint
-from seq2seq.training.export import export_run
-from seq2seq.training.run import RunFolder
-from seq2seq.training.start import Start, load_recipe
+from seq2seq.training.exporter import export_run
+from seq2seq.training.finetune import Start, load_recipe
+from seq2seq.training.run_dir import RunFolder
 from seq2seq.training.trainer import train
 from seq2seq.training.validation import Validation
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_sentences
+from helpers.corpora import make_sentences
 
-from seq2seq.batching import Batch
-from seq2seq.config import Direction
+from seq2seq.config.model_config import Direction
+from seq2seq.config.recipe import AugmentationConfig, Recipe, TokenizerConfig
 from seq2seq.corpus import DirectedText, ParallelText, check_corpora, prepare
+from seq2seq.corpus.batches import Batch
 from seq2seq.errors import Seq2SeqError
-from seq2seq.recipe import AugmentationConfig, Recipe, TokenizerConfig
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
 from seq2seq.training import pairs as module
 from seq2seq.training.pairs import TrainingPairs

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_runs import (
+from helpers.training_runs import (
     ROW_STEPS,
     Recorder,
     assert_same_run,
@@ -25,18 +25,18 @@ from training_runs import (
     with_training,
 )
 
-from seq2seq.batching import Batch
-from seq2seq.config import Attention, Cell, Direction
+from seq2seq.config.model_config import Attention, Cell, Direction
+from seq2seq.config.recipe import Recipe, Schedule
+from seq2seq.corpus.batches import Batch
 from seq2seq.errors import UsageError
-from seq2seq.evaluation import open_translator
-from seq2seq.inspection.training import read_history
-from seq2seq.recipe import Recipe, Schedule
+from seq2seq.evaluation.test_sets import open_translator
+from seq2seq.inspection.history import read_history
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.checkpoint import load_checkpoint
 from seq2seq.training.display import open_display
 from seq2seq.training.learner import Learner, Learnt
-from seq2seq.training.run import RunFolder
+from seq2seq.training.run_dir import RunFolder
 from seq2seq.training.schedule import learning_rate
 from seq2seq.training.step import can_use_bfloat16, uses_bfloat16
 from seq2seq.training.trainer import Outcome, train

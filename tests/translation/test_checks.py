@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-import tiny
-from hostile_engines import GREEDY, ScriptEngine, hostile, spelled, translator
+from helpers import tiny
+from helpers.engines import GREEDY, ScriptEngine, hostile, spelled, translator
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import SearchConfig
-from seq2seq.failing import failure
-from seq2seq.text.repetition import repeats_itself
-from seq2seq.translator import Translator
+from seq2seq.config.model_config import SearchConfig
+from seq2seq.translation.checks import failure
+from seq2seq.translation.repeated_phrases import repeats_itself
+from seq2seq.translation.translator import Translator
 
 NOT_FOUND = "no translation was found, and the source stands"
 
@@ -126,7 +126,7 @@ def test_a_fragment_gets_no_full_stop() -> None:
 
 @pytest.mark.stress
 def test_a_thousand_words_each_alone() -> None:
-    sample = Path(__file__).parents[1] / "data" / "sample" / "train.en"
+    sample = Path(__file__).parents[2] / "data" / "sample" / "train.en"
     found = [*dict.fromkeys(re.findall(r"[^\W\d_]+", sample.read_text(encoding="utf-8").lower()))]
     words = [*found, *map(str.capitalize, found), *map(str.upper, found)][:1000]
     shipped = Translator(threads=1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hostile_engines import (
+from helpers.engines import (
     ScriptEngine,
     ScriptState,
     copying,
@@ -11,15 +11,15 @@ from hostile_engines import (
     spelled,
     translator,
 )
+from helpers.tiny import EN_DE, tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import EN_DE, tokenizer
 
 from seq2seq.confidence import Calibration, calibration_error
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.protocol import Ints, Step
+from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import UsageError
-from seq2seq.translator import Translator
+from seq2seq.search.engine import Ints, Step
+from seq2seq.translation.translator import Translator
 
 log_probs = st.floats(-20, 0)
 qualities = st.floats(0, 1)

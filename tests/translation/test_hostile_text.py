@@ -5,15 +5,15 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
-import tiny
+from helpers import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.config import ModelConfig
+from seq2seq.config.model_config import ModelConfig
 from seq2seq.text.formality import Formality
 from seq2seq.text.unreadable import without_invisible
-from seq2seq.translation import Translation
-from seq2seq.translator import Translator
+from seq2seq.translation.result import Translation
+from seq2seq.translation.translator import Translator
 
 HOSTILE = [
     *("\0", "\ud800", "\udfff", "\udce4", "\ufffe", "\U0010ffff", "\ue000", "\ufeff", "\u2581"),

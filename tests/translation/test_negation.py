@@ -1,14 +1,14 @@
 """A negation on one side alone is told, and lowers the confidence."""
 
 import pytest
-import tiny
-from hostile_engines import GREEDY, ScriptEngine, ScriptState, spelled
+from helpers import tiny
+from helpers.engines import GREEDY, ScriptEngine, ScriptState, spelled
 
 from seq2seq.confidence import Calibration
-from seq2seq.config import SearchConfig
-from seq2seq.decoding.protocol import Ints, Step
-from seq2seq.text.negation import is_contrary
-from seq2seq.translator import Translator
+from seq2seq.config.model_config import SearchConfig
+from seq2seq.search.engine import Ints, Step
+from seq2seq.translation.negation import is_contrary
+from seq2seq.translation.translator import Translator
 
 
 @pytest.mark.parametrize(

@@ -11,26 +11,26 @@ from itertools import count, islice
 from pathlib import Path
 
 import pytest
-from conftest import make_sentences
+from helpers.commands import only_error, show_stderr
+from helpers.commands import run as translate
+from helpers.corpora import make_sentences
+from helpers.engines import CopyEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_translate_cli import only_error, show_stderr
-from test_translate_cli import run as translate
-from test_translator import CopyEngine
 
+from seq2seq.bundled import SHIPPED_MODEL, shipped_models
 from seq2seq.cli import progress
 from seq2seq.cli.formats import Plain
 from seq2seq.cli.translate import _Job
-from seq2seq.config import Direction, SearchConfig
+from seq2seq.config.model_config import Direction, SearchConfig
+from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.errors import UsageError
-from seq2seq.pivot import PivotTranslator, composed_links, translator_between, two_steps
-from seq2seq.recipe import TokenizerConfig
-from seq2seq.shipped import SHIPPED_MODEL, shipped_models
 from seq2seq.text.alignment import Links
-from seq2seq.text.layout import Unit
+from seq2seq.text.blocks import Unit
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation import Candidate, Part, Translation
-from seq2seq.translator import Translator
+from seq2seq.translation.pivot import PivotTranslator, composed_links, translator_between, two_steps
+from seq2seq.translation.result import Candidate, Part, Translation
+from seq2seq.translation.translator import Translator
 
 UNITS: tuple[Unit, ...] = ("line", "sentence", "paragraph")
 LINES = ["Kalo miren. Wog elbo!", "", "  ", "17", "- kalo wog.\n- el bo", "{x} kalo\nsta ren."]

@@ -5,70 +5,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
+from helpers.engines import CopyEngine, CopyState
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import seq2seq
-from seq2seq.config import Direction, SearchConfig, choose_direction
-from seq2seq.decoding.protocol import Step
+from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
+from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.errors import UsageError
-from seq2seq.recipe import TokenizerConfig
+from seq2seq.search.engine import Step
 from seq2seq.tokenizer import EOS_ID, Tokenizer, normalise_source
-from seq2seq.translation import Translation
-from seq2seq.translator import Translator
+from seq2seq.translation.result import Translation
+from seq2seq.translation.translator import Translator
 
 EN_DE = Direction("en", "de")
-
-
-@dataclass
-class CopyState:
-    source: NDArray[np.int64]  # (N, S)
-    lengths: NDArray[np.int64]  # (N,)
-    position: int = 0  # of the source id before the next one; 0 is the language tag
-
-    def select(self, rows: NDArray[np.int64]) -> Self:
-        return replace(self, source=self.source[rows], lengths=self.lengths[rows])
-
-
-class CopyEngine:
-    """Says the source again: the next id has 0.9, `second` 0.06, EOS 0.03."""
-
-    def __init__(self, vocabulary_size: int, second: int = 300) -> None:
-        self.vocabulary_size = vocabulary_size
-        self.second = second
-        self.batches: list[tuple[int, ...]] = []
-
-    def start(
-        self,
-        source: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        required: NDArray[np.int64] | None = None,
-    ) -> CopyState:
-        self.batches.append(source.shape)
-        return CopyState(source, lengths)
-
-    def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
-        number, size = state.source.shape
-        position = state.position + 1
-        copied = np.full(number, EOS_ID)
-        running = position < state.lengths
-        copied[running] = state.source[running, min(position, size - 1)]
-        probabilities = np.full((number, self.vocabulary_size), 1e-6)
-        probabilities[:, EOS_ID] = 0.03
-        probabilities[:, self.second] = 0.06
-        np.put_along_axis(probabilities, copied[:, None], 0.9, axis=1)
-        attention = np.zeros((number, size), dtype=np.float32)
-        attention[:, min(position, size - 1)] = 1.0
-        log_probs = np.log(probabilities).astype(np.float32)
-        return Step(log_probs, None, attention, replace(state, position=position))
 
 
 @pytest.fixture(scope="module")

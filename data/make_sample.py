@@ -1,6 +1,6 @@
 """Write the sample corpus: English and German sentences made by a small bilingual grammar.
 
-    python scripts/make_sample_corpus.py --output data/sample --seed 1
+    python data/make_sample.py --output data/sample --seed 1
 
 Each sentence is drawn once as a `Clause`, a meaning without word order, and said in both languages.
 `english` needs do-support and the progressive. `german` needs gender, case, adjective endings and

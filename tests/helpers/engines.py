@@ -1,4 +1,4 @@
-"""Engines that do not translate: what holds for a text must hold with these too."""
+"""Engines that do not translate: one that copies, and hostile ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,16 +6,59 @@ from functools import cache
 from typing import Any, Self
 
 import numpy as np
-import tiny
-from test_translator import CopyEngine
+from numpy.typing import NDArray
 
-from seq2seq.config import Attention, ModelConfig, SearchConfig
-from seq2seq.decoding.protocol import Engine, Ints, Step
-from seq2seq.decoding.torch_engine import TorchEngine
+from helpers import tiny
+from seq2seq.config.model_config import Attention, ModelConfig, SearchConfig
+from seq2seq.engines.torch_engine import TorchEngine
+from seq2seq.search.engine import Engine, Ints, Step
 from seq2seq.tokenizer import EOS_ID, Tokenizer
-from seq2seq.translator import Translator
+from seq2seq.translation.translator import Translator
 
 GREEDY = SearchConfig(beam_size=1, max_length_ratio=1.0, max_length_extra=5)
+
+
+@dataclass
+class CopyState:
+    source: NDArray[np.int64]  # (N, S)
+    lengths: NDArray[np.int64]  # (N,)
+    position: int = 0  # of the source id before the next one; 0 is the language tag
+
+    def select(self, rows: NDArray[np.int64]) -> Self:
+        return replace(self, source=self.source[rows], lengths=self.lengths[rows])
+
+
+class CopyEngine:
+    """Says the source again: the next id has 0.9, `second` 0.06, EOS 0.03."""
+
+    def __init__(self, vocabulary_size: int, second: int = 300) -> None:
+        self.vocabulary_size = vocabulary_size
+        self.second = second
+        self.batches: list[tuple[int, ...]] = []
+
+    def start(
+        self,
+        source: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        required: NDArray[np.int64] | None = None,
+    ) -> CopyState:
+        self.batches.append(source.shape)
+        return CopyState(source, lengths)
+
+    def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
+        number, size = state.source.shape
+        position = state.position + 1
+        copied = np.full(number, EOS_ID)
+        running = position < state.lengths
+        copied[running] = state.source[running, min(position, size - 1)]
+        probabilities = np.full((number, self.vocabulary_size), 1e-6)
+        probabilities[:, EOS_ID] = 0.03
+        probabilities[:, self.second] = 0.06
+        np.put_along_axis(probabilities, copied[:, None], 0.9, axis=1)
+        attention = np.zeros((number, size), dtype=np.float32)
+        attention[:, min(position, size - 1)] = 1.0
+        log_probs = np.log(probabilities).astype(np.float32)
+        return Step(log_probs, None, attention, replace(state, position=position))
 
 
 @dataclass

@@ -1,12 +1,12 @@
 """Writes under the marked commands of README and docs/ what they print.
 
-    python scripts/build_docs.py                 # all pages
-    python scripts/build_docs.py translate serve
-    python scripts/build_docs.py --check         # changes nothing, says which pages differ
+    python docs/run_blocks.py                 # all pages
+    python docs/run_blocks.py translate serve
+    python docs/run_blocks.py --check         # changes nothing, says which pages differ
 
 A block after the line `<!-- run -->` is run. Where a block ```text follows, that is its output,
 errors and notes included. The blocks of a page run one after the other in a folder of their own,
-where `data`, `scripts` and `seq2seq` lie as they do here, with 80 columns and this very Python.
+where `data`, `docs`, `scripts` and `seq2seq` lie as they do here, with 80 columns and this Python.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.errors import reported_errors
+from seq2seq.cli.exit import reported_errors
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_file
 
@@ -40,7 +40,7 @@ def with_output(text: str, folder: Path) -> str:
 
     Raises `Seq2SeqError` with the output of a block that fails.
     """
-    for name in ("data", "scripts", "seq2seq"):
+    for name in ("data", "docs", "scripts", "seq2seq"):
         (folder / name).symlink_to(ROOT / name)
 
     def run(block: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from seq2seq.sampling import DropoutSampler, Pieces, UnigramSampler
+from seq2seq.text.subword_regularization import DropoutSampler, Pieces, UnigramSampler
 
 BYTES = tuple(range(100, 356))
 SCORES = {"a": -3.0, "b": -2.5, "ab": -2.0, "ba": -3.5, "aba": -1.5, "bab": -4.0}

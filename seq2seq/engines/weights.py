@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seq2seq.config import ModelConfig, WeightPrecision
+from seq2seq.config.model_config import ModelConfig, WeightPrecision
 
 Shape = tuple[int, ...]
 

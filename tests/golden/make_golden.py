@@ -1,6 +1,6 @@
 """Write the two small models in `tests/golden`, and what they translate to.
 
-    python scripts/make_golden_model.py
+    python tests/golden/make_golden.py
 
 trains a model of a few thousand weights on a made-up corpus, word for word, and exports it in 8
 bits with a shortlist (`int8`) and in float32 (`fp32`). `expected.json` has their translations. They
@@ -20,12 +20,12 @@ from typing import Annotated
 import typer
 from safetensors.numpy import load_file, save
 
-from seq2seq.cli.errors import reported_errors
-from seq2seq.decoding.folder import CONFIG, SHORTLIST
+from seq2seq.cli.exit import reported_errors
 from seq2seq.errors import Seq2SeqError
-from seq2seq.translator import Translator
+from seq2seq.model_dir.read import CONFIG, SHORTLIST
+from seq2seq.translation.translator import Translator
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
+GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 FORMS = {"int8": (), "fp32": ("--precision", "fp32")}
 
 _DICTIONARY = """
@@ -82,7 +82,7 @@ def main(
         (folder / "recipe.toml").write_text(_RECIPE.format(folder=folder), encoding="utf-8")
         seq2seq("train", folder / "recipe.toml", "-o", folder / "run")
         card = folder / "card.md"
-        card.write_text("# A model for tests\n\nMade by `scripts/make_golden_model.py`.\n")
+        card.write_text("# A model for tests\n\nMade by `tests/golden/make_golden.py`.\n")
         for form, options in FORMS.items():
             seq2seq("export", folder / "run", "-o", output / form, "--card", card, *options)
     shorten(output / "int8")
