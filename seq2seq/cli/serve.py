@@ -118,7 +118,7 @@ def serve(
 
     The log on stderr has no texts. SIGTERM and Ctrl-C finish the requests that have come.
     """
-    for module in ("starlette", "uvicorn", "python_multipart"):
+    for module in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         if importlib.util.find_spec(module) is None:
             raise Seq2SeqError(f"serve needs {module}: pip install 'seq2seq[serve]'")
     from seq2seq.bundled import shipped_models

@@ -143,7 +143,7 @@ class Watched:
         finally:
             seconds = time.perf_counter() - began
             path = scope["path"] if scope["path"] in self._paths else "other"
-            self._metrics.requests.add(1, path, str(status))
+            self._metrics.requests.labels(path, str(status)).inc()
             self._metrics.request_seconds.observe(seconds)
             method = scope["method"] if scope["method"] in ("GET", "POST") else "OTHER"
             self._log(f"{method} {path} {status} {1000 * seconds:.0f} ms")

@@ -138,7 +138,7 @@ class Service:
             if direction is not None:
                 self._check(direction)
         answers = await self._translate(documents, directions, ask)
-        self._metrics.characters.add(sum(map(len, ask.texts)))
+        self._metrics.characters.inc(sum(map(len, ask.texts)))
         found: dict[str, list[Any]] = {"translatedText": [one.text for one in answers]}
         if ask.source == AUTO:
             found["detectedLanguage"] = [one.to_json() for one in detections]
@@ -262,7 +262,7 @@ class Service:
         ):
             found.append(translation)
             go_on("")
-        self._metrics.texts.add(len(found))
+        self._metrics.texts.inc(len(found))
         return found
 
 

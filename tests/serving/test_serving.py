@@ -556,7 +556,7 @@ def test_too_many_texts_whose_language_is_asked_are_refused() -> None:
 
 
 def waiting_requests(opened: TestClient) -> int:
-    found = re.search(r"^seq2seq_waiting_requests (\d+)$", opened.get("/metrics").text, re.M)
+    found = re.search(r"^seq2seq_waiting_requests (\d+)\.0$", opened.get("/metrics").text, re.M)
     assert found
     return int(found[1])
 
@@ -675,15 +675,22 @@ def test_metrics_and_log_have_no_texts() -> None:
         opened.request("PRIVATE", "/health")
         metrics = opened.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'seq2seq_requests_total{path="/translate",status="200"} 2\n' in metrics.text
-    assert 'seq2seq_requests_total{path="other",status="404"} 1\n' in metrics.text
-    assert "seq2seq_characters_total 26\n" in metrics.text
-    assert "seq2seq_batch_texts_count 2\n" in metrics.text
+    assert 'seq2seq_requests_total{path="/translate",status="200"} 2.0\n' in metrics.text
+    assert 'seq2seq_requests_total{path="other",status="404"} 1.0\n' in metrics.text
+    assert "seq2seq_characters_total 26.0\n" in metrics.text
+    assert "seq2seq_batch_texts_count 2.0\n" in metrics.text
     for line in metrics.text.splitlines():
         assert re.fullmatch(r"# (HELP|TYPE) \w+ .+|\w+(\{(\w+=\"[^\"]*\",?)+\})? [\d.e+-]+", line)
     assert log[0].startswith("POST /translate 200 ")
     assert len(log) == 5
     assert "private" not in "\n".join([*log, metrics.text]).lower()
+
+
+def test_two_applications_of_one_process_count_apart() -> None:
+    with client() as busy, client() as idle:
+        post_json(busy, "/translate", q="four")
+        texts = [opened.get("/metrics").text for opened in (busy, idle)]
+    assert ["seq2seq_characters_total 4.0\n" in text for text in texts] == [True, False]
 
 
 def test_a_failure_is_that_of_its_request_alone() -> None:
