@@ -14,7 +14,7 @@ from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine import Engine
 from seq2seq.search.repetition import loops
 from seq2seq.search.utf8 import ByteRule
-from seq2seq.text.casing import is_shouted
+from seq2seq.text.casing import is_all_caps
 from seq2seq.text.masking import Protection
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.preprocess import Reader
@@ -80,7 +80,7 @@ class InspectedModel:
         spans = [span.text for piece in pieces for span in piece.spans]
         if spans:
             yield f"carry {', '.join(spans)} through unchanged; here it is read like other text"
-        if is_shouted(sentence):
+        if is_all_caps(sentence):
             yield "put the capitals back"
         ids = self.read(sentence, direction)
         [best] = self.translate([ids])

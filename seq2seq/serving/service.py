@@ -31,7 +31,7 @@ _IDENTIFIED = 2_000  # characters that a language is found by
 _LEAST = 0.01  # a language less likely than that is not told
 _TAG = re.compile(r"<[^<>]*>")
 
-Links = list[tuple[int, int]]
+WordAlignment = list[tuple[int, int]]
 
 
 class Identifier(Protocol):
@@ -70,7 +70,7 @@ class _Answer:
 
     text: str
     alternatives: list[str] = field(default_factory=list)
-    alignment: Links = field(default_factory=list)
+    alignment: WordAlignment = field(default_factory=list)
     confidence: float | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -315,9 +315,9 @@ def _candidate(translation: Translation, rank: int) -> str:
     return translation.candidates[min(rank, len(translation.candidates) - 1)].text
 
 
-def _alignment(translations: Iterable[Translation]) -> Links:
+def _alignment(translations: Iterable[Translation]) -> WordAlignment:
     """Between the words of whole documents: all before a text count."""
-    links: Links = []
+    links: WordAlignment = []
     source, target = 0, 0
     for one in translations:
         links += [(source + left, target + right) for left, right in one.alignment]

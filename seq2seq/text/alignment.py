@@ -13,22 +13,22 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.text.masking import FLOAT, STAND_IN, Shielded, Span, restore
+from seq2seq.text.masking import INLINE_TAG, PLACEHOLDER, MaskedText, Span, restore
 
 _WORD = re.compile(r"\S+")
 _SPACE = "\u2581"  # as SentencePiece writes it
 _TAG = re.compile("<(2[^<>]+|formal|informal)>")
 
-Links = tuple[tuple[int, int], ...]
+WordAlignment = tuple[tuple[int, int], ...]
 """Pairs of a source word and a target word, by number from 0; words are what white space parts."""
 
 
-def word_links(
+def word_alignment(
     attention: NDArray[np.float32],
     source: Sequence[str],
     target: Sequence[str],
     from_source: bool = False,
-) -> Links:
+) -> WordAlignment:
     """attention (T, S) and the pieces of both sides -> links between their words.
 
     Each target word has one, to the source word that it looks at most. With `from_source` it is
@@ -47,8 +47,10 @@ def word_links(
     return tuple((int(looks.argmax()), word) for word, looks in enumerate(share) if looks.any())
 
 
-def restored_links(links: Links, source: Shielded, target: Shielded) -> Links:
-    """Links between the words that a model read and wrote as links between those of whole texts.
+def unmasked_alignment(
+    links: WordAlignment, source: MaskedText, target: MaskedText
+) -> WordAlignment:
+    """Turn links between the words that a model read and wrote into those between whole texts.
 
     A span of several words is linked word by word.
     """
@@ -65,7 +67,7 @@ def restored_links(links: Links, source: Shielded, target: Shielded) -> Links:
     return tuple(found)
 
 
-def joined_links(parts: Iterable[tuple[str, str, str, Links]]) -> Links:
+def joined_alignment(parts: Iterable[tuple[str, str, str, WordAlignment]]) -> WordAlignment:
     """The links of parts (source, target, separator, links) as those of the whole."""
     ours, theirs = _Counter(), _Counter()
     found: dict[tuple[int, int], None] = {}
@@ -108,14 +110,14 @@ def word_numbers(pieces: Sequence[str]) -> list[int]:
 
 
 def _ranges(text: str, spans: Sequence[Span]) -> list[range]:
-    """For each word of a shielded text without floats, the words that it is of the whole one."""
+    """For each word of a masked text without inline tags, the words that it is of the whole one."""
     coming = iter(spans)
-    lengths = [len(next(coming).text) if one in (STAND_IN, FLOAT) else 1 for one in text]
+    lengths = [len(next(coming).text) if one in (PLACEHOLDER, INLINE_TAG) else 1 for one in text]
     offsets = [0, *accumulate(lengths)]
     starts = [match.start() for match in _WORD.finditer(restore(text, spans))]
     ranges: list[range] = []
     for match in _WORD.finditer(text):
-        word = match[0].strip(FLOAT)
+        word = match[0].strip(INLINE_TAG)
         if word:
             first = match.start() + match[0].index(word)
             begin = bisect_right(starts, offsets[first]) - 1

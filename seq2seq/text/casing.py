@@ -1,9 +1,9 @@
-"""Text in capitals: a model that has read ordinary sentences reads it as one, and shouts back."""
+"""Text in capitals: read as an ordinary sentence, and translated into capitals again."""
 
 import re
 from collections.abc import Callable
 
-from seq2seq.text.masking import FLOAT, STAND_IN
+from seq2seq.text.masking import INLINE_TAG, PLACEHOLDER
 
 _LEAST_LETTERS = 4  # fewer are an abbreviation
 _CAPITALS = re.compile(rf"(?<!\w)[^\W\d_a-z]{{{_LEAST_LETTERS},50}}(?!\w)")
@@ -12,7 +12,7 @@ _OPENING = "\"'([{“‘«„¿¡"
 _KNOWN = 2  # pieces; a word of more is spelled, not known
 
 
-def is_shouted(text: str) -> bool:
+def is_all_caps(text: str) -> bool:
     """Whether all letters are capitals, and too many for an abbreviation.
 
     A single word is an abbreviation unless an exclamation mark follows.
@@ -21,10 +21,10 @@ def is_shouted(text: str) -> bool:
     if letters < _LEAST_LETTERS or not text.isupper():
         return False
     words = [word for word in text.split() if any(map(str.isalpha, word))]
-    return len(words) > 1 or text.rstrip(f"{STAND_IN}{FLOAT} ").endswith("!")
+    return len(words) > 1 or text.rstrip(f"{PLACEHOLDER}{INLINE_TAG} ").endswith("!")
 
 
-def is_title(text: str) -> bool:
+def is_title_case(text: str) -> bool:
     """Tell whether every word begins with a capital, as in an English headline.
 
     There must be four words or more, and a short one behind the first, such as "The" or "Of":
@@ -38,7 +38,7 @@ def is_title(text: str) -> bool:
     )
 
 
-def quiet(text: str) -> str:
+def sentence_case(text: str) -> str:
     """The text in lower case but for its first letter."""
     lower = text.lower()
     first = next((i for i, letter in enumerate(lower) if letter.isalpha()), 0)

@@ -10,28 +10,28 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from seq2seq.text.alignment import Links
-from seq2seq.text.masking import FLOAT, STAND_IN, Shielded, Span, pairs
+from seq2seq.text.alignment import WordAlignment
+from seq2seq.text.masking import INLINE_TAG, PLACEHOLDER, MaskedText, Span, pairs
 
 _WORD = re.compile(r"\S+")
 _REST_OF_WORD = re.compile(r"\S*")
 
 
-class _Float(NamedTuple):
-    """A floating span of the source."""
+class _Tag(NamedTuple):
+    """A inline span of the source."""
 
     span: Span
     offset: int
-    leads: bool  # white space is before it and the floats that it is joined to
+    leads: bool  # white space is before it and the tags that it is joined to
     after_space: bool
     before_space: bool
 
 
 class _Mark(NamedTuple):
-    """Where a float goes in the target."""
+    """Where a tag goes in the target."""
 
     offset: int
-    number: int  # of the float
+    number: int  # of the tag
     text: str
 
 
@@ -44,17 +44,17 @@ class _Word(NamedTuple):
     letters_end: int
 
 
-def place(source: Shielded, target: Shielded, links: Links) -> Shielded | None:
-    """Put the floats of `source` into `target`, its translation without them.
+def place(source: MaskedText, target: MaskedText, links: WordAlignment) -> MaskedText | None:
+    """Put the tags of `source` into `target`, its translation without them.
 
-    `links` are between the words of both without floats. None where a pair would enclose no word,
-    and where tags that do not float would not be nested as they were.
+    `links` are between the words of both without tags. None where a pair would enclose no word,
+    and where tags that are not inline would not be nested as they were.
     """
-    placing = _Placing([*_floats(source)], source.text.replace(FLOAT, ""), target.text, links)
+    placing = _Placing([*_tags(source)], source.text.replace(INLINE_TAG, ""), target.text, links)
     marks = placing.marks()
     if marks is None:
         return None
-    placed = _inserted(target, placing.floats, marks)
+    placed = _inserted(target, placing.tags, marks)
     opened = pairs([span.text for span in source.spans])
     ends = {source.spans[begin].number: source.spans[end].number for begin, end in opened.items()}
     return placed if _nesting(placed.spans, ends) == _nesting(source.spans, ends) else None
@@ -64,24 +64,24 @@ _WHOLE = -1  # stands for what is around all pairs
 
 
 class _Placing:
-    """Finds where the floats of one text go in its translation.
+    """Finds where the tags of one text go in its translation.
 
-    A pair has the number of the float that opens it. Pairs without text are no pairs here.
+    A pair has the number of the tag that opens it. Pairs without text are no pairs here.
     """
 
-    def __init__(self, floats: Sequence[_Float], text: str, target: str, links: Links) -> None:
-        self.floats = floats
+    def __init__(self, tags: Sequence[_Tag], text: str, target: str, links: WordAlignment) -> None:
+        self.tags = tags
         self._text, self._target = text, target
         self._finder = _Finder(text, target, links)
         self._ends = {
             begin: end
-            for begin, end in pairs([each.span.text for each in floats]).items()
-            if text[floats[begin].offset : floats[end].offset].strip()
+            for begin, end in pairs([each.span.text for each in tags]).items()
+            if text[tags[begin].offset : tags[end].offset].strip()
         }
         self._children = defaultdict[int, list[int]](list)  # of a pair: what is right inside
         closing = {*self._ends.values()}
         open_ = [_WHOLE]
-        for number in range(len(floats)):
+        for number in range(len(tags)):
             if number in closing:
                 open_.pop()
                 continue
@@ -103,8 +103,8 @@ class _Placing:
         wanted = list[tuple[int, int, int]]()
         for begin in self._children[parent]:
             if begin in self._ends:
-                floats = self.floats[begin], self.floats[self._ends[begin]]
-                start, end = self._finder.enclosing(*(each.offset for each in floats))
+                tags = self.tags[begin], self.tags[self._ends[begin]]
+                start, end = self._finder.enclosing(*(each.offset for each in tags))
                 wanted.append((max(start, low), min(end, high), begin))
         last: int | None = None  # the pair before
         for start, end, begin in sorted(wanted):
@@ -126,17 +126,17 @@ class _Placing:
         for offset, number in sorted(self._offsets(parent)):
             place = max(place, min(offset, high))
             if number in self._ends:
-                yield _Mark(place, number, FLOAT)
+                yield _Mark(place, number, INLINE_TAG)
                 yield from self._marks_inside(number)
                 place = self._ranges[number][1]
-                yield _Mark(place, self._ends[number], FLOAT)
+                yield _Mark(place, self._ends[number], INLINE_TAG)
             else:
-                each = self.floats[number]
+                each = self.tags[number]
                 ends_word = _is_space(self._target, place)
                 begins_word = _is_space(self._target, place - 1)
                 before = " " * (each.after_space and ends_word and not begins_word)
                 after = " " * (each.before_space and begins_word and not ends_word)
-                yield _Mark(place, number, before + FLOAT + after)
+                yield _Mark(place, number, before + INLINE_TAG + after)
 
     def _end_of_word(self, place: int) -> int:
         """Behind the punctuation that follows."""
@@ -152,26 +152,26 @@ class _Placing:
         low, high = self._ranges[parent]
         begun, stop = 0, len(self._text)
         if parent != _WHOLE:
-            begun, stop = self.floats[parent].offset, self.floats[self._ends[parent]].offset
+            begun, stop = self.tags[parent].offset, self.tags[self._ends[parent]].offset
         joined = spaced = low  # in the target, of `begun` in the source, and of space behind it
         for number in self._children[parent]:
-            offset = self.floats[number].offset
+            offset = self.tags[number].offset
             if number in self._ends:
                 yield self._ranges[number][0], number
-                begun, joined = self.floats[self._ends[number]].offset, self._ranges[number][1]
+                begun, joined = self.tags[self._ends[number]].offset, self._ranges[number][1]
                 spaced = self._end_of_word(joined)
             elif not self._text[begun:offset].strip():
                 yield (spaced if begun < offset else joined), number
             elif not self._text[offset:stop].strip():
                 yield high, number
             else:
-                yield self._finder.following(self.floats[number]), number
+                yield self._finder.following(self.tags[number]), number
 
 
 class _Finder:
     """Finds the place in a target that is like a place in its source."""
 
-    def __init__(self, source: str, target: str, links: Links) -> None:
+    def __init__(self, source: str, target: str, links: WordAlignment) -> None:
         self._source, self._target = source, target
         self._ours, self._theirs = _words(source), _words(target)
         self._links = [link for link in links if link[1] < len(self._theirs)]
@@ -187,12 +187,12 @@ class _Finder:
             return place, place
         first, last = min(made), max(made)
         quoted, stopped = (
-            not letter.isalnum() and letter != STAND_IN
+            not letter.isalnum() and letter != PLACEHOLDER
             for letter in (self._source[start], self._source[end - 1])
         )
         return first.start if quoted else first.letters, last.end if stopped else last.letters_end
 
-    def following(self, one: _Float) -> int:
+    def following(self, one: _Tag) -> int:
         """Behind the word that `one` is behind, or before the one that it is joined to."""
         if not self._source[one.offset :].strip():
             return len(self._target)
@@ -216,18 +216,18 @@ class _Finder:
         return self._theirs[max(round(share * len(self._theirs)) - 1, 0)].end
 
 
-def _floats(source: Shielded) -> Iterator[_Float]:
+def _tags(source: MaskedText) -> Iterator[_Tag]:
     text, spans = source
     coming = iter(spans)
     seen, leads = 0, False
     for place, letter in enumerate(text):
-        if letter not in (FLOAT, STAND_IN):
+        if letter not in (INLINE_TAG, PLACEHOLDER):
             continue
         span = next(coming)
-        if letter == FLOAT:
+        if letter == INLINE_TAG:
             before, after = text[max(place - 1, 0) : place], text[place + 1 : place + 2]
-            leads = leads if before == FLOAT else before.isspace()
-            yield _Float(span, place - seen, leads, before.isspace(), after.isspace())
+            leads = leads if before == INLINE_TAG else before.isspace()
+            yield _Tag(span, place - seen, leads, before.isspace(), after.isspace())
             seen += 1
 
 
@@ -248,24 +248,24 @@ def _nesting(spans: Iterable[Span], ends: Mapping[int, int]) -> dict[int, int] |
     return nesting
 
 
-def _inserted(target: Shielded, floats: Sequence[_Float], marks: Sequence[_Mark]) -> Shielded:
+def _inserted(target: MaskedText, tags: Sequence[_Tag], marks: Sequence[_Mark]) -> MaskedText:
     text: list[str] = []
     spans: list[Span] = []
     coming = iter(target.spans)
     end = 0
     for mark in marks:
         passage = target.text[end : mark.offset]
-        spans += (next(coming) for _ in range(passage.count(STAND_IN)))
-        spans.append(floats[mark.number].span)
+        spans += (next(coming) for _ in range(passage.count(PLACEHOLDER)))
+        spans.append(tags[mark.number].span)
         text += passage, mark.text
         end = mark.offset
-    return Shielded("".join([*text, target.text[end:]]), [*spans, *coming])
+    return MaskedText("".join([*text, target.text[end:]]), [*spans, *coming])
 
 
 def _words(text: str) -> list[_Word]:
     words = []
     for match in _WORD.finditer(text):
-        letters = [i for i in range(*match.span()) if text[i].isalnum() or text[i] == STAND_IN]
+        letters = [i for i in range(*match.span()) if text[i].isalnum() or text[i] == PLACEHOLDER]
         first, last = (letters[0], letters[-1] + 1) if letters else match.span()
         words.append(_Word(*match.span(), first, last))
     return words

@@ -4,8 +4,8 @@ They are those of the kinds in `seq2seq.text.span_kinds`, of patterns that a use
 tokenizer has never seen, see `seq2seq.text.unreadable`. They are taken out of the text before the
 model reads it, and put back into what it wrote. In between a single character stands for each,
 which no rule cuts and no change of case touches. Most are words of the sentence: the model reads
-them as one of the tokenizer's placeholders. Tags and pictures float: it reads the text without
-them, see `seq2seq.text.inline_tags`.
+them as one of the tokenizer's placeholders. Tags and pictures are inline:
+the model reads the text without them, see `seq2seq.text.inline_tags`.
 """
 
 import re
@@ -19,16 +19,19 @@ from typing import NamedTuple
 from seq2seq.errors import UsageError
 from seq2seq.files import read_bounded
 from seq2seq.text.numbers import NUMBER
-from seq2seq.text.span_kinds import FLOATING, HINT, SPAN
+from seq2seq.text.span_kinds import HINT, INLINE_KINDS, SPAN
 from seq2seq.text.unreadable import unreadable
 
-STAND_IN = "\U000f0000"
-"""Stands for the next span. It is of the private use area; in a text it is itself a span."""
+PLACEHOLDER = "\U000f0000"
+"""Stands for the next span. It is of the private use area; in a text it is itself a span.
 
-FLOAT = "\U000f0001"
-"""Stands for the next span where that floats."""
+The model reads it as one of the tokenizer's `PLACEHOLDERS`.
+"""
 
-_STAND_INS = re.compile(f"[{STAND_IN}{FLOAT}]")
+INLINE_TAG = "\U000f0001"
+"""Stands for the next span where that is inline."""
+
+_PLACEHOLDERS = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
 _JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans, and no more than this between them, are one
 _MOST_BYTES = 1 << 20  # of a file of patterns
@@ -42,7 +45,7 @@ class Span(NamedTuple):
     """What must come out as it went in."""
 
     text: str
-    floats: bool  # a tag, a mark of Markdown or a picture
+    is_inline: bool  # a tag, a mark of Markdown or a picture
     number: int  # in the text, from 0
     kind: str = ""  # its name in the table; none where several are joined
     written: str = ""  # how the translation has it, where that is not as it is
@@ -54,7 +57,7 @@ class _Match(NamedTuple):
     start: int
     end: int
     kind: str
-    floats: bool
+    is_inline: bool
 
 
 class _Place(NamedTuple):
@@ -62,13 +65,13 @@ class _Place(NamedTuple):
 
     start: int
     end: int
-    floats: bool
+    is_inline: bool
     number: int
     kind: str
 
 
-class Shielded(NamedTuple):
-    """A text with a `STAND_IN` or a `FLOAT` for each of its spans, in order."""
+class MaskedText(NamedTuple):
+    """A text with a `PLACEHOLDER` or a `INLINE_TAG` for each of its spans, in order."""
 
     text: str
     spans: Sequence[Span]
@@ -85,24 +88,24 @@ class Protection:
     patterns: tuple[re.Pattern[str], ...] = ()
     spells: Callable[[str], bool] | None = None
 
-    def shield(self, text: str) -> Shielded:
+    def mask(self, text: str) -> MaskedText:
         """Take the spans of a user's patterns and of the table out of `text`."""
         matches = _users(self.patterns, text)
         if HINT.search(text):
             matches = _with_others(matches, [_of_table(match) for match in SPAN.finditer(text)])
-        return _shielded(text, matches)
+        return _masked(text, matches)
 
-    def shield_unreadable(self, shielded: Shielded) -> Shielded:
+    def mask_unreadable(self, masked: MaskedText) -> MaskedText:
         """Take out also what the model has never seen, and whole a number that has some of it."""
         if self.spells is None:
-            return shielded
-        matches = [_Match(*place) for place in unreadable(shielded.text, self.spells)]
+            return masked
+        matches = [_Match(*place) for place in unreadable(masked.text, self.spells)]
         if not matches:
-            return shielded
-        numbers = _numbers(shielded.text)
+            return masked
+        numbers = _numbers(masked.text)
         readable = {*_with_others(matches, numbers)}
         broken = [number for number in numbers if number not in readable]
-        return _with_more(shielded, _with_others(broken, matches))
+        return _with_more(masked, _with_others(broken, matches))
 
 
 def compiled(patterns: Iterable[str], files: Iterable[Path] = ()) -> tuple[re.Pattern[str], ...]:
@@ -140,19 +143,19 @@ def _compiled(where: str, pattern: str) -> re.Pattern[str]:
     return compiled_pattern
 
 
-def shield(text: str) -> Shielded:
+def mask(text: str) -> MaskedText:
     """Take the spans of all kinds out of `text`."""
-    return Protection().shield(text)
+    return Protection().mask(text)
 
 
-def shield_numbers(shielded: Shielded) -> Shielded:
+def mask_numbers(masked: MaskedText) -> MaskedText:
     """Take out also the numbers in figures that are words of their own."""
-    return _with_more(shielded, _numbers(shielded.text))
+    return _with_more(masked, _numbers(masked.text))
 
 
-def shield_stand_ins(text: str) -> Shielded:
-    """Take out only what looks like a stand-in."""
-    return _shielded(text, [_Match(*m.span(), "", False) for m in _STAND_INS.finditer(text)])
+def mask_placeholders(text: str) -> MaskedText:
+    """Take out only what looks like a placeholder."""
+    return _masked(text, [_Match(*m.span(), "", False) for m in _PLACEHOLDERS.finditer(text)])
 
 
 def _users(patterns: Iterable[re.Pattern[str]], text: str) -> list[_Match]:
@@ -177,7 +180,7 @@ def _numbers(text: str) -> list[_Match]:
 def _of_table(match: re.Match[str]) -> _Match:
     end = match.start() + len(_without_punctuation(match))
     kind = match.lastgroup or ""
-    return _Match(match.start(), end, kind, kind in FLOATING)
+    return _Match(match.start(), end, kind, kind in INLINE_KINDS)
 
 
 def _with_others(matches: list[_Match], others: list[_Match]) -> list[_Match]:
@@ -193,29 +196,29 @@ def _with_others(matches: list[_Match], others: list[_Match]) -> list[_Match]:
     return sorted([*matches, *free])
 
 
-def _with_more(shielded: Shielded, matches: list[_Match]) -> Shielded:
-    """Take further spans out of a text that has stand-ins for others."""
+def _with_more(masked: MaskedText, matches: list[_Match]) -> MaskedText:
+    """Take further spans out of a text that has placeholders for others."""
     if not matches:
-        return shielded
-    text, old = shielded
-    before = [_Match(*m.span(), "", m[0] == FLOAT) for m in _STAND_INS.finditer(text)]
-    both = _shielded(text, _with_others(before, matches))
+        return masked
+    text, old = masked
+    before = [_Match(*m.span(), "", m[0] == INLINE_TAG) for m in _PLACEHOLDERS.finditer(text)]
+    both = _masked(text, _with_others(before, matches))
     coming = iter(old)
     spans: list[Span] = []
     for number, span in enumerate(both.spans):
-        if span.text in (STAND_IN, FLOAT):
-            spans.append(next(coming)._replace(floats=span.floats, number=number))
+        if span.text in (PLACEHOLDER, INLINE_TAG):
+            spans.append(next(coming)._replace(is_inline=span.is_inline, number=number))
         else:
-            whole = _STAND_INS.sub(lambda _: next(coming).text, span.text)
+            whole = _PLACEHOLDERS.sub(lambda _: next(coming).text, span.text)
             spans.append(span._replace(text=whole, number=number))
-    return Shielded(both.text, spans)
+    return MaskedText(both.text, spans)
 
 
-def _shielded(text: str, matches: Sequence[_Match]) -> Shielded:
+def _masked(text: str, matches: Sequence[_Match]) -> MaskedText:
     if not matches:
-        return Shielded(text, ())
+        return MaskedText(text, ())
     # What joins two letters stays between them, and where a tag does, so does its other half.
-    held = {number for number, match in enumerate(matches) if not _may_float(text, match)}
+    held = {number for number, match in enumerate(matches) if not _may_be_inline(text, match)}
     held |= _between_letters(text, matches)
     for number, other in pairs([text[match.start : match.end] for match in matches]).items():
         if not held.isdisjoint((number, other)):
@@ -223,54 +226,54 @@ def _shielded(text: str, matches: Sequence[_Match]) -> Shielded:
     places: list[_Place] = []
     for number, match in enumerate(matches):
         start, stop, kind, _ = match
-        floats = number not in held
+        is_inline = number not in held
         end = places[-1].end if places else 0
-        if places and not (floats or places[-1].floats) and _JOIN.fullmatch(text, end, start):
+        if places and not (is_inline or places[-1].is_inline) and _JOIN.fullmatch(text, end, start):
             places[-1] = places[-1]._replace(end=stop, kind="")
             continue
-        if not floats and start > end and _AROUND.get(text[start - 1]) == text[stop : stop + 1]:
+        if not is_inline and start > end and _AROUND.get(text[start - 1]) == text[stop : stop + 1]:
             start, stop = start - 1, stop + 1
-        places.append(_Place(start, stop, floats, number, kind))
+        places.append(_Place(start, stop, is_inline, number, kind))
     kept: list[str] = []
     end = 0
     for place in places:
-        kept += text[end : place.start], FLOAT if place.floats else STAND_IN
+        kept += text[end : place.start], INLINE_TAG if place.is_inline else PLACEHOLDER
         end = place.end
     spans = [
-        Span(text[place.start : place.end], place.floats, place.number, place.kind)
+        Span(text[place.start : place.end], place.is_inline, place.number, place.kind)
         for place in places
     ]
-    return Shielded("".join([*kept, text[end:]]), spans)
+    return MaskedText("".join([*kept, text[end:]]), spans)
 
 
 def restore(text: str, spans: Iterable[Span]) -> str:
-    """Put the `spans` back in place of the stand-ins, in order."""
-    if not (STAND_IN in text or FLOAT in text):
+    """Put the `spans` back in place of the placeholders, in order."""
+    if not (PLACEHOLDER in text or INLINE_TAG in text):
         return text
     coming = iter(spans)
-    return _STAND_INS.sub(lambda _: next(coming).text, text)
+    return _PLACEHOLDERS.sub(lambda _: next(coming).text, text)
 
 
-def as_written(shielded: Shielded) -> Shielded:
+def as_written(masked: MaskedText) -> MaskedText:
     """Give a text with its spans as a translation has them."""
-    spans = [span._replace(text=span.written or span.text) for span in shielded.spans]
-    return Shielded(shielded.text, spans)
+    spans = [span._replace(text=span.written or span.text) for span in masked.spans]
+    return MaskedText(masked.text, spans)
 
 
-def without_floats(shielded: Shielded) -> Shielded:
-    """What the model reads: the text without floats, and the other spans."""
-    own = [span for span in shielded.spans if not span.floats]
-    return Shielded(shielded.text.replace(FLOAT, ""), own)
+def without_inline_tags(masked: MaskedText) -> MaskedText:
+    """What the model reads: the text without inline tags, and the other spans."""
+    own = [span for span in masked.spans if not span.is_inline]
+    return MaskedText(masked.text.replace(INLINE_TAG, ""), own)
 
 
 def number_of_spans(text: str) -> int:
-    """How many spans a shielded text has."""
-    return text.count(STAND_IN) + text.count(FLOAT)
+    """How many spans a masked text has."""
+    return text.count(PLACEHOLDER) + text.count(INLINE_TAG)
 
 
 def split_at_spans(text: str) -> list[str]:
-    """The parts of a shielded text, each a span or without one; none is empty."""
-    return [part for part in re.split(f"([{STAND_IN}{FLOAT}])", text) if part]
+    """The parts of a masked text, each a span or without one; none is empty."""
+    return [part for part in re.split(f"([{PLACEHOLDER}{INLINE_TAG}])", text) if part]
 
 
 def pairs(spans: Sequence[str]) -> dict[int, int]:
@@ -304,11 +307,11 @@ def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:
     return tag[2].lower(), not tag[1]
 
 
-def _may_float(text: str, match: _Match) -> bool:
-    """Whether it is of a kind that floats, and not between two letters."""
+def _may_be_inline(text: str, match: _Match) -> bool:
+    """Whether it is of an inline kind, and not between two letters."""
     start, end = match.start, match.end
     between = start and text[start - 1].isalnum() and text[end : end + 1].isalnum()
-    return match.floats and not between
+    return match.is_inline and not between
 
 
 def _between_letters(text: str, matches: Sequence[_Match]) -> set[int]:

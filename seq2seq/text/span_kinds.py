@@ -15,7 +15,7 @@ class Kind(NamedTuple):
     pattern: str  # verbose, and `.` is any character
     examples: tuple[str, ...]
     others: tuple[str, ...] = ()
-    floats: bool = False  # stands at a word, and is none of the sentence
+    is_inline: bool = False  # belongs to a word, and is no word of the sentence
 
 
 _BALANCED = r"(?: [^{}]++ | \{ (?: [^{}]++ | \{ (?: [^{}]++ | \{ [^{}]*+ \} )*+ \} )*+ \} )*+"
@@ -72,13 +72,13 @@ KINDS = (
         | </?[A-Za-z] [^<>\n]* (?: \n [^\S\n]* [^\s<>] [^<>\n]* )? >""",
         ("<b>", "</b>", '<a href="x y">', "<br/>", "<v Tom>", "<sup>[2]</sup>", "<i>▾</i>"),
         ("3<4", "a < b > c"),
-        floats=True,
+        is_inline=True,
     ),
     Kind(
         "disguised_tag",
         r"&lt; /? [A-Za-z] [^&<>\n]{0,200}+ &gt;",
         ("&lt;b&gt;", "&lt;/b&gt;"),
-        floats=True,
+        is_inline=True,
     ),
     Kind(
         "declaration",
@@ -295,14 +295,14 @@ KINDS = (
         | (?<! [\w*] ) \* (?= [^\s*] ) | (?<= [^\s*] ) \* (?! [\w*] )
         | (?<! [\w_] ) _ (?= [^\W_] ) | (?<= [^\s_] ) _ (?! [\w_] )""",
         ("**", "[^1]", "[1]", "²", r"\*"),
-        floats=True,
+        is_inline=True,
     ),
     Kind(
         "accelerator",  # the key of a menu entry
         r"(?<! [\w&] ) & (?= [^\W\d_] )",
         (),
         ("Q & A",),
-        floats=True,
+        is_inline=True,
     ),
     Kind(
         "picture",
@@ -312,19 +312,19 @@ KINDS = (
         | (?<! \w ) [:;=] [-']? (?: [()|/\\] | [DPp] (?! \w ) )""",
         ("😀", "👍🏽", "✂️", "1️⃣", ":smile:", ";-)", ":D"),
         ("a::b", "12:30"),
-        floats=True,
+        is_inline=True,
     ),
 )
 """In order of precedence."""
 
-FLOATING = frozenset(kind.name for kind in KINDS if kind.floats)
-"""The names of the kinds that float."""
+INLINE_KINDS = frozenset(kind.name for kind in KINDS if kind.is_inline)
+"""The names of the inline kinds."""
 
 SPAN = re.compile(
     "|".join(f"(?P<{kind.name}> {kind.pattern} )" for kind in KINDS) + "| [\U000f0000\U000f0001]",
     re.VERBOSE | re.DOTALL,
 )
-"""Any span; `lastgroup` is the name of its kind, None of a stand-in that was in the text."""
+"""Any span; `lastgroup` is the name of its kind, None of a placeholder that was in the text."""
 
 HINT = re.compile(
     r"""[^\w\s.,!?'"’“”„«»()–—-] | [\d_] | [^\W\d_A-Z][A-Z] | \w\.\w | --- | \(\) | [¹²³⁰⁴-⁹]""",

@@ -1,7 +1,7 @@
 """What no model can read: characters that its tokenizer has never seen, and those nobody sees.
 
-A word with an unseen letter is copied as a name would be; unseen symbols float, as pictures do.
-Invisible characters, such as direction marks, are left out of what is translated.
+A word with an unseen letter is copied as a name would be; unseen symbols are inline, as pictures
+are. Invisible characters, such as direction marks, are left out of what is translated.
 """
 
 import re
@@ -30,7 +30,7 @@ def without_invisible(text: str) -> str:
 
 
 def unreadable(text: str, spells: Callable[[str], bool]) -> Iterator[tuple[int, int, str, bool]]:
-    """Find what is unseen: start, end, a name for it, and whether it floats.
+    """Find what is unseen: start, end, a name for it, and whether it is inline.
 
     `spells` tells of a character whether the tokenizer has it. ASCII digits are never unseen.
     """

@@ -1,17 +1,17 @@
 """When a search has failed: what it found is no translation, however likely the model thinks it.
 
 A check says why `text` cannot be a translation of `source`, in words that follow "the translation
-that was found first", or None. Both are as the model reads and writes them: without what floats,
-and with a stand-in for every other span. A new kind of failure is a new check in `CHECKS`.
+that was found first", or None. Both are as the model reads and writes them: without inline tags,
+and with a placeholder for every other span. A new kind of failure is a new check in `CHECKS`.
 """
 
 import re
 from collections.abc import Callable
 
-from seq2seq.text.masking import STAND_IN
+from seq2seq.text.masking import PLACEHOLDER
 from seq2seq.translation.repeated_phrases import repeats_itself
 
-_SIDE_BY_SIDE = re.compile(rf"{STAND_IN}[^\w{STAND_IN}]*(?={STAND_IN})")
+_SIDE_BY_SIDE = re.compile(rf"{PLACEHOLDER}[^\w{PLACEHOLDER}]*(?={PLACEHOLDER})")
 
 Check = Callable[[str, str], str | None]
 

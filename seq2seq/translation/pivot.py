@@ -12,7 +12,7 @@ from typing import Protocol, Self, TypeVar
 
 from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
 from seq2seq.errors import UsageError
-from seq2seq.text.alignment import Links
+from seq2seq.text.alignment import WordAlignment
 from seq2seq.text.blocks import Unit
 from seq2seq.translation.result import Candidate, Part, Translation
 
@@ -165,7 +165,7 @@ class _Halfway:
     text: str
     score: float
     notes: tuple[str, ...]
-    links: Links
+    links: WordAlignment
     done: int = 0  # characters of `text`
     counted: int = 0  # characters of `source`
 
@@ -195,7 +195,7 @@ class _Halfway:
         return Candidate(one.text, self.score + one.score, None, notes, parts)
 
 
-def composed_links(first: Links, second: Links) -> Links:
+def composed_links(first: WordAlignment, second: WordAlignment) -> WordAlignment:
     """Each word with those that it comes to by way of a word in between, by target, each once."""
     sources = defaultdict[int, list[int]](list)
     for source, between in first:

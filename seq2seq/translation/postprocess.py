@@ -10,9 +10,17 @@ from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.search.beam import Hypothesis, longest_length
 from seq2seq.search.repetition import loops
-from seq2seq.text.alignment import Links, restored_links, word_links
-from seq2seq.text.casing import is_shouted
-from seq2seq.text.masking import FLOAT, STAND_IN, Protection, Shielded, Span, as_written, restore
+from seq2seq.text.alignment import WordAlignment, unmasked_alignment, word_alignment
+from seq2seq.text.casing import is_all_caps
+from seq2seq.text.masking import (
+    INLINE_TAG,
+    PLACEHOLDER,
+    MaskedText,
+    Protection,
+    Span,
+    as_written,
+    restore,
+)
 from seq2seq.text.numbers import check_numbers
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.checks import failure
@@ -20,8 +28,8 @@ from seq2seq.translation.negation import is_contrary
 from seq2seq.translation.preprocess import Piece
 from seq2seq.translation.result import Part
 
-_PLACEHOLDER = re.compile(r"<ph(\d+)>")
-_STRANGE = re.compile(f"[{STAND_IN}{FLOAT}]")  # what a model may spell in bytes
+_PLACEHOLDER_SYMBOL = re.compile(r"<ph(\d+)>")
+_STRANGE = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}]")  # what a model may spell in bytes
 _INNER_END = re.compile(r"[.!?…]\s+(?=\S)")
 _DOUBTED = 0.5  # what each note leaves of the confidence
 _MARKS = "⟦", "⟧"
@@ -46,7 +54,7 @@ class Writer:
     calibration: Calibration | None
     min_confidence: float
     search: SearchConfig
-    keep_links: bool
+    keep_alignment: bool
     guard: bool
     protection: Protection
 
@@ -55,9 +63,9 @@ class Writer:
 
         Nothing where all hypotheses have lost or doubled a span.
         """
-        source = restore(*piece.shielded)
+        source = restore(*piece.masked)
         if not piece.ids:
-            written = restore(*as_written(piece.shielded))
+            written = restore(*as_written(piece.masked))
             return [Part(source, (), written, None, piece.separator, notes=piece.notes)]
         parts: dict[str, Part] = {}
         for hypothesis in hypotheses:
@@ -80,7 +88,7 @@ class Writer:
         if self._changes_places(piece, hypothesis):
             return Judgement("has a placeholder in place of another")
         source = piece.inner.text
-        text = _PLACEHOLDER.sub(STAND_IN, self._decoded(hypothesis))
+        text = _PLACEHOLDER_SYMBOL.sub(PLACEHOLDER, self._decoded(hypothesis))
         if _hangs_on(piece, text):
             return Judgement("has a term behind its end")
         return Judgement(
@@ -91,8 +99,8 @@ class Writer:
 
     def unchanged(self, piece: Piece, failed: Hypothesis) -> list[Part]:
         """The source itself, but for its terms, where no search has found a translation."""
-        source = restore(*piece.shielded)
-        kept = restore(_with_terms_amid_floats(piece), piece.spans)
+        source = restore(*piece.masked)
+        kept = restore(_with_terms_amid_inline_tags(piece), piece.spans)
         notes = (*piece.notes, "no translation was found, and the source stands")
         confidence = None if self.calibration is None else 0.0
         text = source.join(_MARKS) if self.min_confidence and confidence == 0.0 else kept
@@ -100,7 +108,7 @@ class Writer:
 
     def _changes_places(self, piece: Piece, hypothesis: Hypothesis) -> bool:
         """Whether a placeholder was said while the model looked at another one."""
-        if piece.inner.text.count(STAND_IN) < 2:
+        if piece.inner.text.count(PLACEHOLDER) < 2:
             return False
         symbols = {*self.tokenizer.placeholder_ids()}
         columns = [place for place, id_ in enumerate(piece.ids) if id_ in symbols]
@@ -117,14 +125,14 @@ class Writer:
     def _part(self, piece: Piece, source: str, hypothesis: Hypothesis) -> Part | None:
         numbers: list[int] = []
 
-        def stand_in(match: re.Match[str]) -> str:
+        def placeholder(match: re.Match[str]) -> str:
             numbers.append(int(match[1]))
-            return STAND_IN
+            return PLACEHOLDER
 
         inner = piece.inner
         decoded = self._decoded(hypothesis)
         # Without spans the symbols can only be letters that the model put together.
-        written = _PLACEHOLDER.sub(stand_in, decoded) if inner.spans else decoded
+        written = _PLACEHOLDER_SYMBOL.sub(placeholder, decoded) if inner.spans else decoded
         notes = piece.notes
         if not written:  # the source stands, not a hole
             written, numbers = inner.text, [*range(len(inner.spans))]
@@ -133,16 +141,16 @@ class Writer:
             return None
         if self.guard and inner.text[-1:].isalnum():  # no full stop that nobody has made
             written = written.removesuffix(".") or written
-        if is_shouted(inner.text):
-            written = _shouted(written, piece)
+        if is_all_caps(inner.text):
+            written = _in_capitals(written, piece)
         checked = check_numbers(_with_terms(piece), written, self.target, self.source)
         notes = (*notes, *checked.notes, *_missing_terms(piece, checked.text))
-        target = Shielded(checked.text, [inner.spans[number] for number in numbers])
-        placed: Shielded | None = target
+        target = MaskedText(checked.text, [inner.spans[number] for number in numbers])
+        placed: MaskedText | None = target
         if piece.spans:
             from seq2seq.text.inline_tags import place  # few texts need it
 
-            placed = place(piece.shielded, target, self._links(piece, hypothesis, from_source=True))
+            placed = place(piece.masked, target, self._links(piece, hypothesis, from_source=True))
         if placed is None:
             return None
         placed = as_written(placed)
@@ -155,18 +163,20 @@ class Writer:
             return Part(
                 source, piece.ids, marked, hypothesis, piece.separator, (), confidence, (told,)
             )
-        links: Links = ()
-        if self.keep_links:
-            links = restored_links(self._links(piece, hypothesis), piece.shielded, placed)
+        links: WordAlignment = ()
+        if self.keep_alignment:
+            links = unmasked_alignment(self._links(piece, hypothesis), piece.masked, placed)
         text = restore(*placed)
-        wanted = [span for span in as_written(piece.shielded).spans if span.kind != "number"]
-        if wanted and not _same_spans(wanted, self.protection.shield(text).spans):
+        wanted = [span for span in as_written(piece.masked).spans if span.kind != "number"]
+        if wanted and not _same_spans(wanted, self.protection.mask(text).spans):
             return None
         return Part(source, piece.ids, text, hypothesis, piece.separator, links, confidence, notes)
 
-    def _links(self, piece: Piece, hypothesis: Hypothesis, from_source: bool = False) -> Links:
+    def _links(
+        self, piece: Piece, hypothesis: Hypothesis, from_source: bool = False
+    ) -> WordAlignment:
         source, target = (self.tokenizer.pieces(ids) for ids in (piece.ids, hypothesis.ids))
-        return word_links(hypothesis.attention, source, target, from_source)
+        return word_alignment(hypothesis.attention, source, target, from_source)
 
     def _confidence(self, hypothesis: Hypothesis, notes: Sequence[str]) -> float | None:
         """What its probability promises, halved by each note: a note is a reason for doubt."""
@@ -189,18 +199,18 @@ def _with_terms(piece: Piece) -> str:
     return text
 
 
-def _with_terms_amid_floats(piece: Piece) -> str:
-    """The text of a piece, its terms as its translation has them, and what floats behind them."""
+def _with_terms_amid_inline_tags(piece: Piece) -> str:
+    """The text of a piece, its terms as its translation has them, with their tags behind them."""
     text = piece.text
-    places = [place for place, letter in enumerate(text) if letter != FLOAT]
+    places = [place for place, letter in enumerate(text) if letter != INLINE_TAG]
     for term, start, end in reversed(piece.terms):
         first, behind = places[start], places[end - 1] + 1
-        floats = FLOAT * text.count(FLOAT, first, behind)
-        text = text[:first] + term.target + floats + text[behind:]
+        tags = INLINE_TAG * text.count(INLINE_TAG, first, behind)
+        text = text[:first] + term.target + tags + text[behind:]
     return text
 
 
-def _shouted(text: str, piece: Piece) -> str:
+def _in_capitals(text: str, piece: Piece) -> str:
     """In capitals, but for the terms, which are as the glossary has them."""
     text = text.upper()
     for term in dict.fromkeys(found.term.target for found in piece.terms):
@@ -212,13 +222,13 @@ def _shouted(text: str, piece: Piece) -> str:
 def _same_spans(spans: Sequence[Span], found: Sequence[Span]) -> bool:
     """Whether a reader of the translation has `found` its `spans`, none glued to a word.
 
-    Of the kinds that do not float it has no other. One that floats may be there once more: what
+    Of the kinds that are not inline it has no other. An inline tag may be there once more: what
     the model writes may look like it.
     """
-    held = {span.kind for span in spans if not span.floats}
+    held = {span.kind for span in spans if not span.is_inline}
     wanted, there = Counter(span.text for span in spans), Counter(span.text for span in found)
     strange = any(
-        not span.floats and span.kind in held and span.text not in wanted for span in found
+        not span.is_inline and span.kind in held and span.text not in wanted for span in found
     )
     return not strange and all(there[text] >= number for text, number in wanted.items())
 

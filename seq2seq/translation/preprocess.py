@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from seq2seq.text.alignment import word_numbers
 from seq2seq.text.blocks import Unit, segments
-from seq2seq.text.casing import is_shouted, is_title, quiet, with_known_words
+from seq2seq.text.casing import is_all_caps, is_title_case, sentence_case, with_known_words
 from seq2seq.text.formality import has_forms
 from seq2seq.text.masking import (
-    FLOAT,
-    STAND_IN,
+    INLINE_TAG,
+    PLACEHOLDER,
+    MaskedText,
     Protection,
-    Shielded,
     Span,
+    mask_numbers,
+    mask_placeholders,
     number_of_spans,
-    shield_numbers,
-    shield_stand_ins,
     split_at_spans,
-    without_floats,
+    without_inline_tags,
 )
 from seq2seq.text.numbers import localised_amount
 from seq2seq.text.sentences import Part, split
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _MOST_HELD = 8  # spans in the search; so many hypotheses have to be kept apart
 _SLICE = 1000  # characters; what is longer is measured slice by slice, and only as far as needed
-_MOST_FLOATS = 500  # in a piece; to place them takes as long as the square of their number
+_MOST_INLINE_TAGS = 500  # in a piece; to place them takes as long as the square of their number
 
 _MARKS = frozenset("()[]{}\"'“”‘’«»„,;:.!?…–—-°=/|&~^_")  # that stay at a span beside them
 _FOREIGN = "this is not in letters that the model knows, and stays as it is"
@@ -47,7 +47,7 @@ _FOREIGN = "this is not in letters that the model knows, and stays as it is"
 class Piece:
     """A piece of a text: a line or a sentence, unless that is too long."""
 
-    text: str  # with stand-ins for its spans
+    text: str  # with placeholders for its spans
     separator: str  # the white space behind it
     ids: tuple[int, ...] = ()  # (S,) the language tag first; none: it passes through
     spans: tuple[Span, ...] = ()
@@ -55,14 +55,14 @@ class Piece:
     notes: tuple[str, ...] = ()
 
     @property
-    def shielded(self) -> Shielded:
+    def masked(self) -> MaskedText:
         """The text and its spans."""
-        return Shielded(self.text, self.spans)
+        return MaskedText(self.text, self.spans)
 
     @property
-    def inner(self) -> Shielded:
-        """What the model reads: without what floats."""
-        return without_floats(self.shielded)
+    def inner(self) -> MaskedText:
+        """What the model reads: without inline tags."""
+        return without_inline_tags(self.masked)
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,18 @@ class Reader:
     def read(self, text: str, unit: Unit) -> Iterator[Piece]:
         """The pieces of a text, one at least."""
         text = _valid(text)
-        shielded = self._shielded(without_invisible(text))
-        if not _has_letters(self._readable(shielded).text):
+        masked = self._masked(without_invisible(text))
+        if not _has_letters(self._readable(masked).text):
             blank = unit == "line" and not text.strip()
-            foreign = (_FOREIGN,) if _has_letters(shielded.text) else ()
-            shielded = self._shielded(text)
-            whole = "" if blank else shielded.text
-            yield Piece(whole, "", spans=tuple(shielded.spans), notes=foreign)
+            foreign = (_FOREIGN,) if _has_letters(masked.text) else ()
+            masked = self._masked(text)
+            whole = "" if blank else masked.text
+            yield Piece(whole, "", spans=tuple(masked.spans), notes=foreign)
             return
-        coming = iter(shielded.spans)
-        for segment in segments(shielded.text, unit, self.source):
+        coming = iter(masked.spans)
+        for segment in segments(masked.text, unit, self.source):
             own = [*islice(coming, number_of_spans(segment.text))]
-            readable = self._readable(Shielded(segment.text, own))
+            readable = self._readable(MaskedText(segment.text, own))
             is_foreign = _has_letters(segment.text) and not _has_letters(readable.text)
             rest = iter(readable.spans)
             for piece in self._cut(readable.text, segment.separator):
@@ -99,19 +99,19 @@ class Reader:
                 notes = (_FOREIGN,) if is_foreign else piece.notes
                 yield from self._prepared(replace(piece, spans=spans, notes=notes))
 
-    def _shielded(self, text: str) -> Shielded:
+    def _masked(self, text: str) -> MaskedText:
         """Take out what is protected; amounts are known in the notation of the target."""
         if self.protection is None:
-            return shield_stand_ins(text)
-        shielded = self.protection.shield(text)
-        return Shielded(shielded.text, [self._localised(span) for span in shielded.spans])
+            return mask_placeholders(text)
+        masked = self.protection.mask(text)
+        return MaskedText(masked.text, [self._localised(span) for span in masked.spans])
 
-    def _readable(self, shielded: Shielded) -> Shielded:
+    def _readable(self, masked: MaskedText) -> MaskedText:
         """Take out what the model has never seen."""
         if self.protection is None:
-            return shielded
-        readable = self.protection.shield_unreadable(shielded)
-        return Shielded(readable.text, [self._localised(span) for span in readable.spans])
+            return masked
+        readable = self.protection.mask_unreadable(masked)
+        return MaskedText(readable.text, [self._localised(span) for span in readable.spans])
 
     def whole(self, text: str) -> Piece:
         """Read a text as one piece, however long, its spans like any other words."""
@@ -150,24 +150,24 @@ class Reader:
 
     def with_numbers_held(self, piece: Piece) -> Piece | None:
         """The piece with its numbers among the spans, or None where there is none to hold."""
-        shielded = shield_numbers(piece.shielded)
+        masked = mask_numbers(piece.masked)
         in_terms = any(map(str.isdigit, "".join(found.term.source for found in piece.terms)))
-        held = shielded.text.count(STAND_IN)
-        if in_terms or held == piece.text.count(STAND_IN) or held > _MOST_HELD:
+        held = masked.text.count(PLACEHOLDER)
+        if in_terms or held == piece.text.count(PLACEHOLDER) or held > _MOST_HELD:
             return None
-        spans = tuple(self._localised(span) for span in shielded.spans)
-        ids = self._ids(shielded.text)
-        return self._with_terms(replace(piece, text=shielded.text, ids=ids, spans=spans, terms=()))
+        spans = tuple(self._localised(span) for span in masked.spans)
+        ids = self._ids(masked.text)
+        return self._with_terms(replace(piece, text=masked.text, ids=ids, spans=spans, terms=()))
 
     def constraints(self, piece: Piece) -> "Constraints | None":
-        """What its translation must contain: the spans that do not float, and the terms."""
-        if not (STAND_IN in piece.text or piece.terms):
+        """What its translation must contain: the spans that are not inline, and the terms."""
+        if not (PLACEHOLDER in piece.text or piece.terms):
             return None
         from seq2seq.search.constrained import Constraints, Phrase  # few texts need it
 
         inner = piece.inner
         phrases: list[Phrase] = []
-        places = [match.span() for match in re.finditer(STAND_IN, inner.text)]
+        places = [match.span() for match in re.finditer(PLACEHOLDER, inner.text)]
         for (start, end), id_ in zip(places, self.tokenizer.placeholder_ids(), strict=False):
             # A space before it is a piece of its own.
             position = piece.ids.index(id_)
@@ -191,8 +191,8 @@ class Reader:
         return span._replace(written=localised_amount(span.text, self.target, self.source))
 
     def _prepared(self, piece: Piece) -> Iterator[Piece]:
-        held, floating = piece.text.count(STAND_IN), piece.text.count(FLOAT)
-        if piece.ids and (held > _MOST_HELD or floating > _MOST_FLOATS):
+        held, inline = piece.text.count(PLACEHOLDER), piece.text.count(INLINE_TAG)
+        if piece.ids and (held > _MOST_HELD or inline > _MOST_INLINE_TAGS):
             yield from self.around(piece)
         else:
             yield self._with_terms(piece)
@@ -240,15 +240,15 @@ class Reader:
         return length
 
     def _ids(self, text: str) -> tuple[int, ...]:
-        text = text.replace(FLOAT, "")
-        if is_shouted(text) or is_title(text):
-            text = quiet(text)
+        text = text.replace(INLINE_TAG, "")
+        if is_all_caps(text) or is_title_case(text):
+            text = sentence_case(text)
         else:
             text = with_known_words(text, lambda word: len(self.tokenizer.encode([word])[0]))
-        if STAND_IN not in text:
+        if PLACEHOLDER not in text:
             return tuple(self.tokenizer.encode_sources([text], self.target, self._form)[0])
         # Normalised before the symbols are in it: no mark may be joined to the end of one.
-        first, *rest = normalise_source(text).split(STAND_IN)
+        first, *rest = normalise_source(text).split(PLACEHOLDER)
         symbols = cycle(PLACEHOLDERS)
         text = first + "".join(next(symbols) + part for part in rest)
         tags = self.tokenizer.source_tags(self.target, self._form)

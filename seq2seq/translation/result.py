@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from seq2seq.search.beam import Hypothesis
-from seq2seq.text.alignment import Links, joined_links
+from seq2seq.text.alignment import WordAlignment, joined_alignment
 
 _LINE_ENDS = re.compile(r"[\r\n]+")
 
@@ -20,7 +20,7 @@ class Part:
     text: str
     hypothesis: Hypothesis | None  # ids and attention; None where the source passed through
     separator: str  # the white space between this part and the next
-    links: Links = ()  # between the words of source and text
+    links: WordAlignment = ()  # between the words of source and text
     confidence: float | None = None  # None also where the source passed through
     notes: tuple[str, ...] = ()
 
@@ -42,10 +42,10 @@ class Candidate:
     parts: tuple[Part, ...]  # none where the translator was told not to keep them
 
     @property
-    def alignment(self) -> Links:
+    def alignment(self) -> WordAlignment:
         """Pairs of a source word and the target word made from it, by number from 0."""
         parts = ((part.source, part.text, part.separator, part.links) for part in self.parts)
-        return joined_links(parts)
+        return joined_alignment(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Translation:
         return self.candidates[0].notes
 
     @property
-    def alignment(self) -> Links:
+    def alignment(self) -> WordAlignment:
         """The alignment of the best translation, see `Candidate`."""
         return self.candidates[0].alignment
 

@@ -21,7 +21,7 @@ from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine import Engine
 from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.blocks import Unit
-from seq2seq.text.masking import STAND_IN, Protection
+from seq2seq.text.masking import PLACEHOLDER, Protection
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.postprocess import Judgement, Writer
 from seq2seq.translation.preprocess import Piece, Reader
@@ -321,7 +321,7 @@ class _Call:
                 one.parts = one.first
                 continue
             one.piece = piece
-            if sound or STAND_IN in piece.text:
+            if sound or PLACEHOLDER in piece.text:
                 one.parts = parts  # without any, what is between the spans is translated
             else:
                 one.parts = self._writer.unchanged(piece, hypotheses[0])

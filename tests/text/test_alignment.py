@@ -6,7 +6,7 @@ from helpers.engines import copying, hostile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.text.alignment import joined_links, word_links, word_numbers
+from seq2seq.text.alignment import joined_alignment, word_alignment, word_numbers
 from seq2seq.text.blocks import Unit
 from seq2seq.translation.result import Translation
 
@@ -88,10 +88,10 @@ def test_a_word_is_linked_to_what_it_looks_at_most() -> None:
     attention = np.array(
         [[0.9, 0.0, 0.04, 0.06], [0.1, 0.5, 0.0, 0.4], [0.0, 0.1, 0.1, 0.8]], np.float32
     )
-    assert word_links(attention, source, target) == ((1, 0), (1, 1))
-    assert word_links(attention, source, target, from_source=True) == ((0, 1), (1, 1))
-    assert word_links(np.zeros((3, 4), np.float32), source, target) == ()
-    assert word_links(np.zeros((0, 4), np.float32), source, []) == ()
+    assert word_alignment(attention, source, target) == ((1, 0), (1, 1))
+    assert word_alignment(attention, source, target, from_source=True) == ((0, 1), (1, 1))
+    assert word_alignment(np.zeros((3, 4), np.float32), source, target) == ()
+    assert word_alignment(np.zeros((0, 4), np.float32), source, []) == ()
 
 
 def test_parts_are_counted_on() -> None:
@@ -101,4 +101,4 @@ def test_parts_are_counted_on() -> None:
         ("c", "y z", "", ((0, 0), (0, 1))),
         ("d", "w", "", ((0, 0),)),  # goes on with the word before
     ]
-    assert joined_links(parts) == ((0, 0), (1, 0), (3, 2), (3, 3))
+    assert joined_alignment(parts) == ((0, 0), (1, 0), (3, 2), (3, 3))

@@ -5,28 +5,28 @@ from helpers.engines import copying, hostile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.casing import is_shouted, is_title, quiet, with_known_words
+from seq2seq.text.casing import is_all_caps, is_title_case, sentence_case, with_known_words
 
 
 @pytest.mark.parametrize(
     "text", ["THE BIG DOG", "STOP!", "ÜBER ALLE 3 MASSE.", "ΠΟΥ ΕΙΝΑΙ;", "GO NOW", "ACHTUNG! "]
 )
-def test_shouted(text: str) -> None:
-    assert is_shouted(text)
+def test_text_of_capitals_is_all_caps(text: str) -> None:
+    assert is_all_caps(text)
 
 
 @pytest.mark.parametrize(
     "text",
     ["NASA", "UNESCO.", "USA!", "A B C", "The NASA", "駅はどこ", "", "123 !", "UN-EU 4", "I AM so"],
 )
-def test_not_shouted(text: str) -> None:
-    assert not is_shouted(text)
+def test_abbreviations_and_mixed_case_are_not_all_caps(text: str) -> None:
+    assert not is_all_caps(text)
 
 
 @given(st.text())
-def test_quiet_text_is_the_same_but_for_case(text: str) -> None:
-    assert quiet(text).casefold() == text.lower().casefold()
-    assert not is_shouted(quiet(text.upper()))
+def test_text_in_sentence_case_is_the_same_but_for_case(text: str) -> None:
+    assert sentence_case(text).casefold() == text.lower().casefold()
+    assert not is_all_caps(sentence_case(text.upper()))
 
 
 @pytest.mark.parametrize("text", ["THE DOG SEES {x}.", "<b>STOP!</b>", "WO SIND ÄPFEL, STRASSE?"])
@@ -81,4 +81,4 @@ def test_a_word_in_capitals_is_read_small_where_the_model_knows_it_only_so(
 def test_a_headline_in_title_case_is_told_by_a_short_word_with_a_capital(
     text: str, expected: bool
 ) -> None:
-    assert is_title(text) == expected
+    assert is_title_case(text) == expected

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.text.glossary import Found, Glossary, Term
-from seq2seq.translation.postprocess import _hangs_on, _shouted
+from seq2seq.translation.postprocess import _hangs_on, _in_capitals
 from seq2seq.translation.preprocess import Piece
 
 TERMS = {
@@ -69,7 +69,7 @@ def test_a_term_alone_behind_the_full_stop_is_hung_on() -> None:
 def test_in_capitals_other_words_are_left_alone() -> None:
     """The term is as the glossary has it, and only where it is a word."""
     piece = Piece("WOG", "", terms=(Found(Term("wog", "in"), 0, 3),))
-    assert _shouted("mein Kind in China", piece) == "MEIN KIND in CHINA"
+    assert _in_capitals("mein Kind in China", piece) == "MEIN KIND in CHINA"
 
 
 @given(st.text(), st.lists(st.sampled_from([*TERMS, " ", ".", "\U000f0000"])).map("".join))

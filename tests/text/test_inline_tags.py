@@ -7,9 +7,9 @@ from helpers.engines import copying
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seq2seq.text.alignment import Links
+from seq2seq.text.alignment import WordAlignment
 from seq2seq.text.inline_tags import place
-from seq2seq.text.masking import STAND_IN, Shielded, restore, shield, without_floats
+from seq2seq.text.masking import PLACEHOLDER, MaskedText, mask, restore, without_inline_tags
 
 WORD = st.sampled_from(["kalo", "miren", "wog.", "(Elbo", "ka-lo", "{x}", "lo,"])
 TAG = re.compile(r"<(/?)(\w+)[^<>]*?(/?)>")
@@ -51,19 +51,19 @@ def nesting(text: str) -> list[tuple[str, ...]]:
 @given(marked_up(" ", " ", ""), targets, links)
 @example("<b x='1'>kalo</b> <br/> kalo", "ka Lo,", ((0, 1),))
 def test_each_tag_once_and_nested_as_before_or_nothing(
-    text: str, words: str, linked: Links
+    text: str, words: str, linked: WordAlignment
 ) -> None:
-    source = shield(text)
-    own = without_floats(source).spans
-    target = Shielded(" ".join([words, *[STAND_IN] * len(own)]).strip(), own)
+    source = mask(text)
+    own = without_inline_tags(source).spans
+    target = MaskedText(" ".join([words, *[PLACEHOLDER] * len(own)]).strip(), own)
     placed = place(source, target, linked)
     if placed is None:
         return
     restored = restore(*placed)
-    floats = [span.text for span in source.spans if span.floats]
-    assert sorted(span.text for span in placed.spans if span.floats) == sorted(floats)
+    tags = [span.text for span in source.spans if span.is_inline]
+    assert sorted(span.text for span in placed.spans if span.is_inline) == sorted(tags)
     assert nesting(restored) == nesting(text)
-    without = without_floats(placed)
+    without = without_inline_tags(placed)
     assert without.text.split() == target.text.split()
     assert [*without.spans] == [*own]
 
@@ -78,10 +78,10 @@ def test_a_copy_has_its_tags_where_they_were(text: str) -> None:
     assert parts.findall(translation.text) == parts.findall(text)
 
 
-def tagged(text: str, translation: str, linked: Links) -> str:
-    source = shield(text)
-    spans = without_floats(source).spans
-    target = Shielded(re.sub(r"\{\w*\}", STAND_IN, translation), spans)
+def tagged(text: str, translation: str, linked: WordAlignment) -> str:
+    source = mask(text)
+    spans = without_inline_tags(source).spans
+    target = MaskedText(re.sub(r"\{\w*\}", PLACEHOLDER, translation), spans)
     placed = place(source, target, linked)
     assert placed
     return restore(*placed)
@@ -113,7 +113,7 @@ def tagged(text: str, translation: str, linked: Links) -> str:
         ("a <b>c</b><br> d", "x y z", ((0, 0), (1, 2), (2, 1)), "x y <b>z</b><br>"),
     ],
 )
-def test_where_they_go(text: str, translation: str, linked: Links, expected: str) -> None:
+def test_where_they_go(text: str, translation: str, linked: WordAlignment, expected: str) -> None:
     assert tagged(text, translation, linked) == expected
 
 
@@ -125,20 +125,20 @@ def test_where_they_go(text: str, translation: str, linked: Links, expected: str
         ("<b>a</b> c", "x z", ()),
     ],
 )
-def test_no_pair_is_emptied(text: str, translation: str, linked: Links) -> None:
-    assert place(shield(text), Shielded(translation, []), linked) is None
+def test_no_pair_is_emptied(text: str, translation: str, linked: WordAlignment) -> None:
+    assert place(mask(text), MaskedText(translation, []), linked) is None
 
 
 def test_tags_within_words_that_would_cross_are_refused() -> None:
-    source = shield("CO<b>2</b>")
-    target = Shielded(f"CO{STAND_IN}2{STAND_IN}", source.spans[::-1])
+    source = mask("CO<b>2</b>")
+    target = MaskedText(f"CO{PLACEHOLDER}2{PLACEHOLDER}", source.spans[::-1])
     assert place(source, target, ()) is None
 
 
 def test_spans_of_the_target_keep_their_order() -> None:
-    source = shield("a {1} <b>b</b> {2}")
-    spans = without_floats(source).spans
-    target = Shielded(f"x {STAND_IN} y {STAND_IN}", [spans[1], spans[0]])
+    source = mask("a {1} <b>b</b> {2}")
+    spans = without_inline_tags(source).spans
+    target = MaskedText(f"x {PLACEHOLDER} y {PLACEHOLDER}", [spans[1], spans[0]])
     placed = place(source, target, ((0, 0), (1, 3), (2, 2), (3, 1)))
     assert placed
     assert restore(*placed) == "x {2} <b>y</b> {1}"

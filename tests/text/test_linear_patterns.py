@@ -19,9 +19,9 @@ from seq2seq.identification.alphabet import clean
 from seq2seq.serving.documents import TextDocument
 from seq2seq.serving.html import HtmlDocument
 from seq2seq.text.blocks import Unit, segments
-from seq2seq.text.casing import is_shouted, quiet
+from seq2seq.text.casing import is_all_caps, sentence_case
 from seq2seq.text.glossary import Glossary, Term
-from seq2seq.text.masking import Protection, restore, shield
+from seq2seq.text.masking import Protection, mask, restore
 from seq2seq.text.numbers import check_numbers
 from seq2seq.text.sentences import sentences
 from seq2seq.tokenizer import Tokenizer, normalise_source
@@ -101,13 +101,13 @@ _GLOSSARY = Glossary([Term("a b", "c d")])
 _READING: dict[str, Work] = {
     "an HTML document": _html,
     "a text document": lambda text: TextDocument(text).render(TextDocument(text).texts),
-    "spans": lambda text: restore(*shield(text)),
+    "spans": lambda text: restore(*mask(text)),
     "the layout of sentences": lambda text: [*segments(text, "sentence")],
     "the layout of paragraphs": lambda text: [*segments(text, "paragraph")],
     "sentences": lambda text: [*sentences(text, "de")],
     "identification": clean,
     "numbers": lambda text: check_numbers(text, text[::-1], "de"),
-    "case": lambda text: is_shouted(text) or quiet(text),
+    "case": lambda text: is_all_caps(text) or sentence_case(text),
     "terms": _GLOSSARY.find,
     "normalising": normalise_source,
     # Both by the tokenizer, which takes long.

@@ -16,12 +16,12 @@ from seq2seq.config.model_config import SearchConfig
 from seq2seq.search.engine import Step
 from seq2seq.text.blocks import Unit
 from seq2seq.text.masking import (
-    FLOAT,
-    STAND_IN,
+    INLINE_TAG,
+    PLACEHOLDER,
+    mask,
+    mask_placeholders,
     number_of_spans,
     restore,
-    shield,
-    shield_stand_ins,
 )
 from seq2seq.tokenizer import Tokenizer, normalise_source
 from seq2seq.translation.translator import Translator
@@ -52,7 +52,7 @@ HELD = [
     "\U000f0000",
     "\U000f0001",
 ]
-FLOATING = [
+INLINE_KINDS = [
     "<b>",
     "</b>",
     "<br/>",
@@ -64,7 +64,7 @@ FLOATING = [
     "👍🏽",
     "✂️",
 ]
-SPANS = HELD + FLOATING
+SPANS = HELD + INLINE_KINDS
 
 texts = st.lists(st.sampled_from(WORDS + SPANS), min_size=1, max_size=12).map(" ".join)
 snippets = st.lists(
@@ -75,10 +75,10 @@ snippets = st.lists(
 
 @given(st.one_of(st.text(st.characters(codec=None)), snippets))
 def test_what_is_taken_out_comes_back(text: str) -> None:
-    shielded = shield(text)
-    assert restore(*shielded) == text
-    assert number_of_spans(shielded.text) == len(shielded.spans)
-    assert restore(*shield_stand_ins(text)) == text
+    masked = mask(text)
+    assert restore(*masked) == text
+    assert number_of_spans(masked.text) == len(masked.spans)
+    assert restore(*mask_placeholders(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_is_taken_out_comes_back(text: str) -> None:
     ],
 )
 def test_where_a_span_ends(text: str, spans: list[str]) -> None:
-    assert [span.text for span in shield(text).spans] == spans
+    assert [span.text for span in mask(text).spans] == spans
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ def test_where_a_span_ends(text: str, spans: list[str]) -> None:
 )
 def test_a_hundred_thousand_of_the_same_are_no_trouble(part: str) -> None:
     text = part * (100_000 // len(part)) + "x"
-    assert restore(*shield(text)) == text
+    assert restore(*mask(text)) == text
 
 
 @pytest.mark.parametrize("span", SPANS)
 def test_it_is_one_span_with_nothing_around_it(span: str) -> None:
-    stands = FLOAT if span in FLOATING else STAND_IN
-    text, spans = shield(f"Kalo ({span}, wog: {span}.")
+    stands = INLINE_TAG if span in INLINE_KINDS else PLACEHOLDER
+    text, spans = mask(f"Kalo ({span}, wog: {span}.")
     assert text == f"Kalo ({stands}, wog: {stands}."
     assert [one.text for one in spans] == [span, span]
 
@@ -163,7 +163,7 @@ def test_it_is_one_span_with_nothing_around_it(span: str) -> None:
     ],
 )
 def test_ordinary_text_is_no_span(text: str) -> None:
-    assert shield(text) == (text, ())
+    assert mask(text) == (text, ())
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_ordinary_text_is_no_span(text: str) -> None:
     ],
 )
 def test_a_link_ends_before_the_punctuation_around_it(text: str, link: str) -> None:
-    assert [span.text for span in shield(text).spans] == [link]
+    assert [span.text for span in mask(text).spans] == [link]
 
 
 def counts(text: str) -> dict[str, int]:
@@ -222,7 +222,7 @@ def test_spans_stay_at_their_words(text: str) -> None:
 def test_many_of_them_and_some_inside_words(text: str) -> None:
     [copied] = copying().translate([text])
     assert copied.text == normalise_source(text)
-    spans = [span.text for span in shield(text).spans]
+    spans = [span.text for span in mask(text).spans]
     for translator in hostile().values():
         [translation] = translator.translate([text])
         found = re.findall("|".join(map(re.escape, {*spans})), translation.text)

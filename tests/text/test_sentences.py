@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.masking import FLOAT
+from seq2seq.text.masking import INLINE_TAG
 from seq2seq.text.sentences import sentences, split
 
 WORDS = st.sampled_from(
@@ -106,8 +106,8 @@ def test_each_language_has_its_abbreviations(language: str, text: str, number: i
     ],
 )
 def test_a_tag_behind_a_full_stop_ends_a_sentence(text: str, parts: list[str]) -> None:
-    found = sentences(text.replace("<", FLOAT), "en")
-    assert [part.text for part in found] == [part.replace("<", FLOAT) for part in parts]
+    found = sentences(text.replace("<", INLINE_TAG), "en")
+    assert [part.text for part in found] == [part.replace("<", INLINE_TAG) for part in parts]
 
 
 def test_a_long_sentence_is_cut_at_clauses_that_are_put_together_again() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.errors import UsageError
-from seq2seq.text.masking import Protection, compiled, restore, shield
+from seq2seq.text.masking import Protection, compiled, mask, restore
 from seq2seq.text.span_kinds import HINT, KINDS, SPAN, Kind
 
 EXAMPLES = [(kind.name, example) for kind in KINDS for example in kind.examples]
@@ -38,7 +38,7 @@ def test_what_only_looks_like_a_kind_is_none(kind: str, other: str) -> None:
     ],
 )
 def test_where_a_kind_ends(text: str, spans: list[str]) -> None:
-    assert [span.text for span in shield(text).spans] == spans
+    assert [span.text for span in mask(text).spans] == spans
 
 
 @pytest.mark.stress
@@ -48,12 +48,12 @@ def test_a_hundred_thousand_beginnings_are_no_trouble(kind: Kind) -> None:
     for example in kind.examples:
         for end in range(1, len(example) + 1):
             text = example[:end] * (100_000 // end) + " x"
-            assert restore(*shield(text)) == text
+            assert restore(*mask(text)) == text
 
 
 def test_a_users_patterns_win_over_the_table() -> None:
     protection = Protection((re.compile(r"[A-Z]{2}-\d+ [a-z]+"), re.compile("")))
-    spans = protection.shield("Kalo AB-12 wog and {x}, AB-13.").spans
+    spans = protection.mask("Kalo AB-12 wog and {x}, AB-13.").spans
     assert [span.text for span in spans] == ["AB-12 wog", "{x}", "AB-13"]
     assert [span.kind for span in spans] == ["user", "placeholder", "identifier"]
 

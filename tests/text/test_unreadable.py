@@ -10,7 +10,7 @@ from helpers.engines import copying, hostile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.text.masking import FLOAT, STAND_IN, Protection
+from seq2seq.text.masking import INLINE_TAG, PLACEHOLDER, Protection
 from seq2seq.text.unreadable import without_invisible
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.translator import Translator
@@ -24,22 +24,22 @@ PROTECTION = Protection(spells=LATIN.__contains__)
 
 
 @pytest.mark.parametrize(
-    ("text", "shielded", "spans"),
+    ("text", "masked", "spans"),
     [
-        ("Ich mag 寿司 sehr.", f"Ich mag {STAND_IN} sehr.", ["寿司"]),
+        ("Ich mag 寿司 sehr.", f"Ich mag {PLACEHOLDER} sehr.", ["寿司"]),
         ("Über Ärger 12.", "Über Ärger 12.", []),  # capitals of letters that are seen
-        ("Kraków ist a\u0308lter.", f"{STAND_IN} ist a\u0308lter.", ["Kraków"]),
-        ("Ich mag £.", f"Ich mag {FLOAT}.", ["£"]),
-        ("a ± b (c)", f"a {FLOAT} b {FLOAT}c{FLOAT}", ["±", "(", ")"]),
-        ("Brot/Milch", f"Brot{STAND_IN}Milch", ["/"]),
-        ("שלום {x}", f"{STAND_IN} {STAND_IN}", ["שלום", "{x}"]),
+        ("Kraków ist a\u0308lter.", f"{PLACEHOLDER} ist a\u0308lter.", ["Kraków"]),
+        ("Ich mag £.", f"Ich mag {INLINE_TAG}.", ["£"]),
+        ("a ± b (c)", f"a {INLINE_TAG} b {INLINE_TAG}c{INLINE_TAG}", ["±", "(", ")"]),
+        ("Brot/Milch", f"Brot{PLACEHOLDER}Milch", ["/"]),
+        ("שלום {x}", f"{PLACEHOLDER} {PLACEHOLDER}", ["שלום", "{x}"]),
     ],
 )
 def test_unseen_words_are_held_and_unseen_symbols_float(
-    text: str, shielded: str, spans: list[str]
+    text: str, masked: str, spans: list[str]
 ) -> None:
-    found = PROTECTION.shield_unreadable(PROTECTION.shield(text))
-    assert found.text == shielded
+    found = PROTECTION.mask_unreadable(PROTECTION.mask(text))
+    assert found.text == masked
     assert [span.text for span in found.spans] == spans
 
 

@@ -25,7 +25,7 @@ from seq2seq.cli.translate import _Job
 from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.errors import UsageError
-from seq2seq.text.alignment import Links
+from seq2seq.text.alignment import WordAlignment
 from seq2seq.text.blocks import Unit
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.pivot import PivotTranslator, composed_links, translator_between, two_steps
@@ -63,7 +63,7 @@ class Script:
     """Translates each text as `say` does: text and links of each candidate."""
 
     def __init__(
-        self, way: str, say: Callable[[str], Sequence[tuple[str, Links]]], *notes: str
+        self, way: str, say: Callable[[str], Sequence[tuple[str, WordAlignment]]], *notes: str
     ) -> None:
         [self.direction] = ways(way)
         self.search = SearchConfig(beam_size=3)
@@ -93,12 +93,12 @@ class Script:
 def scripted() -> tuple[Script, Script]:
     """Words in reverse, then two ways to say them."""
 
-    def backwards(text: str) -> list[tuple[str, Links]]:
+    def backwards(text: str) -> list[tuple[str, WordAlignment]]:
         words = text.split()
         last = len(words) - 1
         return [(" ".join(reversed(words)), tuple((last - n, n) for n, _ in enumerate(words)))]
 
-    def forwards(text: str) -> list[tuple[str, Links]]:
+    def forwards(text: str) -> list[tuple[str, WordAlignment]]:
         links = tuple((n, n) for n, _ in enumerate(text.split()))
         return [(text.upper(), links), (f"{text}!", ())]
 
@@ -159,7 +159,7 @@ links = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5))).map(tuple)
 
 
 @given(links, links)
-def test_every_link_has_a_word_in_between(first: Links, second: Links) -> None:
+def test_every_link_has_a_word_in_between(first: WordAlignment, second: WordAlignment) -> None:
     expected = {(i, k) for i, j in first for between, k in second if between == j}
     found = composed_links(first, second)
     assert {*found} == expected
