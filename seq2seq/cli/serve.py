@@ -92,11 +92,16 @@ def serve(
         ),
     ] = 128,
     max_connections: Annotated[
-        int, typer.Option("--max-connections", min=1, help="More are refused.")
+        int, typer.Option("--max-connections", min=1, help="Open at one time; more are refused.")
     ] = 512,
     read_timeout: Annotated[
         float,
-        typer.Option("--read-timeout", min=0.1, metavar="SECONDS", help="Until a request is here."),
+        typer.Option(
+            "--read-timeout",
+            min=0.1,
+            metavar="SECONDS",
+            help="Until the body of a request is here.",
+        ),
     ] = 10.0,
     translate_timeout: Annotated[
         float,

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,8 @@ from seq2seq.serving.telemetry import CONTENT_TYPE, Metrics
 from seq2seq.translation.pivot import AnyTranslator
 
 PAGE = Path(__file__).parent / "page"
+
+_BODY_UNREAD = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 _Found = TypeVar("_Found")
 
@@ -219,8 +222,12 @@ def _error(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    headers = [("Retry-After", str(error.retry_after))] if error.retry_after else []
-    return _error(error.status, error.message, headers)
+    headers = {}
+    if error.retry_after:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status in _BODY_UNREAD:
+        headers["Connection"] = "close"  # or the server would wait for the rest of the body
+    return _error(error.status, error.message, headers.items())
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """A translator that shouts, an identifier that knows four words, and a server with both."""
 
+import asyncio
 import copy
 import re
 import threading
@@ -10,7 +11,7 @@ from typing import Self
 
 from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.serving.app import Settings, create_app
-from seq2seq.serving.server import make_server, open_socket
+from seq2seq.serving.server import make_server, open_socket, serve
 from seq2seq.serving.service import Identifier
 from seq2seq.text.blocks import Unit
 from seq2seq.translation.result import Candidate, Part, Translation
@@ -98,7 +99,7 @@ def live_server(
     app = create_app([translator or FakeTranslator()], identifier or FakeIdentifier(), settings)
     server = make_server(app, settings.limits)
     with open_socket("127.0.0.1", 0) as listening:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread = threading.Thread(target=lambda: asyncio.run(serve(server, listening)))
         thread.start()
         try:
             while not server.started:

@@ -471,12 +471,11 @@ _ATTACKS: list[tuple[str, Callable[[int], Awaitable[int]], int | set[int]]] = [
         ),
         413,
     ),
-    ("a head byte by byte", sending(b"GET / HTTP/1.1\r\nX: ", b"x", 0.05), 0),
     ("a head without end", sending(b"GET / HTTP/1.1\r\nX: ", b"x" * 10_000), {400, 0}),
     (
         "a body in chunks of a byte",
         sending(f"{_HEAD}Transfer-Encoding: chunked\r\n\r\n".encode(), b"1\r\nx\r\n" * 10_000),
-        {400, 0},
+        {408, 413},
     ),
     ("33,000 lists", sending(with_body(b"[" + b"[]," * 33_000 + b"[]]")), 400),
     (
@@ -484,7 +483,6 @@ _ATTACKS: list[tuple[str, Callable[[int], Awaitable[int]], int | set[int]]] = [
         sending(f"{_HEAD}Content-Length: 9999\r\n\r\n".encode(), b"x", 0.05),
         408,
     ),
-    ("silence", sending(b""), 0),
 ]
 
 
