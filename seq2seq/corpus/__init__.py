@@ -1,6 +1,5 @@
-"""Parallel text: read it, check it, prepare it for training."""
+"""Read parallel text, check it, and prepare it for training."""
 
-from seq2seq.corpus.filters import CorpusReport, Finding, TextReport, check
 from seq2seq.corpus.prepare import (
     Corpus,
     DirectedText,
@@ -12,6 +11,7 @@ from seq2seq.corpus.prepare import (
     read_validation,
 )
 from seq2seq.corpus.readers import ParallelText, read_lines, read_parallel
+from seq2seq.corpus.report import CorpusReport, Finding, TextReport, check
 
 __all__ = [
     "Corpus",

@@ -1,21 +1,21 @@
-"""What is in a parallel text and what is wrong with it, in one pass over its pairs.
+"""Find the problems of the pairs of a parallel text, in one pass.
 
 Sentences are compared with their white space normalised. Lengths are compared in UTF-8 bytes: the
 same content takes about as many in most scripts, whereas words do not exist in some, and Chinese
 has a third of the characters of English.
 
-What has been there before is found by hashes of 64 bits, since the sentences of a large corpus do
-not fit into memory; where two hashes are equal the sentences themselves are compared.
+Repeated and held-out sentences are found by hashes of 64 bits, since the sentences of a large
+corpus do not fit into memory; where two hashes are equal the sentences themselves are compared.
 """
 
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,44 +26,19 @@ from seq2seq.corpus.process_pool import MANY, map_parts
 from seq2seq.corpus.readers import ParallelText
 
 Problem = Literal["empty", "identical", "length_ratio", "duplicate", "leakage"]
-Action = Literal["kept", "dropped"]
 
 PROBLEMS: tuple[Problem, ...] = get_args(Problem)
-DESCRIPTIONS: Mapping[Problem, str] = {
-    "empty": "empty side",
-    "identical": "identical sides",
-    "length_ratio": "extreme length ratio",
-    "duplicate": "repeated pair",
-    "leakage": "held-out sentence",
-}
 
 _VERSION = "1"  # of what is written to the cache
 _PART = 1 << 18  # elements of an array at a time
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # keeps the hashes of two sides apart
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # keeps the hashes of the two sides apart
 
 Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """How many pairs have a problem, the first of their line numbers, and what became of them.
-
-    `action` is None where nothing was to become of them: in a mere check, and in held-out texts.
-    """
-
-    count: int
-    lines: tuple[int, ...]
-    action: Action | None = None
-
-    @classmethod
-    def of(cls, indices: Iterable[int], count: int, action: Action | None = None) -> Self:
-        """`indices` are the first of `count` pairs, numbered from 0."""
-        return cls(count, tuple(index + 1 for index in indices), action)
-
-
-@dataclass(frozen=True)
 class SideStatistics:
-    """Size of one side; `longest` is in words, and words are what white space separates."""
+    """The size of one side; `longest` is in words, and words are what white space separates."""
 
     words: int
     characters: int
@@ -81,157 +56,64 @@ class SideStatistics:
 class Examination:
     """The problems of every pair of a text, and its size."""
 
-    flags: NDArray[np.uint8]  # (pairs,), of whose bits number n is `PROBLEMS[n]`
+    flags: NDArray[np.uint8]  # (pairs,), bit n of each is set where it has `PROBLEMS[n]`
     source: SideStatistics
     target: SideStatistics
 
     def count(self, *problems: Problem) -> int:
-        """How many pairs have any of these problems."""
+        """Count the pairs that have any of these problems."""
         return sum(int(np.count_nonzero(part & _bits(*problems))) for _, part in _parts(self.flags))
 
     def first(self, problem: Problem, number: int = 1) -> list[int]:
-        """The first pairs that have it, from 0; at most `number`."""
-        found = list[int]()
+        """Return the first pairs that have it, numbered from 0; at most `number`."""
+        indices = list[int]()
         for begin, part in _parts(self.flags):
-            found += (np.flatnonzero(part & _bits(problem)) + begin).tolist()
-            if len(found) >= number:
+            indices += (np.flatnonzero(part & _bits(problem)) + begin).tolist()
+            if len(indices) >= number:
                 break
-        return found[:number]
+        return indices[:number]
 
     def without(self, *problems: Problem) -> NDArray[Any]:
-        """The pairs that have none of these problems, in order."""
+        """Return the numbers of the pairs that have none of these problems, in order."""
         size = len(self.flags)
         kept = cache.scratch(size - self.count(*problems), np.min_scalar_type(size))
         end = 0
         for begin, part in _parts(self.flags):
-            chosen = np.flatnonzero((part & _bits(*problems)) == 0) + begin
-            kept[end : end + len(chosen)] = chosen
-            end += len(chosen)
+            clean = np.flatnonzero((part & _bits(*problems)) == 0) + begin
+            kept[end : end + len(clean)] = clean
+            end += len(clean)
         return kept
-
-
-@dataclass(frozen=True)
-class TextReport:
-    """One parallel text: its size, and the problems that it has. Others are absent."""
-
-    name: str
-    pairs: int
-    source: SideStatistics
-    target: SideStatistics
-    findings: Mapping[Problem, Finding] = field(default_factory=dict)
-    dropped: int = 0
-
-    @classmethod
-    def of(
-        cls,
-        text: ParallelText,
-        examination: Examination,
-        dropping: Iterable[Problem] | None = None,
-    ) -> Self:
-        """The report on `text`, whose pairs with a problem in `dropping` are dropped.
-
-        Without `dropping` nothing is to become of them.
-        """
-        dropped = set(dropping or ())
-        actions: dict[Problem, Action] = {}
-        if dropping is not None:
-            actions = {problem: "dropped" if problem in dropped else "kept" for problem in PROBLEMS}
-        counts = {problem: examination.count(problem) for problem in PROBLEMS}
-        return cls(
-            text.name,
-            len(text),
-            examination.source,
-            examination.target,
-            {
-                problem: Finding.of(examination.first(problem, 3), count, actions.get(problem))
-                for problem, count in counts.items()
-                if count
-            },
-            examination.count(*dropped),
-        )
-
-    def lines(self) -> list[str]:
-        """The report for a reader, at most 80 columns wide save for a long name."""
-        dropped = f", {self.dropped:,} of them dropped" if self.dropped else ""
-        lines = [f"{self.name}: {self.pairs:,} pair{'' if self.pairs == 1 else 's'}{dropped}"]
-        for label, side in (("source", self.source), ("target", self.target)):
-            mean = side.words / self.pairs if self.pairs else 0.0
-            lines.append(
-                f"  {label}  {side.characters:,} characters, {side.words:,} words "
-                f"(mean {mean:.1f}, longest {side.longest:,})"
-            )
-        for problem, finding in self.findings.items():
-            first = ", ".join(str(line) for line in finding.lines)
-            more = " ..." if finding.count > len(finding.lines) else ""
-            action = f", {finding.action}" if finding.action else ""
-            lines.append(
-                f"  {finding.count:>9,}  {DESCRIPTIONS[problem]}{action} (line {first}{more})"
-            )
-        if not self.findings:
-            lines.append("  no problems found")
-        return lines
-
-
-@dataclass(frozen=True)
-class CorpusReport:
-    """The texts of a corpus, the training text first."""
-
-    texts: tuple[TextReport, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
-
-    def lines(self) -> list[str]:
-        """The report for a reader."""
-        return [line for text in self.texts for line in text.lines()]
-
-    def to_json(self) -> dict[str, Any]:
-        """The report for a program: dictionaries, lists, text and numbers."""
-        table = asdict(self)
-        for text in table["texts"]:
-            for finding in text["findings"].values():
-                finding["lines"] = list(finding["lines"])
-        return {"texts": list(table["texts"])}
-
-
-def check(
-    text: ParallelText, held_out: Iterable[ParallelText] = (), max_length_ratio: float = 9.0
-) -> TextReport:
-    """What is in `text` and what is wrong with it; see `examine`."""
-    return TextReport.of(text, examine(text, held_out, max_length_ratio))
 
 
 def examine(
     text: ParallelText, held_out: Iterable[ParallelText] = (), max_length_ratio: float = 9.0
 ) -> Examination:
-    """The problems of each pair; it can have several.
+    """Find the problems of each pair; it can have several.
 
     A duplicate is every occurrence of a pair after its first. A pair leaks when either of its sides
     is, on the same side, in a text of `held_out`; those are held in memory, at 16 bytes a line.
 
-    Of a large text the result is kept in the cache.
+    For a large text the result is kept in the cache.
     """
-    others = list(held_out)
+    held_out = list(held_out)
     if len(text) < MANY:
-        return _examine(text, others, max_length_ratio)
-    sides = [side for one in (text, *others) for side in (one.source, one.target)]
+        return _examine(text, held_out, max_length_ratio)
     made_from = (
         _VERSION,
-        unicodedata.unidata_version,  # what is white space
+        unicodedata.unidata_version,  # says what is white space
         str(max_length_ratio),
-        *map(digest_of, sides),
+        *(digest_of(side) for each in (text, *held_out) for side in (each.source, each.target)),
     )
 
     def make(folder: Path) -> None:
-        examination = _examine(text, others, max_length_ratio)
+        examination = _examine(text, held_out, max_length_ratio)
         examination.flags.tofile(folder / "flags")
-        sizes = [asdict(examination.source), asdict(examination.target)]
-        (folder / "sizes.json").write_text(json.dumps(sizes))
+        statistics = [asdict(examination.source), asdict(examination.target)]
+        (folder / "statistics.json").write_text(json.dumps(statistics))
 
     folder = cache.entry("check", made_from, make)
-    with cache.lost_entries():
-        source, target = json.loads((folder / "sizes.json").read_bytes())
-    flags = cache.mapped(folder / "flags", np.uint8)
+    flags = np.frombuffer(cache.mapped(folder / "flags"), np.uint8)
+    source, target = json.loads(bytes(cache.mapped(folder / "statistics.json")))
     return Examination(flags, SideStatistics(**source), SideStatistics(**target))
 
 
@@ -283,7 +165,7 @@ def _examine(
 
 
 def _check_part(sources: Sequence[str], targets: Sequence[str], max_length_ratio: float) -> _Part:
-    """What can be told of pairs without others."""
+    """Find the problems that show without comparing pairs."""
     source, target = _side(sources), _side(targets)
     shorter = np.minimum(source.lengths, target.lengths)
     longer = np.maximum(source.lengths, target.lengths)
@@ -334,13 +216,16 @@ class _HeldOut:
         self._hashes = hashes[self._order]
 
     def among(self, hashes: Hashes, lines: Sequence[str], begin: int) -> Iterator[int]:
-        """The numbers of those lines, of which `hashes` has the ones from `begin` on, held out."""
+        """Yield the numbers of the lines that are held out.
+
+        `hashes` has those of `lines` from number `begin` on.
+        """
         first = np.searchsorted(self._hashes, hashes, "left")
         last = np.searchsorted(self._hashes, hashes, "right")
         for index in np.flatnonzero(first < last).tolist():
             line = _normalise(lines[begin + index])
-            equal = self._order[first[index] : last[index]].tolist()
-            if any(line == self._line(number) for number in equal):
+            same_hash = self._order[first[index] : last[index]].tolist()
+            if any(line == self._line(number) for number in same_hash):
                 yield begin + index
 
     def _line(self, number: int) -> str:
@@ -349,12 +234,12 @@ class _HeldOut:
 
 
 def _repeated(hashes: Hashes, content: Callable[[int], object]) -> Iterator[int]:
-    """The numbers of what has occurred before; where hashes are equal `content` decides."""
-    values = _several(hashes)
+    """Yield the numbers of what has occurred before; `content` decides where hashes are equal."""
+    values = _repeated_values(hashes)
     if not len(values):
         return
-    firsts = cache.scratch(len(values), np.int64)  # whose value it was first, counted from 1
-    others: dict[int, list[int]] = {}  # whose it was too, though the contents differ
+    firsts = cache.scratch(len(values), np.int64)  # who had the value first, counted from 1
+    collisions: dict[int, list[int]] = {}  # who had it next, with other content
     for begin, part in _parts(hashes):
         places = np.minimum(np.searchsorted(values, part), len(values) - 1)
         for offset in np.flatnonzero(values[places] == part).tolist():
@@ -362,16 +247,15 @@ def _repeated(hashes: Hashes, content: Callable[[int], object]) -> Iterator[int]
             if not firsts[place]:
                 firsts[place] = number + 1
                 continue
-            one = content(number)
-            earlier = (int(firsts[place]) - 1, *others.get(place, ()))
-            if any(one == content(other) for other in earlier):
+            earlier = (int(firsts[place]) - 1, *collisions.get(place, ()))
+            if any(content(number) == content(candidate) for candidate in earlier):
                 yield number
             else:
-                others.setdefault(place, []).append(number)
+                collisions.setdefault(place, []).append(number)
 
 
-def _several(hashes: Hashes) -> Hashes:
-    """The values that occur more than once, sorted."""
+def _repeated_values(hashes: Hashes) -> Hashes:
+    """Return the values that occur more than once, sorted."""
     values = cache.scratch(len(hashes), np.uint64)
     values[:] = hashes
     values.sort()
@@ -379,14 +263,14 @@ def _several(hashes: Hashes) -> Hashes:
     for begin in range(0, len(values) - 1, _PART):
         part = values[begin : begin + _PART + 1]
         same = part[1:] == part[:-1]
-        found = part[:-1][same & ~np.insert(same[:-1], 0, as_next)]  # the first of each run
-        values[size : size + len(found)] = found  # what is overwritten has been read
-        size, as_next = size + len(found), bool(same[-1])
+        runs = part[:-1][same & ~np.insert(same[:-1], 0, as_next)]  # the first of each run
+        values[size : size + len(runs)] = runs  # what is overwritten has been read
+        size, as_next = size + len(runs), bool(same[-1])
     return values[:size]
 
 
 def _parts(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
-    """An array piece by piece, each with the number of its first element."""
+    """Yield an array part by part, each with the number of its first element."""
     for begin in range(0, len(array), _PART):
         yield begin, array[begin : begin + _PART]
 

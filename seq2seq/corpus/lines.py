@@ -18,7 +18,7 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.corpus.cache import lost_entries, mapped, recorded_digest
+from seq2seq.corpus.cache import mapped
 
 Index = NDArray[Any] | range
 
@@ -90,11 +90,7 @@ class Lines(Text):
     @classmethod
     def open(cls, path: Path) -> Self:
         """Map what `LinesWriter` wrote."""
-        starts = mapped(_starts_file(path), np.int64)
-        if len(starts) == 1:
-            return cls(b"", starts, path)  # nothing cannot be mapped
-        with lost_entries(), path.open("rb") as file:
-            return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), starts, path)
+        return cls(mapped(path), np.frombuffer(mapped(_starts_file(path)), np.int64), path)
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -107,9 +103,7 @@ class Lines(Text):
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the text."""
-        if self._path is None:
-            return hashlib.sha256(self._data).hexdigest()
-        return recorded_digest(self._path)
+        return hashlib.sha256(self._data).hexdigest()
 
     def part(self, first: int, last: int) -> Sequence[str]:
         """Lines `first` to `last`: where they lie, or themselves."""

@@ -6,15 +6,9 @@ from typing import NamedTuple
 
 from seq2seq.config.model_config import Direction
 from seq2seq.config.recipe import CorpusConfig, OnProblem, Source
-from seq2seq.corpus.filters import (
-    PROBLEMS,
-    CorpusReport,
-    Problem,
-    TextReport,
-    check,
-    examine,
-)
+from seq2seq.corpus.filters import PROBLEMS, Problem, examine
 from seq2seq.corpus.readers import ParallelText, read_parallel
+from seq2seq.corpus.report import CorpusReport, TextReport, check
 from seq2seq.errors import Seq2SeqError
 
 _SENTENCES: Mapping[Problem, str] = {

@@ -345,8 +345,8 @@ def _read_hub(source: HubSource) -> ParallelText:
             )
     if len(rows) <= _SMALL_ROWS:
         return ParallelText(name, *_in_memory(_hub_columns(rows, source, name)))
-    # A digest of the rows is no more to be had without reading them than their text.
-    folder = cache.content_entry("rows", _writer_of(lambda: _hub_columns(rows, source, name)))
+    made_from = (rows._fingerprint, *source.columns, _VERSION)  # as `datasets` names its own cache
+    folder = cache.entry("rows", made_from, _writer_of(lambda: _hub_columns(rows, source, name)))
     return ParallelText(name, *_opened(folder))
 
 

@@ -44,16 +44,8 @@ def test_whatever_it_is_made_from_names_it() -> None:
     assert len(set(paths)) == len(paths)
 
 
-def test_content_names_an_entry() -> None:
-    one, same, two = (cache.content_entry("kind", writing(text)) for text in ("1", "1", "2"))
-    assert one == same != two
-    assert cache.recorded_digest(one / "text") == cache.file_digest(one / "text")
-
-
 def test_nothing_else_is_left_behind(folder: Path) -> None:
     cache.entry("kind", ("a",), writing("one"))
-    cache.content_entry("kind", writing("one"))
-    cache.content_entry("kind", writing("one"))
 
     def fail(path: Path) -> None:
         (path / "text").touch()
@@ -61,31 +53,24 @@ def test_nothing_else_is_left_behind(folder: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         cache.entry("kind", ("b",), fail)
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.iterdir())) == 1
 
 
 def _shorter(path: Path) -> None:
     (path / "text").write_text("on")
 
 
-def _other(path: Path) -> None:
-    (path / "text").write_text("two")
-
-
 def _missing(path: Path) -> None:
     (path / "text").unlink()
 
 
-def _index(path: Path) -> None:
-    (path / "files.json").chmod(0o644)
-    (path / "files.json").write_text("{")
+def _sizes(path: Path) -> None:
+    (path / "sizes").write_text("{")
 
 
-@pytest.mark.parametrize("damage", [_shorter, _other, _missing, _index])
+@pytest.mark.parametrize("damage", [_shorter, _missing, _sizes])
 def test_a_damaged_entry_is_made_again(damage: Callable[[Path], None], folder: Path) -> None:
     path = cache.entry("kind", ("a",), writing("one"))
-    if (path / "text").exists():
-        (path / "text").chmod(0o644)
     damage(path)
     assert (cache.entry("kind", ("a",), writing("one")) / "text").read_text() == "one"
     assert list(folder.iterdir()) == [path]
@@ -117,7 +102,7 @@ def test_two_processes_at_once(folder: Path) -> None:
 
 
 def test_what_killed_processes_left_is_removed(folder: Path) -> None:
-    old, young = folder / "seq2seq-0a1b2c3d.partial", folder / "seq2seq-4e5f6g7h.partial"
+    old, young = folder / ".kind-0a1b.2c3d.partial", folder / ".kind-4e5f.6a7b.partial"
     other = folder / "thesis.partial"  # the folder may be one that the user has other things in
     for path in (old, young, other):
         path.mkdir(parents=True)
@@ -149,7 +134,7 @@ def test_a_full_disk(folder: Path) -> None:
 
 def test_an_entry_that_goes_while_it_is_used(folder: Path) -> None:
     with pytest.raises(Seq2SeqError, match="gone while it was in use; run the command again"):
-        cache.mapped(folder / "kind" / "array", np.uint8)
+        cache.mapped(folder / "kind" / "array")
 
 
 @pytest.mark.parametrize("small", [0, 1 << 20])

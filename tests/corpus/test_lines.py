@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.corpus import cache
 from seq2seq.corpus.lines import Chosen, Lines, LinesWriter, Text, digest_of, part_of
 
 TEXTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=5))
@@ -77,14 +76,11 @@ def test_another_text_another_digest() -> None:
     assert Chosen(lines, np.array([0, 1], np.uint8)).digest == texts[3].digest
 
 
-def test_a_digest_is_of_the_text_wherever_it_lies() -> None:
+def test_a_digest_is_of_the_text_wherever_it_lies(tmp_path: Path) -> None:
     lines = ["one", "", "two"]
 
-    def make(folder: Path) -> None:
-        in_a_file(lines, folder)
-
-    folder = cache.content_entry("text", make)
-    assert Lines.open(folder / "lines").digest == in_memory(lines).digest == digest_of(lines)
+    in_a_file(lines, tmp_path)
+    assert Lines.open(tmp_path / "lines").digest == in_memory(lines).digest == digest_of(lines)
 
 
 def test_neither_a_string_nor_a_number_is_equal() -> None:

@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seq2seq import files
 from seq2seq.config.recipe import HubSource
 from seq2seq.corpus import ParallelText, cache, read_lines, read_parallel
 from seq2seq.corpus import readers as reading
@@ -77,7 +78,7 @@ def kind(
 def test_lines_come_back_as_written(lines: list[str], packed: bool, size: int, small: bool) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQ2SEQ_CACHE", f"{folder}/cache")
-        patch.setattr(cache, "sync", lambda path: None)  # hundreds of examples
+        patch.setattr(files, "sync", lambda path: None)  # hundreds of examples
         patch.setattr(cache, "SMALL", 1 << 20 if small else -1)
         patch.setattr(reading, "_BLOCK", size)
         path = Path(folder, "text.gz" if packed else "text")
