@@ -1,34 +1,79 @@
-"""When a search has failed: what it found is no translation, however likely the model thinks it.
+"""What makes a hypothesis a failure, and what makes it doubtful.
 
-A check says why `text` cannot be a translation of `source`, in words that follow "the translation
-that was found first", or None. Both are as the model reads and writes them: without inline tags,
-and with a placeholder for every other span. A new kind of failure is a new check in `CHECKS`.
+A failure is no translation, however likely the model thinks it: nothing was said, or the same again
+and again. Both texts are as the model reads and writes them: without inline tags, and with
+a placeholder for every other span. A new kind of failure is a new check in `CHECKS`.
+
+`seq2seq.search.repetition` sees repetition in ids, where the search can rule it out. But a loop may
+have a changing piece (Motter-Hotter-Hottel), and what is said twice in a row may be right in ids
+(nous nous) and wrong in words (Montag Montag). All of it takes linear time.
+
+A translation that is negated where its source is not, or the other way round, may say the opposite.
+The word lists of four languages make that a hint, not a proof.
 """
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from seq2seq.text.masking import PLACEHOLDER
-from seq2seq.translation.repeated_phrases import repeats_itself
 
 _SIDE_BY_SIDE = re.compile(rf"{PLACEHOLDER}[^\w{PLACEHOLDER}]*(?={PLACEHOLDER})")
+
+_WORD = re.compile(  # where words have no spaces between them, each character counts as one
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\uabff\uf900-\ufaff\U00020000-\U0003ffff]"
+    r"|[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\uabff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff]+"
+)
+_CHUNK = re.compile(r"\S+")
+_LEAST_LETTERS = 5  # of a phrase that is not said twice in a row; shorter ones may: nous nous
+_LONGEST_PHRASE = 8  # words
+_LONGEST_RUN = 24  # characters
+_LEAST_CHUNK = 12  # characters; shorter ones have few runs of three that could come back
+_LEAST_NEW = 0.6  # of the runs of three letters in a word
+
+_NEGATED = {
+    "de": r"nicht|nein|kein\w*|nie|niemals|niemand\w*|nichts|nirgend\w*|weder|ohne|kaum",
+    "en": r"not|no|\w+n['’]t|cannot|never|none|nor|neither|nobody|nothing|nowhere|without|hardly|"
+    r"dis(?:agree|like|trust|believe|obey|approve)\w*",
+    "es": r"no|nunca|jamás|nada|nadie|ning[uú]n\w*|sin|ni|tampoco|apenas",
+    "fr": r"non|pas|rien|aucun\w*|sans|ni|(?:ne|n['’]\w+)\s[^.!?]{0,40}\bjamais",
+}
+_PERHAPS_NEGATED = {  # in one language and not in another, or not at all: Unfall, ne ... que
+    "de": r"un\w{4,}|egal|erst",
+    "en": r"un\w{4,}|im(?:possible|polite|patient)\w*|wrong",
+    "es": r"im(?:posible)\w*",
+    "fr": r"ne|n['’]\w+|jamais|impossible\w*|ignor\w+|fiche\w*",
+}
+_TAG_QUESTION = re.compile(r",\s(?:\w+n['’]t \w+|nicht wahr|nicht|n['’]est-ce pas|no) ?\?")
+
+
+def _any_word_of(words: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+
+
+_IS_NEGATED = {language: _any_word_of(words) for language, words in _NEGATED.items()}
+_MAY_BE_NEGATED = {
+    language: _any_word_of(f"{words}|{_PERHAPS_NEGATED[language]}")
+    for language, words in _NEGATED.items()
+}
 
 Check = Callable[[str, str], str | None]
 
 
 def without_letters(source: str, text: str) -> str | None:
-    """Nothing is said where something was."""
+    """Say whether nothing is said where something was."""
     says_something = any(map(str.isalpha, text)) or not any(map(str.isalpha, source))
     return None if says_something else "has no letter"
 
 
 def repetition(source: str, text: str) -> str | None:
-    """The same is said again and again, and was not in the source."""
+    """Say whether the same is said again and again, and was not in the source."""
     return "repeats itself" if repeats_itself(source, text) else None
 
 
 def side_by_side(source: str, text: str) -> str | None:
-    """What words part in the source has none between: they are lost, or say something else."""
+    """Say whether words between placeholders are lost, or say something else."""
     closer = len(_SIDE_BY_SIDE.findall(text)) > len(_SIDE_BY_SIDE.findall(source))
     return "has no word between placeholders" if closer else None
 
@@ -37,9 +82,91 @@ CHECKS: tuple[Check, ...] = (without_letters, repetition, side_by_side)
 
 
 def failure(source: str, text: str) -> str | None:
-    """Why `text` cannot be a translation of `source`, or None."""
+    """Say why `text` cannot be a translation of `source`, or None.
+
+    The words follow "the translation that was found first".
+    """
     for check in CHECKS:
         reason = check(source, text)
         if reason:
             return reason
     return None
+
+
+def negation_differs(source: str, text: str, source_language: str, target_language: str) -> bool:
+    """Tell whether one of the two is negated and the other cannot be.
+
+    False where one of the languages has no list of words.
+    """
+    if not (source_language in _NEGATED and target_language in _NEGATED):
+        return False
+    source, text = _TAG_QUESTION.sub("?", source), _TAG_QUESTION.sub("?", text)
+    if _IS_NEGATED[source_language].search(source):
+        return _MAY_BE_NEGATED[target_language].search(text) is None
+    return (
+        _IS_NEGATED[target_language].search(text) is not None
+        and _MAY_BE_NEGATED[source_language].search(source) is None
+    )
+
+
+def repeats_itself(source: str, text: str) -> bool:
+    """Tell whether `text` repeats itself where `source`, which it was made from, does not."""
+    theirs = words_of(text)
+    if len(theirs) > len(set(theirs)):  # few texts say a word twice
+        ours = words_of(source)
+        if (
+            len(ours) == 1
+            or phrase_repeats(theirs) > max(1, phrase_repeats(ours))
+            or _most_often(theirs) > max(len(ours) / 2, _most_often(ours), 1)
+        ):
+            return True
+    return _has_loop_in_word(text) and not _has_loop_in_word(source)
+
+
+def words_of(text: str) -> list[str]:
+    """Give the words, without case and punctuation."""
+    return _WORD.findall(text.casefold())
+
+
+def phrase_repeats(words: Sequence[str]) -> int:
+    """Count how often a phrase of some letters stands in a row, at most: 1 without repetition."""
+    if len(set(words)) == len(words):
+        return 1
+    most = 1
+    for size in range(1, _LONGEST_PHRASE + 1):
+        same = 0  # how many words equal those `size` places before, in a row
+        for i in range(size, len(words)):
+            same = same + 1 if words[i] == words[i - size] else 0
+            if same >= size and sum(map(len, words[i - size + 1 : i + 1])) >= _LEAST_LETTERS:
+                most = max(most, same // size + 1)
+    return most
+
+
+def _most_often(words: Sequence[str]) -> int:
+    """Count how often the commonest of the longer words comes up."""
+    return max(Counter(word for word in words if len(word) >= _LEAST_LETTERS).values(), default=0)
+
+
+def _has_loop_in_word(text: str) -> bool:
+    """Tell whether some long word, hyphens and all, is hardly more than one run of letters."""
+    return any(_is_loop(chunk[0]) for chunk in _CHUNK.finditer(text.casefold()))
+
+
+def _stands_twice(chunk: str, size: int) -> bool:
+    """Tell whether so many characters, with a letter among them, come twice in a row."""
+    same = 0
+    for i in range(size, len(chunk)):
+        same = same + 1 if chunk[i] == chunk[i - size] else 0
+        if same == size:
+            return any(map(str.isalpha, chunk[i - size + 1 : i + 1]))
+    return False
+
+
+def _is_loop(chunk: str) -> bool:
+    if len(chunk) < _LEAST_CHUNK:
+        return False
+    if any(_stands_twice(chunk, size) for size in range(_LEAST_LETTERS, _LONGEST_RUN + 1)):
+        return True
+    threes = [chunk[i : i + 3] for i in range(len(chunk) - 2)]
+    lettered = [three for three in threes if any(map(str.isalpha, three))]
+    return len(lettered) * 2 > len(threes) and len(set(lettered)) < _LEAST_NEW * len(lettered)

@@ -23,8 +23,7 @@ from seq2seq.text.masking import (
 )
 from seq2seq.text.numbers import check_numbers
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation.checks import failure
-from seq2seq.translation.negation import is_contrary
+from seq2seq.translation.checks import failure, negation_differs
 from seq2seq.translation.preprocess import Piece
 from seq2seq.translation.result import Part
 
@@ -40,7 +39,9 @@ class Judgement(NamedTuple):
     """What is known against a hypothesis."""
 
     failure: str | None = None  # why it is no translation, or None where it may be one
-    is_contrary: bool = False  # whether a negation is in the source or in the translation alone
+    negation_differs: bool = (
+        False  # whether a negation is in the source or in the translation alone
+    )
     changes_numbers: bool = False  # whether a number is lost, or new
 
 
@@ -93,7 +94,7 @@ class Writer:
             return Judgement("has a term behind its end")
         return Judgement(
             failure(source, text),
-            is_contrary(source, text, self.source, self.target),
+            negation_differs(source, text, self.source, self.target),
             check_numbers(_with_terms(piece), text, self.target, self.source).differs,
         )
 
@@ -154,7 +155,7 @@ class Writer:
         if placed is None:
             return None
         placed = as_written(placed)
-        if self.guard and is_contrary(inner.text, written, self.source, self.target):
+        if self.guard and negation_differs(inner.text, written, self.source, self.target):
             notes = (*notes, "a negation is in the source or in the translation alone")
         confidence = self._confidence(hypothesis, notes)
         if confidence is not None and confidence < self.min_confidence:

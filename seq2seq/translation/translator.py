@@ -291,7 +291,7 @@ class _Call:
             counted = self._reader.with_numbers_held(one.piece) if best.changes_numbers else None
             if counted:
                 one.again = _noted(counted, "the translation that was found first changes a number")
-            elif best.is_contrary:
+            elif best.negation_differs:
                 again = self._reader.as_sentence(one.piece)
                 one.again = _noted(
                     again, "the translation that was found first is negated otherwise"
@@ -317,7 +317,7 @@ class _Call:
         for one, piece, hypotheses in zip(waiting, pieces, found, strict=True):
             sound, best, _ = self._sift(piece, hypotheses)
             parts = self._writer.write(piece, sound, self._n_best)
-            if one.first is not None and (not parts or best.is_contrary):
+            if one.first is not None and (not parts or best.negation_differs):
                 one.parts = one.first
                 continue
             one.piece = piece
@@ -332,7 +332,7 @@ class _Call:
         size = needs.size if needs else 0
         judged = [(one, self._writer.judge(piece, one, size)) for one in hypotheses]
         sound = [(one, judgement) for one, judgement in judged if not judgement.failure]
-        sound.sort(key=lambda pair: (pair[1].changes_numbers, pair[1].is_contrary))
+        sound.sort(key=lambda pair: (pair[1].changes_numbers, pair[1].negation_differs))
         _, best = (sound or judged)[0]
         return _Sifted([one for one, _ in sound], best, judged[0][1].failure)
 

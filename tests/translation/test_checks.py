@@ -9,8 +9,7 @@ from helpers.engines import GREEDY, ScriptEngine, hostile, spelled, translator
 
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
-from seq2seq.translation.checks import failure
-from seq2seq.translation.repeated_phrases import repeats_itself
+from seq2seq.translation.checks import failure, repeats_itself
 from seq2seq.translation.translator import Translator
 
 NOT_FOUND = "no translation was found, and the source stands"

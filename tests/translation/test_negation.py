@@ -7,7 +7,7 @@ from helpers.engines import GREEDY, ScriptEngine, ScriptState, spelled
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.search.engine import Ints, Step
-from seq2seq.translation.negation import is_contrary
+from seq2seq.translation.checks import negation_differs
 from seq2seq.translation.translator import Translator
 
 
@@ -20,9 +20,9 @@ from seq2seq.translation.translator import Translator
         ("Neither of us came.", "Wir kamen."),
     ],
 )
-def test_a_negation_on_one_side_alone_is_contrary(source: str, text: str) -> None:
-    assert is_contrary(source, text, "en", "de")
-    assert is_contrary(text, source, "de", "en")
+def test_a_negation_on_one_side_alone_negation_differs(source: str, text: str) -> None:
+    assert negation_differs(source, text, "en", "de")
+    assert negation_differs(text, source, "de", "en")
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,39 @@ def test_a_negation_on_one_side_alone_is_contrary(source: str, text: str) -> Non
         ("You are rich, aren't you?", "Du bist reich, oder?"),
         ("We live under the roof.", "Wir wohnen unter dem Dach."),
         ("He is impolite.", "Er ist unfreundlich."),
+        ("I am unhappy.", "Ich bin nicht froh."),
+        ("I don't care.", "Es ist mir egal."),
     ],
 )
 def test_a_negation_on_both_sides_or_on_none_is_not(source: str, text: str) -> None:
-    assert not is_contrary(source, text, "en", "de")
+    assert not negation_differs(source, text, "en", "de")
+    assert not negation_differs(text, source, "de", "en")
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "target"),
+    [
+        ("Two cars were in an accident.", "Zwei Autos waren in einen Unfall verwickelt.", "de"),
+        ("We were wrong.", "Wir haben unrecht.", "de"),
+        ("Music is a universal language.", "Musik ist eine Weltsprache.", "de"),
+        ("Have you ever been there?", "Avez-vous jamais été là ?", "fr"),
+        ("I only did my duty.", "Je n'ai fait que mon devoir.", "fr"),
+    ],
+)
+def test_a_word_that_one_language_alone_negates_is_no_difference(
+    source: str, text: str, target: str
+) -> None:
+    assert not negation_differs(source, text, "en", target)
+    assert not negation_differs(text, source, target, "en")
+
+
+def test_french_never_is_a_negation() -> None:
+    assert negation_differs("I saw her.", "Je ne l'ai jamais vue.", "en", "fr")
+    assert negation_differs("Il n'a jamais dit ça.", "He said that.", "fr", "en")
 
 
 def test_of_other_languages_nothing_is_known() -> None:
-    assert not is_contrary("I never said that.", "sanoin sen", "en", "fi")
+    assert not negation_differs("I never said that.", "sanoin sen", "en", "fi")
 
 
 KALO_DIE, KALO_NIE = tiny.tokenizer().encode(["kalo die", "kalo nie"])
