@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.confidence import calibration_error
 from seq2seq.corpus import read_parallel
 from seq2seq.metrics import sentence_chrf
@@ -17,7 +17,7 @@ _BINS = 10
 
 def main(
     output: Annotated[Path, typer.Option("-o", "--output", help="A .png or .svg file.")],
-    model: Annotated[Path, typer.Option("-m", "--model")] = SHIPPED_MODEL,
+    model: Annotated[Path, typer.Option("-m", "--model")] = DEFAULT_MODEL,
     corpus: Annotated[str, typer.Option(help="A prefix or TSV file.")] = "data/sample/test",
     source: Annotated[str | None, typer.Option("-f", "--from")] = None,
     target: Annotated[str | None, typer.Option("-t", "--to")] = None,
@@ -25,7 +25,7 @@ def main(
     """Mean chrF against mean confidence, in bins of equal width."""
     from matplotlib.figure import Figure
 
-    translator = Translator(model).between(source, target)
+    translator = Translator(model, source=source, target=target)
     way = translator.direction
     text = read_parallel(corpus, way.source, way.target)
     found = [*translator.translate_lines(text.source, keep_parts=False)]

@@ -2,31 +2,39 @@
 
 from pathlib import Path
 
+from seq2seq.errors import UsageError
+
 _MODELS = Path(__file__).parent / "models"
 
-SHIPPED_MODEL = _MODELS / "en-de.s2s"
-"""The one that translates where nothing else is asked for."""
+DEFAULT_MODEL = _MODELS / "en-de.s2s"
+"""The model that translates where no languages are given."""
 
 
-def shipped_models() -> list[Path]:
-    """All of them, `SHIPPED_MODEL` first."""
+def bundled_models() -> list[Path]:
+    """List the folders of the bundled models, `DEFAULT_MODEL` first."""
     others = sorted(_MODELS.glob("*.s2s"))
-    return [SHIPPED_MODEL, *(folder for folder in others if folder != SHIPPED_MODEL)]
+    return [DEFAULT_MODEL, *(folder for folder in others if folder != DEFAULT_MODEL)]
 
 
-def shipped_model(source: str | None = None, target: str | None = None) -> Path:
-    """The first that was trained to translate from and into these languages.
+def bundled_model(source: str | None = None, target: str | None = None) -> Path:
+    """Find the first bundled model that was trained for these languages; None fits any.
 
-    Where none was, the one that knows most directions, which may try: see `Translator.between`.
+    Raises `UsageError`, which lists the directions, where there is none.
     """
     if source is None and target is None:
-        return SHIPPED_MODEL
+        return DEFAULT_MODEL
+    from seq2seq.config.model_config import known_language
     from seq2seq.model_dir.read import read_config
 
-    known = {folder: read_config(folder).directions for folder in shipped_models()}
-    fitting = (
-        folder
-        for folder, directions in known.items()
-        if any(way.fits(source, target) for way in directions)
+    trained = {folder: read_config(folder).directions for folder in bundled_models()}
+    directions = [direction for known in trained.values() for direction in known]
+    codes = [code for direction in directions for code in (direction.source, direction.target)]
+    source, target = (code and known_language(code, codes) for code in (source, target))
+    for folder, known in trained.items():
+        if any(direction.fits(source, target) for direction in known):
+            return folder
+    raise UsageError(
+        f"no bundled model was trained for {source or 'any'}-{target or 'any'}; the directions are "
+        f"{', '.join(map(str, directions))}. seq2seq.Router translates between more languages, "
+        "in two steps."
     )
-    return next(fitting, max(known, key=lambda folder: len(known[folder])))

@@ -30,9 +30,10 @@ def observe(
     """
     log_probs: list[float] = []
     quality: list[float] = []
-    way = translator.between(direction.source, direction.target)
-    pairs = zip(way.translate_lines(text.source), text.target, strict=True)
-    for translation, reference in pairs:
+    translations = translator.translate_lines(
+        text.source, source=direction.source, target=direction.target
+    )
+    for translation, reference in zip(translations, text.target, strict=True):
         hypotheses = [part.hypothesis for part in translation.parts]
         if len(hypotheses) == 1 and hypotheses[0]:
             log_probs.append(mean_log_prob(hypotheses[0]))

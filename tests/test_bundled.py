@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import bundled as shipped
-from seq2seq.bundled import SHIPPED_MODEL, shipped_model, shipped_models
+from seq2seq import bundled
+from seq2seq.bundled import DEFAULT_MODEL, bundled_model, bundled_models
+from seq2seq.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden" / "int8" / "config.json"
 
@@ -23,20 +24,20 @@ def two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, P
         folder = tmp_path / f"{name}.s2s"
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(config))
-    monkeypatch.setattr(shipped, "_MODELS", tmp_path)
-    monkeypatch.setattr(shipped, "SHIPPED_MODEL", tmp_path / "en-de.s2s")
+    monkeypatch.setattr(bundled, "_MODELS", tmp_path)
+    monkeypatch.setattr(bundled, "DEFAULT_MODEL", tmp_path / "en-de.s2s")
     return tmp_path / "en-de.s2s", tmp_path / "all.s2s"
 
 
 def test_there_is_one_and_it_is_the_first() -> None:
-    assert shipped_models()[0] == SHIPPED_MODEL == shipped_model()
-    assert SHIPPED_MODEL.is_dir()
-    assert shipped_model("en", "de") == SHIPPED_MODEL
+    assert bundled_models()[0] == DEFAULT_MODEL == bundled_model()
+    assert DEFAULT_MODEL.is_dir()
+    assert bundled_model("en", "de") == DEFAULT_MODEL
 
 
 def test_the_first_that_knows_a_direction(two_models: tuple[Path, Path]) -> None:
     small, large = two_models
-    assert shipped_models() == [small, large]
+    assert bundled_models() == [small, large]
     expected = {
         (None, None): small,
         ("en", None): small,
@@ -45,7 +46,13 @@ def test_the_first_that_knows_a_direction(two_models: tuple[Path, Path]) -> None
         ("de", None): large,
         (None, "fr"): large,
         ("fr", "en"): large,
-        ("de", "fr"): large,  # untrained; it may try
-        ("en", "xx"): large,  # it lists what there is
+        ("FR", "en-GB"): large,
     }
-    assert {way: shipped_model(*way) for way in expected} == expected
+    assert {way: bundled_model(*way) for way in expected} == expected
+
+
+@pytest.mark.usefixtures("two_models")
+@pytest.mark.parametrize("way", [("de", "fr"), ("en", "xx")])
+def test_a_direction_that_no_bundled_model_was_trained_for_is_refused(way: tuple[str, str]) -> None:
+    with pytest.raises(UsageError, match="the directions are en-de, en-de, de-en, en-fr, fr-en"):
+        bundled_model(*way)

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import Distribution, distributions, version
 from itertools import product
@@ -30,7 +30,7 @@ from benchmark_engine import Measurement, Task, measure_apart
 from rich.console import Console
 from rich.progress import track
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli.exit import reported_errors
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -87,7 +87,7 @@ def train(
 @app.command()
 @reported_errors(_NAME)
 def translate(
-    model: Annotated[Path, typer.Option(help="A model folder.")] = SHIPPED_MODEL,
+    model: Annotated[Path, typer.Option(help="A model folder.")] = DEFAULT_MODEL,
     text: Annotated[Path, typer.Option(help="Sentences, one a line.")] = SENTENCES,
     rounds: Annotated[int, typer.Option(help="Rounds over the sentences.")] = 3,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
@@ -105,10 +105,10 @@ def translate(
     alone: dict[int, list[float]] = {beam_size: [] for beam_size in _BEAMS}
     together: dict[int, list[float]] = {beam_size: [] for beam_size in _BEAMS}
     for _, beam_size in _bar(list(product(range(rounds), _BEAMS)), "translating"):
-        translator.search = replace(translator.search, beam_size=beam_size)
+        translate = partial(translator.translate, beam_size=beam_size)
         for sentence in sentences:
-            alone[beam_size].append(_seconds(partial(translator.translate, [sentence])))
-        together[beam_size].append(_seconds(partial(translator.translate, sentences)))
+            alone[beam_size].append(_seconds(partial(translate, [sentence])))
+        together[beam_size].append(_seconds(partial(translate, sentences)))
     print(
         f"{threads} threads, {len(sentences)} sentences, medians of {rounds} rounds\n\n"
         "beam  one sentence  together"
@@ -307,7 +307,7 @@ def start(
                 turns[name].append(turn)
 
     ours = turns["translate"]
-    folder = SHIPPED_MODEL if model is None else model
+    folder = DEFAULT_MODEL if model is None else model
     peak = statistics.median(turn.peak for turn in ours)
     print(
         f'{Path(program[-1]).name} "{_SENTENCE}"\n'

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from seq2seq.errors import Seq2SeqError
@@ -61,11 +61,16 @@ def _measure(task: Task) -> Measurement:
     translator = open_translator(Path(task.model), task.threads)
     is_run = (Path(task.model) / "recipe.json").exists()
     assert is_run or "torch" not in sys.modules  # it would count as memory of ONNX Runtime
-    translator.search = replace(translator.search, beam_size=task.beam_size, prune=task.prune)
     calls = [[text] for text in task.sentences] if task.alone else [task.sentences]
-    translator.translate(task.sentences[:16])
+    translator.translate(task.sentences[:16], beam_size=task.beam_size)
     started = time.perf_counter()
-    translations = [one for texts in calls for one in translator.translate(texts)]
+    translations = [
+        translation
+        for texts in calls
+        for translation in translator.translate(
+            texts, beam_size=task.beam_size, prune=task.prune or 0
+        )
+    ]
     seconds = time.perf_counter() - started
     hypotheses = [part.hypothesis for one in translations for part in one.parts]
     tokens = sum(len(hypothesis.ids) for hypothesis in hypotheses if hypothesis is not None)

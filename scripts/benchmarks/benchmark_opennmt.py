@@ -172,9 +172,8 @@ def translate(model: Path, beam_size: int, threads: int) -> None:
     """Translate the JSON list of sentences on stdin; a turn of `table` in its own process."""
     sentences = json.load(sys.stdin)
     translator = Translator(model, threads)
-    translator.search = replace(translator.search, beam_size=beam_size)
     started = time.perf_counter()
-    translations = translator.translate(sentences)
+    translations = translator.translate(sentences, beam_size=beam_size)
     seconds = time.perf_counter() - started
     hypotheses = [part.hypothesis for translation in translations for part in translation.parts]
     tokens = sum(len(hypothesis.ids) for hypothesis in hypotheses if hypothesis is not None)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.corpus import ParallelText, read_parallel
 from seq2seq.corpus.augmentation import copied_words
 from seq2seq.translation.translator import Translator
@@ -24,8 +24,8 @@ def main(
     target: Annotated[str | None, typer.Option("-t", "--to")] = None,
 ) -> None:
     """Print one JSON object a model: lower-cased BLEU of each kind of text, and what was copied."""
-    for model in models or [SHIPPED_MODEL]:
-        translator = Translator(model, threads=1).between(source, target)
+    for model in models or [DEFAULT_MODEL]:
+        translator = Translator(model, threads=1, source=source, target=target)
         way = translator.direction
         text = read_parallel(corpus, way.source, way.target)
         found: dict[str, object] = {"model": str(model), "direction": str(way)}

@@ -34,6 +34,7 @@ def calibrate(
     from rich.console import Console
 
     from seq2seq.calibration import calibrate as measure
+    from seq2seq.config.model_config import choose_direction
     from seq2seq.config.recipe import Recipe
     from seq2seq.corpus import DirectedText, read_parallel, read_validation
     from seq2seq.model_dir.write import add_calibrations
@@ -46,7 +47,7 @@ def calibrate(
         texts = read_validation(Recipe.load(recipe).corpus)
     else:
         assert corpus is not None
-        way = translator.between(source_language, target_language).direction
+        way = choose_direction(translator.directions, source_language, target_language)
         texts = (DirectedText(way, read_parallel(corpus, way.source, way.target)),)
     with Console(stderr=True, quiet=quiet).status("translating"):
         found = measure(translator, texts)

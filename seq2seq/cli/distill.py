@@ -40,18 +40,18 @@ def distill(
     from rich.console import Console
     from rich.progress import track
 
+    from seq2seq.config.model_config import choose_direction
     from seq2seq.corpus import read_parallel
     from seq2seq.evaluation.test_sets import open_translator
     from seq2seq.training.distillation import distilled_pairs, recover
 
-    translator = open_translator(model, threads).between(source_language, target_language)
-    translator.search = translator.search.changed(beam_size=beam_size)
-    direction = translator.direction
+    translator = open_translator(model, threads)
+    direction = choose_direction(translator.directions, source_language, target_language)
     text = read_parallel(corpus, direction.source, direction.target)
     done = recover(output)
     console = Console(stderr=True, quiet=quiet)
     pairs = track(
-        distilled_pairs(translator, text, first_line=done + 1),
+        distilled_pairs(translator, text, done + 1, direction=direction, beam_size=beam_size),
         f"{direction}",
         total=len(text) - done,
         console=console,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
+    from seq2seq.translation.base import TranslateOptions
     from seq2seq.translation.result import Translation
     from seq2seq.translation.router import Translators
 
@@ -23,7 +25,8 @@ _COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
 class Prompt:
     """Reads, translates, and answers questions about the last translation."""
 
-    def __init__(self, translators: "Translators") -> None:
+    def __init__(self, translators: "Translators", options: "TranslateOptions") -> None:
+        self._options = options
         self._translators = translators  # that `:t` chooses among
         self._translator = translators.usual
         self._last: Translation | None = None
@@ -77,7 +80,7 @@ class Prompt:
                 self._show(line)
 
     def _show(self, line: str) -> None:
-        [self._last] = self._translator.translate([line], unit="sentence")
+        [self._last] = self._translator.stream([line], replace(self._options, unit="sentence"))
         typer.echo(self._last.text)
         for note in self._last.notes:
             typer.echo(f"  ({note})", err=True)
@@ -86,8 +89,9 @@ class Prompt:
         if not self._last:
             typer.echo("type a sentence first.", err=True)
             return
-        most = self._translator.search.beam_size
-        [translation] = self._translator.translate([self._last.source], most, "sentence")
+        most = self._options.beam_size or self._translator.search.beam_size
+        options = replace(self._options, unit="sentence", n_best=most)
+        [translation] = self._translator.stream([self._last.source], options)
         for one in translation.candidates:
             certain = "" if one.confidence is None else f"  confidence {one.confidence:.2f}"
             typer.echo(f"{one.score:8.3f}{certain}  {one.text}")

@@ -126,7 +126,7 @@ def serve(
     for module in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         if importlib.util.find_spec(module) is None:
             raise Seq2SeqError(f"serve needs {module}: pip install 'seq2seq[serve]'")
-    from seq2seq.bundled import shipped_models
+    from seq2seq.bundled import bundled_models
     from seq2seq.serving.app import Settings, create_app
     from seq2seq.serving.batching import BatchSettings
     from seq2seq.serving.limits import Limits
@@ -156,15 +156,14 @@ def serve(
         _api_keys(api_key_file),
         tuple(map(_origin, cors or ())),
         log=(lambda line: None) if quiet else log_line,
+        protect_patterns=patterns,
     )
     for name, seconds in (("read", read_timeout), ("translate", translate_timeout)):
         if not seconds <= _LONGEST_TIMEOUT:  # also where it is no number
             raise UsageError(f"--{name}-timeout is at most {_LONGEST_TIMEOUT:,} seconds.")
     with open_socket(host, port) as listening:
         # A batch has a core, and a core a batch.
-        translators = [Translator(model, threads=1) for model in models or shipped_models()]
-        for translator in translators:
-            translator.protect_patterns = patterns
+        translators = [Translator(model, threads=1) for model in models or bundled_models()]
         if allow_host or is_loopback(listening.getsockname()[0]):
             settings = replace(settings, hosts=(host, *(allow_host or ())))
         app = create_app(translators, _identifier(quiet), settings)

@@ -3,9 +3,9 @@
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from itertools import count
 from pathlib import Path
@@ -38,10 +38,12 @@ from seq2seq.cli.streams import (
 from seq2seq.errors import UsageError
 from seq2seq.text.blocks import Unit, blocks
 from seq2seq.text.formality import Formality
+from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.router import AUTO, Translators, as_known, models_for
 
 if TYPE_CHECKING:
     from seq2seq.config.model_config import Direction
+    from seq2seq.text.glossary import Glossary
     from seq2seq.translation.result import Translation
     from seq2seq.translation.router import EitherTranslator
     from seq2seq.translation.translator import Translator
@@ -177,18 +179,25 @@ def translate(
         if input_path and output_path and not isinstance(lines, Json):
             _require_plain(input_path, output_path)
 
-        def load(folder: Path) -> "Translator":
-            translator = _load(
-                folder, threads, beam_size, n_best or 1, length_penalty, prune, max_length
-            )
-            _set(translator, glossary, min_confidence, protect)
-            translator.formality = formality
-            if protect_pattern or protect_patterns:
-                from seq2seq.text.masking import compiled
+        options = TranslateOptions(
+            n_best=n_best or 1,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            prune=prune,
+            max_length=max_length,
+            glossary=_glossary(glossary),
+            formality=formality,
+            min_confidence=min_confidence or 0.0,
+            protect=protect,
+            protect_patterns=_patterns(protect_pattern, protect_patterns),
+            keep_parts=alignment,
+        )
 
-                translator.protect_patterns = compiled(
-                    protect_pattern or (), protect_patterns or ()
-                )
+        def load(folder: Path) -> "Translator":
+            from seq2seq.translation.translator import Translator
+
+            translator = Translator(folder, threads)
+            translator.stream([], options)  # raises where they do not fit the model
             return translator
 
         source_language = as_known(source_language, model)
@@ -204,7 +213,7 @@ def translate(
             if typed and source_language != AUTO and is_conversation():
                 from seq2seq.cli.prompt import Prompt
 
-                Prompt(translators).run()
+                Prompt(translators, replace(options, keep_parts=True)).run()
                 return
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
@@ -213,7 +222,7 @@ def translate(
         if unit != "line" and source is not None and isinstance(lines, Plain):
             chunks = blocks(chunks, unit)
         with nullcontext() if quiet else _progress(source, sink) as bar:
-            job = _Job(lines, unit, n_best or 1, alignment, bar)
+            job = _Job(lines, replace(options, unit=unit), bar)
             begins = 1  # the line that a text begins in
             for number, line, translation in job.run(translators, chunks):
                 written = line.written(lines.lines(line.text, number, translation))
@@ -301,9 +310,7 @@ class _Job:
     """The lines of a command, translated."""
 
     format: Plain | Tsv | Json
-    unit: Unit
-    n_best: int
-    keep_parts: bool
+    options: TranslateOptions
     bar: ProgressBar | None
 
     def run(
@@ -332,50 +339,44 @@ class _Job:
     def _translate(
         self, translator: "EitherTranslator", texts: Iterable[str]
     ) -> "Iterator[Translation]":
-        return translator.translate_lines(
-            texts,
-            self.n_best,
-            self.unit,
-            keep_parts=self.keep_parts,
-            on_part=self._advance if self.bar else None,
-        )
+        on_part = self._advance if self.bar else None
+        return translator.stream(texts, replace(self.options, on_part=on_part))
 
     def _advance(self, part: str) -> None:
         if self.bar and part:  # the first of two steps tells of nothing that is done
             self.bar.advance_within(part)
 
 
-def _set(
-    translator: "Translator", glossary: Path | None, min_confidence: float | None, protect: bool
-) -> None:
-    translator.protect = protect
-    if glossary is not None:
-        from seq2seq.text.glossary import Glossary
+def _glossary(file: Path | None) -> "Glossary | None":
+    if file is None:
+        return None
+    from seq2seq.text.glossary import Glossary
 
-        translator.glossary = Glossary.load(glossary)
-    if min_confidence is not None:
-        if min_confidence != min_confidence:
-            raise UsageError("--min-confidence is not a number.")
-        if not translator.calibrations:
-            raise UsageError(
-                "--min-confidence: this model has no calibration, so its confidence is not known; "
-                "export it again, with its validation corpus at hand."
-            )
-        translator.min_confidence = min_confidence
+    return Glossary.load(file)
+
+
+def _patterns(
+    expressions: Sequence[str] | None, files: Sequence[Path] | None
+) -> tuple[re.Pattern[str], ...]:
+    if not (expressions or files):
+        return ()
+    from seq2seq.text.masking import compiled
+
+    return compiled(expressions or (), files or ())
 
 
 def _list(model: Path | None, as_json: bool) -> None:
     """The directions of a model, or of all that come with the package."""
-    from seq2seq.bundled import SHIPPED_MODEL, shipped_models
+    from seq2seq.bundled import DEFAULT_MODEL, bundled_models
     from seq2seq.model_dir.read import read_config
     from seq2seq.translation.pivot import two_steps
 
     trained: list[Direction] = []
-    for folder in shipped_models() if model is None else [model]:
+    for folder in bundled_models() if model is None else [model]:
         ways = read_config(folder).directions
         trained += ways
         directions = [*map(str, ways)]
-        is_default = folder == SHIPPED_MODEL
+        is_default = folder == DEFAULT_MODEL
         if as_json:
             import json
 
@@ -387,34 +388,6 @@ def _list(model: Path | None, as_json: bool) -> None:
     further = two_steps(trained)
     if further and not as_json:
         typer.echo(f"in two steps: {', '.join(map(str, further))}")
-
-
-def _load(
-    model: Path,
-    threads: int,
-    beam_size: int | None,
-    n_best: int,
-    length_penalty: float | None,
-    prune: float | None,
-    max_length: int | None,
-) -> "Translator":
-    from seq2seq.translation.translator import (
-        Translator,  # not before the options are known to be right
-    )
-
-    translator = Translator(model, threads)
-    translator.search = translator.search.changed(
-        beam_size=beam_size,
-        length_penalty=length_penalty,
-        prune=prune,
-        max_source_length=max_length,
-    )
-    if n_best > translator.search.beam_size:
-        raise UsageError(
-            f"--n-best {n_best} is more than the beam of {translator.search.beam_size}; "
-            f"add --beam-size {n_best}."
-        )
-    return translator
 
 
 def _progress(

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from seq2seq.config.model_config import Direction, SearchConfig
+from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
 from seq2seq.corpus import DirectedText, read_lines
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.evaluation.sides import Both
@@ -31,27 +31,31 @@ class Model:
         """Load it; `threads` 0: one a core."""
         self.path = path
         self.translator = open_translator(path, threads)
-        self.translator.search = self.translator.search.changed(beam_size=beam_size)
+        self._beam_size = beam_size
 
     def check(self, tests: Sequence[DirectedText]) -> None:
         """Raise `UsageError` where the model does not know the languages."""
         for test in tests:
-            self._between(test.direction)
+            self._direction(test.direction)
 
     def translate(self, tests: Sequence[DirectedText], show_progress: bool) -> list[list[str]]:
         """Translate each test set."""
         return [self._translate(test, show_progress) for test in tests]
 
-    def _between(self, direction: Direction) -> Translator:
+    def _direction(self, direction: Direction) -> Direction:
         try:
-            return self.translator.between(direction.source, direction.target)
+            return choose_direction(self.translator.directions, direction.source, direction.target)
         except UsageError as error:
             raise UsageError(f"{self.path}: {error}") from None
 
     def _translate(self, test: DirectedText, show_progress: bool) -> list[str]:
-        translator = self._between(test.direction)
-        lines: Iterable[Translation] = translator.translate_lines(
-            test.text.source, keep_parts=False
+        direction = self._direction(test.direction)
+        lines: Iterable[Translation] = self.translator.translate_lines(
+            test.text.source,
+            source=direction.source,
+            target=direction.target,
+            beam_size=self._beam_size,
+            keep_parts=False,
         )
         if show_progress:
             lines = _tracked(lines, f"{self.path.name}, {test.direction}", len(test.text))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seq2seq.confidence import calibration_error
-from seq2seq.config.model_config import Direction
+from seq2seq.config.model_config import Direction, choose_direction
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -19,6 +19,7 @@ from seq2seq.metrics import (
     signature_lines,
     tokenizer_advice,
 )
+from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator
 
@@ -120,7 +121,7 @@ class EvaluationSet:
                     else "the recipe names no test set; give --src and --ref, or --corpus."
                 )
             return fitting
-        direction = translator.between(*languages).direction
+        direction = choose_direction(translator.directions, *languages)
         if self.files is not None:
             return [DirectedText(direction, _line_by_line(*self.files))]
         assert self.corpus is not None
@@ -153,15 +154,26 @@ def evaluate_model(
     The translations go to `sink`, one a line.
     """
     translator = open_translator(model, threads)
-    translator.search = translator.search.changed(
-        beam_size=beam_size, length_penalty=length_penalty, prune=prune
-    )
     tests = test_set.read(model, translator)
     # All of them first: what the model does not translate must not end it halfway.
-    ways = [translator.between(test.direction.source, test.direction.target) for test in tests]
+    directions = [
+        choose_direction(translator.directions, test.direction.source, test.direction.target)
+        for test in tests
+    ]
+    options = [
+        TranslateOptions(
+            source=direction.source,
+            target=direction.target,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            prune=prune,
+            keep_parts=False,
+        )
+        for direction in directions
+    ]
     return [
-        _evaluate(model, way, test, sink, show_progress)
-        for way, test in zip(ways, tests, strict=True)
+        _evaluate(model, translator, test, chosen, sink, show_progress)
+        for test, chosen in zip(tests, options, strict=True)
     ]
 
 
@@ -169,12 +181,13 @@ def _evaluate(
     model: Path,
     translator: Translator,
     test: DirectedText,
+    options: TranslateOptions,
     sink: BinaryIO | None,
     show_progress: bool,
 ) -> Evaluation:
     direction, text = test
     started = time.perf_counter()
-    lines: Iterable[Translation] = translator.translate_lines(text.source, keep_parts=False)
+    lines: Iterable[Translation] = translator.stream(text.source, options)
     if show_progress:
         from rich.console import Console
         from rich.progress import track
@@ -190,7 +203,7 @@ def _evaluate(
     if sink is not None:
         sink.writelines(f"{line}\n".encode() for line in hypotheses)
     scores = score(hypotheses, text.target, direction.target)
-    beam_size = translator.search.beam_size
+    beam_size = options.beam_size or translator.search.beam_size
     return Evaluation(
         str(model),
         direction,

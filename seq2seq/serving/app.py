@@ -5,6 +5,7 @@ with AnyIO it is two packages.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] | None = None  # that requests may be to, besides localhost; None: any
     log: Callable[[str], object] = log_line
+    protect_patterns: tuple[re.Pattern[str], ...] = ()  # what they find stays as it is
 
 
 def create_app(
@@ -67,7 +69,14 @@ def create_app(
 ) -> ASGIApp:
     """The application, for any ASGI server. Without `identifier` no language is detected."""
     metrics = Metrics()
-    service = Service(translators, identifier, settings.limits, settings.batches, metrics)
+    service = Service(
+        translators,
+        identifier,
+        settings.limits,
+        settings.batches,
+        metrics,
+        settings.protect_patterns,
+    )
     routes = _Routes(service, metrics, settings).routes()
 
     @asynccontextmanager

@@ -23,6 +23,7 @@ from seq2seq.serving.limits import Limits, RefusedError
 from seq2seq.serving.schema import Ask
 from seq2seq.serving.telemetry import Metrics
 from seq2seq.serving.threads import in_thread
+from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.pivot import AnyTranslator, PivotTranslator, two_steps
 from seq2seq.translation.result import Translation
 
@@ -89,7 +90,9 @@ class Service:
         limits: Limits,
         batches: BatchSettings,
         metrics: Metrics,
+        protect_patterns: tuple[re.Pattern[str], ...] = (),
     ) -> None:
+        self._protect_patterns = protect_patterns
         trained: dict[Direction, AnyTranslator] = {}
         for translator in translators:
             for one in translator.directions:
@@ -257,9 +260,14 @@ class Service:
 
         translator = self._translators[key.direction]
         found: list[Translation] = []
-        for translation in translator.translate_lines(
-            texts, key.n_best, "sentence", keep_parts=key.alignment, on_part=go_on
-        ):
+        options = TranslateOptions(
+            n_best=key.n_best,
+            unit="sentence",
+            protect_patterns=self._protect_patterns,
+            keep_parts=key.alignment,
+            on_part=go_on,
+        )
+        for translation in translator.stream(texts, options):
             found.append(translation)
             go_on("")
         self._metrics.texts.inc(len(found))

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from seq2seq.config.model_config import Direction
 from seq2seq.corpus import ParallelText
 from seq2seq.errors import Seq2SeqError
 from seq2seq.metrics import sentence_chrf
@@ -32,16 +33,28 @@ class DistilledPair(NamedTuple):
 
 
 def distilled_pairs(
-    translator: Translator, text: ParallelText, first_line: int = 1
+    translator: Translator,
+    text: ParallelText,
+    first_line: int = 1,
+    *,
+    direction: Direction | None = None,
+    beam_size: int | None = None,
 ) -> Iterator[DistilledPair]:
     """Translate the sources of `text` from `first_line` on, choosing from the whole beam by chrF.
 
     Pairs that no row can hold, with a tab inside, are left out.
     """
     sources = islice(text.source, first_line - 1, None)
+    direction = direction or translator.direction
+    beam_size = beam_size or translator.search.beam_size
     references = islice(text.target, first_line - 1, None)
     translations = translator.translate_lines(
-        sources, n_best=translator.search.beam_size, keep_parts=False
+        sources,
+        source=direction.source,
+        target=direction.target,
+        n_best=beam_size,
+        beam_size=beam_size,
+        keep_parts=False,
     )
     pairs = zip(translations, references, strict=True)
     for line, (translation, reference) in enumerate(pairs, start=first_line):

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.config.parse import to_table
 from seq2seq.config.recipe import Recipe, read_table
@@ -42,7 +42,7 @@ class Start:
 
         Raises `Seq2SeqError`, which names the file that is missing or damaged.
         """
-        path = SHIPPED_MODEL if where == SHIPPED else Path(where)
+        path = DEFAULT_MODEL if where == SHIPPED else Path(where)
         if RunFolder(path).recipe_file.is_file():
             run = RunFolder.open(path)
             weights, sha256 = run.best_weights()

@@ -269,14 +269,12 @@ class Trainer:
         self._save_good(best=better)
 
     def _greedy_translator(self, direction: Direction) -> Translator:
-        translator = Translator.over(
+        return Translator.over(
             TorchEngine(self.learner.average, self.learner.device),
             self.tokenizer,
             [direction],
             replace(self.recipe.search, beam_size=1),
         )
-        translator.guard = False  # a copy of the source is not what the model says
-        return translator
 
     def _save_good(self, best: bool = False) -> None:
         """Save a checkpoint that the run can go back to, unless its loss is rising.

@@ -5,15 +5,16 @@ and numbers are checked from step to step.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
 from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
 from seq2seq.errors import UsageError
 from seq2seq.text.alignment import WordAlignment
 from seq2seq.text.blocks import Unit
+from seq2seq.translation.base import BaseTranslator, TranslateOptions
 from seq2seq.translation.result import Candidate, Part, Translation
 
 
@@ -28,27 +29,8 @@ class Step(Protocol):
     def direction(self) -> Direction:
         """From which language into which."""
 
-    @property
-    def glossary(self) -> object | None:
-        """Terms between its languages, if any."""
-
-    @property
-    def min_confidence(self) -> float:
-        """Below it a sentence stays untranslated."""
-
-    def translate_lines(
-        self,
-        lines: Iterable[str],
-        n_best: int = 1,
-        unit: Unit = "line",
-        *,
-        keep_parts: bool = True,
-        on_part: Callable[[str], object] | None = None,
-    ) -> Iterator[Translation]:
-        """A translation for each text, with its alignment where parts are kept.
-
-        `on_part` is called as a long text is done part by part, and may end it by raising.
-        """
+    def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
+        """See `BaseTranslator.stream`."""
 
 
 class AnyTranslator(Step, Protocol):
@@ -65,7 +47,7 @@ class AnyTranslator(Step, Protocol):
 T = TypeVar("T", bound=AnyTranslator)
 
 
-class PivotTranslator:
+class PivotTranslator(BaseTranslator):
     """Two translators in a row: `first` into the language that `second` reads.
 
     It translates as a `seq2seq.Translator` does, by the settings of the two; but a glossary and a
@@ -94,39 +76,24 @@ class PivotTranslator:
         """How the second one searches, whose candidates are given back."""
         return self.second.search
 
-    def translate(
-        self, texts: Sequence[str], n_best: int = 1, unit: Unit = "line"
-    ) -> list[Translation]:
-        """A translation for each text, in order, as by `Translator.translate`."""
-        if isinstance(texts, str):
-            raise TypeError("translate() takes a list of texts: write translate([text])")
-        return list(self.translate_lines(texts, n_best, unit))
+    def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
+        """See `BaseTranslator.stream`.
 
-    def translate_lines(
-        self,
-        lines: Iterable[str],
-        n_best: int = 1,
-        unit: Unit = "line",
-        *,
-        keep_parts: bool = True,
-        on_part: Callable[[str], object] | None = None,
-    ) -> Iterator[Translation]:
-        """The same for any number of lines, in bounded memory, as by `Translator.translate_lines`.
+        Only the best translation of the first step is passed on; `n_best` applies to the second.
+        With `keep_parts` a text is one part, with an alignment that is composed through the pivot.
+        `on_part` is called with the translated share of the source, and with "" while the first
+        step is running, so that it can end either step by raising.
 
-        The second step has `n_best` candidates, of the best one of the first. With `keep_parts` a
-        text is one part, whose links go from its words through those in between.
-
-        Where a part is done `on_part` is called with the share of the source that it makes up, and
-        while the first step goes on, with nothing: it may end that too.
-
-        Raises `UsageError` where one of the two has a glossary or a least confidence.
+        Raises `UsageError` where a glossary or a least confidence is given.
         """
-        if any(step.glossary or step.min_confidence for step in (self.first, self.second)):
+        if options.glossary or options.min_confidence:
             raise UsageError(
                 "a glossary and a least confidence do not hold through two steps, and from "
                 f"{self.direction.source!r} into {self.direction.target!r} the text goes by way "
                 f"of {self.pivot!r}."
             )
+        options = replace(options, source=None, target=None)
+        on_part = options.on_part
         halfway = deque[_Halfway]()  # that the second step has read, or is to read next
 
         def texts() -> Iterator[str]:
@@ -143,17 +110,15 @@ class PivotTranslator:
             if on_part:
                 on_part(halfway[0].told(part))
 
-        coming = self.first.translate_lines(
-            lines, 1, unit, keep_parts=keep_parts, on_part=go_on if on_part else None
+        coming = self.first.stream(
+            lines, replace(options, n_best=1, on_part=go_on if on_part else None)
         )
-        found = self.second.translate_lines(
-            texts(),
-            n_best,
-            "line" if unit == "line" else "sentence",  # lines that the first joined stay so
-            keep_parts=keep_parts,
-            on_part=tell if on_part else None,
+        # Lines that the first step joined stay so.
+        unit: Unit = "line" if options.unit == "line" else "sentence"
+        found = self.second.stream(
+            texts(), replace(options, unit=unit, on_part=tell if on_part else None)
         )
-        return (halfway.popleft().joined(translation, keep_parts) for translation in found)
+        return (halfway.popleft().joined(translation, options.keep_parts) for translation in found)
 
 
 @dataclass(eq=False)

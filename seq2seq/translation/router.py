@@ -30,11 +30,11 @@ def as_known(language: str | None, model: Path | None) -> str | None:
     """`language` as the model has it, or those that come with the package: see `known_language`."""
     if language is None:
         return None
-    from seq2seq.bundled import shipped_models
+    from seq2seq.bundled import bundled_models
     from seq2seq.config.model_config import known_language
     from seq2seq.model_dir.read import read_config
 
-    folders = shipped_models() if model is None else [model]
+    folders = bundled_models() if model is None else [model]
     ways = [way for folder in folders for way in read_config(folder).directions]
     return known_language(
         language, [AUTO, *(code for way in ways for code in (way.source, way.target))]
@@ -54,17 +54,28 @@ def models_for(
     """
     if given is not None:
         return [load(given)]
-    from seq2seq.bundled import shipped_model, shipped_models
+    from seq2seq.bundled import DEFAULT_MODEL, bundled_models
     from seq2seq.model_dir.read import read_config
 
     known_source = None if source == AUTO else source
-    folder = shipped_model(known_source, target)
+    directions = {one: read_config(one).directions for one in bundled_models()}
+    fitting = [
+        one
+        for one, trained in directions.items()
+        if any(way.fits(known_source, target) for way in trained)
+    ]
+    if source is None and target is None:
+        folder = DEFAULT_MODEL
+    elif fitting:
+        folder = fitting[0]
+    else:
+        folder = max(directions, key=lambda one: len(directions[one]))
     translator = load(folder)
     if source != AUTO and _is_trained(translator, source, target):
         return [translator]
     return [
         translator if one == folder else load(one)
-        for one in shipped_models()
+        for one in bundled_models()
         if any(way.source != target for way in read_config(one).directions)
     ]
 

@@ -6,31 +6,29 @@ in, each once.
 """
 
 import copy
-import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import bundled_model
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
+from seq2seq.errors import UsageError
 from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine import Engine
 from seq2seq.search.utf8 import ByteRule
-from seq2seq.text.blocks import Unit
 from seq2seq.text.masking import PLACEHOLDER, Protection
 from seq2seq.tokenizer import Tokenizer
+from seq2seq.translation.base import BaseTranslator, TranslateOptions, require_text
 from seq2seq.translation.postprocess import Judgement, Writer
 from seq2seq.translation.preprocess import Piece, Reader
 from seq2seq.translation.result import Draft, Part, Translation
 
 if TYPE_CHECKING:
     from seq2seq.search.constrained import Constraints
-    from seq2seq.text.formality import Formality
-    from seq2seq.text.glossary import Glossary
 
 _BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
 _BATCH_IDS = 4096  # padding counted: long sentences go in smaller batches, and memory is bounded
@@ -38,7 +36,7 @@ _READ_AHEAD = 2048  # pieces: enough to find some of like length for every batch
 _READ_AT_FIRST = 512  # so that the first lines do not wait for their like
 
 
-class Translator:
+class Translator(BaseTranslator):
     """A model that translates text.
 
     from seq2seq import Translator
@@ -47,41 +45,46 @@ class Translator:
     [translation] = translator.translate(["Where is the station?"])
     print(translation.text, translation.score)
 
-    The settings `search`, `guard`, `protect`, `protect_patterns`, `glossary`, `formality` and
-    `min_confidence` may be changed between calls:
-    `translator.search = dataclasses.replace(translator.search, beam_size=1)`.
-
-    A translator of a model folder may be called from several threads at once; a call goes by the
-    settings that it found when it began.
+    A translator of a model folder may be called from several threads at once. `search` and
+    `calibrations` are the model's own; the options of a call change them for that call.
     """
 
-    search: SearchConfig
-    guard: bool = True  # a search that failed is repeated, and at last the source stands
-    protect: bool = True  # placeholders, links, tags and code, which come out as they went in
-    protect_patterns: tuple[re.Pattern[str], ...] = ()  # what else comes out as it went in
-    glossary: "Glossary | None" = None  # whose terms are translated as it says
-    formality: "Formality | None" = None  # du or Sie, tu or vous, tú or usted; None: as it comes
-    min_confidence: float = 0.0  # below it a sentence stays untranslated, between ⟦ and ⟧
+    __slots__ = ("calibrations", "direction", "directions", "engine", "search", "tokenizer")
+
+    tokenizer: Tokenizer
     directions: tuple[Direction, ...]  # that the model was trained for
-    direction: Direction  # the model reads any of its languages; what is asked for is the target
+    direction: Direction  # where a call names no languages
+    search: SearchConfig
+    engine: Engine[Any]
+    calibrations: dict[Direction, Calibration]
 
-    def __init__(self, model: str | Path | None = None, threads: int = 0) -> None:
-        """Load a model folder, or the model that comes with the package.
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        threads: int = 0,
+        *,
+        source: str | None = None,
+        target: str | None = None,
+    ) -> None:
+        """Load a model folder; without `model` the bundled model for these languages.
 
-        `threads` 0: one a core. Raises `Seq2SeqError`, which names the file that is missing,
-        damaged or of another model.
+        `source` and `target` are the languages of calls that name none. `threads` 0: one per core.
+        Raises `UsageError` where the model does not know the languages, and `Seq2SeqError`, which
+        names the file, where one is missing, damaged or of another model.
         """
         from seq2seq.model_dir.read import load_folder  # brings ONNX Runtime
 
-        folder = SHIPPED_MODEL if model is None else Path(model)
-        shipped = load_folder(folder, threads)
+        folder = bundled_model(source, target) if model is None else Path(model)
+        loaded = load_folder(folder, threads)
         self._set_up(
-            shipped.engine,
-            shipped.tokenizer,
-            shipped.directions,
-            shipped.search,
-            shipped.calibrations,
+            loaded.engine,
+            loaded.tokenizer,
+            loaded.directions,
+            loaded.search,
+            loaded.calibrations,
         )
+        if source or target:
+            self.direction = choose_direction(self.directions, source, target)
 
     @classmethod
     def over(
@@ -110,7 +113,7 @@ class Translator:
         self.direction = self.directions[0]
         self.search = search
         self.engine = engine
-        self.calibrations = {one.direction: one for one in calibrations}
+        self.calibrations = {calibration.direction: calibration for calibration in calibrations}
 
     def between(self, source: str | None = None, target: str | None = None) -> Self:
         """The same model from and into these languages; what is not given it finds itself.
@@ -122,62 +125,40 @@ class Translator:
         translator.direction = choose_direction(self.directions, source, target)
         return translator
 
-    def translate(
-        self, texts: Sequence[str], n_best: int = 1, unit: Unit = "line"
-    ) -> list[Translation]:
-        """A translation for each text, in order, with up to `n_best` candidates.
+    def direction_for(self, options: TranslateOptions) -> Direction:
+        """Return the direction of a call; raise `UsageError` where the model has no such."""
+        if options.source is None and options.target is None:
+            return self.direction
+        return choose_direction(self.directions, options.source, options.target)
 
-        Each is translated sentence by sentence, and list markers, the names of speakers and tabs
-        stay where they are. With `unit` "line" the translation is one line; with "sentence" lines
-        and indentation are kept; so they are with "paragraph", but lines that belong together are
-        joined first.
-
-        Raises `UsageError`, a `Seq2SeqError`, where `n_best` is more than the beam size.
-        """
-        if isinstance(texts, str):
-            raise TypeError("translate() takes a list of texts: write translate([text])")
-        return list(self.translate_lines(texts, n_best, unit))
-
-    def translate_lines(
-        self,
-        lines: Iterable[str],
-        n_best: int = 1,
-        unit: Unit = "line",
-        *,
-        keep_parts: bool = True,
-        on_part: Callable[[str], object] | None = None,
-    ) -> Iterator[Translation]:
-        """The same for any number of lines, in bounded memory: each as soon as it is ready.
-
-        Lines are read ahead, up to some thousand of them, so that lines of like length are searched
-        side by side. The next batch is always the one with the oldest line. Where `lines` fails,
-        the lines before come first.
-
-        Without `keep_parts` candidates have no parts and no alignment; a line of a megabyte then
-        takes hardly more memory than its text. `on_part` is called for each part of a long line
-        that is done but for the last, in order, with its source and the white space behind.
-        """
-        if isinstance(lines, str):
-            raise TypeError("translate_lines() takes lines, not a text")
-        return _Call(self, n_best, unit, keep_parts).translate(lines, on_part)
+    def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
+        """See `BaseTranslator.stream`."""
+        return _Call(self, options).translate(lines)
 
 
 class _Call:
-    """One call of a translator, by the settings that it found."""
+    """One call of a translator."""
 
-    def __init__(self, translator: Translator, n_best: int, unit: Unit, keep_parts: bool) -> None:
-        tokenizer, direction = translator.tokenizer, translator.direction
-        self._engine, self._search = translator.engine, translator.search
-        self._n_best, self._unit, self._keep_parts = n_best, unit, keep_parts
-        protection = Protection(translator.protect_patterns, tokenizer.spells)
+    def __init__(self, translator: Translator, options: TranslateOptions) -> None:
+        tokenizer, direction = translator.tokenizer, translator.direction_for(options)
+        self._engine = translator.engine
+        self._search = translator.search.changed(
+            beam_size=options.beam_size,
+            length_penalty=options.length_penalty,
+            prune=options.prune,
+            max_source_length=options.max_length,
+        )
+        _check(options, self._search, translator.calibrations)
+        self._options, self._n_best = options, options.n_best
+        protection = Protection(options.protect_patterns, tokenizer.spells)
         self._reader = Reader(
             tokenizer,
             direction.source,
             direction.target,
-            translator.search.max_source_length,
-            protection if translator.protect else None,
-            translator.glossary,
-            translator.formality,
+            self._search.max_source_length,
+            protection if options.protect else None,
+            options.glossary,
+            options.formality,
         )
         calibration = translator.calibrations.get(direction)
         self._writer = Writer(
@@ -185,22 +166,20 @@ class _Call:
             direction.source,
             direction.target,
             calibration,
-            translator.min_confidence,
-            translator.search,
-            keep_parts,
-            translator.guard,
+            options.min_confidence,
+            self._search,
+            options.keep_parts,
+            options.guard,
             protection,
         )
         self._forbidden = [*tokenizer.tag_ids(), *tokenizer.placeholder_ids()]
         self._byte_rule = ByteRule(tokenizer.byte_ids())
         self._tokenizer = tokenizer
         # Of several hypotheses some have the same text, so all that the beam finds are asked for.
-        beam = translator.search.beam_size
-        self._hypotheses = beam if 1 < n_best < beam else n_best
+        beam = self._search.beam_size
+        self._hypotheses = beam if 1 < self._n_best < beam else self._n_best
 
-    def translate(
-        self, lines: Iterable[str], on_part: Callable[[str], object] | None
-    ) -> Iterator[Translation]:
+    def translate(self, lines: Iterable[str]) -> Iterator[Translation]:
         coming = self._read(lines)
         queue: deque[_Waiting] = deque()  # read and not given back yet, in order
         draft = self._draft()
@@ -226,19 +205,18 @@ class _Call:
                 if first.ends is not None:
                     yield Translation(first.ends, draft.candidates())
                     draft = self._draft()
-                elif on_part:
-                    on_part(first.parts[0].source + first.piece.separator)
+                elif self._options.on_part:
+                    self._options.on_part(first.parts[0].source + first.piece.separator)
         if failure:
             raise failure
 
     def _draft(self) -> Draft:
-        return Draft(self._keep_parts, one_line=self._unit == "line")
+        return Draft(self._options.keep_parts, one_line=self._options.unit == "line")
 
     def _read(self, lines: Iterable[str]) -> "Iterator[_Waiting]":
         for number, line in enumerate(lines):
-            if not isinstance(line, str):
-                raise TypeError(f"text {number} of the list is {line!r}, not a str; count from 0")
-            yield from self._waiting(self._reader.read(line, self._unit), line)
+            text = require_text(line, number)
+            yield from self._waiting(self._reader.read(text, self._options.unit), text)
 
     def _around(self, one: "_Waiting") -> "Iterator[_Waiting]":
         return self._waiting(self._reader.around(one.piece), one.ends)
@@ -352,6 +330,25 @@ class _Call:
             self._tokenizer.continuing_ids,
             self._byte_rule,
             self._tokenizer.letter_ids,
+        )
+
+
+def _check(
+    options: TranslateOptions, search: SearchConfig, calibrations: Mapping[Direction, Calibration]
+) -> None:
+    """Raise `UsageError` where a model cannot do what the options say."""
+    if options.n_best < 1:
+        raise UsageError("n-best is at least 1.")
+    if options.n_best > search.beam_size:
+        raise UsageError(
+            f"n-best {options.n_best} is more than the beam size {search.beam_size}; "
+            f"set the beam size to {options.n_best}."
+        )
+    if not 0 <= options.min_confidence <= 1:  # also where it is no number
+        raise UsageError("the minimum confidence is a number between 0 and 1.")
+    if options.min_confidence and not calibrations:
+        raise UsageError(
+            "a minimum confidence needs a model that is calibrated; run `seq2seq calibrate` on it."
         )
 
 

@@ -21,7 +21,7 @@ from typing import Annotated, NamedTuple
 import typer
 from markdown_document import Document, Line, Piece
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.config.model_config import Direction, choose_direction
 from seq2seq.corpus import read_parallel
 from seq2seq.model_dir.read import read_config
@@ -51,7 +51,7 @@ _FORMS = (
 
 
 def main(
-    model: Annotated[Path, typer.Option("-m", "--model")] = SHIPPED_MODEL,
+    model: Annotated[Path, typer.Option("-m", "--model")] = DEFAULT_MODEL,
     corpus: Annotated[str, typer.Option(help="A prefix or TSV file.")] = "data/sample/test",
     source: Annotated[str | None, typer.Option("-f", "--from")] = None,
     target: Annotated[str | None, typer.Option("-t", "--to")] = None,

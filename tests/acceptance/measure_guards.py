@@ -18,7 +18,7 @@ import typer
 from measure_document import measure_document
 from measure_spans import measure_spans
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.config.model_config import choose_direction
 from seq2seq.corpus import ParallelText, read_parallel
 from seq2seq.corpus.augmentation import copied_words
@@ -32,7 +32,7 @@ _CONTENT = re.compile(r"[^\W\d_]{4,}")
 
 
 def main(
-    model: Annotated[Path, typer.Option("-m", "--model")] = SHIPPED_MODEL,
+    model: Annotated[Path, typer.Option("-m", "--model")] = DEFAULT_MODEL,
     corpus: Annotated[str, typer.Option(help="A prefix or TSV file.")] = "data/sample/test",
     source: Annotated[str | None, typer.Option("-f", "--from")] = None,
     target: Annotated[str | None, typer.Option("-t", "--to")] = None,
@@ -54,7 +54,7 @@ def main(
     # First: the memory of a process is never told to be less than that of the one that started it.
     for found in measure_document(model, way, text.source, pages, seed):
         show(found)
-    translator = Translator(model, threads=1).between(way.source, way.target)
+    translator = Translator(model, threads=1, source=way.source, target=way.target)
     draw = random.Random(seed)
     rest: tuple[tuple[str, Callable[[], dict[str, object]]], ...] = (
         ("plain text", lambda: _plain(translator, text)),
@@ -72,15 +72,14 @@ def _plain(translator: Translator, text: ParallelText) -> dict[str, object]:
     found: dict[str, object] = {"sentences": len(text)}
     scores: dict[str, float] = {}
     for name, protect in (("protected", True), ("unprotected", False)):
-        translator.protect = protect
         started = time.perf_counter()
-        lines = [one.text for one in translator.translate_lines(text.source, keep_parts=False)]
+        translations = translator.translate_lines(text.source, protect=protect, keep_parts=False)
+        lines = [translation.text for translation in translations]
         seconds = time.perf_counter() - started
         found[f"BLEU {name}"] = scores[name] = round(
             corpus_bleu(lines, [*text.target], translator.direction.target), 2
         )
         found[f"sentences/s {name}"] = round(len(text) / seconds, 1)
-    translator.protect = True
     return found | {"faults": int(scores["protected"] < scores["unprotected"])}
 
 
@@ -123,8 +122,8 @@ def _glossary(
         if not lines:
             break
         sentences += len(lines)
-        translator.glossary = Glossary(Term(*pair) for pair in terms.items())
-        for one in translator.translate_lines(lines, keep_parts=False):
+        glossary = Glossary(Term(*pair) for pair in terms.items())
+        for one in translator.translate_lines(lines, glossary=glossary, keep_parts=False):
             wanted = Counter(terms[found.lower()] for found in finder.findall(one.source))
             there = Counter(
                 {term: len(re.findall(rf"(?<!\w){term}(?!\w)", one.text)) for term in wanted}
@@ -134,7 +133,6 @@ def _glossary(
             doubled += (there - wanted).total()
             if wanted - there and len(examples) < _EXAMPLES:
                 examples.append((f"{one.source} {dict(wanted)}", one.text))
-    translator.glossary = None
     return {
         "sentences": sentences,
         "terms": asked,

@@ -11,14 +11,15 @@ from helpers.engines import copying
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli.formats import Format, Json, Plain, Tsv
 from seq2seq.cli.translate import _format
 from seq2seq.errors import Seq2SeqError, UsageError
 
 
 def written(form: Format, line: str, number: int = 1, n_best: int = 1) -> list[str]:
-    [translation] = copying().translate([form.text(line, number) or ""], n_best, "sentence")
+    text = form.text(line, number) or ""
+    [translation] = copying().translate([text], n_best=n_best, unit="sentence")
     return form.lines(line, number, translation)
 
 
@@ -224,7 +225,7 @@ def test_code_in_a_file_is_whole_in_sentences_too(tmp_path: Path) -> None:
 def test_what_is_in_a_third_language_is_left_and_told() -> None:
     french, german = "Où est la gare, mon ami ?", "Wo ist der Bahnhof, mein Freund?"
     text = f"{french}\nI am tired.\n{german}\n"
-    done = run("-b", "1", "-m", SHIPPED_MODEL, "-f", "auto", stdin=text)
+    done = run("-b", "1", "-m", DEFAULT_MODEL, "-f", "auto", stdin=text)
     assert done.stdout.split("\n") == [french, "Ich bin müde.", german, ""]
     assert done.stderr == "translate: stdin, line 1: left as it is: it is in 'fr'.\n"
 

@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 import pytest
 from helpers.commands import COMMAND, TIMEOUT, only_error, run, show_stderr
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli import progress
 from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.streams import open_output, read_chunks
@@ -412,8 +412,8 @@ def test_what_is_not_a_file_is_not_replaced(tmp_path: Path) -> None:
 
 @pytest.fixture
 def shipped() -> None:
-    if not SHIPPED_MODEL.is_dir():
-        pytest.fail(f"{SHIPPED_MODEL} is missing: the package has to ship its model")
+    if not DEFAULT_MODEL.is_dir():
+        pytest.fail(f"{DEFAULT_MODEL} is missing: the package has to ship its model")
 
 
 class Child:
@@ -609,7 +609,7 @@ class TestShipped:
         ]
 
     def test_n_best_must_fit_the_beam(self) -> None:
-        assert "--beam-size 7" in only_error(run("-b", "2", "--n-best", "7", "hello"), 2)
+        assert "set the beam size to 7" in only_error(run("-b", "2", "--n-best", "7", "hello"), 2)
 
     def test_settings(self) -> None:
         text = "I am tired, and you are tired. " * 3

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from typer.main import get_command
 
 import seq2seq.cli.translate
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli.main import app
 from seq2seq.errors import Seq2SeqError
 from seq2seq.inspection.loading import open_model
@@ -232,7 +232,7 @@ def test_the_gates_are_as_told(rebuilt: Rebuilt) -> None:
         assert 0.25 < sum(means[1:]) / len(means[1:]) < 0.45
     weights = restored_weights()
     tag = gates["source"][0]
-    opened = open_model(SHIPPED_MODEL)
+    opened = open_model(DEFAULT_MODEL)
     ids = opened.read("I have never seen this book.", opened.between("en", "de"))
     layer = "encoder.layers.0.forwards.fused"
     size = weights[f"{layer}.weight_hh_l0"].shape[1]
@@ -248,7 +248,7 @@ def test_the_gates_are_as_told(rebuilt: Rebuilt) -> None:
 
 def restored_weights() -> dict[str, NDArray[np.float32]]:
     """Of the model that ships, by their names in training."""
-    config, _, weights = read_weights(SHIPPED_MODEL)
+    config, _, weights = read_weights(DEFAULT_MODEL)
     return restore(weights, config.model, config.precision)
 
 

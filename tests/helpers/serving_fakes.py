@@ -5,7 +5,7 @@ import copy
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -14,6 +14,7 @@ from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.server import make_server, open_socket, serve
 from seq2seq.serving.service import Identifier
 from seq2seq.text.blocks import Unit
+from seq2seq.translation.base import BaseTranslator, TranslateOptions
 from seq2seq.translation.result import Candidate, Part, Translation
 
 _TAG = re.compile(r"(<[^<>]*>)")
@@ -25,15 +26,13 @@ def shout(text: str) -> str:
     return "".join(part if n % 2 else part.upper() for n, part in enumerate(parts))
 
 
-class FakeTranslator:
+class FakeTranslator(BaseTranslator):
     """Translates by `shout`, and notes every number. Word n comes from word n."""
 
     def __init__(self, *directions: Direction) -> None:
         self.search = SearchConfig(beam_size=3)
         self.directions = directions or (Direction("en", "de"), Direction("de", "en"))
         self.direction = self.directions[0]
-        self.glossary = None
-        self.min_confidence = 0.0
         self.gate = threading.Event()  # nothing is translated before it is set
         self.gate.set()
         self.calls: list[tuple[Direction, int, Unit, list[str]]] = []
@@ -44,22 +43,14 @@ class FakeTranslator:
         other.direction = Direction(source or "", target or "")
         return other
 
-    def translate_lines(
-        self,
-        lines: Iterable[str],
-        n_best: int = 1,
-        unit: Unit = "line",
-        *,
-        keep_parts: bool = True,
-        on_part: Callable[[str], object] | None = None,
-    ) -> Iterator[Translation]:
+    def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """Fails at "crash"."""
         texts = [*lines]
-        self.calls.append((self.direction, n_best, unit, texts))
+        self.calls.append((self.direction, options.n_best, options.unit, texts))
         assert self.gate.wait(60)
         if "crash" in texts:
             raise RuntimeError("crash")
-        return (_translation(text, n_best, keep_parts) for text in texts)
+        return (_translation(text, options.n_best, options.keep_parts) for text in texts)
 
 
 def _translation(text: str, n_best: int, keep_parts: bool) -> Translation:

@@ -12,7 +12,7 @@ import torch
 from helpers.tiny import EN_DE, corpus, export, network
 from rich.console import Console
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.config.model_config import Attention, Cell, ModelConfig, SearchConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -142,7 +142,7 @@ def test_what_is_shown_of_8_bits_is_what_the_engine_computes(
 
 def test_the_shipped_model_is_shown_nearly_as_the_engine_computes_it() -> None:
     """In 8 bits a last bit may decide which way a number is rounded, see `reference`."""
-    opened = open_model(SHIPPED_MODEL)
+    opened = open_model(DEFAULT_MODEL)
     way = opened.between("en", "de")
     apart: list[tuple[float, float, float]] = []  # states, attention, log-probabilities
     for sentence in SAMPLE.read_text(encoding="utf-8").splitlines()[:30]:
@@ -261,7 +261,7 @@ def test_a_sentence_must_fit_the_model(
 
 
 def test_a_sentence_is_read_as_translate_reads_it() -> None:
-    opened = open_model(SHIPPED_MODEL)
+    opened = open_model(DEFAULT_MODEL)
     way = opened.between("en", "de")
     assert opened.read("WHERE ARE YOU?", way) == opened.read("Where are you?", way)
     assert opened.read("caf\udce9", way) == opened.read("caf\ufffd", way)
@@ -279,7 +279,7 @@ def test_a_sentence_is_read_as_translate_reads_it() -> None:
 
 
 def test_a_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = open_model(SHIPPED_MODEL)
+    opened = open_model(DEFAULT_MODEL)
     looping = [Hypothesis((30, 31) * 9, 0.0, 0.0, np.zeros((18, 5), np.float32))]
     monkeypatch.setattr(InspectedModel, "translate", lambda self, sources: looping)
     [told] = opened.differences("Where are you?", opened.between("en", "de"))
@@ -441,7 +441,7 @@ def test_scores_of_units_are_from_the_half_they_were_not_found_on(
 
 def test_units_are_named_by_their_own_evidence() -> None:
     """Of the model that ships, on text with full stops, few tokens of other kinds, and spaces."""
-    opened = open_model(SHIPPED_MODEL)
+    opened = open_model(DEFAULT_MODEL)
     way = opened.between("en", "de")
     sentences = [f"The {one} sleeps ." for one in ("dog", "cat", "mouse", "bird", "child")] * 10
     sources = opened.tokenizer.encode_sources(sentences, way.target)

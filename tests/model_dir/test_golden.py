@@ -15,7 +15,7 @@ EXPECTED = json.loads((GOLDEN / "expected.json").read_text(encoding="utf-8"))
 def test_golden(form: str) -> None:
     rows = EXPECTED[form]
     translator = Translator(GOLDEN / form, threads=1)
-    translator.protect = translator.guard = False  # it is the model that is tried
-    found = translator.translate([row["source"] for row in rows])
+    sources = [row["source"] for row in rows]
+    found = translator.translate(sources, protect=False, guard=False)  # the model alone is tried
     assert [one.text for one in found] == [row["text"] for row in rows]
     assert [one.score for one in found] == pytest.approx([row["score"] for row in rows], abs=1e-3)

@@ -492,7 +492,7 @@ def case(number: int, seed: int, bases: list[Path], folder: Path) -> str:
 
 @reported_errors(_NAME)
 def main(
-    model: Annotated[Path, typer.Option(help="A model folder.")] = seq2seq.bundled.SHIPPED_MODEL,
+    model: Annotated[Path, typer.Option(help="A model folder.")] = seq2seq.bundled.DEFAULT_MODEL,
     count: Annotated[int, typer.Option(min=1, help="How many cases.")] = 2000,
     seed: Annotated[int, typer.Option(help="Another seed, other cases.")] = 1,
     only: Annotated[int | None, typer.Option(help="Just the case of this number.")] = None,

@@ -27,7 +27,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli.exit import reported_errors
 from seq2seq.translation.translator import Translator
 
@@ -266,7 +266,7 @@ def try_here(translator: Translator, text: str, n_best: int, patience: float) ->
     started = time.process_time()
     try:
         with _time_limit(patience):
-            [translation] = translator.translate([text], n_best)
+            [translation] = translator.translate([text], n_best=n_best)
     except Hang:
         return Tally(1, hangs=1), "no translation"
     except Exception:
@@ -481,7 +481,7 @@ def _table(tallies: Mapping[str, Tally]) -> str:
 def fuzz(
     count: Annotated[int, typer.Option(min=1, help="Texts.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Another one, other texts.")] = 1,
-    model: Annotated[Path, typer.Option(help="A model folder.")] = SHIPPED_MODEL,
+    model: Annotated[Path, typer.Option(help="A model folder.")] = DEFAULT_MODEL,
     patience: Annotated[
         float, typer.Option(help="Seconds without a line are a hang; more on a busy machine.")
     ] = 10.0,

@@ -81,8 +81,6 @@ def test_no_text_is_trouble(text: str, terms: str) -> None:
 
 @pytest.mark.parametrize("engine", hostile())
 def test_the_terms_are_in_the_output_of_any_engine(engine: str, glossary: Glossary) -> None:
-    hostile_one = hostile()[engine].between()
-    hostile_one.glossary = glossary
     texts = [
         "kalo",
         "Sta kalo miren ren, kalo.",
@@ -90,7 +88,7 @@ def test_the_terms_are_in_the_output_of_any_engine(engine: str, glossary: Glossa
         "<b>Kalo</b> lo <i>C++</i>",
         "KALO MIREN IST WEG!",
     ]
-    for translation in hostile_one.translate(texts):
+    for translation in hostile()[engine].translate(texts, glossary=glossary):
         for one in glossary.find(translation.source):
             target = one.term.target.casefold()
             times = [term.term.target.casefold() for term in glossary.find(translation.source)]
@@ -102,8 +100,8 @@ def test_the_numbers_of_a_term_are_no_mistakes() -> None:
     tokenizer = copying().tokenizer
     [said] = tokenizer.encode(["wog 4"])
     over = translator(ScriptEngine(len(tokenizer), said))
-    over.glossary = Glossary([Term("elbo 5", "Modell 7")])
-    [translation] = over.translate(["elbo 5 wog 3"])
+    glossary = Glossary([Term("elbo 5", "Modell 7")])
+    [translation] = over.translate(["elbo 5 wog 3"], glossary=glossary)
     assert "Modell 7" in translation.text
     assert translation.text.endswith(" 3")
     assert translation.notes == ("the number 4 was corrected to 3",)

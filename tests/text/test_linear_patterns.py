@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from seq2seq.bundled import SHIPPED_MODEL
+from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.identification.alphabet import clean
 from seq2seq.serving.documents import TextDocument
 from seq2seq.serving.html import HtmlDocument
@@ -83,7 +83,7 @@ _PATTERNS = [*_patterns()]
 
 
 def _tokenizer() -> Tokenizer:
-    return Tokenizer.load(SHIPPED_MODEL / "tokenizer.model")
+    return Tokenizer.load(DEFAULT_MODEL / "tokenizer.model")
 
 
 def _read(unit: Unit) -> Work:

@@ -256,8 +256,8 @@ def test_placeholders_that_change_places_are_seen_and_put_right() -> None:
     [translation] = misplacing.translate(["kalo {a} wog {b} sta."])
     assert translation.text == "kalo {a} wog {b} sta."
     assert any("in place of another" in note for note in translation.notes)
-    misplacing.guard = False
-    assert misplacing.translate(["kalo {a} wog {b} sta."])[0].text == "kalo {b} wog {a} sta."
+    [unguarded] = misplacing.translate(["kalo {a} wog {b} sta."], guard=False)
+    assert unguarded.text == "kalo {b} wog {a} sta."
 
 
 class MiscountingEngine(CopyEngine):
@@ -288,16 +288,14 @@ def test_numbers_that_are_changed_are_held_in_another_search() -> None:
     numbers = re.findall(r"\d[\d.,:]*\d", translation.text)
     assert sorted(numbers) == ["1.317,50", "482", "61", "7:45"]
     assert "the translation that was found first changes a number" in translation.notes
-    wrong.guard = False
-    [translation] = wrong.translate(["Wog 1,317.50 elbo, 482 sta."])
+    [translation] = wrong.translate(["Wog 1,317.50 elbo, 482 sta."], guard=False)
     assert "1.317,50" not in translation.text
 
 
 def test_without_protection_any_text_is_still_translated() -> None:
     for translator in hostile().values():
-        unprotected = translator.between()
-        unprotected.protect = False
-        translations = unprotected.translate(["kalo <ph3> {x}.", "<ph0>", "a \U000f0000 b"])
+        texts = ["kalo <ph3> {x}.", "<ph0>", "a \U000f0000 b"]
+        translations = translator.translate(texts, protect=False)
         assert all(translation.text for translation in translations)
         assert translations[2].text.count("\U000f0000") == 1
 
@@ -338,7 +336,7 @@ def test_five_thousand_amounts_keep_their_digits() -> None:
     rng = random.Random(5)
     frames = ["It costs {}.", "I have {} of it.", "There were {} there.", "{} is too much.", "{}"]
     texts = [rng.choice(frames).format(an_amount(rng)) for _ in range(5000)]
-    shipped = Translator(threads=1).between("en", "de")
+    shipped = Translator(threads=1)
     changed = [
         (text, one.text)
         for text, one in zip(texts, shipped.translate(texts), strict=True)

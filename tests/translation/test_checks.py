@@ -95,14 +95,11 @@ def test_at_last_the_source_stands_with_no_confidence_at_all() -> None:
     assert translation.text == "sta ren <b>ku</b>"
     assert NOT_FOUND in translation.notes
     assert translation.confidence == 0
-    stubborn.min_confidence = 0.1
-    assert stubborn.translate(["sta ren"])[0].text == "⟦sta ren⟧"
+    assert stubborn.translate(["sta ren"], min_confidence=0.1)[0].text == "⟦sta ren⟧"
 
 
 def test_without_the_guard_the_model_is_heard_as_it_is() -> None:
-    unguarded = translator(engine_saying("."))
-    unguarded.guard = False
-    [translation] = unguarded.translate(["kalo"])
+    [translation] = translator(engine_saying(".")).translate(["kalo"], guard=False)
     assert (translation.text, translation.notes) == (".", ())
 
 
@@ -112,8 +109,7 @@ def test_a_failed_hypothesis_is_no_candidate() -> None:
     found = translator(ScriptEngine(len(tokenizer), ids), SearchConfig(beam_size=4))
     [translation] = found.translate(["wog elbo"], n_best=4)
     assert "wog elbo" not in [one.text for one in translation.candidates]
-    found.guard = False
-    [translation] = found.translate(["wog elbo"], n_best=4)
+    [translation] = found.translate(["wog elbo"], n_best=4, guard=False)
     assert "wog elbo" in [one.text for one in translation.candidates]  # nothing was said
 
 

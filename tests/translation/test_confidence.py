@@ -99,11 +99,8 @@ def test_a_table_that_is_no_rising_line_is_refused(
         Calibration(EN_DE, x, y)
 
 
-def calibrated(over: Translator, least: float = 0.0) -> Translator:
-    one = over.between()
-    one.calibrations = {EN_DE: LINE}
-    one.min_confidence = least
-    return one
+def calibrated(over: Translator) -> Translator:
+    return Translator.over(over.engine, over.tokenizer, over.directions, over.search, [LINE])
 
 
 @pytest.mark.parametrize("engine", hostile())
@@ -133,10 +130,10 @@ def test_each_note_halves_it() -> None:
 
 def test_what_is_not_certain_enough_is_left() -> None:
     text = "# Kalo miren.\n- {x} <b>wog</b>! 17"
-    sure = calibrated(copying(), least=0.5).translate([text], unit="sentence")[0]
+    sure = calibrated(copying()).translate([text], unit="sentence", min_confidence=0.5)[0]
     assert sure.text == text
     assert sure.notes == ()
-    [left] = calibrated(copying(), least=0.95).translate([text], unit="sentence")
+    [left] = calibrated(copying()).translate([text], unit="sentence", min_confidence=0.95)
     assert left.text == "# ⟦Kalo miren.⟧\n- ⟦{x} <b>wog</b>!⟧ 17"
     assert left.alignment == ()
     assert all(note.startswith("left untranslated: a confidence of 0.") for note in left.notes)
@@ -146,7 +143,9 @@ def test_what_is_not_certain_enough_is_left() -> None:
 
 
 def test_a_confidence_is_the_mean_by_length() -> None:
-    [translation] = calibrated(copying()).translate(["Kalo. Wog miren sta ren. 17."], 1, "sentence")
+    [translation] = calibrated(copying()).translate(
+        ["Kalo. Wog miren sta ren. 17."], unit="sentence"
+    )
     said = [part for part in translation.parts if part.confidence is not None]
     assert len(said) == 2
     weights = [len(part.source_ids) for part in said]

@@ -86,10 +86,10 @@ def test_another_hypothesis_that_keeps_it_is_preferred(n_best: int) -> None:
     tokenizer = tiny.tokenizer()
     engine = UndecidedEngine(len(tokenizer), KALO_DIE)
     translator = Translator.over(engine, tokenizer, [tiny.EN_DE], SearchConfig(3))
-    said = [one.text for one in translator.translate(["they never wog", "they wog"], n_best)]
+    said = [one.text for one in translator.translate(["they never wog", "they wog"], n_best=n_best)]
     assert said == ["kalo nie", "kalo die"]
-    translator.guard = False
-    assert translator.translate(["they never wog"], n_best)[0].text == "kalo die"
+    [unguarded] = translator.translate(["they never wog"], n_best=n_best, guard=False)
+    assert unguarded.text == "kalo die"
 
 
 def test_it_is_told_and_halves_the_confidence() -> None:

@@ -18,7 +18,7 @@ from helpers.engines import CopyEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.bundled import SHIPPED_MODEL, shipped_models
+from seq2seq.bundled import DEFAULT_MODEL, bundled_models
 from seq2seq.cli import progress
 from seq2seq.cli.formats import Plain
 from seq2seq.cli.translate import _Job
@@ -27,7 +27,9 @@ from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.errors import UsageError
 from seq2seq.text.alignment import WordAlignment
 from seq2seq.text.blocks import Unit
+from seq2seq.text.glossary import Glossary
 from seq2seq.tokenizer import Tokenizer
+from seq2seq.translation.base import BaseTranslator, TranslateOptions
 from seq2seq.translation.pivot import PivotTranslator, composed_links, translator_between, two_steps
 from seq2seq.translation.result import Candidate, Part, Translation
 from seq2seq.translation.translator import Translator
@@ -59,7 +61,7 @@ def copying() -> PivotTranslator:
     return PivotTranslator(model("de-en"), model("en-fr"))
 
 
-class Script:
+class Script(BaseTranslator):
     """Translates each text as `say` does: text and links of each candidate."""
 
     def __init__(
@@ -67,22 +69,12 @@ class Script:
     ) -> None:
         [self.direction] = ways(way)
         self.search = SearchConfig(beam_size=3)
-        self.glossary: object | None = None
-        self.min_confidence = 0.0
         self._say, self._notes = say, notes
         self.calls: list[tuple[int, Unit, bool]] = []
 
-    def translate_lines(
-        self,
-        lines: Iterable[str],
-        n_best: int = 1,
-        unit: Unit = "line",
-        *,
-        keep_parts: bool = True,
-        on_part: Callable[[str], object] | None = None,
-    ) -> Iterator[Translation]:
-        self.calls.append((n_best, unit, keep_parts))
-        return (Translation(text, tuple(self._candidates(text, n_best))) for text in lines)
+    def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
+        self.calls.append((options.n_best, options.unit, options.keep_parts))
+        return (Translation(text, tuple(self._candidates(text, options.n_best))) for text in lines)
 
     def _candidates(self, source: str, n_best: int) -> Iterator[Candidate]:
         for rank, (text, links) in enumerate(self._say(source)[:n_best]):
@@ -127,13 +119,12 @@ def test_the_second_reads_what_the_first_wrote() -> None:
     assert second.calls == [(2, "line", True)]
 
 
-@pytest.mark.parametrize("setting", ["glossary", "min_confidence"])
-def test_what_holds_for_one_step_alone_is_refused(setting: str) -> None:
-    for which in range(2):
-        steps = scripted()
-        setattr(steps[which], setting, 0.5)
-        with pytest.raises(UsageError, match=r"two steps, and from 'de' into 'fr' .* way of 'en'"):
-            PivotTranslator(*steps).translate(["a"])
+@pytest.mark.parametrize(
+    "options", [TranslateOptions(glossary=Glossary([])), TranslateOptions(min_confidence=0.5)]
+)
+def test_what_holds_for_one_step_alone_is_refused(options: TranslateOptions) -> None:
+    with pytest.raises(UsageError, match=r"two steps, and from 'de' into 'fr' .* way of 'en'"):
+        PivotTranslator(*scripted()).stream(["a"], options)
 
 
 def test_words_are_linked_through_those_in_between() -> None:
@@ -170,7 +161,7 @@ def test_every_link_has_a_word_in_between(first: WordAlignment, second: WordAlig
 @pytest.mark.parametrize("unit", UNITS)
 def test_layout_stays(unit: Unit) -> None:
     """Both copy what they read, so that two steps come to what one does."""
-    once = copying().first.translate_lines(LINES, unit=unit)
+    once = copying().first.stream(LINES, TranslateOptions(unit=unit))
     assert [one.text for one in copying().translate(LINES, unit=unit)] == [one.text for one in once]
 
 
@@ -221,7 +212,7 @@ def test_a_bar_moves_with_the_second_step(monkeypatch: pytest.MonkeyPatch) -> No
     screen, seconds = show_stderr(monkeypatch), count(100.0, 10.0)
     monkeypatch.setattr(progress, "monotonic", lambda: next(seconds))
     with progress.ProgressBar(size=4 * len(BY_PARTS)) as bar:
-        job = _Job(Plain(), "sentence", 1, False, bar)
+        job = _Job(Plain(), TranslateOptions(unit="sentence", keep_parts=False), bar)
         assert len([*job._translate(copying(), [BY_PARTS])]) == 1
     # 13 of 116 characters after 10 seconds, and 23 after 20.
     assert re.findall(r"0:\d\d:\d\d left", screen.getvalue())[-1:] == ["0:01:21 left"]
@@ -457,9 +448,9 @@ class TestShipped:
         assert "en-fr" in message
 
     def test_one_model_goes_by_its_own_languages(self) -> None:
-        several = next(folder for folder in shipped_models() if folder != SHIPPED_MODEL)
+        several = next(folder for folder in bundled_models() if folder != DEFAULT_MODEL)
         done = translate("-m", several, "-f", "de", "-t", "fr", GERMAN)
         assert (done.returncode, done.stderr) == (0, note("de", "fr"))
         assert done.stdout == translate("--quiet", "-f", "de", "-t", "fr", GERMAN).stdout
-        message = only_error(translate("-m", SHIPPED_MODEL, "-f", "de", "-t", "fr", GERMAN), 2)
+        message = only_error(translate("-m", DEFAULT_MODEL, "-f", "de", "-t", "fr", GERMAN), 2)
         assert "it knows en-de." in message

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
@@ -265,11 +264,9 @@ def test_a_line_does_not_wait_for_those_behind_it(tokenizer: Tokenizer) -> None:
     assert np.mean([sentences for sentences, _ in engine.batches]) > 40
 
 
-def test_settings_may_be_changed(tokenizer: Tokenizer) -> None:
+def test_a_call_may_change_how_the_model_searches(tokenizer: Tokenizer) -> None:
     translator = Translator.over(CopyEngine(len(tokenizer)), tokenizer, [EN_DE], SearchConfig())
-    translator.search = replace(translator.search, beam_size=1)
-    translator.search = replace(translator.search, max_source_length=5)
-    [translation] = translator.translate(["the dog sees the old cat"])
+    [translation] = translator.translate(["the dog sees the old cat"], beam_size=1, max_length=5)
     assert len(translation.parts) > 1
     assert translation.text == "the dog sees the old cat"
 
@@ -290,8 +287,8 @@ def test_where_the_model_is_silent_the_source_stands(tokenizer: Tokenizer) -> No
             return step
 
     translator = Translator.over(SilentEngine(len(tokenizer)), tokenizer, [EN_DE], SearchConfig())
-    translator.guard = False  # it would be made to say something
-    assert translate(translator, "the dog") == "the dog"
+    # The guard would make it say something.
+    assert translator.translate(["the dog"], guard=False)[0].text == "the dog"
 
 
 def test_a_bare_string_is_a_mistake(translator: Translator) -> None:
@@ -304,11 +301,10 @@ def test_a_bare_string_is_a_mistake(translator: Translator) -> None:
 def test_threads_may_share_a_translator() -> None:
     """The one that ships, on ONNX Runtime."""
     translator = Translator(threads=2)
-    translator.search = replace(translator.search, beam_size=2)
     texts = [f"The {'old ' * (i % 7)}dog is in house {i}." for i in range(40)]
 
     def translated(chosen: list[str]) -> list[tuple[str, float]]:
-        return [(one.text, one.score) for one in translator.translate(chosen)]
+        return [(one.text, one.score) for one in translator.translate(chosen, beam_size=2)]
 
     expected = translated(texts)
     starts = [*range(8)] * 4
@@ -319,15 +315,13 @@ def test_threads_may_share_a_translator() -> None:
 
 PROGRAM = """
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from seq2seq import Seq2SeqError, Translation, Translator, UsageError
 
 def best(lines: Iterator[str]) -> Iterator[tuple[str, float]]:
     translator = Translator("mine.s2s", threads=2)
-    translator.search = replace(translator.search, beam_size=2)
-    for translation in translator.translate_lines(lines):
+    for translation in translator.translate_lines(lines, beam_size=2):
         yield translation.text, translation.score
 
 def alternatives(model: Path | None, text: str) -> list[str]:
@@ -399,9 +393,7 @@ def test_an_unknown_direction_lists_the_known(
 def test_the_target_language_is_asked_for(tokenizer: Tokenizer) -> None:
     engine = CopyEngine(len(tokenizer))
     both = Translator.over(engine, tokenizer, DIRECTIONS[:2], SearchConfig(beam_size=1))
-    german, english = both, both.between(target="en")
-    for translator, language in ((german, "de"), (english, "en")):
-        [translation] = translator.translate(["ka lo."])
+    for target, language in ((None, "de"), ("de", "de"), ("en", "en")):
+        [translation] = both.translate(["ka lo."], target=target)
         [part] = translation.parts
         assert part.source_ids[0] == tokenizer.language_id(language)
-    assert (str(both.direction), str(english.direction)) == ("en-de", "de-en")
