@@ -42,8 +42,6 @@ from seq2seq.translation.pivot import AnyTranslator
 
 PAGE = Path(__file__).parent / "page"
 
-_BODY_UNREAD = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-
 _Found = TypeVar("_Found")
 
 
@@ -234,7 +232,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     headers = {}
     if error.retry_after:
         headers["Retry-After"] = str(error.retry_after)
-    if error.status in _BODY_UNREAD:
+    if error.status == HTTPStatus.REQUEST_TIMEOUT:
         headers["Connection"] = "close"  # or the server would wait for the rest of the body
     return _error(error.status, error.message, headers.items())
 
