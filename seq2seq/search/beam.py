@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.search.engine import Engine, Ints, S, Step, grid, renumber
+from seq2seq.search.repetition import RepetitionRule
 from seq2seq.search.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
@@ -67,11 +68,13 @@ def beam_search(
     n_best: int = 1,
     forbidden: Sequence[int] = (),
     byte_rule: ByteRule = NO_BYTES,
+    repetition_rules: Sequence[RepetitionRule | None] | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` best translations of each source, best first.
 
     There are fewer where the model gives fewer a probability above 0, or pruning leaves fewer.
     PAD, BOS, UNK and the `forbidden` ids are never generated, and bytes only as `byte_rule` allows.
+    A source with a repetition rule has as many hypotheses as the beam, all within the rule.
     """
     if not 1 <= n_best <= config.beam_size:
         raise UsageError(
@@ -84,7 +87,11 @@ def beam_search(
     never = ~byte_rule.allowed(BETWEEN, np.arange(size))  # the last stands for all others
     never[[PAD_ID, BOS_ID, UNK_ID, *forbidden]] = True
     never[EOS_ID] = False
-    sentences = [_Sentence(len(source), config, n_best) for source in sources]
+    rules = repetition_rules or [None] * len(sources)
+    sentences = [
+        _Sentence(len(source), config, n_best if rule is None else config.beam_size, rule)
+        for source, rule in zip(sources, rules, strict=True)
+    ]
     history: list[_Growth] = []
 
     active = sentences  # the B sentences that are not done
@@ -112,6 +119,10 @@ def beam_search(
             _rule_out_beginnings(step, byte_rule, no_room)
         if len(within):
             _go_on_with_characters(step, byte_rule, states, within)
+        for row, owner in enumerate(owners.tolist() if repetition_rules else ()):
+            rule = active[owner].rule
+            if rule and limits[owner] > length and states[row] == BETWEEN:
+                _rule_out_repetition(step, row, rule.closed(_read_back(history, row)))
         at_limit = (limits <= length)[owners]
         step.log_probs[at_limit, :EOS_ID] = _NEVER
         step.log_probs[at_limit, EOS_ID + 1 :] = _NEVER
@@ -166,6 +177,7 @@ class _Sentence:
     source_length: int
     config: SearchConfig
     n_best: int
+    rule: RepetitionRule | None = None
     finished: list[_Ending] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -217,6 +229,21 @@ class _Growth:
     tokens: Ints  # (N,)
     parents: Ints  # (N,)
     attention: NDArray[np.float32]  # (N, S)
+
+
+def _read_back(history: Sequence[_Growth], row: int) -> list[int]:
+    """Read the ids of a live hypothesis back, from its row to the first step."""
+    ids: list[int] = []
+    for growth in reversed(history):
+        ids.append(int(growth.tokens[row]))
+        row = growth.parents[row]
+    return ids[::-1]
+
+
+def _rule_out_repetition(step: Step[S], row: int, closed: NDArray[np.bool_]) -> None:
+    """Rule out the `closed` ids in one row; its last element stands for all higher ids."""
+    ids = np.arange(step.log_probs.shape[1]) if step.candidates is None else step.candidates[row]
+    step.log_probs[row, closed.take(ids, mode="clip")] = _NEVER
 
 
 def _rule_out(step: Step[S], never: NDArray[np.bool_]) -> None:

@@ -25,7 +25,7 @@ from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError
 from seq2seq.search.beam import Hypothesis, length_penalty, longest_length, pad_sources
 from seq2seq.search.engine import Engine, Ints, S, Step
-from seq2seq.search.repetition import allowed_repeats, closes_loop, repeats
+from seq2seq.search.repetition import RepetitionRule, allowed_repeats, closes_loop
 from seq2seq.search.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
@@ -49,7 +49,7 @@ class Constraints:
     """What a translation must contain: each phrase once, in any order."""
 
     phrases: tuple[Phrase, ...] = ()
-    strict: bool = False  # something is said, and nothing twice that the source has once
+    repetition_rule: RepetitionRule | None = None  # without it, twice in a row is right
 
     @property
     def size(self) -> int:
@@ -71,14 +71,12 @@ def constrained_search(
     forbidden: Sequence[int] = (),
     continuing: Sequence[int] = (),
     byte_rule: ByteRule = NO_BYTES,
-    letters: Sequence[int] = (),
 ) -> list[list[Hypothesis]]:
     """The `n_best` best translations of each source that meet its constraints, best first.
 
     The `forbidden` ids come up in phrases alone, and as often as there. `continuing` are those that
-    go on with a word, `letters` those with a letter: where constraints are strict, one of them
-    comes before the end, and nothing is said in a row more often than in the source. Else that may
-    be twice. Bytes come as `byte_rule` allows.
+    go on with a word. Bytes come as `byte_rule` allows. Nothing is said in a row more often than in
+    the source, or twice where constraints have no repetition rule.
     """
     if not sources:
         return []
@@ -87,8 +85,6 @@ def constrained_search(
         _mask([PAD_ID, BOS_ID, UNK_ID, *forbidden], size),
         _mask(continuing, size),
         byte_rule,
-        frozenset(letters),
-        frozenset(letters).difference(continuing),
         config,
     )
     sentences = [
@@ -122,8 +118,6 @@ class _Rules:
     never: NDArray[np.bool_]
     continuing: NDArray[np.bool_]
     byte_rule: ByteRule
-    letters: frozenset[int]
-    words: frozenset[int]  # those of the letters that begin a word
     config: SearchConfig
 
 
@@ -208,9 +202,8 @@ class _Sentence:
         self._rules, self._n_best = rules, n_best
         self._source_length = len(source)
         self._limit = longest_length(len(source), rules.config) + constraints.size
-        self._strict = constraints.strict
-        self._is_word = self._strict and sum(id_ in rules.words for id_ in source) == 1
-        self._allowed = repeats(source) if self._strict else allowed_repeats(source)
+        self._repetition_rule = constraints.repetition_rule
+        self._allowed = allowed_repeats(source)
         # A place at least for each number of ids met.
         self._width = max(rules.config.beam_size, min(constraints.size + 2, _WIDEST))
         phrases = constraints.phrases
@@ -276,11 +269,12 @@ class _Sentence:
             meets.append(column)
         total += one.log_prob
         closed = self._closed.copy()
-        if one.ends_word or (self._strict and not one.ids):
+        if one.ends_word:
             closed |= self._continuing
-        closed[self._places(closes_loop(one.ids, self._allowed))] = True
-        if self._is_word:
-            closed[self._places(self._rules.words.intersection(one.ids))] = True
+        if self._repetition_rule:
+            closed |= self._repetition_rule.closed(one.ids).take(self._columns, mode="clip")
+        else:
+            closed[self._places(closes_loop(one.ids, self._allowed))] = True
         if self._limit - length < progress.missing + progress.place + LONGEST:
             closed |= self._beginning
         if one.state != BETWEEN:
@@ -291,9 +285,8 @@ class _Sentence:
         elif progress.missing:
             closed[EOS_ID] = True
         elif length >= self._limit and one.state == BETWEEN:
-            closed[:EOS_ID] = closed[EOS_ID + 1 :] = True
-        elif self._strict and self._rules.letters.isdisjoint(one.ids):
-            closed[EOS_ID] = True
+            closed[:] = True
+            closed[EOS_ID] = False
         closed[meets] = False
         total[closed] = _NEVER
         beam_size = self._rules.config.beam_size

@@ -3,6 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from seq2seq.tokenizer import EOS_ID
+
 _LONGEST_LOOP = 24  # ids
 _ALLOWED = 2  # times in a row, unless the source says something more often
 
@@ -76,3 +81,33 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
         if all(tail[i] == tail[i - size] for i in range(size, len(tail))):
             closing.add(ids[-size])
     return closing
+
+
+class RepetitionRule:
+    """Rules out what repeats itself: no run of ids comes more often in a row than in the source.
+
+    Something is said, too: a piece with a letter comes before the end. A source of a single word is
+    translated without saying a word twice.
+    """
+
+    def __init__(
+        self, source: Sequence[int], continuing: Sequence[int], letters: Sequence[int]
+    ) -> None:
+        """Take the ids that go on with a word, and those of pieces with a letter."""
+        self._allowed = repeats(source)
+        self._letters = frozenset(letters)
+        self._words = self._letters.difference(continuing)
+        self._is_word = sum(id_ in self._words for id_ in source) == 1
+        self._never = np.zeros(max([EOS_ID, *letters, *continuing, *source]) + 2, np.bool_)
+        self._at_first = self._never.copy()
+        self._at_first[list(continuing)] = True
+
+    def closed(self, ids: Sequence[int]) -> NDArray[np.bool_]:
+        """Tell of each id whether it may not follow `ids`; the last stands for all higher ones."""
+        closed = (self._never if ids else self._at_first).copy()
+        repeating = closes_loop(ids, self._allowed)
+        if self._is_word:
+            repeating |= self._words.intersection(ids)
+        closed[[id_ for id_ in repeating if id_ < len(closed) - 1]] = True
+        closed[EOS_ID] = self._letters.isdisjoint(ids)
+        return closed

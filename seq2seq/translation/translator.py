@@ -19,6 +19,7 @@ from seq2seq.config.model_config import Direction, SearchConfig, choose_directio
 from seq2seq.errors import UsageError
 from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine import Engine
+from seq2seq.search.repetition import RepetitionRule
 from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.masking import PLACEHOLDER, Protection
 from seq2seq.tokenizer import Tokenizer
@@ -289,7 +290,16 @@ class _Call:
 
         pieces = [one.again for one in waiting if one.again]
         needs = [self._reader.constraints(piece) or Constraints() for piece in pieces]
-        strict = [replace(one, strict=True) for one in needs]
+        tokenizer = self._tokenizer
+        strict = [
+            replace(
+                one,
+                repetition_rule=RepetitionRule(
+                    piece.ids, tokenizer.continuing_ids, tokenizer.letter_ids
+                ),
+            )
+            for piece, one in zip(pieces, needs, strict=True)
+        ]
         again = [*zip(pieces, strict, strict=True)]
         found = self._search_within(again, self._search.beam_size)
         for one, piece, hypotheses in zip(waiting, pieces, found, strict=True):
@@ -329,7 +339,6 @@ class _Call:
             self._forbidden,
             self._tokenizer.continuing_ids,
             self._byte_rule,
-            self._tokenizer.letter_ids,
         )
 
 

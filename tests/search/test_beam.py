@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.search.beam import beam_search, length_penalty
+from seq2seq.search.repetition import RepetitionRule, repeats
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 
@@ -174,6 +175,24 @@ def test_a_batch_equals_its_sentences_alone(seed: int, batch: list[Ids], beam_si
         for one, other in zip(found, alone, strict=True):
             assert one.attention.shape == (len(one.ids), len(source))
             assert np.array_equal(one.attention, other.attention)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.lists(sources, min_size=2, max_size=6), st.integers(1, 4))
+def test_sources_with_a_repetition_rule_may_share_a_batch_with_others(
+    seed: int, batch: list[Ids], beam_size: int
+) -> None:
+    model = random_model(seed, sharpness=2.0)
+    config = SearchConfig(beam_size, max_length_ratio=1.5, max_length_extra=4)
+    rules = [RepetitionRule(ids, [C], [A, B, C]) if n % 2 else None for n, ids in enumerate(batch)]
+    together = beam_search(TableEngine(model), batch, config, repetition_rules=rules)
+    for source, rule, found in zip(batch, rules, together, strict=True):
+        [alone] = beam_search(TableEngine(model), [source], config, repetition_rules=[rule])
+        assert plain(found) == plain(alone)
+        assert len(found) <= (beam_size if rule else 1)
+        for hypothesis in found if rule else ():
+            assert repeats(hypothesis.ids) <= max(repeats(source), 1)
+            assert hypothesis.ids[0] in (A, B)
 
 
 def test_finished_sentences_and_unused_places_leave_the_batch() -> None:

@@ -1,12 +1,20 @@
 """Repetition, against the plain definition."""
 
+import numpy as np
 import pytest
 from helpers.engines import ScriptEngine, hostile, translator
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.config.model_config import SearchConfig
-from seq2seq.search.repetition import allowed_repeats, closes_loop, loops, repeats
+from seq2seq.search.repetition import (
+    RepetitionRule,
+    allowed_repeats,
+    closes_loop,
+    loops,
+    repeats,
+)
+from seq2seq.tokenizer import EOS_ID
 
 Ids = tuple[int, ...]
 sequences = st.one_of(
@@ -88,6 +96,20 @@ def test_what_comes_back_with_other_words_between_is_a_loop_too() -> None:
     assert not loops((1, 2, 3), (5, 6, 7, 1, 2, 5, 6, 7, 3, 4, 5, 6, 7))
     assert closes_loop((5, 6, 5, 6, 5, 1, 5, 6), 2) == {5}
     assert closes_loop((5, 6, 7, 1, 2, 5, 6, 7, 3, 4, 5, 6), 2) == set()
+
+
+def test_the_rule_closes_what_repeats_and_an_end_before_the_first_letter() -> None:
+    letters, continuing = [5, 6, 7], [7]
+    rule = RepetitionRule((3, 5, 6, 8), continuing, letters)
+    assert np.flatnonzero(rule.closed(())).tolist() == [EOS_ID, 7]
+    assert np.flatnonzero(rule.closed((8,))).tolist() == [EOS_ID, 8]
+    assert np.flatnonzero(rule.closed((5, 8))).tolist() == [8]
+    assert np.flatnonzero(rule.closed((5, 6, 5))).tolist() == [5, 6]
+    assert np.flatnonzero(rule.closed((99,))).tolist() == [EOS_ID]  # 99 is not in its masks
+    twice = RepetitionRule((3, 5, 5, 6), continuing, letters)
+    assert np.flatnonzero(twice.closed((5,))).tolist() == []
+    word = RepetitionRule((3, 5, 7), continuing, letters)
+    assert np.flatnonzero(word.closed((5, 3, 6, 3, 4))).tolist() == [4, 5, 6]
 
 
 @pytest.mark.parametrize("run", ["kalo", "wog, elbo", "a b c d e"])
