@@ -99,7 +99,8 @@ def translate(
         typer.Option(
             "--unit",
             help="line: one line out for each line in, as for files. sentence: line breaks "
-            "stay, as for arguments. paragraph: the lines of a paragraph are joined first.",
+            "stay, as for arguments. paragraph: the lines of a paragraph are joined first, as for "
+            "subtitles (.srt, .vtt).",
         ),
     ] = None,
     glossary: Annotated[
@@ -218,7 +219,7 @@ def translate(
             if source.isatty() and not quiet:
                 typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
             chunks = read_chunks(source, name)
-        unit = unit or ("sentence" if source is None or isinstance(lines, Json) else "line")
+        unit = unit or _unit(input_path, texts, lines)
         if unit != "line" and source is not None and isinstance(lines, Plain):
             chunks = blocks(chunks, unit)
         with nullcontext() if quiet else _progress(source, sink) as bar:
@@ -234,6 +235,13 @@ def translate(
                 begins += line.text.count("\n") + 1
                 if bar:
                     bar.advance(str(line))
+
+
+def _unit(path: Path | None, texts: Sequence[str] | None, lines: Plain | Tsv | Json) -> Unit:
+    """Choose what a text is where no option says so: sentences of subtitles go over lines."""
+    if texts or isinstance(lines, Json):
+        return "sentence"
+    return "paragraph" if path and path.suffix.lower() in (".srt", ".vtt") else "line"
 
 
 def _require_utf8(text: str, number: int) -> None:

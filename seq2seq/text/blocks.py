@@ -6,8 +6,10 @@ a sentence are its white space.
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Literal
 
+from seq2seq.text.masking import DIVIDER
 from seq2seq.text.sentences import Part, sentences
 
 Unit = Literal["line", "sentence", "paragraph"]
@@ -40,12 +42,15 @@ _NOTICES = (  # words before a colon that are no names
     "avertissement remarque réponse exemple conseil objet erreur error "
     "advertencia aviso nota atención pregunta respuesta ejemplo consejo importante asunto"
 )
+_WEBVTT = re.compile(r"\ufeff?WEBVTT(?=\s|$)")
+_WEBVTT_COMMENT = re.compile(r"(?:NOTE|STYLE|REGION)(?=\s|$)")
 _FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
 _HARD_BREAK = re.compile(  # of Markdown, at the end of a line
     r"(?:\\|(?<![^\S\r\n])[^\S\r\n]{2,})(?=\r?\n?$)"  # tried where a run of spaces begins alone
 )
 _ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
 _CELL = re.compile(r"((?:(?<![^\S\n])[^\S\n]+)?(?<!\\)\|[^\S\n]*)")
+_DIVIDERS = re.compile(f"({DIVIDER}+)")
 _TAB = re.compile(r"(\t+)")
 _LONGEST_PARAGRAPH, _LONGEST_BLOCK = 1000, 20_000  # lines; what is longer comes in parts
 
@@ -56,8 +61,10 @@ def segments(text: str, unit: Unit, language: str = "") -> Iterator[Part]:
         parts: Iterable[str] = [text.strip()]
     else:
         parts = lines_of(text) if unit == "sentence" else _paragraphs(text)
-    for block in parts:
-        if block.rstrip().endswith("|") and _ROW.fullmatch(block):
+    for block in chain.from_iterable(map(_DIVIDERS.split, parts)):
+        if block.startswith(DIVIDER):
+            yield Part(block, "")
+        elif block.rstrip().endswith("|") and _ROW.fullmatch(block):
             yield from _cells(block, _CELL)
         elif "\t" in block.strip() and "\n" not in block.strip():
             yield from _cells(block, _TAB)
@@ -116,8 +123,9 @@ def blocks(chunks: Iterable[Iterable[str]], unit: Unit) -> Iterator[Iterator[str
     """Chunks of lines to chunks of texts, which joined are the lines again.
 
     In "paragraph" a text is a paragraph, or the blank lines between two; else it is a line. But
-    code between fences is one text with its fences, and so is the front matter of a file. Lines
-    have their ends. What has come is given back before the next chunk is asked for.
+    code between fences is one text with its fences, and so are the front matter of a file, the head
+    of a WebVTT file, and each of its comments with the blank lines before it. Lines have their
+    ends. What has come is given back before the next chunk is asked for, but for such blank lines.
     """
     gathered = _Blocks(unit)
     for chunk in chunks:
@@ -133,18 +141,28 @@ class _Blocks:
         self._held: list[str] = []
         self._end: re.Pattern[str] | None = None  # of the block that is open
         self._is_first = True  # the next line, of the file
+        self._is_webvtt = False  # the file
+        self._is_comment = False  # what is held, in such a file
 
     def of(self, lines: Iterable[str]) -> Iterator[str]:
         """The texts that are whole."""
         for line in lines:
             if len(self._held) == (_LONGEST_BLOCK if self._end else _LONGEST_PARAGRAPH):
                 yield from self.rest()
-            if self._end is None:
+            if self._is_comment and _is_blank(line):
+                yield from self.rest()
+            if self._begins_comment(line):
+                self._is_comment = True
+            if self._is_comment:
+                is_whole = False
+            elif self._end is None:
                 end = _end_of_block(line, self._is_first)
                 if self._held and (end or _is_blank(line) != _is_blank(self._held[-1])):
                     yield from self.rest()
                 self._end = end
-                is_whole = not (end or self._unit == "paragraph")
+                is_whole = not (
+                    end or self._unit == "paragraph" or (self._is_webvtt and _is_blank(line))
+                )
             else:
                 is_whole = self._end.match(line) is not None
             self._is_first = False
@@ -156,8 +174,16 @@ class _Blocks:
         """The last text, whole or not."""
         if self._held:
             text = "".join(self._held)
-            self._held, self._end = [], None
+            self._held, self._end, self._is_comment = [], None, False
             yield text
+
+    def _begins_comment(self, line: str) -> bool:
+        """Tell whether `line` begins the head of a WebVTT file, or a comment or style in it."""
+        if self._is_first:
+            self._is_webvtt = _WEBVTT.match(line) is not None
+            return self._is_webvtt
+        follows_blank = bool(self._held) and _is_blank(self._held[-1])
+        return self._is_webvtt and follows_blank and _WEBVTT_COMMENT.match(line) is not None
 
 
 def _end_of_block(line: str, is_first: bool) -> re.Pattern[str] | None:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from seq2seq.errors import UsageError
 from seq2seq.files import read_bounded
 from seq2seq.text.numbers import NUMBER
-from seq2seq.text.span_kinds import HINT, INLINE_KINDS, SPAN
+from seq2seq.text.span_kinds import DIVIDING_KINDS, HINT, INLINE_KINDS, SPAN
 from seq2seq.text.unreadable import unreadable
 
 PLACEHOLDER = "\U000f0000"
@@ -31,7 +31,11 @@ The model reads it as one of the tokenizer's `PLACEHOLDERS`.
 INLINE_TAG = "\U000f0001"
 """Stands for the next span where that is inline."""
 
-_PLACEHOLDERS = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}]")
+DIVIDER = "\U000f0002"
+"""Stands for the next span where that divides the text: what is around it is translated apart."""
+
+ANY_PLACEHOLDER = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}{DIVIDER}]")
+_DIVIDING = {*DIVIDING_KINDS, DIVIDER}
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
 _JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans, and no more than this between them, are one
 _MOST_BYTES = 1 << 20  # of a file of patterns
@@ -71,7 +75,7 @@ class _Place(NamedTuple):
 
 
 class MaskedText(NamedTuple):
-    """A text with a `PLACEHOLDER` or a `INLINE_TAG` for each of its spans, in order."""
+    """A text with a `PLACEHOLDER`, `INLINE_TAG` or `DIVIDER` for each of its spans, in order."""
 
     text: str
     spans: Sequence[Span]
@@ -155,7 +159,7 @@ def mask_numbers(masked: MaskedText) -> MaskedText:
 
 def mask_placeholders(text: str) -> MaskedText:
     """Take out only what looks like a placeholder."""
-    return _masked(text, [_Match(*m.span(), "", False) for m in _PLACEHOLDERS.finditer(text)])
+    return _masked(text, [_Match(*m.span(), "", False) for m in ANY_PLACEHOLDER.finditer(text)])
 
 
 def _users(patterns: Iterable[re.Pattern[str]], text: str) -> list[_Match]:
@@ -201,15 +205,18 @@ def _with_more(masked: MaskedText, matches: list[_Match]) -> MaskedText:
     if not matches:
         return masked
     text, old = masked
-    before = [_Match(*m.span(), "", m[0] == INLINE_TAG) for m in _PLACEHOLDERS.finditer(text)]
+    before = [
+        _Match(*m.span(), DIVIDER if m[0] == DIVIDER else "", m[0] == INLINE_TAG)
+        for m in ANY_PLACEHOLDER.finditer(text)
+    ]
     both = _masked(text, _with_others(before, matches))
     coming = iter(old)
     spans: list[Span] = []
     for number, span in enumerate(both.spans):
-        if span.text in (PLACEHOLDER, INLINE_TAG):
+        if ANY_PLACEHOLDER.fullmatch(span.text):
             spans.append(next(coming)._replace(is_inline=span.is_inline, number=number))
         else:
-            whole = _PLACEHOLDERS.sub(lambda _: next(coming).text, span.text)
+            whole = ANY_PLACEHOLDER.sub(lambda _: next(coming).text, span.text)
             spans.append(span._replace(text=whole, number=number))
     return MaskedText(both.text, spans)
 
@@ -224,20 +231,25 @@ def _masked(text: str, matches: Sequence[_Match]) -> MaskedText:
         if not held.isdisjoint((number, other)):
             held |= {number, other}
     places: list[_Place] = []
-    for number, match in enumerate(matches):
-        start, stop, kind, _ = match
-        is_inline = number not in held
-        end = places[-1].end if places else 0
-        if places and not (is_inline or places[-1].is_inline) and _JOIN.fullmatch(text, end, start):
-            places[-1] = places[-1]._replace(end=stop, kind="")
+    for number, (start, stop, kind, _) in enumerate(matches):
+        place = _Place(start, stop, number not in held, number, kind)
+        before = places[-1] if places else None
+        end = before.end if before else 0
+        if (
+            before
+            and _symbol(before) == _symbol(place) == PLACEHOLDER
+            and _JOIN.fullmatch(text, end, start)
+        ):
+            places[-1] = before._replace(end=stop, kind="")
             continue
-        if not is_inline and start > end and _AROUND.get(text[start - 1]) == text[stop : stop + 1]:
-            start, stop = start - 1, stop + 1
-        places.append(_Place(start, stop, is_inline, number, kind))
+        around = _AROUND.get(text[start - 1]) if start > end else None
+        if not place.is_inline and around and around == text[stop : stop + 1]:
+            place = place._replace(start=start - 1, end=stop + 1)
+        places.append(place)
     kept: list[str] = []
     end = 0
     for place in places:
-        kept += text[end : place.start], INLINE_TAG if place.is_inline else PLACEHOLDER
+        kept += text[end : place.start], _symbol(place)
         end = place.end
     spans = [
         Span(text[place.start : place.end], place.is_inline, place.number, place.kind)
@@ -246,12 +258,19 @@ def _masked(text: str, matches: Sequence[_Match]) -> MaskedText:
     return MaskedText("".join([*kept, text[end:]]), spans)
 
 
+def _symbol(place: _Place) -> str:
+    """Return what stands for a span."""
+    if place.kind in _DIVIDING:
+        return DIVIDER
+    return INLINE_TAG if place.is_inline else PLACEHOLDER
+
+
 def restore(text: str, spans: Iterable[Span]) -> str:
     """Put the `spans` back in place of the placeholders, in order."""
-    if not (PLACEHOLDER in text or INLINE_TAG in text):
+    if not ANY_PLACEHOLDER.search(text):
         return text
     coming = iter(spans)
-    return _PLACEHOLDERS.sub(lambda _: next(coming).text, text)
+    return ANY_PLACEHOLDER.sub(lambda _: next(coming).text, text)
 
 
 def as_written(masked: MaskedText) -> MaskedText:
@@ -268,12 +287,12 @@ def without_inline_tags(masked: MaskedText) -> MaskedText:
 
 def number_of_spans(text: str) -> int:
     """How many spans a masked text has."""
-    return text.count(PLACEHOLDER) + text.count(INLINE_TAG)
+    return len(ANY_PLACEHOLDER.findall(text))
 
 
 def split_at_spans(text: str) -> list[str]:
     """The parts of a masked text, each a span or without one; none is empty."""
-    return [part for part in re.split(f"([{PLACEHOLDER}{INLINE_TAG}])", text) if part]
+    return [part for part in re.split(f"({ANY_PLACEHOLDER.pattern})", text) if part]
 
 
 def pairs(spans: Sequence[str]) -> dict[int, int]:

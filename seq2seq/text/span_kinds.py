@@ -16,6 +16,7 @@ class Kind(NamedTuple):
     examples: tuple[str, ...]
     others: tuple[str, ...] = ()
     is_inline: bool = False  # belongs to a word, and is no word of the sentence
+    divides: bool = False  # the text, as a line end does; what is before and behind is apart
 
 
 _BALANCED = r"(?: [^{}]++ | \{ (?: [^{}]++ | \{ (?: [^{}]++ | \{ [^{}]*+ \} )*+ \} )*+ \} )*+"
@@ -127,7 +128,7 @@ KINDS = (
     Kind(
         "link",
         rf"""(?<! [^\W_] ) (?: [A-Za-z][A-Za-z\d+.-]{{0,15}} :// | www\. | mailto: )
-        [^\s<>"“”„«»`\U000f0000\U000f0001]+ {_LINK_END}""",
+        [^\s<>"“”„«»`\U000f0000-\U000f0002]+ {_LINK_END}""",
         ("https://example.org/a_(b)?q=1&r=%20#x", "www.example.org", "mailto:a@b.org"),
     ),
     Kind(
@@ -142,7 +143,7 @@ KINDS = (
         r"""(?<! [\w:.] ) \[? (?: \d\d: )? \d\d:\d\d [.,] \d{3} \s --> \s
           (?: \d\d: )? \d\d:\d\d [.,] \d{3} \]?
           (?: [ \t] [A-Za-z] [\w-]{0,20} : [\w%.,:-]{1,40} ){0,9}
-        | \{ \\ [^{}\n]{1,100} \} | \A \ufeff? WEBVTT \b [^\n]*""",
+        | (?: \{ \\ [^{}\n]{1,100} \} )+""",
         (
             "00:00:06,174 --> 00:00:12,305",
             "[00:14.167 --> 00:16.083]",
@@ -150,10 +151,19 @@ KINDS = (
             r"{\an8}",
         ),
         ("12:30",),
+        divides=True,
+    ),
+    Kind(  # the head of such a file; a comment or style in it, with the blank line before
+        "webvtt",
+        r"""\A (?: \ufeff? WEBVTT | (?: \r?\n )++ (?: NOTE | STYLE | REGION ) ) (?= \s | \Z )
+        [^\n]* (?: \n (?! \r?\n ) [^\n]+ )*""",
+        ("WEBVTT - Kalo\nLanguage: en", "\nNOTE kalo\nmiren"),
+        ("NOTE kalo", "WEBVTTkalo"),
+        divides=True,
     ),
     Kind(
         "path",
-        rf"""(?<! [\w/\\] ) [A-Za-z] : \\ [^\s<>"|?*\U000f0000\U000f0001]* {_LINK_END} (?<! [)\]] )
+        rf"""(?<! [\w/\\] ) [A-Za-z] : \\ [^\s<>"|?*\U000f0000-\U000f0002]* {_LINK_END} (?<! [)\]] )
         | (?<! [\\\w] ) \\\\ [\w.$-]++ (?: \\ [\w.$-]++ )+ {_LINK_END}
         | (?<! [\w.~/<:] ) (?: ~ | \.{{1,2}} )? / [\w.+@-]++ (?: / [\w.+@-]* )+ {_LINK_END}
         | (?<! [\w.~/<:] ) (?: ~ | \.{{1,2}} ) / [\w+@-] [\w.+@-]* {_LINK_END}
@@ -186,9 +196,10 @@ KINDS = (
     Kind(
         "escape",
         r"""\\ (?: [A-Za-z]{2,20} \{ [^{}\n]{0,200} \}
-        | u [\dA-Fa-f]{4} | x [\dA-Fa-f]{2} | [nrtabfv0"'] )""",
-        (r"\n", r"\"", r"\u00e9", r"\textbf{kalo}"),
+        | u [\dA-Fa-f]{4} | x [\dA-Fa-f]{2} | [ab0"'] )""",
+        (r"\"", r"\u00e9", r"\textbf{kalo}"),
     ),
+    Kind("escaped_space", r"(?: \\ [nrtfv] )+", (r"\n", r"\r\n", r"\t"), divides=True),
     Kind("handle", r"(?<! [\w@.] ) @ \w (?: [\w.-]{0,63} \w )?", ("@name", "@joe.b"), ("a@ b",)),
     Kind("hashtag", r"(?<! [\w\#&] ) \# \w++", ("#1", "#kalo"), ("C#",)),
     Kind(
@@ -320,14 +331,18 @@ KINDS = (
 INLINE_KINDS = frozenset(kind.name for kind in KINDS if kind.is_inline)
 """The names of the inline kinds."""
 
+DIVIDING_KINDS = frozenset(kind.name for kind in KINDS if kind.divides)
+"""The names of the kinds that divide a text."""
+
 SPAN = re.compile(
-    "|".join(f"(?P<{kind.name}> {kind.pattern} )" for kind in KINDS) + "| [\U000f0000\U000f0001]",
+    "|".join(f"(?P<{kind.name}> {kind.pattern} )" for kind in KINDS) + "| [\U000f0000-\U000f0002]",
     re.VERBOSE | re.DOTALL,
 )
 """Any span; `lastgroup` is the name of its kind, None of a placeholder that was in the text."""
 
 HINT = re.compile(
-    r"""[^\w\s.,!?'"’“”„«»()–—-] | [\d_] | [^\W\d_A-Z][A-Z] | \w\.\w | --- | \(\) | [¹²³⁰⁴-⁹]""",
+    r"""[^\w\s.,!?'"’“”„«»()–—-] | [\d_] | [^\W\d_A-Z][A-Z] | \w\.\w | --- | \(\) | [¹²³⁰⁴-⁹]
+    | WEBVTT | \n (?: NOTE | STYLE | REGION )""",
     re.VERBOSE,
 )
 """What any span has somewhere: most sentences have none, and need not be searched."""

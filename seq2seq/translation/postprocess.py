@@ -13,6 +13,7 @@ from seq2seq.search.repetition import loops
 from seq2seq.text.alignment import WordAlignment, unmasked_alignment, word_alignment
 from seq2seq.text.casing import is_all_caps
 from seq2seq.text.masking import (
+    ANY_PLACEHOLDER,
     INLINE_TAG,
     PLACEHOLDER,
     MaskedText,
@@ -28,7 +29,6 @@ from seq2seq.translation.preprocess import Piece
 from seq2seq.translation.result import Part
 
 _PLACEHOLDER_SYMBOL = re.compile(r"<ph(\d+)>")
-_STRANGE = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}]")  # what a model may spell in bytes
 _INNER_END = re.compile(r"[.!?…]\s+(?=\S)")
 _DOUBTED = 0.5  # what each note leaves of the confidence
 _MARKS = "⟦", "⟧"
@@ -121,7 +121,8 @@ class Writer:
         return False
 
     def _decoded(self, hypothesis: Hypothesis) -> str:
-        return _STRANGE.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
+        # A model may spell one in bytes.
+        return ANY_PLACEHOLDER.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
 
     def _part(self, piece: Piece, source: str, hypothesis: Hypothesis) -> Part | None:
         numbers: list[int] = []

@@ -36,12 +36,18 @@ LINES = [
     "17 + 4",
     "<p>",
     "{x}",
+    r"{\an8}Kalo",
+    r"kalo\nmiren.\tWog",
+    "NOTE kalo",
     "“Kalo.” (Wog.)",
 ]
 documents = st.one_of(
     st.lists(st.sampled_from(LINES), max_size=8).map("\n".join),
     st.lists(st.sampled_from(LINES), max_size=8).map("\r\n".join),
-    st.text(st.sampled_from("aB.!?…-*>#1) \t\r\n\u00a0“”。」\U000f0000\U000f0001`~"), max_size=60),
+    st.text(
+        st.sampled_from("aB.!?…-*>#1) \t\r\n\u00a0“”。」\U000f0000\U000f0001\U000f0002`~"),
+        max_size=60,
+    ),
     st.text(),
 )
 
@@ -228,3 +234,57 @@ def test_cells_of_a_table_are_apart_and_lines_without_words_stand_alone() -> Non
     parts = [part.text for part in segments(text, "paragraph") if part.text.strip("|-=\n ")]
     assert parts == ["kalo", "lo mi", "wog", "ren", "Kalo", "lo mi\nwog."]
     assert "".join(part.text + part.separator for part in segments(text, "paragraph")) == text
+
+
+WEBVTT = """\
+WEBVTT - a dog
+Kind: captions
+
+NOTE
+the dog
+sees
+
+STYLE
+::cue { color: red }
+
+1
+00:14.167 --> 00:16.083 align:start position:0%
+The dog
+
+NOTE the cat"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("unit", ["sentence", "paragraph"])
+def test_of_a_webvtt_file_the_cues_alone_are_translated(unit: Unit, end: str) -> None:
+    text = WEBVTT.replace("\n", end)
+    texts = [*chain.from_iterable(blocks([lines_of(text)], unit))]
+    assert "".join(texts) == text
+    translations = [*copying().translate_lines(texts, unit=unit)]
+    assert "".join(translation.text for translation in translations) == text
+    said = [part.source for each in translations for part in each.parts if part.hypothesis]
+    assert said == ["The dog"]
+
+
+def test_note_begins_a_sentence_where_the_file_is_no_webvtt() -> None:
+    texts = [*chain.from_iterable(blocks([["Kalo.\n", "\n", "NOTE kalo\n"]], "sentence"))]
+    assert texts == ["Kalo.\n", "\n", "NOTE kalo\n"]
+
+
+@pytest.mark.parametrize("unit", ["line", "sentence", "paragraph"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (r"The dog.\nThe cat", ["The dog.", "The cat"]),
+        (r"The dog\tthe cat\r\n", ["The dog", "the cat"]),
+        (r"{\an8}{\i1}The dog sees.", ["The dog sees."]),
+        ("[00:00:02.000 --> 00:00:11.400]   The dog.", ["The dog."]),
+        (r"The \"dog\" sees.", [r"The \"dog\" sees."]),
+    ],
+)
+def test_what_divides_a_text_stays_between_its_parts(
+    unit: Unit, text: str, said: list[str]
+) -> None:
+    [translation] = copying().translate([text], unit=unit)
+    assert translation.text == text
+    assert [part.source for part in translation.parts if part.hypothesis] == said
