@@ -129,8 +129,7 @@ def serve(
     from seq2seq.bundled import bundled_models
     from seq2seq.serving.app import Settings, create_app
     from seq2seq.serving.batching import BatchSettings
-    from seq2seq.serving.limits import Limits
-    from seq2seq.serving.middleware import is_loopback, log_line
+    from seq2seq.serving.middleware import Limits, is_loopback, log_line
     from seq2seq.serving.server import open_socket, run
     from seq2seq.text.masking import compiled
     from seq2seq.translation.translator import Translator

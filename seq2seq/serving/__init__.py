@@ -1,7 +1,7 @@
 """`seq2seq serve`: translation over HTTP, with LibreTranslate's API, and a page to try it on.
 
-`app` answers requests, and `server` runs it. In between: `asking` checks what is asked for,
-`documents` and `html` divide it into texts and put their translations in their place, `batching`
-joins the texts of several requests, `translating` sees to all of that. `limits`, `access` and
-`metrics` keep watch.
+The way of a request: `server` receives it, `middleware` guards it, `app` routes it, `schema` reads
+and checks it, `service` answers it. On the way `documents` (with `html_tokens`) divides it into
+texts and puts the translations in their place, and `batching` joins the texts of several requests.
+`telemetry` counts.
 """

@@ -1,7 +1,7 @@
-"""The routes, and how what they find is written as HTTP.
+"""Answer each path: read the request, ask the service, write the answer as HTTP.
 
-Starlette is what is needed of a framework and not more: routes, requests, responses, CORS, files;
-with AnyIO it is two packages.
+Starlette is all that is needed of a framework: routes, requests, responses, CORS and files, in two
+packages with AnyIO.
 """
 
 import asyncio
@@ -24,25 +24,25 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from seq2seq.serving.batching import BatchSettings
-from seq2seq.serving.language_list import name_of
-from seq2seq.serving.limits import Limits, RefusedError
 from seq2seq.serving.middleware import (
     CLIENT_CLOSED,
     JSON,
+    AllowedHosts,
     ApiKeys,
-    KnownHosts,
-    Watched,
+    Limits,
+    Monitor,
+    RefusedError,
     log_line,
     phrase,
 )
-from seq2seq.serving.schema import read_ask, read_fields, read_texts
+from seq2seq.serving.schema import language_name, read_fields, read_texts, read_translate_request
 from seq2seq.serving.service import AUTO, Identifier, Service
 from seq2seq.serving.telemetry import CONTENT_TYPE, Metrics
 from seq2seq.translation.pivot import AnyTranslator
 
 PAGE = Path(__file__).parent / "page"
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 class _Json(JSONResponse):
@@ -51,21 +51,21 @@ class _Json(JSONResponse):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a server answers."""
+    """The settings of a server."""
 
     limits: Limits = field(default_factory=Limits)
     batches: BatchSettings = field(default_factory=BatchSettings)
     api_keys: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
-    hosts: tuple[str, ...] | None = None  # that requests may be to, besides localhost; None: any
+    hosts: tuple[str, ...] | None = None  # allowed besides localhost; None: any
     log: Callable[[str], object] = log_line
-    protect_patterns: tuple[re.Pattern[str], ...] = ()  # what they find stays as it is
+    protect_patterns: tuple[re.Pattern[str], ...] = ()  # spans that are not translated
 
 
 def create_app(
     translators: Sequence[AnyTranslator], identifier: Identifier | None, settings: Settings
 ) -> ASGIApp:
-    """The application, for any ASGI server. Without `identifier` no language is detected."""
+    """Return the application, for any ASGI server. Without `identifier` it detects no language."""
     metrics = Metrics()
     service = Service(
         translators,
@@ -91,7 +91,7 @@ def create_app(
     app = Starlette(
         routes=routes,
         middleware=[
-            *([] if settings.hosts is None else [Middleware(KnownHosts, names=settings.hosts)]),
+            *([] if settings.hosts is None else [Middleware(AllowedHosts, names=settings.hosts)]),
             *([cross_origin] if settings.cors_origins else []),
         ],
         exception_handlers={
@@ -102,14 +102,14 @@ def create_app(
         },
         lifespan=running,
     )
-    app.router.redirect_slashes = False  # to where the client's own header Host says
-    # Around all of it, so that a failure is counted too, and answered with the same headers.
+    app.router.redirect_slashes = False  # it would redirect to the host that the client names
+    # Around everything, so that a failure is counted too, and answered with the same headers.
     paths = [route.path for route in routes if isinstance(route, Route)]
-    return Watched(app, metrics, paths, settings.log)
+    return Monitor(app, metrics, paths, settings.log)
 
 
 class _Routes:
-    """What is answered to each path."""
+    """The handlers of all paths."""
 
     def __init__(self, service: Service, metrics: Metrics, settings: Settings) -> None:
         self._service = service
@@ -118,7 +118,7 @@ class _Routes:
         self._api_keys = ApiKeys(settings.api_keys)
 
     def routes(self) -> list[BaseRoute]:
-        """All of them."""
+        """Return each path with its handler."""
         return [
             Route("/", self._page),
             Mount("/page", StaticFiles(directory=PAGE)),
@@ -134,20 +134,20 @@ class _Routes:
 
     async def _translate(self, request: Request) -> Response:
         fields = await read_fields(request, self._limits)
-        self._api_keys.check(request, fields)
-        ask = read_ask(fields, self._limits)
-        return _Json(await self._in_time(request, self._service.translate(ask)))
+        self._api_keys.check(request, fields.get("api_key"))
+        wanted = read_translate_request(fields, self._limits)
+        return _Json(await self._in_time(request, self._service.translate(wanted)))
 
     async def _detect(self, request: Request) -> Response:
         fields = await read_fields(request, self._limits)
-        self._api_keys.check(request, fields)
+        self._api_keys.check(request, fields.get("api_key"))
         text = "\n".join(read_texts(fields, self._limits))
-        [found] = await self._in_time(request, self._service.detect([text]))
-        return _Json([one.to_json() for one in found])
+        [detections] = await self._in_time(request, self._service.detect([text]))
+        return _Json([detection.to_json() for detection in detections])
 
-    async def _in_time(self, request: Request, finding: Coroutine[Any, Any, _Found]) -> _Found:
-        """What is found, unless that takes too long or the client goes away."""
-        task = asyncio.create_task(finding)
+    async def _in_time(self, request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Return the result of `work`; stop it after the time limit, or when the client is gone."""
+        task = asyncio.create_task(work)
         gone = asyncio.create_task(_until_gone(request))
         try:
             await asyncio.wait(
@@ -170,7 +170,7 @@ class _Routes:
     async def _languages(self, request: Request) -> Response:
         return _Json(
             [
-                {"code": code, "name": name_of(code), "targets": self._service.targets(code)}
+                {**_language(code), "targets": self._service.targets(code)}
                 for code in self._service.languages
             ]
         )
@@ -184,11 +184,13 @@ class _Routes:
                 "apiKeys": bool(self._api_keys),
                 "charLimit": self._limits.characters,
                 "filesTranslation": False,
-                "frontendTimeout": 300,  # ms without a key pressed, until a page translates
+                "frontendTimeout": 300,  # ms after the last key, until a page translates
                 "keyRequired": bool(self._api_keys),
                 "language": {
-                    "source": {"code": AUTO, "name": "Auto Detect"} if detects else _named(source),
-                    "target": _named(target),
+                    "source": {"code": AUTO, "name": "Auto Detect"}
+                    if detects
+                    else _language(source),
+                    "target": _language(target),
                 },
                 "suggestions": False,
                 "supportedFilesFormat": [],
@@ -211,8 +213,8 @@ async def _until_gone(request: Request) -> None:
         pass
 
 
-def _named(code: str) -> dict[str, str]:
-    return {"code": code, "name": name_of(code)}
+def _language(code: str) -> dict[str, str]:
+    return {"code": code, "name": language_name(code)}
 
 
 async def _no_files(request: Request) -> Response:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from seq2seq.serving.limits import RefusedError
+from seq2seq.serving.middleware import RefusedError
 
 Key = TypeVar("Key")
 """What texts must have in common to be worked on together."""

@@ -1,25 +1,51 @@
-"""A document is divided into texts, which are translated apart, and put together again."""
+"""Divide a document into texts, which are translated apart, and put their translations in place.
 
-from collections.abc import Sequence
-from itertools import chain
+Plain text is divided into lines. In HTML, block elements divide the text, and so do inline ones
+side by side, as in `<a>Home</a><a>News</a>`, which would be read as one word. Other inline elements
+stay in the text, as tags `<g1>` that the translator puts around the words made from theirs. All
+else comes out byte for byte: tags with their attributes, comments, scripts, styles, `pre` and
+`code`, white space between blocks, and text whose translation is the text itself.
+
+No HTML library is used, since none gives the byte positions that this takes.
+"""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, count, pairwise
 from typing import Protocol
 
+from seq2seq.serving.html_tokens import FOREIGN, RAW, SPACE, Kind, Token, attributes, names, tokens
 from seq2seq.text.blocks import blocks, lines_of
+
+_SPACES = re.compile(f"[{SPACE}]+")
+_BLOCKS = names("""
+    address article aside base blockquote body br button caption center col colgroup datalist dd
+    details dialog dir div dl dt fieldset figcaption figure footer form frame frameset h1 h2 h3 h4
+    h5 h6 head header hgroup hr html label legend li link listing main menu meta nav noembed
+    noframes noscript ol optgroup option p plaintext pre script search section select style summary
+    table tbody td template textarea tfoot th thead title tr ul xmp
+    """)
+_INDICES = frozenset(("sub", "sup"))  # belong to the word before, in an element of its own or not
+_KEPT = names("code kbd pre samp var") | RAW | FOREIGN  # with all that is inside
+_LIKE_TAG = re.compile("</?(g+)")
+_QUOTES = {'"': "&quot;", "'": "&#39;"}
 
 
 class Document(Protocol):
-    """What the text and the HTML of a request have in common."""
+    """What `TextDocument` and `HtmlDocument` have in common."""
 
     @property
     def texts(self) -> Sequence[str]:
-        """What is to be translated."""
+        """The texts to translate."""
 
     def render(self, translations: Sequence[str]) -> str:
-        """The document with a translation in place of each text."""
+        """Return the document with a translation in place of each text."""
 
 
 class TextDocument:
-    """Plain text: its lines, so that a long one does not keep all others waiting."""
+    """Plain text, by lines, so that a long text does not keep all others waiting."""
 
     def __init__(self, text: str) -> None:
         self._parts = [*chain.from_iterable(blocks([lines_of(text)], "sentence"))]
@@ -27,8 +53,319 @@ class TextDocument:
         self.texts: Sequence[str] = [self._parts[number] for number in self._filled]
 
     def render(self, translations: Sequence[str]) -> str:
-        """The text with its lines translated."""
+        """Return the text with its lines translated."""
         rendered = [*self._parts]
         for number, translation in zip(self._filled, translations, strict=True):
             rendered[number] = translation
         return "".join(rendered)
+
+
+class HtmlDocument:
+    """An HTML document or a part of one, valid or not."""
+
+    def __init__(self, markup: str) -> None:
+        self._parts = [*_parts(markup)]
+        segments = (part for part in self._parts if isinstance(part, _Segment))
+        self.texts: Sequence[str] = [segment.text for segment in segments]
+
+    def render(self, translations: Sequence[str]) -> str:
+        """Return the document with a translation in place of each text."""
+        remaining = iter(translations)
+        return "".join(
+            part.render(next(remaining)) if isinstance(part, _Segment) else part
+            for part in self._parts
+        )
+
+
+class _Segment:
+    """A text inside a block, with its inline elements: pairs of tags, and atoms."""
+
+    def __init__(self, run: Sequence[Token]) -> None:
+        self._raw = "".join(token.raw for token in run)
+        partners = _partners(run)
+        texts = [html.unescape(token.raw) if token.kind is Kind.TEXT else "" for token in run]
+        like_tags = _LIKE_TAG.findall("".join(texts))
+        name = "g" * (1 + max(map(len, like_tags), default=0))
+        bare = "".join(token.raw for token in run if token.kind is Kind.TEXT)
+        self._escapes = {
+            quote: escape
+            for quote, escape in _QUOTES.items()
+            if "".join(texts).count(quote) > bare.count(quote)  # it was a character reference
+        }
+        self._tags = dict[str, str]()  # by the tag `<g1>` in the text
+        numbers = dict[int, int]()  # by position; both tags of an element have the same
+        fresh = count(1)
+        for place, token in enumerate(run):
+            if token.kind is Kind.TEXT:
+                continue
+            start = min(place, partners.get(place, place))
+            numbers[place] = numbers[start] if start < place else next(fresh)
+            opening = "</" if start < place else "<"
+            closing = ">" if place in partners else "/>"
+            texts[place] = f"{opening}{name}{numbers[place]}{closing}"
+            self._tags[texts[place]] = token.raw
+        self.text = _SPACES.sub(" ", "".join(texts))
+        self._tag = re.compile(rf"(</?{name}\d+/?>)")
+
+    def render(self, translation: str) -> str:
+        """Return markup with the translation's text and the source's tags, each once.
+
+        The tags are where the translation has them, if each element is inside the one that it was
+        in, as the translator guarantees. Otherwise they come in the order of the source, and a tag
+        that is missing goes before the next that is not.
+        """
+        if translation == self.text or not translation.strip(SPACE):
+            return self._raw
+        parts = self._tag.split(translation)  # texts and tags in turn
+        tags = [tag for tag in parts[1::2] if tag in self._tags]
+        if _parents(tags) == _parents([*self._tags]):
+            return "".join(
+                self._tags.get(part, "") if number % 2 else self._escape(part)
+                for number, part in enumerate(parts)
+            )
+        rendered = list[str]()
+        remaining = iter(self._tags.items())
+        missing = {*self._tags}
+        for number, part in enumerate(parts):
+            if number % 2 == 0:
+                rendered.append(self._escape(part))
+            while part in missing:
+                tag, raw = next(remaining)
+                missing.remove(tag)
+                rendered.append(raw)
+        return "".join([*rendered, *(raw for _, raw in remaining)])
+
+    def _escape(self, text: str) -> str:
+        text = html.escape(text, quote=False).replace("\N{NO-BREAK SPACE}", "&nbsp;")
+        for quote, escape in self._escapes.items():
+            text = text.replace(quote, escape)
+        return text
+
+
+def _parents(tags: Sequence[str]) -> list[tuple[str, str]] | None:
+    """Return each element with the one around it, sorted; None if the tags are not nested."""
+    parents = list[tuple[str, str]]()
+    open_ = [""]
+    for tag in tags:
+        if not tag.startswith("</"):
+            parents.append((tag, open_[-1]))
+            if not tag.endswith("/>"):
+                open_.append(tag)
+        elif open_.pop() != tag.replace("/", ""):
+            return None
+    return sorted(parents) if open_ == [""] else None
+
+
+def _parts(markup: str) -> Iterator[str | _Segment]:
+    """Yield segments and the markup between them; joined they are the document."""
+    run: list[Token] = []
+    for token in _kept_whole(tokens(markup)):
+        if token.name in _BLOCKS:
+            yield from _divided(run)
+            yield token.raw
+            run = []
+        else:
+            run.append(token)
+    yield from _divided(run)
+
+
+def _divided(block: Sequence[Token]) -> Iterator[str | _Segment]:
+    """Yield the segments of a block, and the markup around them."""
+    run = [part for token in _marks_whole(block) for part in _without_edges(token)]
+    partners = _partners(run)
+    cuts = (
+        _around(_unpaired(run, partners))
+        | {*_neighbours(run)}
+        | _around(_links_of_a_row(run, partners))
+    )
+    cuts |= _around(_cut_through(partners, cuts, len(run)))
+    for start, stop in pairwise(sorted({0, *cuts, len(run)})):
+        part = run[start:stop]
+        inner = _around(_around_all_letters(part))
+        for begin, end in pairwise(sorted({0, *inner, len(part)})):
+            yield from _trimmed(part[begin:end])
+
+
+def _around(places: Iterable[int]) -> set[int]:
+    """Return where to cut so that the tokens at `places` are alone."""
+    return {cut for place in places for cut in (place, place + 1)}
+
+
+def _cut_through(partners: Mapping[int, int], cuts: set[int], length: int) -> Iterator[int]:
+    """Yield the positions of the tags of elements that have a cut inside."""
+    cuts_up_to = [*accumulate(place in cuts for place in range(length + 1))]
+    for start, end in partners.items():
+        if start < end and cuts_up_to[end] > cuts_up_to[start]:
+            yield from (start, end)
+
+
+def _neighbours(run: Sequence[Token]) -> Iterator[int]:
+    """Yield where an element starts with a word right after one that ends with a word."""
+    border: int | None = None  # where an element starts after another has ended
+    has_ended = False  # whether an element has, since the last text
+    last = ""
+    for place, token in enumerate(run):
+        if token.kind is Kind.TEXT:
+            text = html.unescape(token.raw)
+            if border is not None and last.isalnum() and text[:1].isalnum():
+                yield border
+            last, border, has_ended = text[-1:], None, False
+        elif token.kind is Kind.END:
+            has_ended = True
+        elif token.kind is Kind.START and token.name in _INDICES:
+            has_ended = False
+        elif token.kind is Kind.START and has_ended and border is None:
+            border = place
+
+
+def _links_of_a_row(run: Sequence[Token], partners: Mapping[int, int]) -> set[int]:
+    """Return the tags of two links or more, if no letter is outside of them."""
+    links = {place for place in partners if run[place].name == "a"}
+    depth = 0
+    for place, token in enumerate(run):
+        if place in links:
+            depth += 1 if token.kind is Kind.START else -1
+        elif not depth and _has(str.isalpha, token):
+            return set()
+    return links if len(links) > 2 else set()
+
+
+def _around_all_letters(run: Sequence[Token]) -> Iterator[int]:
+    """Yield the tags of elements outside of which there is no letter, full stop or number.
+
+    Only a number right beside one may be, as in `1-<i>` and `</b>: 5 €`. All that is outside, such
+    as an arrow, a bracket, or that number, is not translated.
+    """
+    words = [place for place, token in enumerate(run) if _has(_is_of_sentence, token)]
+    filled = [place for place, token in enumerate(run) if _has(str.isalnum, token)]
+    if words and filled:
+        for start, end in _partners(run).items():
+            holds_words = start < words[0] and words[-1] < end
+            if holds_words and start - 1 <= filled[0] and filled[-1] <= end + 1:
+                yield from (start, end)
+
+
+def _trimmed(run: Sequence[Token]) -> Iterator[str | _Segment]:
+    """Yield the markup before the text, the text, and the markup after it."""
+    filled = [
+        place
+        for place, token in enumerate(run)
+        if token.kind in (Kind.START, Kind.END) or _has(_is_ink, token)
+    ]
+    has_letters = any(_has(str.isalpha, token) for token in run)
+    start, stop = (filled[0], filled[-1] + 1) if has_letters else (0, 0)
+    yield "".join(token.raw for token in run[:start])
+    if has_letters:
+        yield _Segment(run[start:stop])
+    yield "".join(token.raw for token in run[stop:])
+
+
+def _without_edges(token: Token) -> Iterator[Token]:
+    """Yield white space at both ends of a text as tokens of its own."""
+    if token.kind is not Kind.TEXT:
+        yield token
+        return
+    bare = token.raw.strip(SPACE)
+    before, _, after = token.raw.partition(bare) if bare else (token.raw, "", "")
+    for part in (before, bare, after):
+        if part:
+            yield Token(Kind.TEXT, part)
+
+
+def _marks_whole(run: Sequence[Token]) -> Iterator[Token]:
+    """Join the tokens of an element without a letter or digit, and of an index of one word."""
+    partners = _partners(run)
+
+    def inside(counts: Sequence[int]) -> bool:
+        return counts[end] > counts[place]
+
+    alphanumeric, letters, spaces = (
+        [*accumulate((_has(kind, token) for token in run), initial=0)]
+        for kind in (str.isalnum, str.isalpha, SPACE.__contains__)
+    )
+    unpaired = _unpaired(run, partners)
+    astray = [*accumulate((place in unpaired for place in range(len(run))), initial=0)]
+    place = 0
+    while place < len(run):
+        end = partners.get(place, place)
+        is_index = run[place].name in _INDICES and not (inside(letters) and inside(spaces))
+        if end > place and not inside(astray) and (is_index or not inside(alphanumeric)):
+            yield Token(Kind.ATOM, "".join(token.raw for token in run[place : end + 1]))
+            place = end
+        else:
+            yield run[place]
+        place += 1
+
+
+def _has(is_wanted: Callable[[str], bool], token: Token) -> bool:
+    """Return whether it is text with such a character."""
+    return token.kind is Kind.TEXT and any(map(is_wanted, html.unescape(token.raw)))
+
+
+def _is_of_sentence(letter: str) -> bool:
+    return letter.isalpha() or letter in ".!?…。！？"
+
+
+def _is_ink(letter: str) -> bool:
+    return letter not in SPACE
+
+
+def _partners(run: Sequence[Token]) -> dict[int, int]:
+    """Return the position of the end tag for each start tag, and the reverse.
+
+    Tags that are not nested have no partner.
+    """
+    partners = dict[int, int]()
+    open_ = list[int]()
+    unclosed = Counter[str]()  # open tags by name
+    for place, token in enumerate(run):
+        if token.kind is Kind.START:
+            open_.append(place)
+            unclosed[token.name] += 1
+        elif token.kind is Kind.END and unclosed[token.name]:
+            crossed = -1
+            while run[open_[-1]].name != token.name:
+                crossed = open_.pop()
+                unclosed[run[crossed].name] -= 1
+            start = open_.pop()
+            unclosed[token.name] -= 1
+            if crossed < 0:
+                partners[start], partners[place] = place, start
+    return partners
+
+
+def _unpaired(run: Sequence[Token], partners: Mapping[int, int]) -> set[int]:
+    """Return the positions of tags without a partner."""
+    return {
+        place
+        for place, token in enumerate(run)
+        if token.kind in (Kind.START, Kind.END) and place not in partners
+    }
+
+
+def _kept_whole(tokens_: Iterator[Token]) -> Iterator[Token]:
+    """Join the tokens of an element that is not translated, up to its end tag or the last."""
+    for token in tokens_:
+        if token.kind is not Kind.START or not _is_kept(token):
+            yield token
+            continue
+        raw = [token.raw]
+        depth, open_blocks = 1, 0  # open elements of its name, and of blocks inside
+        while depth and (inner := next(tokens_, None)):
+            raw.append(inner.raw)
+            step = {Kind.START: 1, Kind.END: -1}.get(inner.kind, 0)
+            if inner.name == token.name:
+                depth += step if step > 0 or not open_blocks else 0
+            elif inner.name in _BLOCKS and token.name not in _BLOCKS:
+                open_blocks = max(0, open_blocks + step)
+        yield Token(Kind.ATOM, "".join(raw), token.name)
+
+
+def _is_kept(start: Token) -> bool:
+    if start.name in _KEPT:
+        return True
+    if "translate" not in start.raw.lower():
+        return False
+    values = attributes(start.raw)
+    classes = _SPACES.split(values.get("class", ""))
+    return values.get("translate", "").lower() == "no" or "notranslate" in map(str.lower, classes)

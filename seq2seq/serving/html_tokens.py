@@ -1,13 +1,13 @@
-"""HTML as tokens, by the rules of https://html.spec.whatwg.org/#tokenization.
+"""Split HTML into tokens, by the rules of https://html.spec.whatwg.org/#tokenization.
 
-Joined in order, the tokens are the markup again. They are found by patterns that never look back:
-`html.parser` of the standard library takes a minute for 50 kB of `<a/<a/<a/` up to Python 3.13.5,
-and says of no token where it ends.
+The tokens joined in order are the markup again. The patterns never backtrack: `html.parser` of the
+standard library takes a minute for 50 kB of `<a/<a/<a/` up to Python 3.13.5, and does not say where
+a token ends.
 
-Where a tag is read as one depends on the tree that a browser builds. There is no tree here, so what
-a browser may read in another way than this module ends the reading: the rest is one token, which
-nobody changes. That is SVG or MathML whose tags are not nested, `select`, `noscript` and `template`
-with what changes the tokenizer in them, and frames.
+Whether `<` begins a tag depends on the tree that a browser builds. There is no tree here, so this
+module stops at what a browser may read in another way: the rest becomes one token, which is not
+translated. This happens at SVG or MathML whose tags are not nested, at `select`, `noscript` and
+`template` with elements inside that change the tokenizer, and at frames.
 """
 
 import html
@@ -20,28 +20,28 @@ from typing import NamedTuple
 
 
 def names(text: str) -> frozenset[str]:
-    """A set of names of elements."""
+    """Return a set of element names."""
     return frozenset(text.split())
 
 
-SPACE = "\t\n\f\r "  # what HTML takes for white space: neither the non-breaking one nor others
+SPACE = "\t\n\f\r "  # white space in HTML, where the no-break space is none
 VOID = names("area base br col embed hr img input link meta param source track wbr")
 RAW = names("iframe noembed noframes plaintext script style textarea xmp")
-"""Inside there are no tags at all, until their own end; nor are there in `title`."""
+"""There are no tags inside, up to their own end tag; nor are there in `title`."""
 FOREIGN = names("math svg")
 
 
 class Kind(Enum):
-    """What a token is."""
+    """The kinds of tokens."""
 
     TEXT = auto()
     START = auto()
     END = auto()
-    ATOM = auto()  # neither is text, nor opens or closes an element
+    ATOM = auto()  # all else: comments, void elements, whole elements of `RAW`
 
 
 class Token(NamedTuple):
-    """A piece of the markup."""
+    """A part of the markup."""
 
     kind: Kind
     raw: str
@@ -83,20 +83,17 @@ _HOLDS_HTML = {  # elements of SVG and MathML that hold HTML
 _LEAVES_FOREIGN = names("""
     b big blockquote body br center code dd div dl dt em embed font h1 h2 h3 h4 h5 h6 head hr i img
     li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var
-    """)  # HTML, at which a browser closes the SVG or MathML around it
+    """)  # HTML elements at which a browser closes the SVG or MathML around
 _NOT_IN_FOREIGN = names("""
     caption col colgroup frameset malignmark mglyph noscript plaintext select table tbody td
     template tfoot th thead tr
-    """)  # HTML in it that may end it, by what is around, or is no HTML
+    """)  # elements that may end it, depending on what is around
 
 
 def tokens(markup: str) -> Iterator[Token]:
-    """All of it, piece by piece.
-
-    An element of `RAW` or `FOREIGN` is one token, of its name.
-    """
+    """Yield all tokens; an element of `RAW` or `FOREIGN` is a single one, with its name."""
     place = 0
-    depth = Counter[str]()  # in elements that change what tags do
+    depth = Counter[str]()  # in elements that change how tags are read
     while place < len(markup):
         match = _match(markup, place)
         name, is_start = _name(match), _is_start(match)
@@ -130,7 +127,7 @@ def tokens(markup: str) -> Iterator[Token]:
 
 
 def attributes(start: str) -> dict[str, str]:
-    """Those of a start tag, by their names in lower case; of two of a name the first counts."""
+    """Return the attributes of a start tag by lower-case name; the first of a name counts."""
     values: dict[str, str] = {}
     for match in _ATTRIBUTE.finditer(start, _match(start, 0).end("name")):
         value = match["double"] or match["single"] or match["bare"] or ""
@@ -140,12 +137,12 @@ def attributes(start: str) -> dict[str, str]:
 
 def _match(markup: str, place: int) -> re.Match[str]:
     match = _TOKEN.match(markup, place)
-    assert match  # anything at all is text, a tag or a comment
+    assert match  # any markup is text, a tag or a comment
     return match
 
 
 def _name(match: re.Match[str]) -> str:
-    """Of a tag that is finished, else ""."""
+    """Return the name of a complete tag, otherwise ""."""
     return match["name"].translate(_LOWER) if match["end"] else ""
 
 
@@ -154,7 +151,7 @@ def _is_start(match: re.Match[str]) -> bool:
 
 
 def _is_unsure(name: str, depth: Counter[str]) -> bool:
-    """Whether browsers, old and new, with scripts and without, read on in different ways."""
+    """Return whether browsers, old or new, with scripts or without, read on in different ways."""
     if name == "frameset":
         return True
     if depth["select"] and (name in RAW or name in FOREIGN or name in ("template", "title")):
@@ -165,7 +162,7 @@ def _is_unsure(name: str, depth: Counter[str]) -> bool:
 
 
 def _end_of_element(markup: str, start: re.Match[str]) -> int | None:
-    """Where the element of a start tag ends; None where that is not sure."""
+    """Return where the element of a start tag ends, or None where that is not sure."""
     name = _name(start)
     if name in FOREIGN:
         return start.end() if start["closed"] else _end_of_foreign(markup, start.end(), name)
@@ -174,7 +171,7 @@ def _end_of_element(markup: str, start: re.Match[str]) -> int | None:
 
 
 def _end_of_raw(markup: str, place: int, name: str) -> int:
-    """Where the end tag begins, which is the end of all where there is none."""
+    """Return where the end tag begins, or the length of the markup where there is none."""
     if name == "plaintext":
         return len(markup)
     if name == "script":
@@ -184,7 +181,7 @@ def _end_of_raw(markup: str, place: int, name: str) -> int:
 
 
 def _end_of_script(markup: str, place: int) -> int:
-    """The same of a script: `<!--`, and `<script` behind it, hide an end tag."""
+    """Return where a script's end tag begins: `<!--`, and `<script` after it, hide one."""
     hidden, doubly = False, False
     for match in _IN_SCRIPT.finditer(markup, place):
         if match[0] == "<!--":
@@ -201,9 +198,9 @@ def _end_of_script(markup: str, place: int) -> int:
 
 
 def _end_of_foreign(markup: str, place: int, root: str) -> int | None:
-    """Where SVG or MathML ends, `place` being behind its start tag.
+    """Return where SVG or MathML ends, `place` being behind its start tag.
 
-    None where its tags are not nested, or what a browser does with one depends on what is around.
+    Return None if its tags are not nested, or if what a browser does depends on what is around.
     """
     open_ = [_Foreign(root, root)]
     while open_:

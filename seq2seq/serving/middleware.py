@@ -1,9 +1,11 @@
-"""What surrounds every request: API keys, headers, counts, and a log without anybody's texts."""
+"""Guard every request: limits, API keys, host names, headers, and a log without anybody's texts."""
 
+import asyncio
 import hmac
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -13,12 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seq2seq.serving.limits import RefusedError
-from seq2seq.serving.schema import Fields
 from seq2seq.serving.telemetry import Metrics
 
 CLIENT_CLOSED = 499  # nginx's; nobody reads the answer
-JSON = "application/json; charset=utf-8"  # without a charset some clients take it for Latin-1
+JSON = "application/json; charset=utf-8"  # without a charset some clients assume Latin-1
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -29,8 +29,50 @@ _HEADERS = {
 }
 
 
+@dataclass(frozen=True)
+class Limits:
+    """The bounds of a server. They apply to each request unless the comment says otherwise."""
+
+    characters: int = 50_000  # of all texts together
+    texts: int = 1_000  # in a list
+    body_bytes: int = 1 << 20
+    read_seconds: float = 10.0  # until the body has arrived
+    translate_seconds: float = 30.0
+    waiting: int = 128  # requests in the queue, whose texts nobody has begun to translate
+    connections: int = 512  # open at one time
+
+
+class RefusedError(Exception):
+    """A request that is refused, with the HTTP status and one sentence that says why."""
+
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after  # seconds
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """Return the body, with never more of it in memory than allowed; raise `RefusedError`."""
+    too_large = RefusedError(413, f"Invalid request: the body exceeds {limits.body_bytes} bytes")
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced) > limits.body_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.read_seconds):
+            async for chunk in request.stream():  # the size may be announced wrongly, or not at all
+                body += chunk
+                if len(body) > limits.body_bytes:
+                    raise too_large
+    except TimeoutError:
+        message = f"The body did not arrive within {limits.read_seconds:g} seconds"
+        raise RefusedError(408, message) from None
+    return bytes(body)
+
+
 class ApiKeys:
-    """Those that may translate: whoever has one of the keys, or all where there is none."""
+    """The keys that clients may translate with. Without any, everybody may."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = [key.encode() for key in keys]
@@ -38,41 +80,40 @@ class ApiKeys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def check(self, request: Request, fields: Fields) -> None:
-        """Raises `RefusedError` where the key is missing or wrong.
+    def check(self, request: Request, api_key: object) -> None:
+        """Raise `RefusedError` if the request has no valid key.
 
-        It is the field `api_key`, or else in the header `Authorization`.
+        The key is its field `api_key`, or else in the header `Authorization`.
         """
         if not self._keys:
             return
-        field = fields.get("api_key")
-        given = field.encode("utf-8", "replace") if isinstance(field, str) else _bearer(request)
-        if not (given or field):
+        key = api_key.encode("utf-8", "replace") if isinstance(api_key, str) else _bearer(request)
+        if not (key or api_key):
             raise RefusedError(400, "Please contact the server operator to get an API key")
-        if not self._knows(given):
+        if not self._is_valid(key):
             raise RefusedError(403, "Invalid API key")
 
     def check_bearer(self, request: Request) -> None:
-        """Raises `RefusedError` where the header `Authorization` has no key."""
-        if self._keys and not self._knows(_bearer(request)):
+        """Raise `RefusedError` if the header `Authorization` has no valid key."""
+        if self._keys and not self._is_valid(_bearer(request)):
             raise RefusedError(401, "Unauthorized")
 
-    def _knows(self, given: bytes) -> bool:
-        # Each is compared, and each in the same time whatever it has in common with the key.
-        return sum(hmac.compare_digest(given, key) for key in self._keys) > 0
+    def _is_valid(self, key: bytes) -> bool:
+        # All keys are compared, each in constant time, so that the time tells nothing.
+        return sum(hmac.compare_digest(key, valid) for valid in self._keys) > 0
 
 
 def _bearer(request: Request) -> bytes:
-    """The key in the header `Authorization`, b"" for none."""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    return given.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+    """Return the key in the header `Authorization`, or b""."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
 
-class KnownHosts:
-    """An application that answers requests to some hosts alone.
+class AllowedHosts:
+    """Refuse requests whose header `Host` is neither one of `names` nor this machine.
 
-    A page of any site can have its own name lead to this machine, and would then reach a server
-    that listens here for nobody else (DNS rebinding); but its requests still have that name.
+    A page of any site can point its own name at this machine, and would then reach a server that
+    listens on loopback only (DNS rebinding); but its requests still carry that name.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
@@ -80,14 +121,14 @@ class KnownHosts:
         self._names = frozenset(name.lower() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
-        if scope["type"] == "http" and not self._knows(Headers(scope=scope).get("host", "")):
+        """Answer a request, as an ASGI application."""
+        if scope["type"] == "http" and not self._is_allowed(Headers(scope=scope).get("host", "")):
             message = "This server is not known by that name; --allow-host can allow it"
             await JSONResponse({"error": message}, 403, media_type=JSON)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _knows(self, host: str) -> bool:
+    def _is_allowed(self, host: str) -> bool:
         try:
             name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
         except ValueError:
@@ -96,17 +137,17 @@ class KnownHosts:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether it is an address that only this machine reaches."""
+    """Return whether it is an address that only this machine reaches."""
     try:
         return ip_address(address).is_loopback
     except ValueError:
         return False
 
 
-class Watched:
-    """An application whose answers have headers and are counted and logged.
+class Monitor:
+    """Add security headers to every answer, and count and log it.
 
-    A path that is none of `paths` is neither counted nor logged by its name, which may be anything.
+    A path that is not one of `paths` is counted and logged as "other", since it may be anything.
     """
 
     def __init__(
@@ -118,13 +159,13 @@ class Watched:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Answer a request, as an ASGI application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status = 500
-        # The files are small: they come whole, and no range of them is refused in plain text.
-        headers = [one for one in scope["headers"] if one[0] != b"range"]
+        # The files are small and always sent whole: no range is refused in plain text.
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -150,12 +191,12 @@ class Watched:
 
 
 def log_line(line: str) -> None:
-    """To stderr, with the time."""
+    """Write a line to stderr, with the time."""
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 def phrase(status: int) -> str:
-    """What a status means."""
+    """Return what a status is called, such as "Not Found"."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

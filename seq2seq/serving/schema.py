@@ -1,4 +1,4 @@
-"""What a request asks for, checked. Names, defaults and messages are LibreTranslate's.
+"""Read and check what a request asks for. Names, defaults and messages are LibreTranslate's.
 
 https://docs.libretranslate.com/guides/api_usage
 """
@@ -10,27 +10,46 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from anyio import to_thread
 from python_multipart.multipart import parse_options_header
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.types import Message
 
-from seq2seq.serving.limits import Limits, RefusedError, read_body
-from seq2seq.serving.threads import in_thread
+from seq2seq.serving.middleware import Limits, RefusedError, read_body
 
-_FIELDS = 100  # the most that a form may have, other than texts
-_LONGEST_NAME = 50  # characters of a language or format; no name of either is longer
-_KNOWN = frozenset(
+_MAX_FIELDS = 100  # the most that a form may have, other than texts
+_MAX_NAME = 50  # characters of a language or format; no name of either is longer
+_FIELD_NAMES = frozenset(
     {"q", "source", "target", "format", "alternatives", "api_key", "secret"}
     | {"alignment", "confidence", "notes"}  # which LibreTranslate does not know
 )
+_LANGUAGES = """
+af Afrikaans, ar Arabic, az Azerbaijani, be Belarusian, bg Bulgarian, bn Bengali, br Breton,
+bs Bosnian, ca Catalan, cs Czech, cy Welsh, da Danish, de German, el Greek, en English,
+eo Esperanto, es Spanish, et Estonian, eu Basque, fa Persian, fi Finnish, fo Faroese, fr French,
+fy Frisian, ga Irish, gd Scottish Gaelic, gl Galician, he Hebrew, hi Hindi, hr Croatian,
+hu Hungarian, hy Armenian, ia Interlingua, id Indonesian, io Ido, is Icelandic, it Italian,
+ja Japanese, ka Georgian, kk Kazakh, ko Korean, la Latin, lb Luxembourgish, lt Lithuanian,
+lv Latvian, mk Macedonian, mn Mongolian, mr Marathi, ms Malay, mt Maltese, nb Norwegian Bokmål,
+nl Dutch, nn Norwegian Nynorsk, no Norwegian, oc Occitan, pl Polish, pt Portuguese, ro Romanian,
+ru Russian, sk Slovak, sl Slovenian, sq Albanian, sr Serbian, sv Swedish, sw Swahili, ta Tamil,
+th Thai, tl Tagalog, tr Turkish, tt Tatar, uk Ukrainian, ur Urdu, uz Uzbek, vi Vietnamese,
+yi Yiddish, zh Chinese
+"""
+_LANGUAGE_NAMES = dict(entry.strip().split(" ", 1) for entry in _LANGUAGES.split(","))
 
 Fields = Mapping[str, Any]
 
 
+def language_name(code: str) -> str:
+    """Return the English name of a language, or its code where that is unknown."""
+    return _LANGUAGE_NAMES.get(code, code)
+
+
 @dataclass(frozen=True)
-class Ask:
-    """A request to translate."""
+class TranslateRequest:
+    """What `POST /translate` asks for."""
 
     texts: tuple[str, ...]
     is_list: bool  # and so is the answer
@@ -38,32 +57,34 @@ class Ask:
     target: str
     is_html: bool = False
     alternatives: int = 0
-    alignment: bool = False  # this and the next two LibreTranslate does not know
+    alignment: bool = False  # LibreTranslate has neither this nor the next two
     confidence: bool = False
     notes: bool = False
 
 
 async def read_fields(request: Request, limits: Limits) -> Fields:
-    """The fields of a JSON object or a form, those of the address too; raises `RefusedError`."""
+    """Return the fields of a JSON object or a form, and of the URL; raise `RefusedError`."""
     kind, parameters = parse_options_header(request.headers.get("content-type"))
     charset = parameters.get(b"charset", b"utf-8").decode("latin-1")
     if charset.strip().lower() not in ("utf-8", "utf8"):  # before anything is decoded
         raise RefusedError(400, "Invalid request: the charset must be UTF-8")
     body = await read_body(request, limits)
-    named = request.query_params.multi_items()
-    # What is all percent signs takes a second.
-    return await in_thread(_parse, kind.decode("latin-1"), parameters, named, body, limits)
+    query = request.query_params.multi_items()
+    # A body of percent signs takes a second to parse, in which the event loop has to go on.
+    return await to_thread.run_sync(
+        _parse, kind.decode("latin-1"), parameters, query, body, limits, abandon_on_cancel=True
+    )
 
 
 def _parse(
     kind: str,
     parameters: Mapping[bytes, bytes],
-    named: list[tuple[str, str]],  # in the address
+    query: list[tuple[str, str]],
     body: bytes,
     limits: Limits,
 ) -> Fields:
     if kind == "application/json" or kind.endswith("+json"):
-        fields = {**dict(named), **_read_json(body, limits)}
+        fields = {**dict(query), **_read_json(body, limits)}
     else:
         is_multipart = kind == "multipart/form-data"
         pairs = (
@@ -71,15 +92,15 @@ def _parse(
             if is_multipart
             else _read_form(body, limits)
         )
-        fields = _joined([*named, *pairs])
-    unknown = next((name for name in fields if name not in _KNOWN), None)
+        fields = _merge([*query, *pairs])
+    unknown = next((name for name in fields if name not in _FIELD_NAMES), None)
     if unknown is not None:
         raise RefusedError(400, f"Invalid request: unknown parameter {_short(unknown)}")
     return fields
 
 
-def _joined(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """The fields of a form; several texts are a list."""
+def _merge(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return the fields of a form, where several `q` become a list."""
     fields: dict[str, Any] = {}
     texts = [value for name, value in pairs if name == "q"]
     for name, value in pairs:
@@ -88,9 +109,9 @@ def _joined(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def read_texts(fields: Fields, limits: Limits) -> tuple[str, ...]:
-    """The texts of a request, whether `q` is one or a list of them; raises `RefusedError`."""
-    given = _required(fields, "q")
-    texts = _listed(given)
+    """Return the texts of a request, whether `q` is a text or a list; raise `RefusedError`."""
+    q = _required(fields, "q")
+    texts = q if isinstance(q, list) else [q]
     if not all(isinstance(text, str) for text in texts):
         raise RefusedError(400, "Invalid request: q is not a string or a list of strings")
     _check_size(len(texts), limits.texts)
@@ -98,24 +119,24 @@ def read_texts(fields: Fields, limits: Limits) -> tuple[str, ...]:
     return tuple(map(_valid, texts))
 
 
-def read_ask(fields: Fields, limits: Limits) -> Ask:
-    """What is to be translated, and how; raises `RefusedError`."""
+def read_translate_request(fields: Fields, limits: Limits) -> TranslateRequest:
+    """Return what is to be translated, and how; raise `RefusedError`."""
     texts = read_texts(fields, limits)
     source, target = (_short(_required(fields, name)) for name in ("source", "target"))
-    form = _short(fields.get("format") or "text")
-    if form not in ("text", "html"):
-        raise RefusedError(400, f"{form} format is not supported")
+    format_ = _short(fields.get("format") or "text")
+    if format_ not in ("text", "html"):
+        raise RefusedError(400, f"{format_} format is not supported")
     try:
         alternatives = max(0, int(fields.get("alternatives") or 0))
     except (TypeError, ValueError, OverflowError):
         message = "Invalid request: alternatives parameter is not a number"
         raise RefusedError(400, message) from None
-    return Ask(
+    return TranslateRequest(
         texts,
         isinstance(fields["q"], list),
         source,
         target,
-        form == "html",
+        format_ == "html",
         alternatives,
         _is_true(fields, "alignment"),
         _is_true(fields, "confidence"),
@@ -124,8 +145,8 @@ def read_ask(fields: Fields, limits: Limits) -> Ask:
 
 
 def _read_json(body: bytes, limits: Limits) -> dict[str, Any]:
-    # Half a million lists take a second, and no thread helps, since the parser never lets go.
-    if body.count(b"[") + body.count(b"{") > limits.characters + _FIELDS:
+    # Half a million lists take a second, and a thread does not help: the parser holds the GIL.
+    if body.count(b"[") + body.count(b"{") > limits.characters + _MAX_FIELDS:
         raise RefusedError(400, "Invalid JSON format")
     try:
         fields = json.loads(body.decode("utf-8-sig"))
@@ -142,7 +163,7 @@ def _read_form(body: bytes, limits: Limits) -> list[tuple[str, str]]:
             body.decode("utf-8"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=limits.texts + _FIELDS,
+            max_num_fields=limits.texts + _MAX_FIELDS,
         )
     except UnicodeDecodeError:
         raise RefusedError(400, "Invalid request: the form is not UTF-8") from None
@@ -153,20 +174,20 @@ def _read_form(body: bytes, limits: Limits) -> list[tuple[str, str]]:
 
 def _read_multipart(boundary: bytes, body: bytes, limits: Limits) -> list[tuple[str, str]]:
     try:
-        body.decode("utf-8")  # there are no files in it
+        body.decode("utf-8")  # a form of texts alone, with no files
     except UnicodeDecodeError:
         raise RefusedError(400, "Invalid request: the form is not UTF-8") from None
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    # The boundary alone, so that nothing else a client writes chooses how the form is read.
+    # The boundary alone, so that no other parameter of a client decides how the form is read.
     kind = b'multipart/form-data; boundary="%b"' % boundary.replace(b'"', b"")
     parser = Request({"type": "http", "headers": [(b"content-type", kind)]}, receive)
 
     async def read() -> list[tuple[str, Any]]:
         async with parser.form(
-            max_files=0, max_fields=limits.texts + _FIELDS, max_part_size=limits.body_bytes
+            max_files=0, max_fields=limits.texts + _MAX_FIELDS, max_part_size=limits.body_bytes
         ) as form:
             return form.multi_items()
 
@@ -189,33 +210,29 @@ def _check_size(size: int, limit: int) -> None:
         raise RefusedError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _is_true(fields: Fields, name: str) -> bool:
     value = fields.get(name)
-    written = value.lower() if isinstance(value, str) else value
-    if written in (True, "true", "1"):
+    value = value.lower() if isinstance(value, str) else value
+    if value in (True, "true", "1"):
         return True
-    if written in (None, False, "false", "0", ""):
+    if value in (None, False, "false", "0", ""):
         return False
     raise RefusedError(400, f"Invalid request: {name} is neither true nor false")
 
 
 def _unix_lines(text: str) -> str:
-    """Browsers send every line end of a form as two characters."""
+    r"""Replace `\r\n`, which browsers send for every line end in a form."""
     return text.replace("\r\n", "\n")
 
 
 def _short(value: Any) -> str:
-    """As text, which an error may repeat."""
+    """Return a value as a short text, which an error message may quote."""
     try:
-        return _valid(str(value)[:_LONGEST_NAME])
-    except RecursionError:  # lists in lists, which were read where less was on the stack
+        return _valid(str(value)[:_MAX_NAME])
+    except RecursionError:  # nested lists, which the parser had enough of the stack for
         raise RefusedError(400, "Invalid JSON format") from None
 
 
 def _valid(text: str) -> str:
-    """Half surrogate pairs, which JSON can write, have no UTF-8 to answer in."""
+    """Replace lone surrogates, which JSON can contain and UTF-8 cannot."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from seq2seq.errors import Seq2SeqError
-from seq2seq.serving.limits import Limits
+from seq2seq.serving.middleware import Limits
 
 _HEAD_BYTES = 1 << 14  # of a request line and its headers
 

@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
+from anyio import to_thread
+
 from seq2seq.config.model_config import Direction, known_language
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
-from seq2seq.serving.documents import Document, TextDocument
-from seq2seq.serving.html import HtmlDocument
-from seq2seq.serving.language_list import name_of
-from seq2seq.serving.limits import Limits, RefusedError
-from seq2seq.serving.schema import Ask
+from seq2seq.serving.documents import Document, HtmlDocument, TextDocument
+from seq2seq.serving.middleware import Limits, RefusedError
+from seq2seq.serving.schema import TranslateRequest, language_name
 from seq2seq.serving.telemetry import Metrics
-from seq2seq.serving.threads import in_thread
 from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.pivot import AnyTranslator, PivotTranslator, two_steps
 from seq2seq.translation.result import Translation
@@ -127,12 +126,12 @@ class Service:
         """The languages that it translates `source` into."""
         return [one.target for one in self.directions if one.source == source]
 
-    async def translate(self, ask: Ask) -> dict[str, Any]:
+    async def translate(self, ask: TranslateRequest) -> dict[str, Any]:
         """The answer as LibreTranslate gives it, and what else was asked for."""
         ask = dataclasses.replace(
             ask, source=self._known(ask.source), target=self._known(ask.target)
         )
-        documents = await in_thread(_divide, ask)
+        documents = await to_thread.run_sync(_divide, ask, abandon_on_cancel=True)
         detections = await self._sources(ask, documents)
         directions = [
             Direction(one.language, ask.target) if one.is_known else None for one in detections
@@ -175,14 +174,18 @@ class Service:
     def _known(self, language: str) -> str:
         return known_language(language, (AUTO, *self.languages))
 
-    async def _sources(self, ask: Ask, documents: Sequence[Document]) -> list[Detection]:
+    async def _sources(
+        self, ask: TranslateRequest, documents: Sequence[Document]
+    ) -> list[Detection]:
         """What language each document is taken for."""
         if ask.source != AUTO:
             return [Detection(ask.source, 100.0)] * len(documents)
         known = [one.source for one in self.directions if one.target == ask.target]
         if not known:
             raise RefusedError(400, f"{ask.target} is not supported")
-        guesses = await self._guesses(await in_thread(_identified, documents))
+        guesses = await self._guesses(
+            await to_thread.run_sync(_identified, documents, abandon_on_cancel=True)
+        )
         return [_detection(own, (*known, ask.target)) for own in guesses]
 
     def _check(self, direction: Direction) -> None:
@@ -194,11 +197,16 @@ class Service:
                 raise RefusedError(400, f"{language} is not supported")
         if direction.source == direction.target:
             return
-        source, target = (f"{name_of(one)} ({one})" for one in (direction.source, direction.target))
+        source, target = (
+            f"{language_name(one)} ({one})" for one in (direction.source, direction.target)
+        )
         raise RefusedError(400, f"{target} is not available as a target language from {source}")
 
     async def _translate(
-        self, documents: Sequence[Document], directions: Sequence[Direction | None], ask: Ask
+        self,
+        documents: Sequence[Document],
+        directions: Sequence[Direction | None],
+        ask: TranslateRequest,
     ) -> list[_Answer]:
         texts = defaultdict[Direction, list[str]](list)
         for document, direction in zip(documents, directions, strict=True):
@@ -217,14 +225,16 @@ class Service:
             *(self._batcher.run(key, texts[key.direction]) for key in keys)
         )
         coming = dict(zip(texts, map(iter, found), strict=True))
-        return await in_thread(self._answers, documents, directions, coming, ask)
+        return await to_thread.run_sync(
+            self._answers, documents, directions, coming, ask, abandon_on_cancel=True
+        )
 
     def _answers(
         self,
         documents: Sequence[Document],
         directions: Sequence[Direction | None],
         coming: Mapping[Direction, Iterator[Translation]],
-        ask: Ask,
+        ask: TranslateRequest,
     ) -> list[_Answer]:
         return [
             _left_as_it_is(document, direction)
@@ -297,12 +307,15 @@ def _identified(documents: Sequence[Document]) -> list[str]:
     return [_TAG.sub("", "\n".join(one.texts)) for one in documents]
 
 
-def _divide(ask: Ask) -> list[Document]:
+def _divide(ask: TranslateRequest) -> list[Document]:
     return [HtmlDocument(text) if ask.is_html else TextDocument(text) for text in ask.texts]
 
 
 def _answer(
-    document: Document, translations: Sequence[Translation], ask: Ask, notes: Sequence[str]
+    document: Document,
+    translations: Sequence[Translation],
+    ask: TranslateRequest,
+    notes: Sequence[str],
 ) -> _Answer:
     ranks = max((len(one.candidates) for one in translations), default=1)
     rendered = [

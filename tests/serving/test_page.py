@@ -14,7 +14,7 @@ from helpers.serving_fakes import FakeTranslator, live_server
 
 from seq2seq.config.model_config import Direction
 from seq2seq.serving.app import Settings
-from seq2seq.serving.limits import Limits
+from seq2seq.serving.middleware import Limits
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

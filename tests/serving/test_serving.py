@@ -26,7 +26,7 @@ from seq2seq.cli.serve import _origin, serve
 from seq2seq.config.model_config import Direction
 from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.batching import Batcher, BatchSettings
-from seq2seq.serving.limits import Limits, RefusedError
+from seq2seq.serving.middleware import Limits, RefusedError
 from seq2seq.serving.server import open_socket
 
 MODEL = Path(__file__).parents[1] / "golden" / "int8"

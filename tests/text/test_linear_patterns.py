@@ -16,8 +16,7 @@ import pytest
 
 from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.identification.alphabet import clean
-from seq2seq.serving.documents import TextDocument
-from seq2seq.serving.html import HtmlDocument
+from seq2seq.serving.documents import HtmlDocument, TextDocument
 from seq2seq.text.blocks import Unit, segments
 from seq2seq.text.casing import is_all_caps, sentence_case
 from seq2seq.text.glossary import Glossary, Term
