@@ -54,6 +54,40 @@ _LARGE_WORDS = {  # what words for numbers above 12 have in them
     "|illon|media|cuarto",
     "fr": "ze\\b|dix|vingt|trent|quarant|cinquant|soixant|cent|mill|demi|quart|heure",
 }
+UNITS = (
+    # What may stand behind a number, each in any of four languages.
+    "bc bce v.chr av.j a.c",
+    "cent cents centime centimes céntimo céntimos centavo centavos rappen ct",
+    "pence penny pennies penique peniques",
+    "dollar dollars dólar dólares $",
+    "euro euros €",
+    "pound pounds lb lbs pfund livre livres libra libras £",
+    "franc francs franken franco francos chf",
+    "yen ¥",
+    "ton tons tonne tonnes tonnen tonelada toneladas",
+    "kilo kilos kilogram kilograms kilogramm kilogramme kilogrammes kilogramo kilogramos kg",
+    "gram grams gramm gramme grammes gramo gramos",
+    "mile miles meile meilen mille milles milla millas mph",
+    "kilometer kilometers kilometre kilometres kilometern kilomètre kilomètres kilómetro "
+    "kilómetros km",
+    "meter meters metre metres metern mètre mètres metro metros",
+    "centimeter centimeters centimetre zentimeter centimètre centimètres centímetro centímetros cm",
+    "inch inches zoll pouce pouces pulgada pulgadas",
+    "foot feet fuß pied pieds pie pies",
+    "liter liters litre litres litern litro litros",
+    "degree degrees grad degré degrés grado grados °",
+    "percent prozent pourcent porciento %",
+    "second seconds sekunde sekunden seconde secondes segundo segundos",
+    "minute minutes minuten minuto minutos minüt",
+    "week weeks woche wochen semaine semaines semana semanas",
+    "month months monat monate monaten mois mes meses",
+    "million millions millionen millón millones",
+    "billion billions milliarde milliarden milliard milliards",
+)
+_UNIT_OF = {word: unit.split() for unit in UNITS for word in unit.split()}
+_AFTER_NUMBER = re.compile(  # in figures, or held as a span
+    r"[\d\U000f0000][ \u00a0\u202f-]?(v\.\s?chr|av\.\s?j|a\.\s?c|[^\W\d_]+)", re.IGNORECASE
+)
 _HALF_DAY = re.compile(r"(\d{1,2})((?:[:.]\d\d)?)\s?([ap])\.?\s?m\b", re.IGNORECASE)
 
 
@@ -95,6 +129,20 @@ def check_numbers(source: str, text: str, target: str = "", language: str = "") 
         ),
         differs=bool(lost or new),
     )
+
+
+def lost_units(source: str, text: str) -> list[str]:
+    """Return the words of a small table of units that follow a number of `source` and are lost.
+
+    That is, the translation `text` has them in none of the four languages.
+    """
+    said = text.lower().replace(". ", ".").replace(" cien", "cien").replace("pour c", "pourc")
+    lost = dict.fromkeys(
+        word
+        for word in _AFTER_NUMBER.findall(source)
+        if not any(form in said for form in _UNIT_OF.get(re.sub(r"\s", "", word.lower()), [""]))
+    )
+    return [*lost]
 
 
 def _values(source: str, numbers: Sequence[str], text: str) -> list[str]:

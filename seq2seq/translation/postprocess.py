@@ -22,7 +22,7 @@ from seq2seq.text.masking import (
     as_written,
     restore,
 )
-from seq2seq.text.numbers import check_numbers
+from seq2seq.text.numbers import check_numbers, lost_units
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.checks import failure, negation_differs
 from seq2seq.translation.preprocess import Piece
@@ -146,7 +146,12 @@ class Writer:
         if is_all_caps(inner.text):
             written = _in_capitals(written, piece)
         checked = check_numbers(_with_terms(piece), written, self.target, self.source)
-        notes = (*notes, *checked.notes, *_missing_terms(piece, checked.text))
+        notes = (
+            *notes,
+            *checked.notes,
+            *_lost_units(_with_terms(piece), checked.text),
+            *_missing_terms(piece, checked.text),
+        )
         target = MaskedText(checked.text, [inner.spans[number] for number in numbers])
         placed: MaskedText | None = target
         if piece.spans:
@@ -244,6 +249,11 @@ def _hangs_on(piece: Piece, written: str) -> bool:
     return last != written.casefold() and any(
         words == found.term.target.casefold().strip(" .!?…") for found in piece.terms
     )
+
+
+def _lost_units(source: str, written: str) -> Iterator[str]:
+    for word in lost_units(source, written):
+        yield f"{word!r} stands behind a number, and is not in the translation"
 
 
 def _missing_terms(piece: Piece, written: str) -> Iterator[str]:

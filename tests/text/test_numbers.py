@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.text.numbers import _WORDS, NumberCheck, check_numbers, localised_amount
+from seq2seq.text.numbers import (
+    _WORDS,
+    UNITS,
+    NumberCheck,
+    check_numbers,
+    localised_amount,
+    lost_units,
+)
 
 ANY = st.one_of(
     st.text(),
@@ -155,3 +162,39 @@ def test_an_amount_is_written_as_its_language_does(
     amount: str, source: str, target: str, written: str
 ) -> None:
     assert localised_amount(amount, target, source) == written
+
+
+WRITTEN = {"v.chr": "v. Chr.", "av.j": "av. J.-C.", "a.c": "a. C."}
+words = st.text(st.sampled_from("bkwxyz ,."), max_size=12)  # no unit has all of its letters here
+
+
+@given(
+    st.sampled_from(UNITS), st.data(), words, words, st.sampled_from(["3", "44", "2,200", "1.5"])
+)
+def test_a_unit_is_lost_where_no_language_has_it(
+    unit: str, data: st.DataObject, before: str, behind: str, number: str
+) -> None:
+    forms = [WRITTEN.get(form, form) for form in unit.split()]
+    word = data.draw(st.sampled_from([form for form in forms if form.strip("°$€£¥%")]))
+    said = data.draw(st.sampled_from(forms))
+    source = f"{before} {number} {word} {behind}"
+    assert lost_units(source, f"{before} {number} {said} {behind}") == []
+    assert lost_units(source, f"{before} {number} {behind}") == [
+        word.rstrip(".").removesuffix(".-C")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "lost"),
+    [
+        ("In 2019 there were 2,200,112 tons.", "2019 waren es 2.200.112.", ["tons"]),
+        ("It was 12 pounds and 50 pence.", "Es waren zwölf Pfund und 50.", ["pence"]),
+        ("He was born in 44 BC.", "Er wurde 44 geboren.", ["BC"]),
+        ("He was born in 44 BC.", "Er wurde 44 v. Chr. geboren.", []),
+        ("a 100-meter dash, 5%, 3 dogs", "un 100 mètres, 5, 3 chiens", []),
+        ("Give me 300 dollars.", "Gib mir 300 $.", []),
+        ("a hundred dollars", "hundert", []),
+    ],
+)
+def test_a_unit_behind_a_number_is_looked_for(source: str, text: str, lost: list[str]) -> None:
+    assert lost_units(source, text) == lost
