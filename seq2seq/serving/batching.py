@@ -1,10 +1,10 @@
-"""Texts of several requests are worked on together, since a batch takes little longer than a text.
+"""Batch the texts of several requests, since a batch takes little longer than a single text.
 
-A worker that is free takes what waits, up to a full batch. It does not wait for more: under load
-texts come while it is at work, and with 64 clients batches were no larger for waiting 5 or 20 ms.
-Requests take turns, some texts at a time: one of a thousand texts does not keep another of one text
-waiting for all of them. Large requests have workers of their own, since one long text is not
-divided and may take half a minute.
+A free worker takes what is in the queue, up to a full batch. It does not wait for more: under load
+texts arrive while it works, and with 64 clients waiting 5 or 20 ms made batches no larger. Requests
+take turns, some texts at a time, so that a request of a thousand texts does not delay another of
+one text. Large requests have workers of their own, since a single long text is not divided and may
+take half a minute.
 """
 
 import asyncio
@@ -18,25 +18,25 @@ from typing import Generic, TypeVar
 from seq2seq.serving.middleware import RefusedError
 
 Key = TypeVar("Key")
-"""What texts must have in common to be worked on together."""
+"""What texts must have in common to be in one batch."""
 Result = TypeVar("Result")
 
-_TURN = 8  # texts of a request, before it is another's turn
-_BATCH_CHARACTERS = 10_000  # so that a batch of long texts does not keep others waiting
-_LARGE = 2_000  # characters of a request; a small one waits only for as small ones
+_TURN = 8  # texts of a request, before the next request has its turn
+_BATCH_CHARACTERS = 10_000  # so that a batch of long texts does not delay others
+_LARGE = 2_000  # characters of a request; smaller requests wait for smaller ones only
 
 
 class AbandonedError(Exception):
-    """Nobody waits for the work any more."""
+    """Raised by work whose results nobody waits for any more."""
 
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How texts are joined."""
+    """The settings of batching."""
 
-    size: int = 128  # texts; twice what is searched side by side, so that it finds like lengths
+    size: int = 128  # texts; twice what is searched at once, so that similar lengths get together
     is_shared: bool = True  # a batch may have texts of several requests
-    workers: int = 1  # batches at one time, and as many of large requests
+    workers: int = 1  # batches at the same time, and as many of large requests
 
 
 @dataclass(eq=False)
@@ -47,10 +47,10 @@ class _Job(Generic[Key, Result]):
     texts: Sequence[str]
     done: "asyncio.Future[list[Result]]"
     results: dict[int, Result] = field(default_factory=dict)  # by the number of the text
-    taken: int = 0  # texts
+    taken: int = 0  # the number of texts that are in a batch
 
     @property
-    def all_taken(self) -> bool:
+    def is_taken(self) -> bool:
         return self.taken == len(self.texts)
 
     def put(self, number: int, result: Result) -> None:
@@ -63,12 +63,12 @@ class _Job(Generic[Key, Result]):
             self.done.set_exception(error)
 
 
-class _Lane(Generic[Key, Result]):
-    """Requests that wait for the same workers."""
+class _Queue(Generic[Key, Result]):
+    """The queue of one set of workers."""
 
     def __init__(self) -> None:
-        self.jobs: deque[_Job[Key, Result]] = deque()  # that have texts nobody has taken
-        self.filled = asyncio.Event()  # there is such a job
+        self.jobs: deque[_Job[Key, Result]] = deque()  # with texts that are in no batch yet
+        self.filled = asyncio.Event()  # set while there is a job
 
     def add(self, job: _Job[Key, Result]) -> None:
         self.jobs.append(job)
@@ -80,15 +80,14 @@ class _Lane(Generic[Key, Result]):
 
 
 class Batcher(Generic[Key, Result]):
-    """Runs `work` in threads, on texts of one key at a time.
+    """Run `work` in threads, on batches of texts with the same key.
 
-    It is also given a function that says whether anyone still waits for them, and may raise
-    `AbandonedError` when nobody does.
+    `work(key, texts, is_wanted)` returns a result for each text. It may ask `is_wanted()` whether
+    anyone still waits for them, and raise `AbandonedError` if not. At most `capacity` requests are
+    in the queue. `observe` is called with the size of each batch.
 
     async with batcher.running():
         results = await batcher.run(key, texts)
-
-    `observe` is called with the size of each batch.
     """
 
     def __init__(
@@ -102,20 +101,20 @@ class Batcher(Generic[Key, Result]):
         self._settings = settings
         self._capacity = capacity
         self._observe = observe
-        self._small = _Lane[Key, Result]()
-        self._large = _Lane[Key, Result]()
+        self._small = _Queue[Key, Result]()
+        self._large = _Queue[Key, Result]()
 
     @property
     def waiting(self) -> int:
-        """The number of requests with texts that nobody has begun."""
+        """Return the number of requests in the queue, with texts that nobody has begun."""
         return len(self._small.jobs) + len(self._large.jobs)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """With its workers at work."""
-        lanes = [self._small, self._large] * self._settings.workers
-        pool = ThreadPoolExecutor(len(lanes), thread_name_prefix="translate")
-        workers = [asyncio.create_task(self._serve(pool, lane)) for lane in lanes]
+        """Start the workers, and stop them at the end."""
+        queues = [self._small, self._large] * self._settings.workers
+        pool = ThreadPoolExecutor(len(queues), thread_name_prefix="translate")
+        workers = [asyncio.create_task(self._serve(pool, queue)) for queue in queues]
         try:
             yield
         finally:
@@ -125,59 +124,59 @@ class Batcher(Generic[Key, Result]):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, key: Key, texts: Sequence[str]) -> list[Result]:
-        """The result for each text; raises `RefusedError` where too many requests wait.
+        """Return the result for each text; raise `RefusedError` if too many requests wait.
 
-        Where it is cancelled, texts that nobody has begun are left. A batch that is begun goes on
-        with all of its texts as long as anyone waits for one of them.
+        If the call is cancelled, its texts leave the queue. A batch that is begun goes on with all
+        its texts as long as anyone waits for one of them.
         """
         if not texts:
             return []
         if self.waiting >= self._capacity:
             raise RefusedError(503, "Too many requests are waiting, try again later", retry_after=1)
         job = _Job[Key, Result](key, texts, asyncio.get_running_loop().create_future())
-        lane = self._large if sum(map(len, texts)) > _LARGE else self._small
-        lane.add(job)
+        queue = self._large if sum(map(len, texts)) > _LARGE else self._small
+        queue.add(job)
         try:
             return await job.done
         finally:
-            lane.remove(job)
+            queue.remove(job)
 
-    async def _serve(self, pool: ThreadPoolExecutor, lane: _Lane[Key, Result]) -> None:
+    async def _serve(self, pool: ThreadPoolExecutor, queue: _Queue[Key, Result]) -> None:
         while True:
-            await lane.filled.wait()
-            if batch := self._take(lane):
+            await queue.filled.wait()
+            if batch := self._take(queue):
                 self._observe(len(batch))
                 await self._run(pool, batch)
 
-    def _take(self, lane: _Lane[Key, Result]) -> list[tuple[_Job[Key, Result], int]]:
-        """The texts of the next batch, by job and number."""
+    def _take(self, queue: _Queue[Key, Result]) -> list[tuple[_Job[Key, Result], int]]:
+        """Return the texts of the next batch, each as its job and its number there."""
         batch = list[tuple[_Job[Key, Result], int]]()
-        others = deque[_Job[Key, Result]]()  # that do not fit
+        skipped = deque[_Job[Key, Result]]()  # they do not fit
         room = _BATCH_CHARACTERS
-        while lane.jobs and room > 0 and len(batch) < self._settings.size:
-            job = lane.jobs.popleft()
+        while queue.jobs and room > 0 and len(batch) < self._settings.size:
+            job = queue.jobs.popleft()
             if batch and not self._fits(job, batch[0][0]):
-                others.append(job)
+                skipped.append(job)
                 continue
             turn = min(_TURN, self._settings.size - len(batch))
             for number in range(job.taken, min(job.taken + turn, len(job.texts))):
                 if batch and len(job.texts[number]) > room:
-                    lane.jobs.appendleft(job)
+                    queue.jobs.appendleft(job)
                     room = 0
                     break
                 room -= len(job.texts[number])
                 batch.append((job, number))
                 job.taken += 1
             else:
-                if not job.all_taken:
-                    lane.jobs.append(job)
-        lane.jobs.extendleft(reversed(others))
-        if not lane.jobs:
-            lane.filled.clear()
+                if not job.is_taken:
+                    queue.jobs.append(job)
+        queue.jobs.extendleft(reversed(skipped))
+        if not queue.jobs:
+            queue.filled.clear()
         return batch
 
     def _fits(self, job: _Job[Key, Result], first: _Job[Key, Result]) -> bool:
-        """Whether it may be in the batch that this one has begun."""
+        """Return whether a job may be in the batch that `first` has begun."""
         return job is first or (self._settings.is_shared and job.key == first.key)
 
     async def _run(
@@ -188,7 +187,7 @@ class Batcher(Generic[Key, Result]):
         texts = [job.texts[number] for job, number in batch]
 
         def is_wanted() -> bool:
-            """Whether anyone still waits; asked from the thread that works."""
+            """Return whether anyone still waits; called in the thread that works."""
             return not all(job.done.done() for job, _ in batch)
 
         try:
@@ -199,9 +198,9 @@ class Batcher(Generic[Key, Result]):
             if len(batch) == 1:
                 batch[0][0].fail(error)
                 return
-            for one in batch:  # so that only the request at fault fails
-                if not one[0].done.done():
-                    await self._run(pool, [one])
+            for job, number in batch:  # so that only the request at fault fails
+                if not job.done.done():
+                    await self._run(pool, [(job, number)])
             return
         for (job, number), result in zip(batch, results, strict=True):
             job.put(number, result)
