@@ -33,6 +33,8 @@ from seq2seq.text.unreadable import without_invisible
 if TYPE_CHECKING:
     from seq2seq.config.recipe import TokenizerConfig
 
+sentencepiece.set_min_log_level(2)  # errors: a damaged model has its one message from here
+
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 PLACEHOLDERS = tuple(f"<ph{i}>" for i in range(16))
 """Symbols that stand for a protected span; each is always one id."""
@@ -90,7 +92,8 @@ class Tokenizer:
         try:
             self._processor = sentencepiece.SentencePieceProcessor()
             self._processor.LoadFromSerializedProto(model)
-        except RuntimeError:
+            self._pieces: list[str] = self._processor.id_to_piece([*range(len(self))])
+        except (RuntimeError, UnicodeDecodeError):  # the latter where a piece is not UTF-8
             raise Seq2SeqError(f"{name}: not a SentencePiece model.") from None
         processor = self._processor
         ids = (processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id())
@@ -220,16 +223,16 @@ class Tokenizer:
     @cached_property
     def continuing_ids(self) -> list[int]:
         """The ids that go on with a word when they follow it."""
-        first = (self._processor.id_to_piece(i)[:1] for i in range(len(self)))
-        return [i for i, letter in enumerate(first) if letter.isalnum()]
+        return [i for i, piece in enumerate(self._pieces) if piece[:1].isalnum()]
 
     @cached_property
     def letter_ids(self) -> list[int]:
         """The ids of pieces that have a letter; bytes are none."""
-        pieces = map(self._processor.id_to_piece, range(len(self)))
         silent = {*self._byte_ids, *range(UNK_ID + 1), *self.tag_ids(), *self.placeholder_ids()}
         return [
-            i for i, piece in enumerate(pieces) if i not in silent and any(map(str.isalpha, piece))
+            i
+            for i, piece in enumerate(self._pieces)
+            if i not in silent and any(map(str.isalpha, piece))
         ]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -278,7 +281,7 @@ class Tokenizer:
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The pieces behind `ids`, a space written as U+2581."""
-        return [str(self._processor.id_to_piece(int(i))) for i in ids]
+        return [self._pieces[i] for i in ids]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         prefixed = [f" {text}" if text else "" for text in texts]

@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from seq2seq.config.model_config import ModelConfig, WeightPrecision
-from seq2seq.engines import onnx_wire as onnx_format
+from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_wire import Attribute
 from seq2seq.engines.weights import OUTPUT, layout
 from seq2seq.tokenizer import PAD_ID
@@ -52,7 +52,7 @@ class Graph:
     ) -> str:
         """A node with one output, which has a name of its own unless it is one of the graph's."""
         output = output or f"{operator}_{next(self._numbers)}"
-        self._nodes.append(onnx_format.node(operator, inputs, [output], domain, **attributes))
+        self._nodes.append(onnx_wire.node(operator, inputs, [output], domain, **attributes))
         return output
 
     def split(self, x: str, *sizes: int, axis: int = -1) -> list[str]:
@@ -62,7 +62,7 @@ class Graph:
         number = next(self._numbers)
         outputs = [f"Split_{number}_{part}" for part in range(len(sizes))]
         inputs = [x, self.ints(*sizes)]
-        self._nodes.append(onnx_format.node("Split", inputs, outputs, axis=axis))
+        self._nodes.append(onnx_wire.node("Split", inputs, outputs, axis=axis))
         return outputs
 
     def scan(
@@ -80,15 +80,15 @@ class Graph:
         outside, self._nodes, self._inside = self._nodes, [], True
         new_states = step(here, states)
         emitted = self.node("Identity", new_states[0])
-        body = onnx_format.graph(
+        body = onnx_wire.graph(
             f"body_{number}",
             self._nodes,
-            map(onnx_format.value, (*states, here)),
-            map(onnx_format.value, (*new_states, emitted)),
+            map(onnx_wire.value, (*states, here)),
+            map(onnx_wire.value, (*new_states, emitted)),
         )
         self._nodes, self._inside = outside, False
         outputs = [f"last_{name}" for name in states] + [f"Scan_{number}"]
-        node = onnx_format.node("Scan", [*initial, x], outputs, body=body, num_scan_inputs=1)
+        node = onnx_wire.node("Scan", [*initial, x], outputs, body=body, num_scan_inputs=1)
         self._nodes.append(node)
         return outputs[-1]
 
@@ -96,12 +96,12 @@ class Graph:
         """A tensor of the layout, declared where it is first used."""
         if name not in self._initializers:
             tensor = self._tensors[name]
-            self._initializers[name] = onnx_format.outside_tensor(name, *tensor, OUTSIDE.name)
+            self._initializers[name] = onnx_wire.outside_tensor(name, *tensor, OUTSIDE.name)
         return name
 
     def constant(self, value: NDArray[Any]) -> str:
         name = f"{value.dtype}:{value.tolist()}"
-        self._initializers[name] = onnx_format.tensor(name, value)
+        self._initializers[name] = onnx_wire.tensor(name, value)
         return name
 
     def ints(self, *values: int) -> str:
@@ -146,10 +146,10 @@ class Graph:
         return self.node("Reshape", x, shape)
 
     def serialise(self, inputs: Sequence[bytes], outputs: Sequence[bytes]) -> bytes:
-        """The ONNX model; inputs and outputs are of `onnx_format.value`."""
+        """The ONNX model; inputs and outputs are of `onnx_wire.value`."""
         initializers = self._initializers.values()
-        graph = onnx_format.graph("seq2seq", self._nodes, inputs, outputs, initializers)
-        return onnx_format.model(graph, _IR_VERSION, {"": _OPSET, _MICROSOFT: 1})
+        graph = onnx_wire.graph("seq2seq", self._nodes, inputs, outputs, initializers)
+        return onnx_wire.model(graph, _IR_VERSION, {"": _OPSET, _MICROSOFT: 1})
 
 
 class ObservingGraph(Graph):
@@ -176,7 +176,7 @@ class ObservingGraph(Graph):
 
     def serialise(self, inputs: Sequence[bytes], outputs: Sequence[bytes]) -> bytes:
         observed = [
-            onnx_format.value(name, onnx_format.FLOAT, ("N", "H") if name == "readout" else ())
+            onnx_wire.value(name, onnx_wire.FLOAT, ("N", "H") if name == "readout" else ())
             for name in self.observed
         ]
         return super().serialise(inputs, [*outputs, *observed])
@@ -204,7 +204,7 @@ class QuantisedGraph(Graph):
         scales = self.node("Gather", self.weight("embedding.scale"), ids)
         scales = self.node("Mul", scales, self.scalar(self.model.embedding_scale))
         column = self.node("Unsqueeze", scales, self.ints(-1))
-        return self.node("Mul", self.node("Cast", rows, to=onnx_format.FLOAT), column)
+        return self.node("Mul", self.node("Cast", rows, to=onnx_wire.FLOAT), column)
 
     def logits(self, readout: str) -> str:
         step = self.scalar(1 / 127)  # a tanh lies in [-1, 1]

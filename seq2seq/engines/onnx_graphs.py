@@ -27,7 +27,7 @@ from functools import reduce
 import numpy as np
 
 from seq2seq.config.model_config import Cell, ModelConfig
-from seq2seq.engines import onnx_wire as onnx_format
+from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_builder import Graph, QuantisedGraph
 from seq2seq.engines.weights import GATES
 
@@ -236,15 +236,15 @@ def _attention_memory(model: ModelConfig) -> list[bytes]:
 
 def _candidate_memory(model: ModelConfig) -> list[bytes]:
     return [
-        onnx_format.value("candidate_weights", onnx_format.INT8, (model.hidden_size, "U")),
+        onnx_wire.value("candidate_weights", onnx_wire.INT8, (model.hidden_size, "U")),
         _floats("candidate_scales", "U"),
         _floats("candidate_biases", "U"),
     ]
 
 
 def _floats(name: str, *shape: int | str) -> bytes:
-    return onnx_format.value(name, onnx_format.FLOAT, shape)
+    return onnx_wire.value(name, onnx_wire.FLOAT, shape)
 
 
 def _ints(name: str, *shape: int | str) -> bytes:
-    return onnx_format.value(name, onnx_format.INT64, shape)
+    return onnx_wire.value(name, onnx_wire.INT64, shape)

@@ -1,17 +1,20 @@
 """Writes ONNX models, to the byte as `onnx.helper` would: what the graphs here need, and no more.
 
-Each function gives a serialised message of `onnx.proto`
-(<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>), whose field numbers these are; fields
-come in the order of their numbers.
+By hand, since the package onnx takes longer to import than a translation takes. Each function gives
+a serialised message of `onnx.proto` (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>),
+whose field numbers these are; fields come in the order of their numbers.
+
+A message of protocol buffers is its fields, one after the other: a tag, number * 8 + type, and the
+value. A whole number is a varint, 7 bits a byte, the lowest first; text, bytes and messages have
+their length before them. See <https://protobuf.dev/programming-guides/encoding/>.
 """
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from seq2seq.engines.protobuf import integer, message, single, text
 
 Attribute = int | float | Sequence[int] | bytes
 """The value of an attribute; bytes are a graph."""
@@ -27,6 +30,8 @@ _TYPES: Mapping[np.dtype[Any], int] = {
 }
 _ATTRIBUTE_FLOAT, _ATTRIBUTE_INT, _ATTRIBUTE_GRAPH, _ATTRIBUTE_INTS = 1, 2, 5, 7
 _EXTERNAL = 1  # TensorProto.DataLocation
+
+_VARINT, _LENGTH, _FIXED32 = 0, 2, 5  # wire types
 
 
 def model(graph: bytes, ir_version: int, opsets: Mapping[str, int]) -> bytes:
@@ -115,3 +120,40 @@ def _attribute(name: str, value: Attribute) -> bytes:
 
 def _messages(number: int, values: Iterable[bytes]) -> bytes:
     return b"".join([message(number, value) for value in values])
+
+
+def integer(number: int, value: int) -> bytes:
+    """A field of type int32, int64 or an enumeration."""
+    return _varint(number << 3 | _VARINT) + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def single(number: int, value: float) -> bytes:
+    """A field of type float."""
+    return _varint(number << 3 | _FIXED32) + struct.pack("<f", value)
+
+
+def text(number: int, value: str) -> bytes:
+    """A field of type string."""
+    return message(number, value.encode())
+
+
+def message(number: int, value: bytes) -> bytes:
+    """A field that is a message, or of type bytes."""
+    if number < 16 and len(value) < 0x80:  # as nearly always: both numbers are one byte
+        return bytes((number << 3 | _LENGTH, len(value))) + value
+    return _varint(number << 3 | _LENGTH) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    """value, 0 to 2 ** 64 - 1"""
+    if value < 0x80:
+        return _ONE_BYTE[value]
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+_ONE_BYTE = [bytes([value]) for value in range(0x80)]

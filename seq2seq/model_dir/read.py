@@ -34,7 +34,6 @@ from seq2seq.engines.shortlist import Shortlist
 from seq2seq.engines.tensors import read_tensors
 from seq2seq.engines.weights import OUTPUT, Tensor, layout
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.model_dir.pieces import check_pieces
 from seq2seq.tokenizer import Tokenizer
 
 FORMAT_VERSION = 4
@@ -277,12 +276,6 @@ def _read_bytes(file: Path, largest: int | None = None) -> bytes:
 
 def _read_tokenizer(file: Path, config: FolderConfig) -> Tokenizer:
     data = _read(file, config)
-    try:
-        check_pieces(data)
-    except ValueError as error:
-        raise Seq2SeqError(
-            f"{file}: not a SentencePiece model that `seq2seq train` made: {error}."
-        ) from None
     tokenizer = Tokenizer(data, name=str(file))
     try:
         for language in _targets(config):

@@ -9,8 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from seq2seq.config.model_config import Attention, Cell, ModelConfig
-from seq2seq.engines import onnx_wire as onnx_format
-from seq2seq.engines import protobuf
+from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_builder import OUTSIDE, Graph, ObservingGraph, QuantisedGraph
 from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
 
@@ -76,13 +75,13 @@ def test_graphs_hold_no_weights() -> None:
             assert outside or np.prod(tensor.dims) <= 8, tensor.name
 
 
-ATTRIBUTES: list[onnx_format.Attribute] = [0, 1, -1, 127, 128, -(2**63), 2**63 - 1, 0.0, 1e-5, -2.5]
+ATTRIBUTES: list[onnx_wire.Attribute] = [0, 1, -1, 127, 128, -(2**63), 2**63 - 1, 0.0, 1e-5, -2.5]
 
 
 @pytest.mark.parametrize("value", [*ATTRIBUTES, [1, 0, 2], [-1], [300, -300]])
 def test_attributes(value: Any) -> None:
     node = helper.make_node("A", ["x", "y"], ["z"], domain="d", b=value, a=1)
-    ours = onnx_format.node("A", ["x", "y"], ["z"], "d", b=value, a=1)
+    ours = onnx_wire.node("A", ["x", "y"], ["z"], "d", b=value, a=1)
     assert ours == node.SerializeToString(deterministic=True)
 
 
@@ -90,30 +89,11 @@ def test_attributes(value: Any) -> None:
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 300)])
 def test_tensors(type_: type[np.generic], shape: tuple[int, ...]) -> None:
     array = np.ones(shape, type_)
-    ours = onnx_format.tensor("größe", array)
+    ours = onnx_wire.tensor("größe", array)
     assert ours == numpy_helper.from_array(array, "größe").SerializeToString(deterministic=True)
 
 
 def test_values() -> None:
     expected = helper.make_tensor_value_info("x", TensorProto.INT64, ["B", 1, 300])
-    ours = onnx_format.value("x", onnx_format.INT64, ["B", 1, 300])
+    ours = onnx_wire.value("x", onnx_wire.INT64, ["B", 1, 300])
     assert ours == expected.SerializeToString(deterministic=True)
-
-
-def test_fields_are_read_as_they_are_written() -> None:
-    data = (
-        protobuf.integer(1, 300)
-        + protobuf.text(20, "ä" * 200)
-        + protobuf.single(3, 1.5)
-        + protobuf.integer(4, -1)
-    )
-    read = [(1, 300), (20, ("ä" * 200).encode()), (3, b"\x00\x00\xc0\x3f"), (4, 2**64 - 1)]
-    assert list(protobuf.fields(data)) == read
-
-
-@pytest.mark.parametrize("data", [b"\x08", b"\x08\xff", b"\x0a\x05abcd", b"\x0d\0\0\0", b"\x0b"])
-def test_cut_fields_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"it ends amid|there is no type"):
-        list(protobuf.fields(data))
-    with pytest.raises(ValueError, match="it ends amid"):
-        list(protobuf.fields(b"\xff" * 20))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save, save_file
 
 from seq2seq.config.model_config import ModelConfig, SearchConfig
-from seq2seq.engines import protobuf
+from seq2seq.engines import onnx_wire
 from seq2seq.engines.weights import OUTPUT, layout
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.model_dir.read import FILES, load_folder
@@ -359,7 +360,7 @@ def edit_tokenizer(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
 
 
 def piece(letters: bytes, score: float = 0.0) -> bytes:
-    return protobuf.message(1, protobuf.message(1, letters) + protobuf.single(2, score))
+    return onnx_wire.message(1, onnx_wire.message(1, letters) + onnx_wire.single(2, score))
 
 
 ALTERED = "altered: its checksum is not the one in config.json; copy or export the model again"
@@ -518,52 +519,48 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "normaliser": (
         sealed(
             edit_tokenizer(
-                lambda data: data + protobuf.message(3, protobuf.message(2, b"\x04\0\0\0abcd"))
+                lambda data: data + onnx_wire.message(3, onnx_wire.message(2, b"\x04\0\0\0abcd"))
             )
         ),
-        "tokenizer.model: not a SentencePiece .* it changes characters",
+        "tokenizer.model: not a SentencePiece model",
     ),
     "denormaliser": (
         sealed(
             edit_tokenizer(
-                lambda data: data + protobuf.message(5, protobuf.message(2, b"\x04\0\0\0abcd"))
+                lambda data: data + onnx_wire.message(5, onnx_wire.message(2, b"\x04\0\0\0abcd"))
             )
         ),
-        "tokenizer.model: not a SentencePiece .* it has more than pieces",
-    ),
-    "algorithm": (
-        sealed(edit_tokenizer(lambda data: data + protobuf.message(2, protobuf.integer(3, 4)))),
-        "tokenizer.model: not a SentencePiece .* neither unigram nor BPE",
+        "tokenizer.model: not a SentencePiece model",
     ),
     "long piece": (
         sealed(edit_tokenizer(lambda data: piece(b"a" * 10**6) + data)),
-        "tokenizer.model: not a SentencePiece .* a piece is too long",
+        "tokenizer.model: not a SentencePiece model",
     ),
     "late piece": (
         sealed(edit_tokenizer(lambda data: data + piece(b"a" * 10**6))),
-        "tokenizer.model: not a SentencePiece .* it has more than pieces",
+        "tokenizer.model: not a SentencePiece model",
     ),
     "zero byte": (
         sealed(edit_tokenizer(lambda data: piece(b"a\0b") + data)),
-        "tokenizer.model: not a SentencePiece .* a zero byte",
+        "tokenizer.model: not a SentencePiece model",
     ),
     "half a letter": (
-        sealed(edit_tokenizer(lambda data: piece(b"\xc3") + piece(b"\xa4") + data)),
-        "tokenizer.model: not a SentencePiece .* a piece is not UTF-8",
+        sealed(edit_tokenizer(lambda data: re.sub(rb"\x0a\x02[a-z]{2}", b"\x0a\x02a\xc3", data))),
+        "tokenizer.model: not a SentencePiece model",
     ),
     "score": (
         sealed(edit_tokenizer(lambda data: piece(b"qx", float("nan")) + data)),
-        "tokenizer.model: not a SentencePiece .* the score of a piece is not a finite number",
+        "tokenizer.model: not a SentencePiece model",
     ),
     "no piece": (
         sealed(
-            edit_tokenizer(lambda data: protobuf.message(1, b"\x0a\x09abc\x15" + bytes(4)) + data)
+            edit_tokenizer(lambda data: onnx_wire.message(1, b"\x0a\x09abc\x15" + bytes(4)) + data)
         ),
-        "tokenizer.model: not a SentencePiece .* a piece has more than text, score and type",
+        "tokenizer.model: not a SentencePiece model",
     ),
     "empty piece": (
-        sealed(edit_tokenizer(lambda data: protobuf.message(1, b"") + data)),
-        "tokenizer.model: not a SentencePiece .* a piece is not whole",
+        sealed(edit_tokenizer(lambda data: onnx_wire.message(1, b"") + data)),
+        "tokenizer.model: not a SentencePiece model",
     ),
     "piece twice": (
         sealed(edit_tokenizer(lambda data: piece(b"qx") + piece(b"qx") + data)),

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import random
+import re
 import resource
 import select
 import shutil
@@ -23,7 +24,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -47,7 +48,6 @@ GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 SENTENCES = ("Where is the station?", "The old cat sees a mouse.")
 OUTCOMES = ("translated", "refused", "traceback", "signal", "hang", "memory", "output")
 _FAULTS = OUTCOMES[2:]
-_SECONDS = 10
 _ADDRESS_SPACE = 4 << 30  # bytes
 _NAME = "fuzz_models"
 _BINARY = ("weights.safetensors", "shortlist.safetensors", "tokenizer.model")
@@ -320,6 +320,14 @@ def pieces(folder: Path, rng: random.Random, other: Path) -> None:
     """The tokenizer: pieces that are long, odd or many, and settings that its trainer has not."""
     file = folder / model_folder.TOKENIZER
     data = file.read_bytes()
+    if rng.random() < 0.3:  # the same number of pieces, some of them with other letters
+        changed = bytearray(data)
+        starts = [match.end() for match in re.finditer(rb"\x0a.\x0a(?=.[^<])", data[:-600])]
+        for start in rng.sample(starts, rng.choice([1, 30, len(starts)])):
+            size = data[start]
+            content = rng.choice([rng.randbytes(size), b"\xff" * size, b" " * size])
+            changed[start + 1 : start + 1 + size] = content
+        data = bytes(changed)
     specifications = data.index(b"\x12", len(data) - 600) if rng.random() < 0.5 else len(data)
     added = bytearray()
     for _ in range(rng.choice([1, 10, 1000])):
@@ -336,6 +344,8 @@ def pieces(folder: Path, rng: random.Random, other: Path) -> None:
     settings += [
         field(2, field(rng.randrange(1, 60), b"a" * 5)),
         field(3, rng.randbytes(5)),
+        field(2, varint(rng.choice([24, 35]) << 3) + bytes([rng.randrange(2)])),
+        field(3, b"".join(bytes([number << 3, rng.randrange(2)]) for number in (3, 4, 5))),
     ]
     if rng.random() < 0.5:
         added = bytearray()
@@ -344,13 +354,16 @@ def pieces(folder: Path, rng: random.Random, other: Path) -> None:
 
 def field(number: int, content: bytes) -> bytes:
     """A field of a protocol buffer."""
-    found = bytearray()
-    for value in (number << 3 | 2, len(content)):
-        while value > 127:
-            found.append(value & 127 | 128)
-            value >>= 7
-        found.append(value)
-    return bytes(found) + content
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value: int) -> bytes:
+    """A whole number of a protocol buffer."""
+    written = bytearray()
+    while value > 127:
+        written.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*written, value])
 
 
 KINDS: tuple[Damage, ...] = (
@@ -412,7 +425,7 @@ class Result:
     told: str  # what it wrote to stderr
 
 
-def run(folder: Path, memory: int) -> Result:
+def run(folder: Path, memory: int, seconds_allowed: float) -> Result:
     """Load and translate in a child process, and judge it."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         reader, writer = os.pipe()
@@ -422,7 +435,7 @@ def run(folder: Path, memory: int) -> Result:
             os.close(reader)
             be_child(folder, output.fileno(), errors.fileno())
         os.close(writer)  # the child's copy is closed as it ends
-        finished = bool(select.select([reader], [], [], _SECONDS)[0])
+        finished = bool(select.select([reader], [], [], seconds_allowed)[0])
         os.close(reader)
         if not finished:
             os.kill(child, signal.SIGKILL)
@@ -472,10 +485,12 @@ def be_child(folder: Path, output: int, errors: int) -> NoReturn:
         os._exit(code)
 
 
-def case(number: int, seed: int, bases: list[Path], folder: Path) -> str:
+def case(
+    number: int, seed: int, bases: list[Path], folder: Path, kinds: Sequence[Damage] = KINDS
+) -> str:
     """Make the damaged copy number so and so at `folder`; gives the kind of damage."""
     rng = random.Random(f"{seed} {number}")
-    damage = KINDS[number % len(KINDS)]
+    damage = kinds[number % len(kinds)]
     # Half of the cases with the model that was given, the others with the small ones.
     base = bases[0] if rng.random() < 0.5 else rng.choice(bases)
     other = rng.choice([one for one in bases if one != base])
@@ -485,7 +500,7 @@ def case(number: int, seed: int, bases: list[Path], folder: Path) -> str:
             damage(folder, rng, other)
         except Exception:  # after the first damage there may be nothing left to damage
             break
-    if number // len(KINDS) % 2:
+    if number // len(kinds) % 2:
         seal(folder)
     return damage.__name__
 
@@ -497,6 +512,8 @@ def main(
     seed: Annotated[int, typer.Option(help="Another seed, other cases.")] = 1,
     only: Annotated[int | None, typer.Option(help="Just the case of this number.")] = None,
     megabytes: Annotated[int, typer.Option(help="What a case may take at its peak.")] = 512,
+    kind: Annotated[str, typer.Option(help="Just this kind of damage, such as pieces.")] = "",
+    seconds: Annotated[float, typer.Option(help="What a case may take.")] = 10,
     keep: Annotated[Path | None, typer.Option(help="Leave folders of faulty cases here.")] = None,
 ) -> None:
     """Print how many cases of each kind ended how; exit code 1 where there was a fault."""
@@ -507,7 +524,10 @@ def main(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     console = Console(stderr=True)
     bases = [model.resolve(), *(GOLDEN / name for name in ("int8", "fp32"))]
-    table: dict[str, Counter[str]] = {kind.__name__: Counter() for kind in KINDS}
+    kinds = [damage for damage in KINDS if kind in ("", damage.__name__)]
+    if not kinds:
+        raise Seq2SeqError(f"there is no kind {kind!r}.")
+    table: dict[str, Counter[str]] = {damage.__name__: Counter() for damage in kinds}
     slowest, largest = 0.0, 0
     # Refreshed by hand: a thread of its own would be there when a child is forked.
     bar = Progress(
@@ -522,14 +542,14 @@ def main(
         task = bar.add_task("damaging", total=count)
         for number in range(count) if only is None else [only]:
             folder = Path(work) / "model.s2s"
-            kind = case(number, seed, bases, folder)
-            result = run(folder, megabytes * 1_000_000)
-            table[kind][result.outcome] += 1
+            name = case(number, seed, bases, folder, kinds)
+            result = run(folder, megabytes * 1_000_000, seconds)
+            table[name][result.outcome] += 1
             slowest, largest = max(slowest, result.seconds), max(largest, result.peak)
             if result.outcome in _FAULTS or only is not None:
                 told = result.told if only is not None else result.told[-300:]
                 print(
-                    f"case {number}, {kind}: {result.outcome} after {result.seconds:.1f} s, "
+                    f"case {number}, {name}: {result.outcome} after {result.seconds:.1f} s, "
                     f"{result.peak / 1e6:.0f} MB; {told.strip()}",
                     file=sys.stderr,
                 )
