@@ -261,7 +261,7 @@ def search_picture(tree: SearchTree) -> Picture:
             frameon=False,
             handlelength=3,
         )
-    kept = sum(node.fate in ("kept", "finished") for node in tree.nodes)
+    kept = sum(node.outcome in ("kept", "finished") for node in tree.nodes)
     best = " ".join(label(node.token) for node in tree.nodes if node.best)
     return Picture(
         figure,
@@ -288,7 +288,7 @@ def _positions(tree: SearchTree) -> dict[int, tuple[float, float]]:
     at: dict[int, tuple[float, float]] = {}
     ranks: dict[tuple[int, bool], int] = {}
     for node in tree.nodes:  # best first within a step
-        kept = node.fate in ("kept", "finished")
+        kept = node.outcome in ("kept", "finished")
         rank = ranks[node.step, kept] = ranks.get((node.step, kept), -1) + 1
         at[node.number] = node.step, -float(rank if kept else tree.beam_size + 0.4 + rank)
     return at
@@ -297,16 +297,16 @@ def _positions(tree: SearchTree) -> dict[int, tuple[float, float]]:
 def _draw_node(
     axes: Axes, node: Node, begin: tuple[float, float], end: tuple[float, float]
 ) -> None:
-    dropped = node.fate not in ("kept", "finished")
+    dropped = node.outcome not in ("kept", "finished")
     style = _BEST if node.best else _DROPPED if dropped else _KEPT
     axes.plot(
         [begin[0] + 0.36, end[0] - 0.36], [begin[1], end[1]], zorder=3 if node.best else 1, **style
     )
     number = f"{node.total:.2f}" if node.score is None else f"score {node.score:.2f}"
-    reason = {"beaten": "\ncannot win", "pruned": "\npruned"}.get(node.fate, "")
+    reason = {"beaten": "\ncannot win", "pruned": "\npruned"}.get(node.outcome, "")
     text = f"{label(node.token)}\n{number}{reason}"
     colour = "0.4" if dropped else "black"
-    face = "0.85" if node.fate == "finished" else "white"
+    face = "0.85" if node.outcome == "finished" else "white"
     _node_text(axes, end, text, colour, "bold" if node.best else "normal", face)
 
 

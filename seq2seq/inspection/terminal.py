@@ -121,13 +121,13 @@ def _branches(tree: SearchTree, number: int | None, indent: str) -> Iterator[str
 def _told(node: Node) -> str:
     if node.score is not None:
         return f"{label(node.token)} {node.total:.2f}, finished, score {node.score:.2f}"
-    fates = {
+    outcomes = {
         "kept": "",
         "beaten": ", dropped: cannot win",
         "pruned": ", dropped: pruned",
         "outside": ", dropped: no place",
     }
-    return f"{label(node.token)} {node.total:.2f}{fates[node.fate]}"
+    return f"{label(node.token)} {node.total:.2f}{outcomes[node.outcome]}"
 
 
 def gradients_lines(report: "GradientReport") -> Iterator[str]:

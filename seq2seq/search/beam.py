@@ -23,8 +23,9 @@ Equals are ordered by parent, then by id, the lower one first, so a search can b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,29 @@ class Hypothesis:
     attention: NDArray[np.float32]  # (T, S), a row for each of `ids`
 
 
+Outcome = Literal["kept", "finished", "beaten", "pruned", "outside"]
+"""What became of an extension. Kept: it goes on. Finished: it ends with EOS, among the best so far.
+Beaten: it cannot be one of the n best any more. Pruned: too far behind the best of its length.
+Outside: the beam has no place for it.
+"""
+
+
+class Trace(Protocol):
+    """An observer of the search of one source."""
+
+    runners_up: int  # how many extensions outside of the beam to record at each step
+
+    def record(
+        self, log_probs: Floats, parents: Ints, tokens: Ints, outcomes: Sequence[Outcome]
+    ) -> None:
+        """Take the N extensions of a step, best first, each (N,).
+
+        `parents` are numbers of the extensions that were kept in the step before, counted from 0;
+        at the first step all are 0, which is BOS. `log_probs` are those of the whole hypotheses.
+        """
+        ...
+
+
 def length_penalty(length: int, alpha: float) -> float:
     """What the log-probability of `length` tokens is divided by: ((5 + length) / 6) ** alpha."""
     return float(((5 + length) / 6) ** alpha)
@@ -69,13 +93,16 @@ def beam_search(
     forbidden: Sequence[int] = (),
     byte_rule: ByteRule = NO_BYTES,
     repetition_rules: Sequence[RepetitionRule | None] | None = None,
+    trace: Trace | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` best translations of each source, best first.
 
     There are fewer where the model gives fewer a probability above 0, or pruning leaves fewer.
     PAD, BOS, UNK and the `forbidden` ids are never generated, and bytes only as `byte_rule` allows.
     A source with a repetition rule has as many hypotheses as the beam, all within the rule.
+    A `trace` changes nothing; it is for a single source.
     """
+    assert trace is None or len(sources) == 1
     if not 1 <= n_best <= config.beam_size:
         raise UsageError(
             f"n-best {n_best} does not fit a beam of {config.beam_size}: "
@@ -127,6 +154,10 @@ def beam_search(
         step.log_probs[at_limit, :EOS_ID] = _NEVER
         step.log_probs[at_limit, EOS_ID + 1 :] = _NEVER
 
+        if trace is not None:
+            copied = replace(step, log_probs=step.log_probs.copy())
+            recorded = _best_extensions(owners, live, copied, places + trace.runners_up)
+
         # Extend: the best extensions of each sentence, as many as it has places.
         owners, live, parents, tokens = _best_extensions(owners, live, step, places)  # each (N',)
 
@@ -144,6 +175,9 @@ def beam_search(
             leaders = np.full(len(active), _NEVER)
             np.maximum.at(leaders, owners, live)
             on &= live >= (leaders - config.prune)[owners]
+        if trace is not None:
+            can_win = ~is_end & (live > floors[owners])
+            trace.record(*recorded[1:], _outcomes(len(recorded[0]), ended, on, can_win))
         if not on.any():
             break
         owners, live, parents, tokens = owners[on], live[on], parents[on], tokens[on]
@@ -244,6 +278,14 @@ def _rule_out_repetition(step: Step[S], row: int, closed: NDArray[np.bool_]) -> 
     """Rule out the `closed` ids in one row; its last element stands for all higher ids."""
     ids = np.arange(step.log_probs.shape[1]) if step.candidates is None else step.candidates[row]
     step.log_probs[row, closed.take(ids, mode="clip")] = _NEVER
+
+
+def _outcomes(
+    number: int, ended: NDArray[np.bool_], on: NDArray[np.bool_], can_win: NDArray[np.bool_]
+) -> list[Outcome]:
+    """Tell what became of `number` extensions, of which the first (N',) have a place each."""
+    within = np.select([ended, on, can_win], ["finished", "kept", "pruned"], "beaten")
+    return [*within.tolist(), *["outside"] * (number - len(within))]
 
 
 def _rule_out(step: Step[S], never: NDArray[np.bool_]) -> None:

@@ -288,12 +288,12 @@ def test_attention_looks_where_the_text_says(rebuilt: Rebuilt) -> None:
 
 def test_the_beam_finds_what_the_greedy_way_misses(rebuilt: Rebuilt) -> None:
     tree = rebuilt("search")
-    third = [node for node in tree["nodes"] if node["step"] == 3 and node["fate"] == "kept"]
+    third = [node for node in tree["nodes"] if node["step"] == 3 and node["outcome"] == "kept"]
     assert third[0]["token"] == "▁wird"
     assert not third[0]["best"]
     assert third[1]["token"] == "▁dauert"
     assert third[1]["best"]
-    fourth = [node for node in tree["nodes"] if node["step"] == 4 and node["fate"] == "kept"]
+    fourth = [node for node in tree["nodes"] if node["step"] == 4 and node["outcome"] == "kept"]
     assert fourth[0]["best"]
     output = rebuilt("length")["output"]
     ends = [number for number, line in enumerate(output) if "finished" in line]

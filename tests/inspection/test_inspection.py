@@ -311,37 +311,37 @@ def assert_by_the_rules(tree: SearchTree, search: SearchConfig) -> None:
     for step in range(1, max(node.step for node in tree.nodes) + 1):
         nodes = [node for node in tree.nodes if node.step == step]
         assert [node.total for node in nodes] == sorted((one.total for one in nodes), reverse=True)
-        leader = max((n.total for n in nodes[:places] if n.fate != "finished"), default=-np.inf)
+        leader = max((n.total for n in nodes[:places] if n.outcome != "finished"), default=-np.inf)
         finished = 0
         scores = [node.score for node in nodes if node.score is not None]
         floor = max([floor, *(score * penalty for score in scores)])
         for rank, node in enumerate(nodes):
             assert node.total == pytest.approx(totals[node.parent] + node.log_prob)
             within = rank < places
-            assert (node.fate == "outside") == (not within)
-            assert (node.fate == "finished") == (node.score is not None)
-            if node.fate == "finished":
+            assert (node.outcome == "outside") == (not within)
+            assert (node.outcome == "finished") == (node.score is not None)
+            if node.outcome == "finished":
                 assert node.token == "</s>"
                 finished += 1
-            if node.fate == "pruned":
+            if node.outcome == "pruned":
                 assert search.prune is not None
                 assert node.total > floor
                 assert node.total < leader - search.prune
-            if node.fate == "beaten":
+            if node.outcome == "beaten":
                 assert node.total <= floor
-            if node.fate == "kept":
+            if node.outcome == "kept":
                 assert node.total > floor
                 assert search.prune is None or node.total >= leader - search.prune
                 assert node.token != "</s>"
         places -= finished
-    assert sum(node.fate == "finished" for node in tree.nodes) <= search.beam_size
+    assert sum(node.outcome == "finished" for node in tree.nodes) <= search.beam_size
 
 
 def test_fewer_dropped_ones_change_nothing_else() -> None:
     opened = open_model(GOLDEN / "int8")
     some, none = (search_tree(opened, "the dog", EN_DE, dropped=number) for number in (2, 0))
-    fates = ("kept", "finished")
-    expected = [(one.step, one.token, one.total) for one in some.nodes if one.fate in fates]
+    outcomes = ("kept", "finished")
+    expected = [(one.step, one.token, one.total) for one in some.nodes if one.outcome in outcomes]
     assert [(one.step, one.token, one.total) for one in none.nodes] == expected
     assert json.loads(json.dumps(some.to_json()))["nodes"][0]["parent"] is None
 

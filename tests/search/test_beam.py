@@ -1,7 +1,7 @@
 """The beam search over hand-made probability tables, against exhaustive search."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.search.beam import beam_search, length_penalty
+from seq2seq.search.beam import Floats, Outcome, beam_search, length_penalty
+from seq2seq.search.engine import Ints
 from seq2seq.search.repetition import RepetitionRule, repeats
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
@@ -103,6 +104,45 @@ def test_the_length_penalty_decides_between_short_and_long() -> None:
     }
     assert best[0.0][0][0].ids == ()
     assert best[1.0][0][0].ids == (A, B)
+
+
+@dataclass
+class Recorder:
+    """A `Trace` that reads each hypothesis back from its parents."""
+
+    runners_up: int
+    kept: list[Ids] = field(default_factory=lambda: [()])
+    finished: dict[Ids, float] = field(default_factory=dict)
+    outside: list[int] = field(default_factory=list)  # at each step
+
+    def record(
+        self, log_probs: Floats, parents: Ints, tokens: Ints, outcomes: Sequence[Outcome]
+    ) -> None:
+        assert log_probs.tolist() == sorted(log_probs.tolist(), reverse=True)
+        extended = [
+            (*self.kept[parent], token)
+            for parent, token in zip(parents.tolist(), tokens.tolist(), strict=True)
+        ]
+        told = list(zip(extended, log_probs.tolist(), outcomes, strict=True))
+        self.kept = [ids for ids, _, outcome in told if outcome == "kept"]
+        self.finished |= {ids: total for ids, total, outcome in told if outcome == "finished"}
+        self.outside.append(outcomes.count("outside"))
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, sources, alphas, st.integers(1, 4), st.sampled_from([None, 0.5, 2.0]))
+def test_a_trace_hears_of_every_result_and_changes_none(
+    seed: int, source: Ids, alpha: float, beam_size: int, prune: float | None
+) -> None:
+    config = replace(longest(6, beam_size=beam_size, alpha=alpha), prune=prune)
+    engine = TableEngine(random_model(seed))
+    recorder = Recorder(runners_up=2)
+    [traced] = beam_search(engine, [source], config, n_best=beam_size, trace=recorder)
+    [plainly] = beam_search(engine, [source], config, n_best=beam_size)
+    assert plain(traced) == plain(plainly)
+    assert recorder.finished == {(*found.ids, EOS_ID): found.log_prob for found in traced}
+    assert max(recorder.outside) <= 2
+    assert recorder.kept == []
 
 
 @settings(deadline=None, max_examples=30)
