@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers.serving_fakes import FakeTranslator, live_server
+from helpers.serving import FakeTranslator, live_server
 
 from seq2seq.config.model_config import Direction
 from seq2seq.serving.app import Settings
@@ -69,7 +69,7 @@ def opened_page(browser: "Browser", url: str, **options: Any) -> "Iterator[Page]
     opened.set_default_timeout(20_000)
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("request", lambda one: None if one.url.startswith(url) else wrong.append(one.url))
+    opened.on("request", lambda sent: None if sent.url.startswith(url) else wrong.append(sent.url))
     opened.goto(url)
     opened.wait_for_selector("#target option", state="attached")
     yield opened

@@ -1,13 +1,20 @@
-"""A translator that shouts, an identifier that knows four words, and a server with both."""
+"""A fake translator and identifier, and ways to reach a server that has them.
+
+`client` asks the application in this process, without a server; `live_server` listens on a port.
+"""
 
 import asyncio
 import copy
+import json
 import re
+import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
+
+from starlette.testclient import TestClient
 
 from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.serving.app import Settings, create_app
@@ -57,10 +64,11 @@ def _translation(text: str, n_best: int, keep_parts: bool) -> Translation:
     links = tuple((n, n) for n in range(len(text.split())))
     bare = text.rstrip()
     texts = [shout(bare) + "!" * rank + text[len(bare) :] for rank in range(n_best)]
-    parts = [(Part(text, (), one, None, "", links),) if keep_parts else () for one in texts]
+    parts = [(Part(text, (), output, None, "", links),) if keep_parts else () for output in texts]
     notes = tuple(f"the number {word} is in it" for word in text.split() if word.isdecimal())
     candidates = [
-        Candidate(one, -1.0, 0.75, notes, kept) for one, kept in zip(texts, parts, strict=True)
+        Candidate(output, -1.0, 0.75, notes, kept)
+        for output, kept in zip(texts, parts, strict=True)
     ]
     return Translation(text, tuple(candidates))
 
@@ -76,7 +84,7 @@ class FakeIdentifier:
         if "xyzzy" in words:
             return [("de", 0.2), ("en", 0.1), ("fr", 0.0)]
         language = "de" if "der" in words else "fr" if "la" in words else "en"
-        others = [one for one in ("en", "de", "fr") if one != language]
+        others = [code for code in ("en", "de", "fr") if code != language]
         return [(language, 0.9), (others[0], 0.096), (others[1], 0.004)]
 
 
@@ -100,3 +108,80 @@ def live_server(
             server.should_exit = True
             thread.join(60)
             assert not thread.is_alive()
+
+
+PATHS = ("/detect", "/translate")
+
+TIMEOUT = 60  # seconds: only so that what waits for ever is a failure
+
+
+@contextmanager
+def client(
+    settings: Settings | None = None,
+    translator: FakeTranslator | None = None,
+    identifier: FakeIdentifier | None = None,
+    log: list[str] | None = None,
+) -> Iterator[TestClient]:
+    used = settings or Settings(log=(log if log is not None else []).append)
+    app = create_app([translator or FakeTranslator()], identifier or FakeIdentifier(), used)
+    with TestClient(app, raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def post_json(opened: TestClient, path: str, **fields: Any) -> Any:
+    """The response; `source` and `target` have a default. The JSON is ASCII."""
+    body = json.dumps({"source": "en", "target": "de", **fields})
+    return opened.post(path, content=body, headers={"Content-Type": "application/json"})
+
+
+def ask(**fields: Any) -> Any:
+    """The answer to a request in JSON."""
+    with client() as opened:
+        response = post_json(opened, "/translate", **fields)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def refused(status: int, settings: Settings | None = None, **fields: Any) -> str:
+    """The error of such a request."""
+    with client(settings) as opened:
+        response = post_json(opened, "/translate", **fields)
+    assert response.status_code == status
+    assert [*response.json()] == ["error"]
+    return str(response.json()["error"])
+
+
+def waiting_requests(opened: TestClient) -> int:
+    found = re.search(r"^seq2seq_waiting_requests (\d+)\.0$", opened.get("/metrics").text, re.M)
+    assert found
+    return int(found[1])
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+HEAD = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+def with_body(body: bytes) -> bytes:
+    return HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def connect(url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=TIMEOUT)
+
+
+def read_all(opened: socket.socket) -> bytes:
+    """All until the other side closes."""
+    parts = []
+    try:
+        while part := opened.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
