@@ -1,4 +1,4 @@
-"""seq2seq: train, ship and understand recurrent machine translation.
+"""seq2seq: train, run and understand recurrent machine translation.
 
 from seq2seq import Translator
 
@@ -6,24 +6,63 @@ for translation in Translator().translate(["Where is the station?", "Good mornin
     print(translation.text, translation.score)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from importlib.metadata import version
+
+    from seq2seq.bundled import bundled_models
     from seq2seq.errors import Seq2SeqError, UsageError
-    from seq2seq.translation.result import Translation
+    from seq2seq.identification.identifier import LanguageIdentifier
+    from seq2seq.text.glossary import Glossary, Term
+    from seq2seq.translation.base import TranslateOptions
+    from seq2seq.translation.result import Candidate, Translation
+    from seq2seq.translation.router import Router
     from seq2seq.translation.translator import Translator
 
-__all__ = ["Seq2SeqError", "Translation", "Translator", "UsageError"]
+    __version__ = version("seq2seq")
+
+__all__ = [
+    "Candidate",
+    "Glossary",
+    "LanguageIdentifier",
+    "Router",
+    "Seq2SeqError",
+    "Term",
+    "TranslateOptions",
+    "Translation",
+    "Translator",
+    "UsageError",
+    "__version__",
+    "bundled_models",
+]
+
+_MODULES = {
+    "Candidate": "translation.result",
+    "Glossary": "text.glossary",
+    "LanguageIdentifier": "identification.identifier",
+    "Router": "translation.router",
+    "Seq2SeqError": "errors",
+    "Term": "text.glossary",
+    "TranslateOptions": "translation.base",
+    "Translation": "translation.result",
+    "Translator": "translation.translator",
+    "UsageError": "errors",
+    "bundled_models": "bundled",
+}
 
 
 def __getattr__(name: str) -> Any:
     # On first use (PEP 562), so that `translate --help` does not wait for NumPy.
-    if name in ("Translation", "Translator"):
-        from seq2seq.translation import translator
+    if name in _MODULES:
+        return getattr(import_module(f"seq2seq.{_MODULES[name]}"), name)
+    if name == "__version__":
+        from importlib.metadata import version
 
-        return getattr(translator, name)
-    if name in ("Seq2SeqError", "UsageError"):
-        from seq2seq import errors
-
-        return getattr(errors, name)
+        return version("seq2seq")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

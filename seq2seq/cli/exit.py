@@ -46,6 +46,17 @@ def reported_errors(program: str) -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
+def log_to_stderr(program: str, quiet: bool) -> None:
+    """Show what the library logs, a line each."""
+    import logging  # takes as long to import as the command itself
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
+    log = logging.getLogger("seq2seq")
+    log.handlers = [handler]
+    log.setLevel(logging.CRITICAL if quiet else logging.INFO)
+
+
 def _tell(message: str) -> None:
     with suppress(OSError):  # where stderr is full itself
         print(message, file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import Seq2SeqError, UsageError
 
 if TYPE_CHECKING:
     from seq2seq.translation.result import Candidate, Translation
@@ -192,3 +192,21 @@ def _pharaoh(candidate: "Candidate") -> str:
 
 def _on_one_line(text: str) -> str:
     return text.replace("\n", " ").replace("\r", " ").replace("\t", " ")
+
+
+def line_format(
+    name: str, column: str | None, as_json: bool, n_best: bool, alignment: bool, tee: bool
+) -> Plain | Tsv | Json:
+    """Choose the format by the options; raise `UsageError` where they do not go together."""
+    is_number = column is not None and column.isdecimal() and len(column) < 10
+    if tee and (as_json or column or n_best):
+        raise UsageError("--tee is for plain text: leave out --json, --column and --n-best.")
+    if is_number and (as_json or n_best):
+        raise UsageError("a column of TSV takes one translation: leave out --json and --n-best.")
+    if column is not None and is_number:
+        if int(column) < 1:
+            raise UsageError("--column counts from 1.")
+        return Tsv(name, int(column), alignment)
+    if column is not None or as_json:
+        return Json(name, column, n_best, alignment)
+    return Plain(n_best, alignment, tee)

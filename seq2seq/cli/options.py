@@ -1,5 +1,7 @@
 """Options that several commands have."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,6 +87,17 @@ VersionOption = Annotated[
         "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
     ),
 ]
+
+
+def protect_patterns_of(
+    expressions: Sequence[str] | None, files: Sequence[Path] | None
+) -> tuple[re.Pattern[str], ...]:
+    """Compile what --protect-pattern and --protect-patterns give."""
+    if not (expressions or files):
+        return ()
+    from seq2seq.text.masking import compiled
+
+    return compiled(expressions or (), files or ())
 
 
 def evaluation_set(

@@ -40,7 +40,9 @@ class ProgressBar:
         self._show()
 
     def advance_within(self, part: str) -> None:
-        """A part of the next line is done, the first that is not."""
+        """A part of the next line is done; "" where nothing is, as in the first of two steps."""
+        if not part:
+            return
         self._begun += len(part.encode())
         self._show()
 

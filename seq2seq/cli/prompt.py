@@ -10,9 +10,9 @@ import typer
 from seq2seq.errors import Seq2SeqError
 
 if TYPE_CHECKING:
-    from seq2seq.translation.base import TranslateOptions
+    from seq2seq.translation.base import BaseTranslator, TranslateOptions
     from seq2seq.translation.result import Translation
-    from seq2seq.translation.router import Translators
+    from seq2seq.translation.router import Router
 
 _HELP = """\
 :n        other translations of the last sentence
@@ -25,14 +25,14 @@ _COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
 class Prompt:
     """Reads, translates, and answers questions about the last translation."""
 
-    def __init__(self, translators: "Translators", options: "TranslateOptions") -> None:
+    def __init__(self, router: "Router", options: "TranslateOptions") -> None:
+        self._router = router
         self._options = options
-        self._translators = translators  # that `:t` chooses among
-        self._translator = translators.usual
+        self._translator = router.route(options.source, options.target)
         self._last: Translation | None = None
 
     def run(self) -> None:
-        """Until the end of input."""
+        """Translate until the end of the input."""
         with suppress(ImportError):
             import readline  # noqa: F401  # gives `input` its history and editing
 
@@ -70,17 +70,21 @@ class Prompt:
             case ":a":
                 self._alignment()
             case ":t" if argument:
-                self._translator = self._translators.into(argument.strip())
+                self._translator = self._into(argument.strip())
                 typer.echo(str(self._translator.direction), err=True)
             case ":t":
-                typer.echo(", ".join(map(str, self._translators.trained)), err=True)
+                typer.echo(", ".join(map(str, self._router.directions)), err=True)
             case _ if command.startswith(":") and command[1:2].isalpha():
                 typer.echo(f"no command {command}; :h lists them.", err=True)
             case _:
                 self._show(line)
 
+    def _into(self, target: str) -> "BaseTranslator":
+        source = None if self._options.source == target else self._options.source
+        return self._router.route(source, target)
+
     def _show(self, line: str) -> None:
-        [self._last] = self._translator.stream([line], replace(self._options, unit="sentence"))
+        [self._last] = self._translator.stream([line], self._options)
         typer.echo(self._last.text)
         for note in self._last.notes:
             typer.echo(f"  ({note})", err=True)
@@ -90,11 +94,12 @@ class Prompt:
             typer.echo("type a sentence first.", err=True)
             return
         most = self._options.beam_size or self._translator.search.beam_size
-        options = replace(self._options, unit="sentence", n_best=most)
+        options = replace(self._options, n_best=most)
         [translation] = self._translator.stream([self._last.source], options)
-        for one in translation.candidates:
-            certain = "" if one.confidence is None else f"  confidence {one.confidence:.2f}"
-            typer.echo(f"{one.score:8.3f}{certain}  {one.text}")
+        for candidate in translation.candidates:
+            confidence = candidate.confidence
+            certain = "" if confidence is None else f"  confidence {confidence:.2f}"
+            typer.echo(f"{candidate.score:8.3f}{certain}  {candidate.text}")
 
     def _alignment(self) -> None:
         """Words that belong together have the same colour."""

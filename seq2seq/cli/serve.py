@@ -10,11 +10,16 @@ from urllib.parse import urlsplit
 import typer
 
 from seq2seq.cli.exit import INTERRUPTED, leave, reported_errors
-from seq2seq.cli.options import ProtectPatternOption, ProtectPatternsOption, QuietOption
+from seq2seq.cli.options import (
+    ProtectPatternOption,
+    ProtectPatternsOption,
+    QuietOption,
+    protect_patterns_of,
+)
 from seq2seq.errors import Seq2SeqError, UsageError
 
 if TYPE_CHECKING:
-    from seq2seq.serving.service import Identifier
+    from seq2seq.translation.router import Identifier
 
 _LONGEST_TIMEOUT = 86_400
 _KEY_VARIABLE = "SEQ2SEQ_API_KEY"
@@ -131,10 +136,9 @@ def serve(
     from seq2seq.serving.batching import BatchSettings
     from seq2seq.serving.middleware import Limits, is_loopback, log_line
     from seq2seq.serving.server import open_socket, run
-    from seq2seq.text.masking import compiled
-    from seq2seq.translation.translator import Translator
+    from seq2seq.translation.router import Router
 
-    patterns = compiled(protect_pattern or (), protect_patterns or ())
+    patterns = protect_patterns_of(protect_pattern, protect_patterns)
     limits = Limits(
         characters=max_characters,
         texts=max_texts,
@@ -162,10 +166,10 @@ def serve(
             raise UsageError(f"--{name}-timeout is at most {_LONGEST_TIMEOUT:,} seconds.")
     with open_socket(host, port) as listening:
         # A batch has a core, and a core a batch.
-        translators = [Translator(model, threads=1) for model in models or bundled_models()]
+        router = Router(models or bundled_models(), threads=1)
         if allow_host or is_loopback(listening.getsockname()[0]):
             settings = replace(settings, hosts=(host, *(allow_host or ())))
-        app = create_app(translators, _identifier(quiet), settings)
+        app = create_app(router, _identifier(quiet), settings)
         if not quiet:
             shown = f"[{host}]" if ":" in host else host
             where = f"http://{shown}:{listening.getsockname()[1]}"

@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import chain
@@ -88,8 +88,13 @@ def _decode(line: bytes, name: str, number: int, start: bytes) -> str:
 
 
 @contextmanager
-def open_input(path: Path | None) -> Iterator[BufferedReader]:
-    """A file, or stdin for None and `-`."""
+def open_input(
+    path: Path | None, texts: Sequence[str] | None = None
+) -> Iterator[BufferedReader | None]:
+    """Open a file, or stdin for None and `-`; nothing where there are `texts` instead."""
+    if texts:
+        yield None
+        return
     if path is None or path == Path("-"):
         if sys.stdin is None:
             raise UsageError("stdin is closed; give sentences or --input.")

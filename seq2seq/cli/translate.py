@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from io import BufferedReader
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import typer
 
-from seq2seq.cli.exit import leave, reported_errors
-from seq2seq.cli.formats import Json, Plain, Tsv
+from seq2seq.cli.exit import leave, log_to_stderr, reported_errors
+from seq2seq.cli.formats import Json, Plain, Tsv, line_format
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
@@ -25,6 +24,7 @@ from seq2seq.cli.options import (
     QuietOption,
     ThreadsOption,
     VersionOption,
+    protect_patterns_of,
 )
 from seq2seq.cli.progress import ProgressBar
 from seq2seq.cli.streams import (
@@ -38,18 +38,14 @@ from seq2seq.cli.streams import (
 from seq2seq.errors import UsageError
 from seq2seq.text.blocks import Unit, blocks
 from seq2seq.text.formality import Formality
-from seq2seq.translation.base import TranslateOptions
-from seq2seq.translation.router import AUTO, Translators, as_known, models_for
+from seq2seq.translation.base import AUTO, TranslateOptions
 
 if TYPE_CHECKING:
-    from seq2seq.config.model_config import Direction
     from seq2seq.text.glossary import Glossary
-    from seq2seq.translation.result import Translation
-    from seq2seq.translation.router import EitherTranslator
-    from seq2seq.translation.translator import Translator
+    from seq2seq.translation.router import Router
 
 _PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})
-"""What ends the names of files that are translated line by line, and are such files still."""
+"""Suffixes of files that are plain text: their translation may replace them."""
 _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -170,82 +166,67 @@ def translate(
     for number, text in enumerate(texts or (), 1):
         _require_utf8(text, number)
     name = str(input_path or ("arguments" if texts else "stdin"))
-    lines = _format(name, column, as_json, n_best is not None, alignment, tee)
-    opened: AbstractContextManager[BufferedReader | None] = (
-        nullcontext() if texts else open_input(input_path)
+    form = line_format(name, column, as_json, n_best is not None, alignment, tee)
+    options = TranslateOptions(
+        source=source_language,
+        target=target_language,
+        unit=unit or _unit(input_path, texts, form),
+        n_best=n_best or 1,
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        prune=prune,
+        max_length=max_length,
+        glossary=_load_glossary(glossary),
+        formality=formality,
+        min_confidence=min_confidence or 0.0,
+        protect=protect,
+        protect_patterns=protect_patterns_of(protect_pattern, protect_patterns),
+        keep_parts=alignment,
     )
-    with opened as source, open_output(output_path) as sink:
+    if source_language or target_language:  # else there is nothing to log, and logging is slow
+        log_to_stderr("translate", quiet)
+    job = _Job(name, texts or (), form, options, quiet)
+    with open_input(input_path, texts) as source, open_output(output_path) as sink:
         if source is not None:
             refuse_same_file(source, sink)
-        if input_path and output_path and not isinstance(lines, Json):
+        if input_path and output_path and not isinstance(form, Json):
             _require_plain(input_path, output_path)
+        router = _open_router(model, threads, options)
+        is_plain = source is not None and form == Plain() and not (quiet or output_path or unit)
+        if is_plain and options.source != AUTO and is_conversation():
+            from seq2seq.cli.prompt import Prompt
 
-        options = TranslateOptions(
-            n_best=n_best or 1,
-            beam_size=beam_size,
-            length_penalty=length_penalty,
-            prune=prune,
-            max_length=max_length,
-            glossary=_glossary(glossary),
-            formality=formality,
-            min_confidence=min_confidence or 0.0,
-            protect=protect,
-            protect_patterns=_patterns(protect_pattern, protect_patterns),
-            keep_parts=alignment,
-        )
-
-        def load(folder: Path) -> "Translator":
-            from seq2seq.translation.translator import Translator
-
-            translator = Translator(folder, threads)
-            translator.stream([], options)  # raises where they do not fit the model
-            return translator
-
-        source_language = as_known(source_language, model)
-        target_language = as_known(target_language, model)
-        models = models_for(model, source_language, target_language, load)
-        one_step_option = (
-            "--glossary" if glossary else "--min-confidence" if min_confidence else None
-        )
-        translators = Translators(models, source_language, target_language, one_step_option, quiet)
-        chunks: Iterable[Iterable[str]] = [(f"{text}\n" for text in texts or [])]
-        if source is not None:
-            typed = lines == Plain() and not (quiet or output_path or unit)
-            if typed and source_language != AUTO and is_conversation():
-                from seq2seq.cli.prompt import Prompt
-
-                Prompt(translators, replace(options, keep_parts=True)).run()
-                return
-            if source.isatty() and not quiet:
-                typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
-            chunks = read_chunks(source, name)
-        unit = unit or _unit(input_path, texts, lines)
-        if unit != "line" and source is not None and isinstance(lines, Plain):
-            chunks = blocks(chunks, unit)
-        with nullcontext() if quiet else _progress(source, sink) as bar:
-            job = _Job(lines, replace(options, unit=unit), bar)
-            begins = 1  # the line that a text begins in
-            for number, line, translation in job.run(translators, chunks):
-                written = line.written(lines.lines(line.text, number, translation))
-                sink.write(written.encode(errors="replace"))
-                sink.flush()
-                if not quiet:
-                    where = f"{name}, line {begins}" if source is not None else f"text {number}"
-                    _tell(translation.notes, "" if len(texts or "") == 1 else f"{where}: ")
-                begins += line.text.count("\n") + 1
-                if bar:
-                    bar.advance(str(line))
+            Prompt(router, replace(options, unit="sentence", keep_parts=True)).run()
+        else:
+            job.run(router, source, sink)
 
 
-def _unit(path: Path | None, texts: Sequence[str] | None, lines: Plain | Tsv | Json) -> Unit:
+def _unit(path: Path | None, texts: Sequence[str] | None, form: Plain | Tsv | Json) -> Unit:
     """Choose what a text is where no option says so: sentences of subtitles go over lines."""
-    if texts or isinstance(lines, Json):
+    if texts or isinstance(form, Json):
         return "sentence"
     return "paragraph" if path and path.suffix.lower() in (".srt", ".vtt") else "line"
 
 
+def _open_router(model: Path | None, threads: int, options: TranslateOptions) -> "Router":
+    """Load the models, and raise `UsageError` where the options do not fit them."""
+    from seq2seq.translation.router import Router  # not before the options are known to be right
+
+    router = Router(None if model is None else [model], threads)
+    router.stream((), options)
+    return router
+
+
+def _load_glossary(file: Path | None) -> "Glossary | None":
+    if file is None:
+        return None
+    from seq2seq.text.glossary import Glossary
+
+    return Glossary.load(file)
+
+
 def _require_utf8(text: str, number: int) -> None:
-    """Raises `UsageError` where an argument has bytes that are no UTF-8, as a file with them."""
+    """Raise `UsageError` where an argument is not UTF-8, as for a file."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -257,9 +238,9 @@ def _require_utf8(text: str, number: int) -> None:
 
 
 def _require_plain(source: Path, sink: Path) -> None:
-    """Raises `UsageError` where a file would be replaced that is of no kind known here.
+    """Raise `UsageError` where a file would be replaced that is not plain text.
 
-    Its lines are translated as they are, markup and all, and it may be a file no longer.
+    Its lines are translated as they are, markup and all, which may spoil the file.
     """
     is_plain = source.suffix.lower() in _PLAIN
     if not is_plain and sink.exists() and source.exists() and source.samefile(sink):
@@ -269,139 +250,92 @@ def _require_plain(source: Path, sink: Path) -> None:
         )
 
 
-def _tell(notes: Iterable[str], where: str) -> None:
-    for note in notes:
-        typer.echo(f"translate: {where}{note}.", err=True)
-
-
-def _format(
-    name: str, column: str | None, as_json: bool, n_best: bool, alignment: bool, tee: bool
-) -> Plain | Tsv | Json:
-    """The format that the options ask for; raises `UsageError` where they do not go together."""
-    is_number = column is not None and column.isdecimal() and len(column) < 10
-    if tee and (as_json or column or n_best):
-        raise UsageError("--tee is for plain text: leave out --json, --column and --n-best.")
-    if is_number and (as_json or n_best):
-        raise UsageError("a column of TSV takes one translation: leave out --json and --n-best.")
-    if column is not None and is_number:
-        if int(column) < 1:
-            raise UsageError("--column counts from 1.")
-        return Tsv(name, int(column), alignment)
-    if column is not None or as_json:
-        return Json(name, column, n_best, alignment)
-    return Plain(n_best, alignment, tee)
-
-
 class _Line(NamedTuple):
-    """A line as it was read."""
+    """A line of the input."""
 
+    number: int  # from 1; a text of several lines has one
+    begins: int  # the number of its first line
     mark: str  # of the byte order
     text: str
     end: str  # "" where the file ends without one
-
-    @classmethod
-    def read(cls, line: str) -> Self:
-        match = _LINE.fullmatch(line)
-        assert match
-        return cls(*match.groups())
+    has_source: bool  # whether it has a text to translate
 
     def __str__(self) -> str:
-        return "".join(self)
+        return self.mark + self.text + self.end
 
-    def written(self, texts: Iterable[str]) -> str:
-        """Lines that begin and end as this one does."""
-        return self.mark + (self.end or "\n").join(texts) + self.end
+    def written(self, texts: Iterable[str]) -> bytes:
+        """Put lines out that begin and end as this one does."""
+        return (self.mark + (self.end or "\n").join(texts) + self.end).encode(errors="replace")
 
 
 @dataclass(frozen=True)
 class _Job:
-    """The lines of a command, translated."""
+    """What to translate, and how to write it."""
 
+    name: str  # of the input, for messages
+    texts: Sequence[str]  # in place of a file
     format: Plain | Tsv | Json
     options: TranslateOptions
-    bar: ProgressBar | None
+    quiet: bool
 
-    def run(
-        self, translators: Translators, chunks: Iterable[Iterable[str]]
-    ) -> Iterator[tuple[int, _Line, "Translation"]]:
-        """Each line with its number from 1 and its translation, as soon as that is ready."""
-        from seq2seq.translation.result import Translation
+    def run(self, router: "Router", source: BufferedReader | None, sink: BinaryIO) -> None:
+        """Translate the input, and write each line as soon as it is translated."""
+        waiting: deque[_Line] = deque()  # lines that were read and not translated yet
+        with nullcontext() if self.quiet else _progress(source, sink) as bar:
+            options = replace(self.options, on_part=bar.advance_within if bar else None)
+            for texts in self._read(source, waiting):
+                for translation in router.stream(texts, options):
+                    line = waiting.popleft()
+                    if not line.has_source:
+                        translation = translation.unchanged("", self.format.lack)
+                    lines = self.format.lines(line.text, line.number, translation)
+                    sink.write(line.written(lines))
+                    sink.flush()
+                    self._show_notes(translation.notes, line)
+                    if bar:
+                        bar.advance(str(line))
 
-        read: deque[tuple[int, _Line, bool]] = deque()  # lines whose translation has not come
-        number = count(1)
+    def _read(
+        self, source: BufferedReader | None, waiting: deque[_Line]
+    ) -> Iterator[Iterator[str]]:
+        """Yield the texts to translate, in chunks that need not wait for one another."""
+        number, begins = 0, 1
 
         def texts(chunk: Iterable[str]) -> Iterator[str]:
+            nonlocal number, begins
             for whole in chunk:
-                here, line = next(number), _Line.read(whole)
-                text = self.format.text(line.text, here)
-                read.append((here, line, text is None))
+                number += 1
+                match = _LINE.fullmatch(whole)
+                assert match
+                mark, line, end = match.groups()
+                text = self.format.text(line, number)
+                waiting.append(_Line(number, begins, mark, line, end, text is not None))
+                begins += line.count("\n") + 1
                 yield text or ""
 
-        for chunk in chunks:
-            for translation in translators.share_out(texts(chunk), self._translate):
-                here, line, lacks_text = read.popleft()
-                if lacks_text:
-                    translation = Translation.unchanged("", self.format.lack)
-                yield here, line, translation
+        return map(texts, self._chunks(source))
 
-    def _translate(
-        self, translator: "EitherTranslator", texts: Iterable[str]
-    ) -> "Iterator[Translation]":
-        on_part = self._advance if self.bar else None
-        return translator.stream(texts, replace(self.options, on_part=on_part))
+    def _chunks(self, source: BufferedReader | None) -> Iterable[Iterable[str]]:
+        if source is None:
+            return [(f"{text}\n" for text in self.texts)]
+        if source.isatty() and not self.quiet:
+            typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
+        chunks = read_chunks(source, self.name)
+        joins_lines = self.options.unit != "line" and isinstance(self.format, Plain)
+        return blocks(chunks, self.options.unit) if joins_lines else chunks
 
-    def _advance(self, part: str) -> None:
-        if self.bar and part:  # the first of two steps tells of nothing that is done
-            self.bar.advance_within(part)
-
-
-def _glossary(file: Path | None) -> "Glossary | None":
-    if file is None:
-        return None
-    from seq2seq.text.glossary import Glossary
-
-    return Glossary.load(file)
-
-
-def _patterns(
-    expressions: Sequence[str] | None, files: Sequence[Path] | None
-) -> tuple[re.Pattern[str], ...]:
-    if not (expressions or files):
-        return ()
-    from seq2seq.text.masking import compiled
-
-    return compiled(expressions or (), files or ())
-
-
-def _list(model: Path | None, as_json: bool) -> None:
-    """The directions of a model, or of all that come with the package."""
-    from seq2seq.bundled import DEFAULT_MODEL, bundled_models
-    from seq2seq.model_dir.read import read_config
-    from seq2seq.translation.pivot import two_steps
-
-    trained: list[Direction] = []
-    for folder in bundled_models() if model is None else [model]:
-        ways = read_config(folder).directions
-        trained += ways
-        directions = [*map(str, ways)]
-        is_default = folder == DEFAULT_MODEL
-        if as_json:
-            import json
-
-            known = {"model": str(folder), "default": is_default, "directions": directions}
-            typer.echo(json.dumps(known))
-        else:
-            mark = " (default)" if is_default else ""
-            typer.echo(f"{folder.name}{mark}: {', '.join(directions)}")
-    further = two_steps(trained)
-    if further and not as_json:
-        typer.echo(f"in two steps: {', '.join(map(str, further))}")
+    def _show_notes(self, notes: Iterable[str], line: _Line) -> None:
+        if self.quiet:
+            return
+        where = f"text {line.number}: " if self.texts else f"{self.name}, line {line.begins}: "
+        for note in notes:
+            typer.echo(f"translate: {'' if len(self.texts) == 1 else where}{note}.", err=True)
 
 
 def _progress(
     source: BufferedReader | None, sink: BinaryIO
 ) -> AbstractContextManager[ProgressBar | None]:
-    """A bar for a file, where someone sees it and it does not cross the translations.
+    """Open a bar for a file, where someone sees it and it does not cross the translations.
 
     Files of the kernel, as in /proc, say that their size is 0: they have no bar.
     """
@@ -411,8 +345,34 @@ def _progress(
     return ProgressBar(size)
 
 
+def _list(model: Path | None, as_json: bool) -> None:
+    """Print the directions of a model, or of all bundled ones."""
+    import json
+
+    from seq2seq.bundled import DEFAULT_MODEL, bundled_models
+    from seq2seq.model_dir.read import read_config
+    from seq2seq.translation.pivot import two_steps
+
+    models = {
+        folder: read_config(folder).directions
+        for folder in (bundled_models() if model is None else [model])
+    }
+    for folder, directions in models.items():
+        names = [*map(str, directions)]
+        is_default = folder == DEFAULT_MODEL
+        if as_json:
+            row = {"model": str(folder), "default": is_default, "directions": names}
+            typer.echo(json.dumps(row))
+        else:
+            mark = " (default)" if is_default else ""
+            typer.echo(f"{folder.name}{mark}: {', '.join(names)}")
+    pivoted = two_steps(direction for directions in models.values() for direction in directions)
+    if pivoted and not as_json:
+        typer.echo(f"pivot translation: {', '.join(map(str, pivoted))}")
+
+
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     with reported_errors("translate"):
         try:
             app(prog_name="translate")

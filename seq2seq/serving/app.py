@@ -6,7 +6,7 @@ packages with AnyIO.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -36,9 +36,10 @@ from seq2seq.serving.middleware import (
     phrase,
 )
 from seq2seq.serving.schema import language_name, read_fields, read_texts, read_translate_request
-from seq2seq.serving.service import AUTO, Identifier, Service
+from seq2seq.serving.service import Service
 from seq2seq.serving.telemetry import CONTENT_TYPE, Metrics
-from seq2seq.translation.pivot import AnyTranslator
+from seq2seq.translation.base import AUTO
+from seq2seq.translation.router import Identifier, Router
 
 PAGE = Path(__file__).parent / "page"
 
@@ -62,13 +63,11 @@ class Settings:
     protect_patterns: tuple[re.Pattern[str], ...] = ()  # spans that are not translated
 
 
-def create_app(
-    translators: Sequence[AnyTranslator], identifier: Identifier | None, settings: Settings
-) -> ASGIApp:
+def create_app(router: Router, identifier: Identifier | None, settings: Settings) -> ASGIApp:
     """Return the application, for any ASGI server. Without `identifier` it detects no language."""
     metrics = Metrics()
     service = Service(
-        translators,
+        router,
         identifier,
         settings.limits,
         settings.batches,

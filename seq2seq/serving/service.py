@@ -11,34 +11,27 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from anyio import to_thread
 
-from seq2seq.config.model_config import Direction, known_language
+from seq2seq.config.model_config import Direction
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
 from seq2seq.serving.documents import Document, HtmlDocument, TextDocument
 from seq2seq.serving.middleware import Limits, RefusedError
 from seq2seq.serving.schema import TranslateRequest, language_name
 from seq2seq.serving.telemetry import Metrics
-from seq2seq.translation.base import TranslateOptions
-from seq2seq.translation.pivot import AnyTranslator, PivotTranslator, two_steps
+from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
+from seq2seq.translation.pivot import PivotTranslator
 from seq2seq.translation.result import Translation
+from seq2seq.translation.router import Identifier, Router
 
-AUTO = "auto"
 _IDENTIFIED = 2_000  # characters that a language is found by
 _LEAST = 0.01  # a language less likely than that is not told
 _TAG = re.compile(r"<[^<>]*>")
 
 WordAlignment = list[tuple[int, int]]
-
-
-class Identifier(Protocol):
-    """What is needed of a `seq2seq.identification.LanguageIdentifier`."""
-
-    def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """For each text languages and their probabilities, the best one first."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +69,11 @@ class _Answer:
 
 
 class Service:
-    """Translators, and perhaps an identifier, that many requests share.
-
-    The first translator of a direction has it. Where there is none for two of their languages, two
-    translators in a row have it, if a third language leads from one to the other.
-    """
+    """A router, and perhaps an identifier, that many requests share."""
 
     def __init__(
         self,
-        translators: Sequence[AnyTranslator],
+        router: Router,
         identifier: Identifier | None,
         limits: Limits,
         batches: BatchSettings,
@@ -92,16 +81,8 @@ class Service:
         protect_patterns: tuple[re.Pattern[str], ...] = (),
     ) -> None:
         self._protect_patterns = protect_patterns
-        trained: dict[Direction, AnyTranslator] = {}
-        for translator in translators:
-            for one in translator.directions:
-                trained.setdefault(one, translator.between(one.source, one.target))
-        pivoted = {
-            way: PivotTranslator(trained[first], trained[second])
-            for way, (first, second) in two_steps(trained).items()
-        }
-        self._translators: dict[Direction, AnyTranslator | PivotTranslator] = {**trained, **pivoted}
-        self.directions = (*self._translators,)
+        self._router = router
+        self.directions = (*router.directions, *router.pivot_directions)
         self.identifier = identifier
         self._limits = limits
         self._metrics = metrics
@@ -117,19 +98,17 @@ class Service:
 
     @property
     def languages(self) -> list[str]:
-        """All that it reads or writes, in the order of its directions."""
-        return [
-            *dict.fromkeys(code for one in self.directions for code in (one.source, one.target))
-        ]
+        """All languages that it reads or writes, in the order of its directions."""
+        return [*self._router.languages]
 
     def targets(self, source: str) -> list[str]:
         """The languages that it translates `source` into."""
-        return [one.target for one in self.directions if one.source == source]
+        return [way.target for way in self.directions if way.source == source]
 
     async def translate(self, ask: TranslateRequest) -> dict[str, Any]:
         """The answer as LibreTranslate gives it, and what else was asked for."""
         ask = dataclasses.replace(
-            ask, source=self._known(ask.source), target=self._known(ask.target)
+            ask, source=self._router.known(ask.source), target=self._router.known(ask.target)
         )
         documents = await to_thread.run_sync(_divide, ask, abandon_on_cancel=True)
         detections = await self._sources(ask, documents)
@@ -171,16 +150,13 @@ class Service:
             raise RefusedError(501, "Language detection is not available on this server")
         return await self._detecting.run(None, [text[:_IDENTIFIED] for text in texts])
 
-    def _known(self, language: str) -> str:
-        return known_language(language, (AUTO, *self.languages))
-
     async def _sources(
         self, ask: TranslateRequest, documents: Sequence[Document]
     ) -> list[Detection]:
         """What language each document is taken for."""
         if ask.source != AUTO:
             return [Detection(ask.source, 100.0)] * len(documents)
-        known = [one.source for one in self.directions if one.target == ask.target]
+        known = self._router.sources(ask.target)
         if not known:
             raise RefusedError(400, f"{ask.target} is not supported")
         guesses = await self._guesses(
@@ -190,7 +166,7 @@ class Service:
 
     def _check(self, direction: Direction) -> None:
         """Raises `RefusedError` where there is no such direction."""
-        if direction in self._translators:
+        if direction in self.directions:
             return
         for language in (direction.source, direction.target):
             if language not in self.languages:
@@ -210,13 +186,13 @@ class Service:
     ) -> list[_Answer]:
         texts = defaultdict[Direction, list[str]](list)
         for document, direction in zip(documents, directions, strict=True):
-            if direction is not None and direction in self._translators:
+            if direction is not None and direction in self.directions:
                 texts[direction] += document.texts
         # All texts of a direction together, so that a request waits as one.
         keys = [
             _Key(
                 one,
-                min(1 + ask.alternatives, self._translators[one].search.beam_size),
+                min(1 + ask.alternatives, self._route(one).search.beam_size),
                 ask.alignment,
             )
             for one in texts
@@ -248,12 +224,13 @@ class Service:
             for document, direction in zip(documents, directions, strict=True)
         ]
 
+    def _route(self, direction: Direction) -> BaseTranslator:
+        return self._router.route(direction.source, direction.target)
+
     def _steps(self, direction: Direction) -> list[str]:
-        """A note, where there are two."""
-        translator = self._translators[direction]
-        if isinstance(translator, PivotTranslator):
-            return [f"by way of {translator.pivot!r}"]
-        return []
+        """Note the pivot, where there is one."""
+        route = self._route(direction)
+        return [f"translated through {route.pivot!r}"] if isinstance(route, PivotTranslator) else []
 
     def _identify(
         self, key: None, texts: Sequence[str], is_wanted: Callable[[], bool]
@@ -268,7 +245,6 @@ class Service:
             if not is_wanted():
                 raise AbandonedError
 
-        translator = self._translators[key.direction]
         found: list[Translation] = []
         options = TranslateOptions(
             n_best=key.n_best,
@@ -277,7 +253,7 @@ class Service:
             keep_parts=key.alignment,
             on_part=go_on,
         )
-        for translation in translator.stream(texts, options):
+        for translation in self._route(key.direction).stream(texts, options):
             found.append(translation)
             go_on("")
         self._metrics.texts.inc(len(found))

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from seq2seq.text.blocks import Unit
 
 if TYPE_CHECKING:
+    from seq2seq.config.model_config import Direction, SearchConfig
     from seq2seq.text.formality import Formality
     from seq2seq.text.glossary import Glossary
     from seq2seq.translation.result import Translation
+
+AUTO = "auto"
+"""The source language of a `Router` that is to identify the language of each text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +84,21 @@ class BaseTranslator(ABC):
     """The calls of a translator. They take the fields of `TranslateOptions` as keywords."""
 
     __slots__ = ()
+
+    @property
+    @abstractmethod
+    def directions(self) -> "tuple[Direction, ...]":
+        """The directions that it was trained for, at least one."""
+
+    @property
+    @abstractmethod
+    def direction(self) -> "Direction":
+        """The direction of a call that names no languages."""
+
+    @property
+    @abstractmethod
+    def search(self) -> "SearchConfig":
+        """How it searches, where a call does not say otherwise."""
 
     def translate(
         self, texts: Sequence[str], **options: Unpack[TranslateKeywords]

@@ -1,224 +1,281 @@
-"""Which translator a text is for: by the languages that were asked for, or that it is in."""
+"""Which model translates a text: by the languages that are asked for, or that the text is in.
+
+The first model that was trained for a direction has it. Where there is none, a text goes through a
+third language, in two steps (pivot translation). Where no language leads on, a model that knows
+both languages may try.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-import typer
-
+from seq2seq.bundled import bundled_models
+from seq2seq.config.model_config import Direction, SearchConfig, choose_direction, known_language
 from seq2seq.errors import UsageError
+from seq2seq.model_dir.read import read_config
+from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
+from seq2seq.translation.pivot import (
+    DirectedTranslator,
+    PivotTranslator,
+    one_step_option,
+    two_steps,
+)
+from seq2seq.translation.result import Translation
+from seq2seq.translation.translator import Translator
 
-if TYPE_CHECKING:
-    from seq2seq.config.model_config import Direction
-    from seq2seq.identification import LanguageIdentifier
-    from seq2seq.translation.pivot import PivotTranslator
-    from seq2seq.translation.result import Translation
-    from seq2seq.translation.translator import Translator
-
-    EitherTranslator = Translator | PivotTranslator
-    Translate = Callable[[EitherTranslator, Iterable[str]], Iterator[Translation]]
-
-AUTO = "auto"
-"""The language of a text that is to be found out."""
-
-_READ_AHEAD = 512  # lines: enough to find some of like length in each language
+_READ_AHEAD = 512  # lines: enough to find some of similar length in each language
 
 
-def as_known(language: str | None, model: Path | None) -> str | None:
-    """`language` as the model has it, or those that come with the package: see `known_language`."""
-    if language is None:
-        return None
-    from seq2seq.bundled import bundled_models
-    from seq2seq.config.model_config import known_language
-    from seq2seq.model_dir.read import read_config
+class Identifier(Protocol):
+    """What is needed of a `seq2seq.LanguageIdentifier`."""
 
-    folders = bundled_models() if model is None else [model]
-    ways = [way for folder in folders for way in read_config(folder).directions]
-    return known_language(
-        language, [AUTO, *(code for way in ways for code in (way.source, way.target))]
-    )
+    def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
+        """Return for each text languages and their probabilities, the likeliest first."""
 
 
-def models_for(
-    given: Path | None,
-    source: str | None,
-    target: str | None,
-    load: Callable[[Path], "Translator"],
-) -> list["Translator"]:
-    """The model that was given, or that was trained for these languages.
+class Router(BaseTranslator):
+    """Several models that translate as one, in every direction that they lead to.
 
-    Where there is none, or the source is yet to be found out, all that come with the package and
-    may be of use.
+    from seq2seq import Router
+
+    router = Router(source="auto", target="fr")
+    for translation in router.translate(["Wo ist der Bahnhof?", "Good morning!"]):
+        print(translation.text)
+
+    With the source language "auto" the language of each text is identified; a text that is in the
+    target language, or in none that can be translated, is left as it is, with a note. Pivot
+    translation and tries are logged once, to the logger "seq2seq".
     """
-    if given is not None:
-        return [load(given)]
-    from seq2seq.bundled import DEFAULT_MODEL, bundled_models
-    from seq2seq.model_dir.read import read_config
-
-    known_source = None if source == AUTO else source
-    directions = {one: read_config(one).directions for one in bundled_models()}
-    fitting = [
-        one
-        for one, trained in directions.items()
-        if any(way.fits(known_source, target) for way in trained)
-    ]
-    if source is None and target is None:
-        folder = DEFAULT_MODEL
-    elif fitting:
-        folder = fitting[0]
-    else:
-        folder = max(directions, key=lambda one: len(directions[one]))
-    translator = load(folder)
-    if source != AUTO and _is_trained(translator, source, target):
-        return [translator]
-    return [
-        translator if one == folder else load(one)
-        for one in bundled_models()
-        if any(way.source != target for way in read_config(one).directions)
-    ]
-
-
-def _is_trained(translator: "Translator", source: str | None, target: str | None) -> bool:
-    return any(way.fits(source, target) for way in translator.directions)
-
-
-class Translators:
-    """A translator for each language that the text may be in."""
 
     def __init__(
         self,
-        models: Sequence["Translator"],
-        source: str | None,
-        target: str | None,
-        one_step_option: str | None,  # that was given, and cannot hold through two steps
-        quiet: bool,
+        models: Iterable[str | Path | BaseTranslator] | None = None,
+        threads: int = 0,
+        *,
+        source: str | None = None,
+        target: str | None = None,
+        identifier: Identifier | None = None,
     ) -> None:
-        self._models = models
-        self._is_auto = source == AUTO
-        self._source = None if self._is_auto else source
-        if self._is_auto and target is None and len(models) > 1:
-            target = models[0].direction.target  # one language, from whatever the text is in
-        self._target, self._one_step_option = target, one_step_option
-        self._trained = {way: None for model in models for way in model.directions}
-        self._sources = {way.source for way in self._trained if way.fits(None, target)}
-        self._pivoted = self._in_two_steps() if self._is_auto else set()
-        self._told: set[Direction] = set()
-        self._quiet = quiet
-        self.usual = self._between(self._source)
-        self._translated = self._sources | (set() if one_step_option else self._pivoted)
-        self._tell(self.usual)
+        """Load models; the bundled ones, which are the default, when a text needs them.
+
+        `source` and `target` are the languages of calls that name none, `threads` the CPU threads
+        of each model, 0 being one per core, and `identifier` finds the language of a text in place
+        of the bundled `LanguageIdentifier`.
+        """
+        self._models: list[Path | BaseTranslator] = [
+            *(
+                bundled_models()
+                if models is None
+                else (
+                    Translator(model, threads) if isinstance(model, str | Path) else model
+                    for model in models
+                )
+            )
+        ]
+        self._threads = threads
+        self._source, self._target = source, target
+        self._identifier = identifier
+        self._routes: dict[tuple[str | None, str | None], BaseTranslator] = {}
+        self._explained: set[Direction] = set()
 
     @property
-    def trained(self) -> "list[Direction]":
-        """What the models were trained for."""
-        return [*self._trained]
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions that a model was trained for, in the order of the models."""
+        known = (way for number, _ in enumerate(self._models) for way in self._directions(number))
+        return tuple(dict.fromkeys(known))
 
-    def into(self, target: str) -> "EitherTranslator":
-        """The one into another language than `usual`, from the language that was given if any.
+    @property
+    def pivot_directions(self) -> tuple[Direction, ...]:
+        """The directions that two models in a row lead to."""
+        return tuple(two_steps(self.directions))
 
-        Raises `UsageError` where there is none.
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All languages that it reads or writes, in the order of its directions."""
+        codes = (code for way in self.directions for code in (way.source, way.target))
+        return tuple(dict.fromkeys(codes))
+
+    @property
+    def direction(self) -> Direction:
+        """The direction of a call that names no languages; with "auto" that of the first model."""
+        return self._default_route(TranslateOptions()).direction
+
+    @property
+    def search(self) -> SearchConfig:
+        """How the model of `direction` searches."""
+        return self._default_route(TranslateOptions()).search
+
+    def known(self, language: str) -> str:
+        """Return a language code as the models have it, such as "en" for "EN" or "en-GB"."""
+        return known_language(language, (AUTO, *self.languages))
+
+    def sources(self, target: str | None, with_pivot: bool = True) -> list[str]:
+        """List the languages that can be translated into `target`; None is any."""
+        directions = [way for way in self.directions if way.fits(None, target)]
+        if with_pivot and target is not None:
+            directions += [way for way in self.pivot_directions if way.target == target]
+        return [*dict.fromkeys(way.source for way in directions)]
+
+    def route(self, source: str | None = None, target: str | None = None) -> BaseTranslator:
+        """Find the translator of a direction: a model, or a `PivotTranslator` of two.
+
+        A language that is not given is found by the other one. Raises `UsageError`, which lists the
+        directions, where there is none.
         """
-        from seq2seq.translation.pivot import translator_between
-
-        source = None if self._source == target else self._source
-        translator = translator_between(self._models, source, target)
-        self._tell(translator)
+        translator = self._route(source, target)
+        self._explain(translator)
         return translator
 
-    def share_out(self, texts: Iterable[str], translate: "Translate") -> "Iterator[Translation]":
-        """Translations in order, each by the translator of its language.
+    def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
+        """See `BaseTranslator.stream`."""
+        source, target = self._languages(options)
+        default = self._default_route(options)
+        if source != AUTO:
+            translations = default.stream(lines, options)
+            self._explain(default)
+            return translations
+        default.stream((), options)  # raises where the options do not fit
+        if target is None and len(self._models) > 1:
+            target = default.direction.target  # one language, from whatever the text is in
+        return self._stream_identified(lines, options, target, default.direction.target)
 
-        What is in another language stays as it is; where that is not the target, a note says so.
-        """
-        if not self._is_auto:
-            yield from translate(self.usual, texts)
-            return
-        from seq2seq.identification import LanguageIdentifier
+    def _languages(self, options: TranslateOptions) -> tuple[str | None, str | None]:
+        source, target = options.source or self._source, options.target or self._target
+        return AUTO if source and source.lower() == AUTO else source, target
 
-        identifier = LanguageIdentifier.load()
-        for some in _read_ahead(texts):
+    def _default_route(self, options: TranslateOptions) -> BaseTranslator:
+        source, target = self._languages(options)
+        return self._route(None if source == AUTO else source, target)
+
+    def _stream_identified(
+        self,
+        lines: Iterable[str],
+        options: TranslateOptions,
+        target: str | None,
+        target_found: str,  # where `target` is None, that of the first direction
+    ) -> Iterator[Translation]:
+        """Translate each line from its own language, in order."""
+        from seq2seq.identification import LanguageIdentifier, source_of
+
+        target = target and self.known(target)
+        refused = one_step_option(options)
+        sources = self.sources(target, with_pivot=not refused)
+        pivoted = {*self.sources(target)} - {*sources}
+        if self._identifier is None:
+            self._identifier = LanguageIdentifier.load()
+        for some in _read_ahead(lines):
+            guesses = (self._identifier.identify_batch([line])[0] for line in some)
+            languages = [source_of(guess, {*sources, target_found}) for guess in guesses]
             by_language = defaultdict[str | None, list[str]](list)
-            languages = [self._language(identifier, text) for text in some]
-            for language, text in zip(languages, some, strict=True):
-                by_language[language].append(text)
-            coming = {
-                language: self._translations(language, own, translate)
-                for language, own in by_language.items()
-            }
-            yield from (next(coming[language]) for language in languages)
+            for language, line in zip(languages, some, strict=True):
+                by_language[language].append(line)
+            translations: dict[str | None, Iterator[Translation]] = {}
+            for language, texts in by_language.items():
+                if language in sources:
+                    translations[language] = self.route(language, target).stream(texts, options)
+                else:
+                    reason = _why_left(language, refused if language in pivoted else None)
+                    translations[language] = _leave(
+                        texts, None if language == target_found else reason
+                    )
+            yield from (next(translations[language]) for language in languages)
 
-    def _translations(
-        self, language: str | None, texts: Iterable[str], translate: "Translate"
-    ) -> "Iterator[Translation]":
-        if language in self._translated:
-            translator = self._between(language)
-            self._tell(translator)
-            return translate(translator, texts)
-        from seq2seq.identification import LEFT_AS_UNKNOWN
-        from seq2seq.translation.result import Translation
+    def _route(self, source: str | None, target: str | None) -> BaseTranslator:
+        languages = source, target
+        if languages not in self._routes:
+            self._routes[languages] = self._find(source, target)
+        return self._routes[languages]
 
-        left = f"left as it is: it is in {language!r}" if language else LEFT_AS_UNKNOWN
-        if language in self._pivoted:
-            left += f", and {self._one_step_option} does not hold through two steps"
-        is_asked_for = language == self.usual.direction.target
-        return (
-            Translation.unchanged(
-                text, *([left] if any(map(str.isalpha, text)) and not is_asked_for else [])
-            )
-            for text in texts
-        )
-
-    def _language(self, identifier: "LanguageIdentifier", text: str) -> str | None:
-        """The language that `text` is taken for, or None where it is in none that is known."""
-        from seq2seq.identification import source_of
-
-        return source_of(
-            identifier.identify(text), self._translated | {self.usual.direction.target}
-        )
-
-    def _between(self, source: str | None) -> "EitherTranslator":
-        if len(self._models) == 1 and _is_trained(self._models[0], source, self._target):
-            return self._models[0].between(source, self._target)
-        from seq2seq.translation.pivot import translator_between
-
-        return translator_between(self._models, source, self._target)
-
-    def _in_two_steps(self) -> set[str]:
-        """The languages that only two steps lead from."""
-        from seq2seq.translation.pivot import two_steps
-
-        return {way.source for way in two_steps(self._trained) if way.target == self._target}
-
-    def _tell(self, translator: "EitherTranslator") -> None:
-        """Say once how a text is translated that no model was trained for.
-
-        Raises `UsageError` where that does not go with the options.
-        """
-        way = translator.direction
-        if way in self._trained or way in self._told:
+    def _explain(self, translator: BaseTranslator) -> None:
+        """Log once how a text is translated where no model was trained for its direction."""
+        direction = translator.direction
+        if direction in self._explained:
             return
-        from seq2seq.translation.pivot import PivotTranslator
-
-        ways = f"from {way.source!r} into {way.target!r}"
-        note = f"the model was not trained {ways}, and may answer in another language."
+        self._explained.add(direction)
         if isinstance(translator, PivotTranslator):
-            if self._one_step_option:
-                raise UsageError(
-                    f"{self._one_step_option} does not hold through two steps, and {ways} the text "
-                    f"goes by way of {translator.pivot!r}; leave it out, or translate into "
-                    f"{translator.pivot!r} first."
-                )
-            note = f"{ways} by way of {translator.pivot!r}, since no model was trained for that."
-        self._told.add(way)
-        if not self._quiet:
-            typer.echo(f"translate: {note}", err=True)
+            pivot = translator.pivot
+            _log("info", f"{direction} goes through {pivot}, since no model was trained for it.")
+        elif isinstance(translator, DirectedTranslator) and not translator.is_trained:
+            _log(
+                "warning",
+                f"the model was not trained for {direction}, and may answer in another language.",
+            )
+
+    def _find(self, source: str | None, target: str | None) -> BaseTranslator:
+        trained = self._trained(source, target)
+        if trained is None:
+            source, target = (code and self.known(code) for code in (source, target))
+            trained = self._trained(source, target)
+        if trained is not None:
+            return trained
+        pivoted = two_steps(self.directions)
+        if source is not None and target is not None and Direction(source, target) in pivoted:
+            steps = pivoted[Direction(source, target)]
+            first, second = (self._trained(step.source, step.target) for step in steps)
+            assert first is not None
+            assert second is not None
+            return PivotTranslator(first, second)
+        return self._untrained(source, target)
+
+    def _trained(self, source: str | None, target: str | None) -> DirectedTranslator | None:
+        """Find the first model that was trained for this, reading no more of them than needed."""
+        for number, _ in enumerate(self._models):
+            for direction in self._directions(number):
+                if direction.fits(source, target):
+                    return DirectedTranslator(self._model(number), direction)
+        return None
+
+    def _untrained(self, source: str | None, target: str | None) -> DirectedTranslator:
+        """Find the first model that knows both languages, which may try."""
+        for number, _ in enumerate(self._models):
+            with suppress(UsageError):
+                direction = choose_direction(self._directions(number), source, target)
+                return DirectedTranslator(self._model(number), direction)
+        # Raises, unless one model reads the first language and another one writes the second.
+        choose_direction([*self.directions, *self.pivot_directions], source, target)
+        raise UsageError(
+            f"no model knows both {source!r} and {target!r}, and no third language leads from one "
+            f"to the other; the models know {', '.join(map(str, self.directions))}."
+        )
+
+    def _directions(self, number: int) -> Sequence[Direction]:
+        model = self._models[number]
+        return _directions_of(model) if isinstance(model, Path) else model.directions
+
+    def _model(self, number: int) -> BaseTranslator:
+        model = self._models[number]
+        if isinstance(model, Path):
+            model = self._models[number] = Translator(model, self._threads)
+        return model
 
 
-def _read_ahead(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Some at a time. Where `texts` fails, those before come first."""
-    coming = iter(texts)
+@cache
+def _directions_of(model: Path) -> tuple[Direction, ...]:
+    return read_config(model).directions
+
+
+def _why_left(language: str | None, refused: str | None) -> str:
+    from seq2seq.identification import LEFT_AS_UNKNOWN
+
+    if language is None:
+        return LEFT_AS_UNKNOWN
+    reason = f"left as it is: it is in {language!r}"
+    return f"{reason}, and {refused} cannot be used with pivot translation" if refused else reason
+
+
+def _leave(texts: Iterable[str], note: str | None) -> Iterator[Translation]:
+    for text in texts:
+        has_letters = any(map(str.isalpha, text))
+        yield Translation.unchanged(text, *([note] if note and has_letters else []))
+
+
+def _read_ahead(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Yield some lines at a time. Where `lines` raises, those before come first."""
+    coming = iter(lines)
     failure: Exception | None = None
     while not failure:
         some: list[str] = []
@@ -230,3 +287,10 @@ def _read_ahead(texts: Iterable[str]) -> Iterator[list[str]]:
             return
         yield some
     raise failure
+
+
+def _log(level: str, message: str) -> None:
+    import logging  # takes some milliseconds, and most calls have nothing to say
+
+    log: Callable[[str], None] = getattr(logging.getLogger("seq2seq"), level)
+    log(message)

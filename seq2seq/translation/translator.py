@@ -5,10 +5,10 @@ to translate and passes through unchanged. Placeholders, links, tags and code co
 in, each once.
 """
 
-import copy
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -46,12 +46,24 @@ class Translator(BaseTranslator):
     [translation] = translator.translate(["Where is the station?"])
     print(translation.text, translation.score)
 
-    A translator of a model folder may be called from several threads at once. `search` and
+    A translator of a model folder may be called from several threads at once, and sent to another
+    process, which loads the folder again. `search` and
     `calibrations` are the model's own; the options of a call change them for that call.
     """
 
-    __slots__ = ("calibrations", "direction", "directions", "engine", "search", "tokenizer")
+    __slots__ = (
+        "_folder",
+        "_threads",
+        "calibrations",
+        "direction",
+        "directions",
+        "engine",
+        "search",
+        "tokenizer",
+    )
 
+    _folder: Path | None  # None: over an engine of this process
+    _threads: int
     tokenizer: Tokenizer
     directions: tuple[Direction, ...]  # that the model was trained for
     direction: Direction  # where a call names no languages
@@ -84,6 +96,7 @@ class Translator(BaseTranslator):
             loaded.search,
             loaded.calibrations,
         )
+        self._folder, self._threads = folder, threads
         if source or target:
             self.direction = choose_direction(self.directions, source, target)
 
@@ -109,6 +122,8 @@ class Translator(BaseTranslator):
         search: SearchConfig,
         calibrations: Iterable[Calibration],
     ) -> None:
+        self._folder = None
+        self._threads = 0
         self.tokenizer = tokenizer
         self.directions = tuple(directions)
         self.direction = self.directions[0]
@@ -116,15 +131,12 @@ class Translator(BaseTranslator):
         self.engine = engine
         self.calibrations = {calibration.direction: calibration for calibration in calibrations}
 
-    def between(self, source: str | None = None, target: str | None = None) -> Self:
-        """The same model from and into these languages; what is not given it finds itself.
-
-        A direction that it was not trained for is tried where it knows both languages. Raises
-        `UsageError`, which lists the directions, where it does not.
-        """
-        translator = copy.copy(self)
-        translator.direction = choose_direction(self.directions, source, target)
-        return translator
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path of the model folder, not the model."""
+        if self._folder is None:
+            raise TypeError("only a translator that was loaded from a model folder can be pickled")
+        load = partial(Translator, source=self.direction.source, target=self.direction.target)
+        return load, (self._folder.resolve(), self._threads)
 
     def direction_for(self, options: TranslateOptions) -> Direction:
         """Return the direction of a call; raise `UsageError` where the model has no such."""

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.bundled import DEFAULT_MODEL
-from seq2seq.cli.formats import Format, Json, Plain, Tsv
-from seq2seq.cli.translate import _format
+from seq2seq.cli.formats import Format, Json, Plain, Tsv, line_format
 from seq2seq.errors import Seq2SeqError, UsageError
 
 
@@ -164,10 +163,10 @@ def test_any_text_becomes_json_in_utf8(text: str) -> None:
         (("²", True, False, False, False), Json("x", "²")),
     ],
 )
-def test_options_choose_a_format(
+def test_options_choose_aline_format(
     options: tuple[str | None, bool, bool, bool, bool], form: Plain | Tsv | Json
 ) -> None:
-    assert _format("x", *options) == form
+    assert line_format("x", *options) == form
 
 
 @pytest.mark.parametrize(
@@ -185,7 +184,7 @@ def test_options_that_do_not_go_together(
     options: tuple[str | None, bool, bool, bool, bool],
 ) -> None:
     with pytest.raises(UsageError, match=r"^[^.\n]+\.$"):
-        _format("x", *options)
+        line_format("x", *options)
 
 
 # As processes, with the model of the package
@@ -296,7 +295,7 @@ def test_the_models_are_listed() -> None:
     done = run("--list")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^en-de\.s2s \(default\): en-de(, \S+)*$", done.stdout, re.MULTILINE)
-    assert re.search(r"^in two steps: (.*, )?de-fr\b", done.stdout, re.MULTILINE)
+    assert re.search(r"^pivot translation: (.*, )?de-fr\b", done.stdout, re.MULTILINE)
 
 
 def test_blank_lines_are_no_trouble_and_fields_stay_as_they_are() -> None:

@@ -80,9 +80,9 @@ def test_a_conversation() -> None:
         assert terminal.process.wait(TIMEOUT) == 0
 
 
-def test_a_conversation_by_way_of_a_third_language() -> None:
+def test_a_conversation_through_a_third_language() -> None:
     with Terminal("-b", "3", "-f", "de", "-t", "fr") as terminal:
-        assert re.search(r"from 'de' into 'fr' by way of 'en', .*\nde-fr\. Type", terminal.shown)
+        assert re.search(r"de-fr goes through en, .*\nde-fr\. Type", terminal.shown)
         said = terminal.type("Ich bin sehr müde.\n")
         alternatives = re.findall(r"^ +-\d\.\d{3}  (\S.*)", terminal.type(":n\n"), re.MULTILINE)
         assert len(alternatives) == 3
@@ -91,7 +91,7 @@ def test_a_conversation_by_way_of_a_third_language() -> None:
         assert "en-de, de-en, " in terminal.type(":t\n")
         assert "into 'xx'; it knows en-de, de-en" in terminal.type(":t xx\n")
         said = terminal.type(":t es\n")
-        assert "from 'de' into 'es' by way of 'en'" in said
+        assert "de-es goes through en" in said
         assert "de-es\n" in said
         assert "cansad" in terminal.type("Ich bin sehr müde.\n")
         assert "en-de\n" in terminal.type(":t de\n")

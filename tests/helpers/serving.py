@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import copy
 import json
 import re
 import socket
@@ -12,17 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any
 
 from starlette.testclient import TestClient
 
 from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.server import make_server, open_socket, serve
-from seq2seq.serving.service import Identifier
 from seq2seq.text.blocks import Unit
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
 from seq2seq.translation.result import Candidate, Part, Translation
+from seq2seq.translation.router import Identifier, Router
 
 _TAG = re.compile(r"(<[^<>]*>)")
 
@@ -36,24 +35,23 @@ def shout(text: str) -> str:
 class FakeTranslator(BaseTranslator):
     """Translates by `shout`, and notes every number. Word n comes from word n."""
 
+    search = SearchConfig(beam_size=3)
+    directions: tuple[Direction, ...] = (Direction("en", "de"), Direction("de", "en"))
+    direction: Direction = directions[0]
+
     def __init__(self, *directions: Direction) -> None:
-        self.search = SearchConfig(beam_size=3)
-        self.directions = directions or (Direction("en", "de"), Direction("de", "en"))
-        self.direction = self.directions[0]
+        if directions:
+            self.directions = directions
+            self.direction = directions[0]
         self.gate = threading.Event()  # nothing is translated before it is set
         self.gate.set()
         self.calls: list[tuple[Direction, int, Unit, list[str]]] = []
 
-    def between(self, source: str | None = None, target: str | None = None) -> Self:
-        """The same, with the same gate and calls."""
-        other = copy.copy(self)
-        other.direction = Direction(source or "", target or "")
-        return other
-
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """Fails at "crash"."""
         texts = [*lines]
-        self.calls.append((self.direction, options.n_best, options.unit, texts))
+        direction = Direction(options.source or "", options.target or "")
+        self.calls.append((direction, options.n_best, options.unit, texts))
         assert self.gate.wait(60)
         if "crash" in texts:
             raise RuntimeError("crash")
@@ -95,7 +93,9 @@ def live_server(
     identifier: Identifier | None = None,
 ) -> Iterator[str]:
     """A server in a thread, and where it is."""
-    app = create_app([translator or FakeTranslator()], identifier or FakeIdentifier(), settings)
+    app = create_app(
+        Router([translator or FakeTranslator()]), identifier or FakeIdentifier(), settings
+    )
     server = make_server(app, settings.limits)
     with open_socket("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=lambda: asyncio.run(serve(server, listening)))
@@ -123,7 +123,7 @@ def client(
     log: list[str] | None = None,
 ) -> Iterator[TestClient]:
     used = settings or Settings(log=(log if log is not None else []).append)
-    app = create_app([translator or FakeTranslator()], identifier or FakeIdentifier(), used)
+    app = create_app(Router([translator or FakeTranslator()]), identifier or FakeIdentifier(), used)
     with TestClient(app, raise_server_exceptions=False) as opened:
         yield opened
 

@@ -24,6 +24,7 @@ from starlette.testclient import TestClient
 from seq2seq.config.model_config import Direction
 from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.middleware import Limits
+from seq2seq.translation.router import Router
 
 
 def test_a_text_and_a_list_of_texts() -> None:
@@ -174,10 +175,10 @@ def test_a_language_that_is_only_translated_into_is_listed() -> None:
         ]
 
 
-def test_a_direction_that_nobody_knows_goes_by_way_of_a_third_language() -> None:
+def test_a_direction_that_nobody_knows_is_translated_through_a_third_language() -> None:
     german = FakeTranslator(Direction("en", "de"), Direction("de", "en"))
     french = FakeTranslator(Direction("en", "fr"), Direction("fr", "en"))
-    app = create_app([german, french], FakeIdentifier(), Settings(log=lambda line: None))
+    app = create_app(Router([german, french]), FakeIdentifier(), Settings(log=lambda line: None))
     with TestClient(app) as opened:
         targets = {one["code"]: one["targets"] for one in opened.get("/languages").json()}
         fields = {"alternatives": 1, "alignment": True, "confidence": True, "notes": True}
@@ -193,11 +194,11 @@ def test_a_direction_that_nobody_knows_goes_by_way_of_a_third_language() -> None
         "confidence": [None, None],
         "notes": [
             [
-                "by way of 'en'",
+                "translated through 'en'",
                 "into 'en': the number 12 is in it",
                 "from 'en': the number 12 is in it",
             ],
-            ["by way of 'en'"],
+            ["translated through 'en'"],
         ],
     }
     assert found["translatedText"] == ["LA VIE", "der hund"]
@@ -219,7 +220,7 @@ def test_a_direction_that_is_known_takes_one_step() -> None:
 def test_the_first_translator_of_a_direction_has_it() -> None:
     first = FakeTranslator(Direction("en", "de"))
     second = FakeTranslator(Direction("en", "de"), Direction("en", "fr"))
-    app = create_app([first, second], FakeIdentifier(), Settings(log=lambda line: None))
+    app = create_app(Router([first, second]), FakeIdentifier(), Settings(log=lambda line: None))
     with TestClient(app) as opened:
         for target in ("de", "fr"):
             assert post_json(opened, "/translate", q="a", target=target).status_code == 200
@@ -240,7 +241,7 @@ def test_detect() -> None:
 
 
 def test_without_an_identifier_nothing_is_detected() -> None:
-    app = create_app([FakeTranslator()], None, Settings(log=lambda line: None))
+    app = create_app(Router([FakeTranslator()]), None, Settings(log=lambda line: None))
     with TestClient(app) as opened:
         assert opened.post("/detect", json={"q": "a"}).status_code == 501
         body = {"q": "a", "source": "auto", "target": "de"}

@@ -128,14 +128,14 @@ def test_the_language_is_chosen(exported: Path) -> None:
     assert translation("-t", "en") == translation("-f", "xx")
 
 
-def test_a_direction_that_was_not_trained_goes_by_way_of_a_third_language(exported: Path) -> None:
+def test_a_direction_that_was_not_trained_goes_through_a_third_language(exported: Path) -> None:
     def translation(text: str, *options: str) -> str:
         return run("translate", "--quiet", "-m", exported, text, *options).stdout
 
     done = run("translate", "-m", exported, "-f", "xx", "-t", "yy", "RED HOUSE TREE.")
     english = translation("RED HOUSE TREE.", "-f", "xx", "-t", "en").removesuffix("\n")
     assert done.stdout == translation(english, "-f", "en", "-t", "yy")
-    note = "from 'xx' into 'yy' by way of 'en', since no model was trained for that."
+    note = "xx-yy goes through en, since no model was trained for it."
     assert done.returncode == 0
     assert done.stderr.startswith(f"translate: {note}\n")
 

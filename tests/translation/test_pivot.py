@@ -1,6 +1,6 @@
-"""By way of a third language: two translators in a row do what one does.
+"""Pivot translation: two translators in a row do what one does; which of them a text is for.
 
-`TestShipped` runs the command, with the models that come with the package.
+`TestBundled` runs the command, with the bundled models.
 """
 
 import json
@@ -20,8 +20,6 @@ from hypothesis import strategies as st
 
 from seq2seq.bundled import DEFAULT_MODEL, bundled_models
 from seq2seq.cli import progress
-from seq2seq.cli.formats import Plain
-from seq2seq.cli.translate import _Job
 from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.errors import UsageError
@@ -30,8 +28,14 @@ from seq2seq.text.blocks import Unit
 from seq2seq.text.glossary import Glossary
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
-from seq2seq.translation.pivot import PivotTranslator, composed_links, translator_between, two_steps
+from seq2seq.translation.pivot import (
+    DirectedTranslator,
+    PivotTranslator,
+    composed_links,
+    two_steps,
+)
 from seq2seq.translation.result import Candidate, Part, Translation
+from seq2seq.translation.router import Router
 from seq2seq.translation.translator import Translator
 
 UNITS: tuple[Unit, ...] = ("line", "sentence", "paragraph")
@@ -57,7 +61,7 @@ def model(directions: str) -> Translator:
 
 @cache
 def copying() -> PivotTranslator:
-    """From German by way of English into French."""
+    """From German through English into French."""
     return PivotTranslator(model("de-en"), model("en-fr"))
 
 
@@ -67,10 +71,21 @@ class Script(BaseTranslator):
     def __init__(
         self, way: str, say: Callable[[str], Sequence[tuple[str, WordAlignment]]], *notes: str
     ) -> None:
-        [self.direction] = ways(way)
-        self.search = SearchConfig(beam_size=3)
+        self._direction = Direction(*way.split("-"))
         self._say, self._notes = say, notes
         self.calls: list[tuple[int, Unit, bool]] = []
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        return (self._direction,)
+
+    @property
+    def direction(self) -> Direction:
+        return self._direction
+
+    @property
+    def search(self) -> SearchConfig:
+        return SearchConfig(beam_size=3)
 
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         self.calls.append((options.n_best, options.unit, options.keep_parts))
@@ -123,7 +138,7 @@ def test_the_second_reads_what_the_first_wrote() -> None:
     "options", [TranslateOptions(glossary=Glossary([])), TranslateOptions(min_confidence=0.5)]
 )
 def test_what_holds_for_one_step_alone_is_refused(options: TranslateOptions) -> None:
-    with pytest.raises(UsageError, match=r"two steps, and from 'de' into 'fr' .* way of 'en'"):
+    with pytest.raises(UsageError, match=r"pivot translation \(de-fr goes through en\)"):
         PivotTranslator(*scripted()).stream(["a"], options)
 
 
@@ -212,8 +227,8 @@ def test_a_bar_moves_with_the_second_step(monkeypatch: pytest.MonkeyPatch) -> No
     screen, seconds = show_stderr(monkeypatch), count(100.0, 10.0)
     monkeypatch.setattr(progress, "monotonic", lambda: next(seconds))
     with progress.ProgressBar(size=4 * len(BY_PARTS)) as bar:
-        job = _Job(Plain(), TranslateOptions(unit="sentence", keep_parts=False), bar)
-        assert len([*job._translate(copying(), [BY_PARTS])]) == 1
+        options = TranslateOptions(unit="sentence", on_part=bar.advance_within)
+        assert len([*copying().stream([BY_PARTS], options)]) == 1
     # 13 of 116 characters after 10 seconds, and 23 after 20.
     assert re.findall(r"0:\d\d:\d\d left", screen.getvalue())[-1:] == ["0:01:21 left"]
 
@@ -280,30 +295,41 @@ MODELS = ["en-de", "de-en en-de en-fr fr-en"]
     ],
 )
 def test_the_way_is_chosen(source: str | None, target: str | None, expected: str) -> None:
+    route = Router(map(model, MODELS)).route(source, target)
+    steps = [route.first, route.second] if isinstance(route, PivotTranslator) else [route]
+    assert " ".join(str(step.direction) for step in steps) == expected
+
+
+def engine_of(step: BaseTranslator) -> object:
+    assert isinstance(step, DirectedTranslator)
+    assert isinstance(step.translator, Translator)
+    return step.translator.engine
+
+
+def test_pivot_translation_may_cross_models(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "seq2seq")
     models = [*map(model, MODELS)]
-    found = translator_between(models, source, target)
-    steps = [found.first, found.second] if isinstance(found, PivotTranslator) else [found]
-    assert " ".join(str(one.direction) for one in steps) == expected
+    router = Router(models, source="fr", target="de")
+    assert [translation.text for translation in router.translate(["Kalo miren."])] == [
+        "Kalo miren."
+    ]
+    route = router.route("fr", "de")
+    assert isinstance(route, PivotTranslator)
+    assert engine_of(route.first) is models[1].engine
+    assert engine_of(route.second) is models[0].engine
+    assert caplog.messages == ["fr-de goes through en, since no model was trained for it."]
 
 
-def test_a_way_may_cross_models() -> None:
-    models = [*map(model, MODELS)]
-    found = translator_between(models, "fr", "de")
-    assert isinstance(found, PivotTranslator)
-    assert isinstance(found.first, Translator)
-    assert isinstance(found.second, Translator)
-    assert found.first.engine is models[1].engine
-    assert found.second.engine is models[0].engine
-    [translation] = found.translate(["Kalo miren."])
-    assert translation.text == "Kalo miren."
-
-
-def test_where_no_language_leads_a_model_that_knows_both_tries() -> None:
+def test_where_no_language_leads_a_model_that_knows_both_tries(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     models = [model("en-de"), model("de-en fr-es")]
-    found = translator_between(models, "de", "es")
-    assert isinstance(found, Translator)
-    assert str(found.direction) == "de-es"
-    assert found.engine is models[1].engine
+    route = Router(models).route("de", "es")
+    assert str(route.direction) == "de-es"
+    assert engine_of(route) is models[1].engine
+    assert caplog.messages == [
+        "the model was not trained for de-es, and may answer in another language."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -322,7 +348,7 @@ def test_where_no_language_leads_a_model_that_knows_both_tries() -> None:
 )
 def test_no_way(source: str | None, target: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        translator_between([model("en-de"), model("fr-es")], source, target)
+        Router([model("en-de"), model("fr-es")]).route(source, target)
     assert str(caught.value) == message
 
 
@@ -330,14 +356,13 @@ def test_no_way(source: str | None, target: str, message: str) -> None:
 
 
 def note(source: str, target: str) -> str:
-    ways = f"from {source!r} into {target!r}"
-    return f"translate: {ways} by way of 'en', since no model was trained for that.\n"
+    return f"translate: {source}-{target} goes through en, since no model was trained for it.\n"
 
 
 GERMAN, FRENCH, SPANISH = "Wo ist der Bahnhof?", "Où est la gare ?", "¿Dónde está la estación?"
 
 
-class TestShipped:
+class TestBundled:
     """`translate` as a process."""
 
     @pytest.mark.parametrize(
@@ -396,12 +421,16 @@ class TestShipped:
         assert lines[2].count("{name}") == 1
 
     @pytest.mark.parametrize("option", ["--glossary", "--min-confidence"])
-    def test_what_two_steps_do_not_hold(self, tmp_path: Path, option: str) -> None:
+    def test_what_pivot_translation_cannot_keep_is_refused(
+        self, tmp_path: Path, option: str
+    ) -> None:
         terms, output = tmp_path / "terms.tsv", tmp_path / "out.txt"
         terms.write_text("Bahnhof\tgare\n")
         value = str(terms) if option == "--glossary" else "0.3"
         message = only_error(translate("-f", "de", "-t", "fr", option, value, GERMAN), 2)
-        assert message.startswith(f"translate: {option} does not hold through two steps")
+        name = "a glossary" if option == "--glossary" else "a minimum confidence"
+        refused = f"{name} cannot be used with pivot translation"
+        assert message.startswith(f"translate: {refused} (de-fr goes through en)")
         translate("-f", "de", "-t", "fr", option, value, "-o", output, GERMAN)
         assert [*tmp_path.iterdir()] == [terms]
         # Of lines whose language is found out, those that take one step are translated.
@@ -410,8 +439,7 @@ class TestShipped:
         assert first == FRENCH
         assert second != "I am tired."
         assert done.stderr == (
-            "translate: stdin, line 1: left as it is: it is in 'fr', and "
-            f"{option} does not hold through two steps.\n"
+            f"translate: stdin, line 1: left as it is: it is in 'fr', and {refused}.\n"
         )
 
     def test_each_line_goes_its_way(self) -> None:
