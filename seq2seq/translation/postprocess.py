@@ -253,7 +253,7 @@ def _hangs_on(piece: Piece, written: str) -> bool:
 
 def _lost_units(source: str, written: str) -> Iterator[str]:
     for word in lost_units(source, written):
-        yield f"{word!r} stands behind a number, and is not in the translation"
+        yield f"the unit {word!r} is not in the translation"
 
 
 def _missing_terms(piece: Piece, written: str) -> Iterator[str]:
