@@ -34,17 +34,52 @@ def word_alignment(
     Each target word has one, to the source word that it looks at most. With `from_source` it is
     the source words that have one each: to the target word that looks at them most.
     """
-    ours, theirs = word_numbers(source), word_numbers(target)  # (S,), (T,)
-    if not attention.size or max(ours, default=-1) < 0:
-        return ()
-    share = np.zeros((max(theirs) + 1, max(ours) + 1))
-    rows, columns = np.array(theirs), np.array(ours)
-    inside = columns >= 0
-    for row, word in zip(attention[:, inside], rows, strict=True):
-        np.add.at(share[word], columns[inside], row)
+    share = _word_attention(attention, source, target)
     if from_source:
         return tuple((word, int(looks.argmax())) for word, looks in enumerate(share.T))
     return tuple((int(looks.argmax()), word) for word, looks in enumerate(share) if looks.any())
+
+
+def words_made_from(
+    source_words: Sequence[range],
+    attention: NDArray[np.float32],
+    source: Sequence[str],
+    target: Sequence[str],
+    fixed: Sequence[int] = (),
+) -> list[int | None]:
+    """Choose for each range of source words the target word that was most likely made from it.
+
+    That is the word whose pieces look at the range most, in the mean; each is chosen once, and
+    those that are `fixed` never. None where no word is left. `attention` (T, S) is between the
+    pieces `target` and `source`.
+    """
+    share = _word_attention(attention, source, target)
+    chosen: list[int | None] = []
+    if not share.size:
+        return [None] * len(source_words)
+    share /= np.bincount(word_numbers(target))[:, None]
+    share[[word for word in fixed if word < len(share)]] = -1
+    for words in source_words:
+        looks = share[:, words.start : words.stop].sum(axis=1)
+        word = int(looks.argmax()) if looks.size else 0
+        chosen.append(word if looks[word] >= 0 else None)
+        share[word] = -1
+    return chosen
+
+
+def _word_attention(
+    attention: NDArray[np.float32], source: Sequence[str], target: Sequence[str]
+) -> NDArray[np.float64]:
+    """Add up the attention (T, S) of pieces to that of words: (target words, source words)."""
+    ours, theirs = word_numbers(source), word_numbers(target)  # (S,), (T,)
+    if not attention.size or max(ours, default=-1) < 0:
+        return np.zeros((0, 0))
+    share = np.zeros((max(theirs) + 1, max(ours) + 1))
+    columns = np.array(ours)
+    inside = columns >= 0
+    for row, word in zip(attention[:, inside], theirs, strict=True):
+        np.add.at(share[word], columns[inside], row)
+    return share
 
 
 def unmasked_alignment(

@@ -10,10 +10,16 @@ from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.search.beam import Hypothesis, longest_length
 from seq2seq.search.repetition import loops
-from seq2seq.text.alignment import WordAlignment, unmasked_alignment, word_alignment
+from seq2seq.text.alignment import (
+    WordAlignment,
+    unmasked_alignment,
+    word_alignment,
+    words_made_from,
+)
 from seq2seq.text.casing import is_all_caps
 from seq2seq.text.masking import (
     ANY_PLACEHOLDER,
+    DIVIDER,
     INLINE_TAG,
     PLACEHOLDER,
     MaskedText,
@@ -25,10 +31,14 @@ from seq2seq.text.masking import (
 from seq2seq.text.numbers import check_numbers, lost_units
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.checks import failure, negation_differs
-from seq2seq.translation.preprocess import Piece
+from seq2seq.translation.preprocess import Piece, words_between
 from seq2seq.translation.result import Part
 
 _PLACEHOLDER_SYMBOL = re.compile(r"<ph(\d+)>")
+_WORD = re.compile(r"\S+")
+_ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
+_STOPS = ".!?… "
+_NO_NUMBER = -2  # of a term, which is no span of the source
 _INNER_END = re.compile(r"[.!?…]\s+(?=\S)")
 _DOUBTED = 0.5  # what each note leaves of the confidence
 _MARKS = "⟦", "⟧"
@@ -90,6 +100,8 @@ class Writer:
             return Judgement("has a placeholder in place of another")
         source = piece.inner.text
         text = _PLACEHOLDER_SYMBOL.sub(PLACEHOLDER, self._decoded(hypothesis))
+        if len(_WORD.findall(text)) - len(_words_that_stay(piece, text)) < len(piece.replacing):
+            return Judgement("is too short for its glossary")
         if _hangs_on(piece, text):
             return Judgement("has a term behind its end")
         return Judgement(
@@ -141,18 +153,21 @@ class Writer:
             notes = (*notes, "the model has nothing to say, and the source stands")
         if sorted(numbers) != [*range(len(inner.spans))]:
             return None
+        written, terms = self._terms_placed(piece, hypothesis, written)
         if self.guard and inner.text[-1:].isalnum():  # no full stop that nobody has made
             written = written.removesuffix(".") or written
         if is_all_caps(inner.text):
             written = _in_capitals(written, piece)
-        checked = check_numbers(_with_terms(piece), written, self.target, self.source)
-        notes = (
-            *notes,
-            *checked.notes,
-            *_lost_units(_with_terms(piece), checked.text),
-            *_missing_terms(piece, checked.text),
-        )
-        target = MaskedText(checked.text, [inner.spans[number] for number in numbers])
+        read = _with_terms(piece)
+        checked = check_numbers(read, written, self.target, self.source)
+        lost = (*_lost_units(read, checked.text), *_missing_terms(piece, checked.text))
+        notes = (*notes, *checked.notes, *lost)
+        coming, placed_terms = iter(numbers), iter(terms)
+        spans = [
+            next(placed_terms) if symbol == DIVIDER else inner.spans[next(coming)]
+            for symbol in ANY_PLACEHOLDER.findall(checked.text)
+        ]
+        target = MaskedText(checked.text.replace(DIVIDER, PLACEHOLDER), spans)
         placed: MaskedText | None = target
         if piece.spans:
             from seq2seq.text.inline_tags import place  # few texts need it
@@ -178,6 +193,38 @@ class Writer:
         if wanted and not _same_spans(wanted, self.protection.mask(text).spans):
             return None
         return Part(source, piece.ids, text, hypothesis, piece.separator, links, confidence, notes)
+
+    def _terms_placed(
+        self, piece: Piece, hypothesis: Hypothesis, written: str
+    ) -> tuple[str, list[Span]]:
+        """Put a `DIVIDER` in place of the words made from terms, and list the terms in that order.
+
+        Punctuation around a word stays, and an article joined to it: l'école.
+        """
+        if not piece.replacing:
+            return written, []
+        words = [*_WORD.finditer(written)]
+        chosen = words_made_from(
+            [words_between(piece.inner.text, start, end) for _, start, end in piece.replacing],
+            hypothesis.attention,
+            self.tokenizer.pieces(piece.ids),
+            self.tokenizer.pieces(hypothesis.ids),
+            _words_that_stay(piece, written),
+        )
+        stops = len(written) - len(written.rstrip(_STOPS))
+        placed: list[tuple[int, int, Span]] = []
+        for found, number in zip(piece.replacing, chosen, strict=True):
+            start = end = len(written) - stops
+            if number is not None and number < len(words):
+                start, end = _letters(words[number])
+            placed.append((start, end, Span(found.term.target, False, _NO_NUMBER, "term")))
+        text: list[str] = []
+        behind = 0
+        for start, end, _ in sorted(placed):
+            space = " " * (start == end)  # there was no word left
+            text += written[behind:start], space, DIVIDER
+            behind = end
+        return "".join([*text, written[behind:]]), [span for *_, span in sorted(placed)]
 
     def _links(
         self, piece: Piece, hypothesis: Hypothesis, from_source: bool = False
@@ -210,7 +257,7 @@ def _with_terms_amid_inline_tags(piece: Piece) -> str:
     """The text of a piece, its terms as its translation has them, with their tags behind them."""
     text = piece.text
     places = [place for place, letter in enumerate(text) if letter != INLINE_TAG]
-    for term, start, end in reversed(piece.terms):
+    for term, start, end in reversed(piece.all_terms):
         first, behind = places[start], places[end - 1] + 1
         tags = INLINE_TAG * text.count(INLINE_TAG, first, behind)
         text = text[:first] + term.target + tags + text[behind:]
@@ -249,6 +296,29 @@ def _hangs_on(piece: Piece, written: str) -> bool:
     return last != written.casefold() and any(
         words == found.term.target.casefold().strip(" .!?…") for found in piece.terms
     )
+
+
+def _words_that_stay(piece: Piece, written: str) -> list[int]:
+    """The numbers of the words that no term may replace: spans, and terms that the search said."""
+    if not piece.replacing:
+        return []
+    said = [re.escape(found.term.target) for found in piece.terms]
+    held = [m.span() for m in re.finditer("|".join([PLACEHOLDER, *said]), written, re.IGNORECASE)]
+    return [
+        number
+        for number, word in enumerate(_WORD.finditer(written))
+        if any(start < word.end() and end > word.start() for start, end in held)
+    ]
+
+
+def _letters(word: re.Match[str]) -> tuple[int, int]:
+    """Where a word begins and ends without the marks around it, and without an elided article."""
+    inside = [place for place, letter in enumerate(word[0]) if letter.isalnum()]
+    if not inside:
+        return word.span()
+    elided = _ELIDED.match(word[0], inside[0])
+    start = elided.end() if elided else inside[0]
+    return word.start() + start, word.start() + inside[-1] + 1
 
 
 def _lost_units(source: str, written: str) -> Iterator[str]:

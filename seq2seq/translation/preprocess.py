@@ -40,6 +40,9 @@ _SLICE = 1000  # characters; what is longer is measured slice by slice, and only
 _MOST_INLINE_TAGS = 500  # in a piece; to place them takes as long as the square of their number
 
 _MARKS = frozenset("()[]{}\"'“”‘’«»„,;:.!?…–—-°=/|&~^_")  # that stay at a span beside them
+WITHOUT_SPACES = frozenset({"ja", "km", "lo", "my", "th", "zh"})
+"""Languages that do not part their words."""
+
 _FOREIGN = "this is not in letters that the model knows, and stays as it is"
 
 
@@ -51,13 +54,19 @@ class Piece:
     separator: str  # the white space behind it
     ids: tuple[int, ...] = ()  # (S,) the language tag first; none: it passes through
     spans: tuple[Span, ...] = ()
-    terms: "tuple[Found, ...]" = ()  # of the glossary
+    terms: "tuple[Found, ...]" = ()  # of the glossary, that the search has to say
+    replacing: "tuple[Found, ...]" = ()  # that take the place of the word made from their source
     notes: tuple[str, ...] = ()
 
     @property
     def masked(self) -> MaskedText:
         """The text and its spans."""
         return MaskedText(self.text, self.spans)
+
+    @property
+    def all_terms(self) -> "list[Found]":
+        """The terms, in the order of the text."""
+        return sorted([*self.terms, *self.replacing], key=lambda found: found.start)
 
     @property
     def inner(self) -> MaskedText:
@@ -151,13 +160,13 @@ class Reader:
     def with_numbers_held(self, piece: Piece) -> Piece | None:
         """The piece with its numbers among the spans, or None where there is none to hold."""
         masked = mask_numbers(piece.masked)
-        in_terms = any(map(str.isdigit, "".join(found.term.source for found in piece.terms)))
+        in_terms = any(map(str.isdigit, "".join(found.term.source for found in piece.all_terms)))
         held = masked.text.count(PLACEHOLDER)
         if in_terms or held == piece.text.count(PLACEHOLDER) or held > _MOST_HELD:
             return None
         spans = tuple(self._localised(span) for span in masked.spans)
         ids = self._ids(masked.text)
-        return self._with_terms(replace(piece, text=masked.text, ids=ids, spans=spans, terms=()))
+        return self._with_terms(replace(piece, text=masked.text, ids=ids, spans=spans))
 
     def constraints(self, piece: Piece) -> "Constraints | None":
         """What its translation must contain: the spans that are not inline, and the terms."""
@@ -178,9 +187,8 @@ class Reader:
             phrases.append(Phrase(ids, (position,), ends_word, 2, begins_word=not joined))
         words = word_numbers(self.tokenizer.pieces(piece.ids))
         for term, start, end in piece.terms:
-            last = len(inner.text[:end].split())
-            first = last - len(inner.text[start:end].split())
-            positions = tuple(i for i, word in enumerate(words) if first <= word < last)
+            own = words_between(inner.text, start, end)
+            positions = tuple(i for i, word in enumerate(words) if word in own)
             [target] = self.tokenizer.encode([term.target])
             phrases.append(Phrase(tuple(target), positions, True, begins_word=True))
         return Constraints(tuple(phrases))
@@ -198,8 +206,14 @@ class Reader:
             yield self._with_terms(piece)
 
     def _with_terms(self, piece: Piece) -> Piece:
-        terms = self.glossary.find(piece.inner.text) if self.glossary and piece.ids else ()
-        return replace(piece, terms=tuple(terms)) if terms else piece
+        found = self.glossary.find(piece.inner.text) if self.glossary and piece.ids else ()
+        if not found:
+            return piece
+        # A word is put in the place of another one where both languages part their words.
+        parts_words = WITHOUT_SPACES.isdisjoint((self.source, self.target))
+        one_word = [each for each in found if parts_words and len(each.term.source.split()) == 1]
+        held = [each for each in found if each not in one_word]
+        return replace(piece, terms=tuple(held), replacing=tuple(one_word))
 
     def _cut(self, text: str, behind: str) -> Iterator[Piece]:
         """The pieces of a segment, none too long; `behind` is the white space behind it."""
@@ -257,6 +271,12 @@ class Reader:
     @property
     def _form(self) -> "Formality | None":
         return self.formality if has_forms(self.target) else None
+
+
+def words_between(text: str, start: int, end: int) -> range:
+    """Return the numbers of the words that a stretch of `text` is of."""
+    last = len(text[:end].split())
+    return range(last - len(text[start:end].split()), last)
 
 
 def _followed(parts: Iterator[Part], behind: str) -> Iterator[tuple[str, str]]:

@@ -1,17 +1,24 @@
 """Terms are found as they should be, and are in what any engine says."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 from helpers.engines import ScriptEngine, copying, hostile, translator
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.search.beam import Hypothesis
+from seq2seq.text.alignment import word_numbers
 from seq2seq.text.glossary import Found, Glossary, Term
-from seq2seq.translation.postprocess import _hangs_on, _in_capitals
-from seq2seq.translation.preprocess import Piece
+from seq2seq.text.masking import Protection
+from seq2seq.translation.postprocess import Writer, _hangs_on, _in_capitals
+from seq2seq.translation.preprocess import Piece, Reader
 
 TERMS = {
     "kalo": "Kohl",
@@ -146,3 +153,41 @@ def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
         Glossary.load(tmp_path / "none.tsv")
     with pytest.raises(UsageError, match="needs a term and a translation"):
         Glossary([Term(" ", "x")])
+
+
+SAID = st.lists(st.sampled_from(["miren", "wog.", "(Elbo)", "ka-lo", "l'elbo,"]), min_size=1)
+
+
+@settings(max_examples=200)
+@given(SAID, st.randoms(use_true_random=False), st.sampled_from(["Rad", "das neue Rad", "l'An 5"]))
+def test_a_term_takes_the_place_of_the_word_made_from_its_source(
+    said: list[str], random: Random, term: str
+) -> None:
+    """Whatever word it is: the others stay as they are, and in their order."""
+    tokenizer = copying().tokenizer
+    source = ["stawog", "schupan", "kalo"]
+    ids, written = (tokenizer.encode([" ".join(words)])[0] for words in (source, said))
+    theirs = word_numbers(tokenizer.pieces(written))
+    looking = random.randrange(len(said))
+    attention = np.full((len(written), len(ids) + 1), 0.01, np.float32)
+    attention[[word == looking for word in theirs], -1] = 0.9
+    piece = Piece(
+        " ".join(source),
+        "",
+        (tokenizer.language_id("de"), *ids),
+        replacing=(Found(Term("kalo", term), 15, 19),),
+    )
+    writer = Writer(tokenizer, "en", "de", None, 0.0, SearchConfig(), True, True, Protection())
+    [part] = writer.write(piece, [Hypothesis(tuple(written), -1.0, -1.0, attention)], 1)
+    letters = re.sub(r"(\W*(?:l')?)[\w-]+(\W*)", lambda m: m[1] + term + m[2], said[looking])
+    expected = " ".join([*said[:looking], letters, *said[looking + 1 :]])
+    assert part.text == expected.removesuffix(".")  # the source has no full stop
+    place = len(" ".join(said[:looking]).split())
+    assert {(2, place + i) for i in range(len(term.split()))} <= {*part.links}
+
+
+def test_in_languages_without_spaces_the_search_says_the_terms() -> None:
+    over = copying()
+    reader = Reader(over.tokenizer, "zh", "de", 50, None, Glossary([Term("kalo", "Rad")]))
+    [piece] = reader.read("kalo", "line")
+    assert (len(piece.terms), len(piece.replacing)) == (1, 0)
