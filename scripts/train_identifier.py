@@ -30,7 +30,7 @@ from seq2seq.identification import LanguageIdentifier
 from seq2seq.identification.evaluation import WRITTEN, evaluate, table
 from seq2seq.identification.examples import names_of, sentences_of
 from seq2seq.identification.training import IdentifierConfig, train
-from seq2seq.training.display import Display, open_display
+from seq2seq.training.reporter import ProgressReporter, open_reporter
 
 _TIMED = 500  # sentences
 _SAID_EVERY = 500  # steps
@@ -65,7 +65,7 @@ def main(
     corpus = prepare(Recipe.load(recipe).corpus)
     if not corpus.test:
         raise UsageError(f"{recipe}: no corpus has a test text, which the card needs.")
-    with open_display() as display:
+    with open_reporter() as display:
         if not evaluate_only:
             config = IdentifierConfig(
                 hidden_size=hidden_size, steps=steps, seed=seed, threads=threads
@@ -83,7 +83,7 @@ def main(
     print(measured)
 
 
-def reporter(display: Display, steps: int) -> Callable[[int, float, int], None]:
+def reporter(display: ProgressReporter, steps: int) -> Callable[[int, float, int], None]:
     """What shows a bar on a terminal, and some lines that stay."""
     started, characters, average = time.monotonic(), 0, 0.0
     display.start()

@@ -27,7 +27,7 @@ from seq2seq.config.model_config import Attention
 from seq2seq.config.recipe import Recipe
 from seq2seq.evaluation.test_sets import open_translator
 from seq2seq.metrics import corpus_bleu
-from seq2seq.training.display import open_display
+from seq2seq.training.reporter import open_reporter
 from seq2seq.training.trainer import train
 
 RECIPE = SAMPLE.parent / "recipes" / "sample.toml"
@@ -65,7 +65,7 @@ def main(
         "training.threads": 1,
     }
     recipe = Recipe.load(RECIPE, [f"{key}={value}" for key, value in changes.items()])
-    with TemporaryDirectory() as folder, open_display() as display:
+    with TemporaryDirectory() as folder, open_reporter() as display:
         run = Path(folder) / "run"
         if train(recipe, run, display).interrupted:  # it tells of each epoch on stderr
             raise KeyboardInterrupt

@@ -170,13 +170,13 @@ def models(
     """
     _require_torch("models")
     from seq2seq.corpus import read_parallel
-    from seq2seq.training.run_dir import RunFolder
+    from seq2seq.training.run_dir import RunDir
 
     SearchConfig(prune=prune)  # an error comes before minutes of work
     available = _cores()
     if max(threads) > available:
         raise UsageError(f"--threads {max(threads)} needs as many cores; here it has {available}.")
-    recipe = RunFolder.open(run).recipe().corpus[0]
+    recipe = RunDir.open(run).recipe().corpus[0]
     source = corpus if corpus is not None else recipe.test
     if source is None:
         raise UsageError(f"{run}: its recipe names no test set; give one with --corpus.")

@@ -31,7 +31,7 @@ from seq2seq.tokenizer import UNK_ID, Tokenizer
 from seq2seq.translation.translator import Translator
 
 if TYPE_CHECKING:
-    from seq2seq.training.run_dir import RunFolder
+    from seq2seq.training.run_dir import RunDir
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -267,7 +267,7 @@ class Work:
         _run([str(self.python), "-c", "import onmt.bin.translate"], log, "importing OpenNMT-py")
         done.write_text(packages)
 
-    def encode(self, run: "RunFolder") -> None:
+    def encode(self, run: "RunDir") -> None:
         """Write corpus and vocabulary as ids, unless they are there.
 
         Ids stand for the pieces so that no character of theirs can break a line in two.
@@ -404,25 +404,23 @@ class Work:
         }
 
 
-def _open(path: Path) -> "RunFolder":
-    from seq2seq.training.run_dir import RunFolder  # brings torch, which a turn does not need
+def _open(path: Path) -> "RunDir":
+    from seq2seq.training.run_dir import RunDir  # brings torch, which a turn does not need
 
-    run = RunFolder.open(path)
+    run = RunDir.open(path)
     cell = run.recipe().model.cell
     if cell == "rnn":
         raise UsageError(f"{path}: OpenNMT-py has LSTM and GRU cells, no plain ones as this run.")
     return run
 
 
-def _check_model(path: Path, run: "RunFolder") -> None:
+def _check_model(path: Path, run: "RunDir") -> None:
     """Before hours are spent: a model folder that is whole, and of the same vocabulary."""
     if Translator(path, 1).tokenizer.model != run.tokenizer_file.read_bytes():
         raise UsageError(f"{path}: has another vocabulary than {run.path}; export that run.")
 
 
-def _train(
-    work: Work, run: "RunFolder", steps: int, seed: int, threads: int, python: str
-) -> Chosen:
+def _train(work: Work, run: "RunDir", steps: int, seed: int, threads: int, python: str) -> Chosen:
     """Everything up to the best checkpoint, as far as it is missing."""
     work.set_up(python)
     work.encode(run)

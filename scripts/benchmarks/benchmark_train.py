@@ -12,7 +12,7 @@ from seq2seq.config.recipe import Precision, TrainingConfig
 from seq2seq.corpus.batches import Batch, make_batch, plan_batches
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.training.loss import smoothed_cross_entropy
-from seq2seq.training.step import autocast, forward
+from seq2seq.training.optimizer_step import autocast, forward
 
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 

@@ -95,7 +95,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change a setting of the recipe."),
     ] = None,
-    start_from: Annotated[
+    init_from: Annotated[
         str | None,
         typer.Option(
             "--init-from",
@@ -105,7 +105,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+        bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")
     ] = False,
     keep: Annotated[
         int | None,
@@ -117,21 +117,21 @@ def train(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a model. Ctrl-C and SIGTERM save it; --resume goes on."""
+    """Train a model. Ctrl-C and SIGTERM save it; --resume continues."""
     _require_extra("torch", "train")
-    from seq2seq.training.display import open_display
     from seq2seq.training.finetune import load_recipe
+    from seq2seq.training.reporter import open_reporter
     from seq2seq.training.trainer import train as run_training
 
     changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
     resumed = output if resume else None
-    settings, start = load_recipe(recipe, changes, where=start_from, resumed=resumed)
-    with open_display(quiet) as display:
+    settings, init = load_recipe(recipe, changes, where=init_from, resumed=resumed)
+    with open_reporter(quiet) as reporter:
         outcome = run_training(
-            settings, output, display, resume=resume, start=start, tensorboard=tensorboard
+            settings, output, reporter, resume=resume, init=init, tensorboard=tensorboard
         )
     if outcome.interrupted:
-        what = "stopped; everything is saved. To go on:"
+        what = "stopped; everything is saved. To continue:"
         settings_again = [word for change in changes for word in ("--set", change)]
         options = [*settings_again, *(["--tensorboard"] if tensorboard else []), "--resume"]
         commands = [["train", str(recipe), "-o", str(output), *options]]
@@ -159,9 +159,9 @@ def _draw_curve(run: Path) -> None:
     from seq2seq.files import write_file
     from seq2seq.inspection.history import read_history
     from seq2seq.inspection.plots import training_picture
-    from seq2seq.training.run_dir import RunFolder
+    from seq2seq.training.run_dir import RunDir
 
-    file = RunFolder(run).curve_file
+    file = RunDir(run).curve_file
     try:
         write_file(file, training_picture(read_history(run)).render("png"))
     except Exception as error:  # the run is done, and none the worse without a picture

@@ -9,6 +9,7 @@ from seq2seq.corpus.prepare import (
     prepare,
     read_tests,
     read_validation,
+    tokenizer_for,
 )
 from seq2seq.corpus.readers import ParallelText, read_lines, read_parallel
 from seq2seq.corpus.report import CorpusReport, Finding, TextReport, check
@@ -29,4 +30,5 @@ __all__ = [
     "read_parallel",
     "read_tests",
     "read_validation",
+    "tokenizer_for",
 ]

@@ -1,15 +1,19 @@
-"""From the corpus settings of a recipe to the texts that training uses, checked first."""
+"""Turn the corpus settings of a recipe into the texts that training uses, checked first."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from seq2seq.config.model_config import Direction
-from seq2seq.config.recipe import CorpusConfig, OnProblem, Source
+from seq2seq.config.recipe import CorpusConfig, OnProblem, Recipe, Source
 from seq2seq.corpus.filters import PROBLEMS, Problem, examine
 from seq2seq.corpus.readers import ParallelText, read_parallel
 from seq2seq.corpus.report import CorpusReport, TextReport, check
 from seq2seq.errors import Seq2SeqError
+from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
+
+_TOKENIZER_SENTENCES = 100_000  # of each language, to learn subwords from
 
 _SENTENCES: Mapping[Problem, str] = {
     "empty": "with an empty side",
@@ -21,7 +25,7 @@ _SENTENCES: Mapping[Problem, str] = {
 
 
 class DirectedText(NamedTuple):
-    """A parallel text the way round that it is translated."""
+    """A parallel text, and the direction that it is translated in."""
 
     direction: Direction
     text: ParallelText
@@ -38,7 +42,7 @@ class Corpus:
     valid: tuple[DirectedText, ...]
     test: tuple[DirectedText, ...]
     report: CorpusReport
-    weights: tuple[float, ...] = ()  # all alike
+    weights: tuple[float, ...] = ()  # none: all are equal
 
 
 def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
@@ -69,20 +73,52 @@ def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
     )
 
 
+def tokenizer_for(recipe: Recipe, corpus: Corpus) -> Tokenizer:
+    """Load the tokenizer that `recipe` names, or train one on `corpus`."""
+    if recipe.tokenizer.path is None:
+        return Tokenizer.train(
+            tokenizer_sentences(recipe, corpus),
+            recipe.tokenizer,
+            recipe.languages,
+            formality=recipe.augmentation.formality > 0,
+        )
+    tokenizer = Tokenizer.load(Path(recipe.tokenizer.path))
+    for direction in recipe.directions:
+        tokenizer.language_id(direction.target)
+    return tokenizer
+
+
+def tokenizer_sentences(
+    recipe: Recipe, corpus: Corpus, most: int = _TOKENIZER_SENTENCES
+) -> Iterator[str]:
+    """Yield each different sentence of each side of each direction once.
+
+    Of a large corpus that is a part, spread evenly over it, of about `most` sentences of each
+    language: SentencePiece takes some kilobytes of memory for each.
+    """
+    plain = recipe.tokenizer.plain_spaces
+    sentences = 2 * sum(len(text) for _, text in corpus.train)
+    share = min(1.0, most * len(recipe.languages) / sentences)
+    for _, text in corpus.train:
+        sample = text.sample(round(share * len(text)))
+        yield from dict.fromkeys(map(normalise_source, sample.source))
+        yield from dict.fromkeys(map(plain_spaces, sample.target) if plain else sample.target)
+
+
 def read_tests(configs: Sequence[CorpusConfig]) -> tuple[DirectedText, ...]:
-    """The test texts of `configs`, direction by direction."""
+    """Read the test texts of `configs`, direction by direction."""
     return _directed(
         (config, _read(config.test, config)) for config in configs if config.test is not None
     )
 
 
 def read_validation(configs: Sequence[CorpusConfig]) -> tuple[DirectedText, ...]:
-    """The validation texts of `configs`, direction by direction."""
+    """Read the validation texts of `configs`, direction by direction."""
     return _directed((config, _read(config.valid, config)) for config in configs)
 
 
 def _held_out(config: CorpusConfig) -> list[ParallelText]:
-    """The validation text and, where there is one, the test text."""
+    """Read the validation text and, if there is one, the test text."""
     sources = [config.valid] if config.test is None else [config.valid, config.test]
     return [_read(source, config) for source in sources]
 
@@ -90,31 +126,32 @@ def _held_out(config: CorpusConfig) -> list[ParallelText]:
 def _held_out_from(
     config: CorpusConfig, held_out: Mapping[CorpusConfig, Sequence[ParallelText]]
 ) -> list[ParallelText]:
-    """All that the training text of `config` must not have: its own first, then the others'."""
-    others = [
+    """List what the training text of `config` must not have: its own texts, then all others."""
+    of_others = [
         _in_languages(text, other, config)
         for other, texts in held_out.items()
         if other is not config
         for text in texts
     ]
-    return [*held_out[config], *others]
+    return [*held_out[config], *of_others]
 
 
 def _in_languages(text: ParallelText, config: CorpusConfig, other: CorpusConfig) -> ParallelText:
-    """What a text of `config` has in the languages of `other`, side by side but not in pairs."""
+    """Pick the sides of a text of `config` that are in the languages of `other`, or nothing."""
     sides = {config.source_language: text.source, config.target_language: text.target}
     languages = other.source_language, other.target_language
     return ParallelText(text.name, *(sides.get(language, []) for language in languages))
 
 
 def directed_texts(config: CorpusConfig, text: ParallelText) -> list[DirectedText]:
-    """`text` in each of the directions of `config`."""
-    ways = text, ParallelText(text.name, text.target, text.source)
-    return [DirectedText(*one) for one in zip(config.directions, ways, strict=False)]
+    """Turn `text` into each of the directions of `config`."""
+    both_ways = text, ParallelText(text.name, text.target, text.source)
+    pairs = zip(config.directions, both_ways, strict=False)
+    return [DirectedText(direction, directed) for direction, directed in pairs]
 
 
 def _directed(texts: Iterable[tuple[CorpusConfig, ParallelText]]) -> tuple[DirectedText, ...]:
-    return tuple(one for config, text in texts for one in directed_texts(config, text))
+    return tuple(directed for config, text in texts for directed in directed_texts(config, text))
 
 
 def _training_text(
@@ -173,5 +210,5 @@ def _read(source: Source, config: CorpusConfig) -> ParallelText:
 
 
 def _check_held_out(texts: Sequence[ParallelText], max_length_ratio: float) -> list[TextReport]:
-    """Reports on the held-out texts, each compared with those after it."""
+    """Report on the held-out texts, each compared with those after it."""
     return [check(text, texts[index + 1 :], max_length_ratio) for index, text in enumerate(texts)]

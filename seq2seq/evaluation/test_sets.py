@@ -133,9 +133,9 @@ class EvaluationSet:
             return read_tests(Recipe.load(self.recipe).corpus)
         if not (model / "recipe.json").exists():
             raise UsageError("nothing to translate: give --src and --ref, --corpus, or --recipe.")
-        from seq2seq.training.run_dir import RunFolder
+        from seq2seq.training.run_dir import RunDir
 
-        return read_tests(RunFolder.open(model).recipe().corpus)
+        return read_tests(RunDir.open(model).recipe().corpus)
 
 
 def evaluate_model(
@@ -239,11 +239,11 @@ def open_translator(model: Path, threads: int = 0) -> Translator:
             f"{model} is a training run, which needs torch: pip install 'seq2seq[train]'"
         ) from None
     from seq2seq.engines.torch_engine import TorchEngine
-    from seq2seq.training.run_dir import RunFolder
+    from seq2seq.training.run_dir import RunDir
 
     if threads:
         torch.set_num_threads(threads)
-    network, tokenizer, recipe = RunFolder.open(model).best_model()
+    network, tokenizer, recipe = RunDir.open(model).best_model()
     return Translator.over(TorchEngine(network), tokenizer, recipe.directions, recipe.search)
 
 

@@ -1,4 +1,4 @@
-"""How good an identifier is: by length of the text, by how it is written, and how honest."""
+"""Evaluate an identifier: by length of the text, by how it is written, and its calibration."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2seq.confidence import calibration_error
 from seq2seq.identification.alphabet import without_accents
 from seq2seq.identification.examples import bare, fragment
 from seq2seq.identification.identifier import LanguageIdentifier
@@ -35,14 +36,14 @@ WRITTEN: Mapping[str, Change] = {
     "two words of each": lambda text, random: fragment(text, 2, random),
     "three words of each": lambda text, random: fragment(text, 3, random),
 }
-"""How the test sentences are written before they are asked for."""
+"""How the test sentences are changed before they are identified."""
 
 _BINS = 15
-_TOGETHER = 1_000  # texts
+_BATCH = 1_000  # texts
 
 
 class Share(NamedTuple):
-    """How many of so many texts were told right."""
+    """How many of so many texts were identified."""
 
     right: int
     number: int
@@ -53,7 +54,7 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """Of sentences written in one way."""
+    """The scores of an identifier on sentences written in one way."""
 
     total: Share
     by_length: Mapping[str, Share]
@@ -68,23 +69,23 @@ def evaluate(
     change: Change = WRITTEN["as they are"],
     seed: int = 1,
 ) -> Score:
-    """Ask for every sentence, changed; a sentence of two languages is asked for in each."""
+    """Identify every sentence, changed; a sentence of two languages counts for each."""
     random = Random(seed)
-    asked = [
+    examples = [
         (change(text, random), language) for language, texts in sentences.items() for text in texts
     ]
     answers = [
         ranked[0]
-        for first in range(0, len(asked), _TOGETHER)
+        for first in range(0, len(examples), _BATCH)
         for ranked in identifier.identify_batch(
-            [text for text, _ in asked[first : first + _TOGETHER]]
+            [text for text, _ in examples[first : first + _BATCH]]
         )
     ]
     right = np.array(
-        [found == language for (found, _), (_, language) in zip(answers, asked, strict=True)]
+        [answer == language for (answer, _), (_, language) in zip(answers, examples, strict=True)]
     )
-    words = np.array([len(text.split()) for text, _ in asked])
-    languages = np.array([language for _, language in asked])
+    words = np.array([len(text.split()) for text, _ in examples])
+    languages = np.array([language for _, language in examples])
     return Score(
         _share(right),
         {
@@ -92,20 +93,8 @@ def evaluate(
             for name, (least, most) in LENGTHS.items()
         },
         {language: _share(right[languages == language]) for language in sentences},
-        calibration_error(np.array([sure for _, sure in answers]), right),
+        calibration_error([confidence for _, confidence in answers], right.tolist(), _BINS),
     )
-
-
-def calibration_error(probabilities: NDArray[Any], right: NDArray[Any]) -> float:
-    """The expected calibration error (Guo et al. 2017), over bins of equal width.
-
-    probabilities (N,) of the answers, right (N,) whether they were.
-    """
-    bins = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
-    gaps = [
-        abs(probabilities[bins == one].sum() - right[bins == one].sum()) for one in range(_BINS)
-    ]
-    return float(sum(gaps) / len(probabilities))
 
 
 def _share(right: NDArray[Any]) -> Share:
@@ -113,7 +102,7 @@ def _share(right: NDArray[Any]) -> Share:
 
 
 def table(scores: Mapping[str, Score]) -> str:
-    """Markdown: a row for each way of writing; in brackets how many texts."""
+    """Write Markdown: a row for each way of writing; in brackets how many texts."""
     first = next(iter(scores.values()))
     head = ["test sentences", "all", *LENGTHS, *first.by_language, "calibration error"]
     rows = [

@@ -1,4 +1,4 @@
-"""Training examples: sentences, parts of them and words, written as people write.
+"""Make training examples: sentences, parts of them and words, written as people write.
 
 A classifier that has read clean sentences alone takes a capital for German and a missing full stop
 for nothing it knows. So most examples are changed: cut, without capitals, all in capitals, without
@@ -34,17 +34,18 @@ class Example(NamedTuple):
 
 
 def sentences_of(texts: Iterable[DirectedText]) -> dict[str, list[str]]:
-    """The different sentences of each language, both sides of every text."""
-    found = dict[str, dict[str, None]]()
+    """Collect the different sentences of each language, from both sides of every text."""
+    sentences = dict[str, dict[str, None]]()
     for direction, text in texts:
         part = text.sample(_MOST_SENTENCES)
         for language, side in ((direction.source, part.source), (direction.target, part.target)):
-            found.setdefault(language, {}).update(dict.fromkeys(filter(None, map(str.strip, side))))
-    return {language: list(found[language]) for language in sorted(found)}
+            unique = dict.fromkeys(filter(None, map(str.strip, side)))
+            sentences.setdefault(language, {}).update(unique)
+    return {language: list(sentences[language]) for language in sorted(sentences)}
 
 
 def names_of(texts: Iterable[DirectedText]) -> list[str]:
-    """Words with a capital that a sentence shares with its translation, the most frequent first."""
+    """List the capitalised words that sentences share with their translations, by frequency."""
     counts = Counter[str]()
     for _, text in texts:
         for source, target in islice(zip(text.source, text.target, strict=True), _MOST_SENTENCES):
@@ -68,12 +69,12 @@ class Examples:
         self._phrases = [_Dictionary(map(_phrases, part)) for part in self._sentences]
 
     def draw(self, random: Random) -> Example:
-        """One example."""
+        """Draw an example."""
         language = random.randrange(len(self._sentences))
         return Example(self._change(self._cut(language, random), random), language)
 
     def _cut(self, language: int, random: Random) -> str:
-        """Several sentences, one, a part of one, a word of one, or a word or phrase by itself."""
+        """Draw several sentences, a sentence, a part or a word of it, or a word or phrase alone."""
         sentences = self._sentences[language]
         kind = random.random()
         if kind < 0.07:
@@ -109,7 +110,7 @@ class Examples:
 
 
 class _Dictionary:
-    """What occurs in a language, the rare drawn more often than it occurs."""
+    """Draws what occurs in a language, the rare more often than it occurs."""
 
     def __init__(self, parts: Iterable[Iterable[str]]) -> None:
         counts = Counter(chain.from_iterable(parts))
@@ -123,7 +124,7 @@ class _Dictionary:
 
 
 def fragment(sentence: str, length: int, random: Random) -> str:
-    """So many words of a sentence, without what is around them; all, where it has no more."""
+    """Cut `length` words out of a sentence; all of them if it has no more."""
     words = sentence.split()
     start = random.randint(0, max(len(words) - length, 0))
     part = " ".join(words[start : start + length])
@@ -131,7 +132,7 @@ def fragment(sentence: str, length: int, random: Random) -> str:
 
 
 def bare(text: str) -> str:
-    """Without final punctuation, and the Spanish one in front."""
+    """Strip final punctuation, and the Spanish one in front."""
     return text.rstrip(_FINAL + " ").lstrip(_INITIAL)
 
 
@@ -141,6 +142,6 @@ def _words(sentence: str) -> list[str]:
 
 
 def _phrases(sentence: str) -> list[str]:
-    """What people also say by itself: "Thank you", "Yes", "Guten Morgen"."""
+    """List the parts that people also say alone: "Thank you", "Yes", "Guten Morgen"."""
     parts = (part.strip(_AROUND_WORDS + " ") for part in _PAUSE.split(sentence))
     return [part for part in parts if part and len(part.split()) <= _LONGEST_PHRASE]

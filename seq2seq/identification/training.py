@@ -1,4 +1,4 @@
-"""Training of a language identifier: the torch twin of `network`, and the loop around it."""
+"""Train a language identifier: the torch twin of `network`, and the loop around it."""
 
 import math
 from collections import Counter
@@ -26,7 +26,7 @@ _SORTED_TOGETHER = 16  # batches, so that examples of like length meet
 _WARMUP = 100  # steps
 _DROPOUT = 0.1
 _LARGEST_GRADIENT = 1.0
-_SETTLING = 3_000  # validation examples for the temperature
+_CALIBRATION_EXAMPLES = 3_000  # of the validation text, for the temperature
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class IdentifierConfig:
 
 
 class ManyToOne(nn.Module):
-    """What `Network` computes, with gradients."""
+    """The model of `Network`, with gradients."""
 
     def __init__(self, characters: int, languages: int, config: IdentifierConfig) -> None:
         super().__init__()
@@ -56,20 +56,20 @@ class ManyToOne(nn.Module):
         self.output = nn.Linear(2 * hidden, languages)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """ids (B, T), lengths (B,) -> logits (B, L)."""
+        """Compute logits (B, L) for ids (B, T) of lengths (B,)."""
         known = self.embedding.num_embeddings
         x = self.embedding(ids % known) + (ids // known).unsqueeze(-1) * self.capital  # (B, T, X)
         x = self.dropout(x)
         rows = reverse_rows(lengths, ids.shape[1])
-        reading, _ = self.forwards(x)  # (B, T, H)
-        against, _ = self.backwards(x.flatten(0, 1).index_select(0, rows).view_as(x))
+        forward, _ = self.forwards(x)  # (B, T, H)
+        backward, _ = self.backwards(x.flatten(0, 1).index_select(0, rows).view_as(x))
         ends = torch.arange(len(ids)), lengths - 1
-        last = torch.cat([reading[ends], against[ends]], dim=-1)  # (B, 2 H)
+        last = torch.cat([forward[ends], backward[ends]], dim=-1)  # (B, 2 H)
         logits: Tensor = self.output(self.dropout(last))
         return logits
 
     def network(self, temperature: float = 1.0) -> Network:
-        """The weights in NumPy; logits are divided by the temperature."""
+        """Convert the weights to NumPy; logits are divided by the temperature."""
         fused = [self.forwards.fused, self.backwards.fused]
         parts = {
             "embedding": self.embedding.weight,
@@ -90,14 +90,14 @@ def train(
     config: IdentifierConfig,
     report: Callable[[int, float, int], None] = lambda step, loss, characters: None,
 ) -> bytes:
-    """The file of a model for the languages of `sentences`.
+    """Train a model for the languages of `sentences`; return its file.
 
     `report(step, loss, characters)` is called after each step. The same seed gives the same file,
     with the same build of torch and number of threads on the same machine.
     """
     languages = list(sentences)
     if len(languages) < 2:
-        raise Seq2SeqError("telling languages apart needs texts of two languages at least.")
+        raise Seq2SeqError("an identifier needs texts in at least two languages.")
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     random = Random(config.seed)
@@ -106,21 +106,22 @@ def train(
     _learn(model, _batches(Examples(sentences, names), alphabet, config, random), config, report)
     temperature = _temperature(model, Examples(valid, names), alphabet, config)
     network = model.network(temperature)
-    words = np.stack([table_of(own) for own in sentences.values()])
+    words = np.stack([table_of(texts) for texts in sentences.values()])
     return save(as_tensors(languages, alphabet.characters, network, words))
 
 
 def characters_of(texts: Iterable[Sequence[str]]) -> list[str]:
-    """The characters worth learning, without capitals, the most frequent first."""
-    worth = Counter[str]()
+    """List the characters worth learning, without capitals, the most frequent first."""
+    kept = Counter[str]()
     for sentences in texts:
         every = max(1, math.ceil(len(sentences) / _READ_FOR_CHARACTERS))
         counts = Counter[str]()
         for sentence in sentences[::every]:
             counts.update(clean(sentence).lower())
         total = counts.total()
-        worth.update({one: number for one, number in counts.items() if number > _RARE * total})
-    return sorted(worth, key=lambda character: (-worth[character], character))
+        frequent = (item for item in counts.items() if item[1] > _RARE * total)
+        kept.update(dict(frequent))
+    return sorted(kept, key=lambda character: (-kept[character], character))
 
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -130,7 +131,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 def _batches(
     examples: Examples, alphabet: Alphabet, config: IdentifierConfig, random: Random
 ) -> Iterator[Batch]:
-    """Batches without end, texts of like length in each."""
+    """Yield batches without end, texts of similar length in each."""
     while True:
         drawn = _drawn(examples, config.batch_size * _SORTED_TOGETHER, random)
         drawn.sort(key=lambda example: len(example.text))
@@ -141,7 +142,7 @@ def _batches(
 
 
 def _drawn(examples: Examples, number: int, random: Random) -> list[Example]:
-    """Examples, cleaned; those without letters are left out."""
+    """Draw examples and clean them; those without letters are left out."""
     drawn = (examples.draw(random) for _ in range(number))
     cleaned = [Example(clean(text), language) for text, language in drawn]
     return [example for example in cleaned if example.text]
@@ -159,7 +160,7 @@ def _learn(
     config: IdentifierConfig,
     report: Callable[[int, float, int], None],
 ) -> None:
-    """Adam, with a learning rate that rises for some steps and falls to nothing at the end."""
+    """Train with Adam and a learning rate that warms up and falls to 0 at the end."""
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
     model.train()
     for step in range(1, config.steps + 1):
@@ -179,8 +180,8 @@ def _learn(
 def _temperature(
     model: ManyToOne, examples: Examples, alphabet: Alphabet, config: IdentifierConfig
 ) -> float:
-    """What the logits are best divided by, on texts not trained on (Guo et al. 2017)."""
-    drawn = _drawn(examples, _SETTLING, Random(config.seed))
+    """Find what to divide the logits by, on texts not trained on (Guo et al. 2017)."""
+    drawn = _drawn(examples, _CALIBRATION_EXAMPLES, Random(config.seed))
     drawn.sort(key=lambda example: len(example.text))
     parts = [
         _batch(drawn[first : first + config.batch_size], alphabet)
@@ -191,5 +192,5 @@ def _temperature(
     candidates = [1.02**n for n in range(-60, 61)]  # 0.3 to 3.3
     return min(
         candidates,
-        key=lambda one: functional.cross_entropy(logits / one, languages).item(),
+        key=lambda candidate: functional.cross_entropy(logits / candidate, languages).item(),
     )

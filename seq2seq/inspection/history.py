@@ -20,7 +20,7 @@ _NUMBERS = {
     "valid": ("step", "epoch", "bleu", "nll", "perplexity"),
     "rollback": ("step", "failed_step"),
 }
-"""What a row of each kind has to have, see `seq2seq.training.journal`."""
+"""What a row of each kind has to have, see `seq2seq.training.trainer`."""
 
 
 class GateNames(NamedTuple):

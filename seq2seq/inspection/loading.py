@@ -129,12 +129,12 @@ def open_model(path: Path) -> InspectedModel:
 def _open_run(path: Path) -> InspectedModel:
     try:
         from seq2seq.engines.torch_engine import TorchEngine
-        from seq2seq.training.run_dir import RunFolder
+        from seq2seq.training.run_dir import RunDir
     except ModuleNotFoundError as error:
         raise Seq2SeqError(
             f"{path} is a training run, which needs {error.name}: pip install 'seq2seq[train]'"
         ) from None
-    model, tokenizer, recipe = RunFolder.open(path).best_model()
+    model, tokenizer, recipe = RunDir.open(path).best_model()
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     return InspectedModel(
         path.name,

@@ -2,24 +2,21 @@
 
 A checkpoint is a folder `step-N`:
 
-- `tensors.safetensors`: weights, their average, the optimizer's moments, random numbers;
+- `tensors.safetensors`: weights, their moving average, the optimizer's moments, random numbers;
 - `best.safetensors`: the best averaged weights so far, where there are any. Each checkpoint has a
   copy of its own, so that a bad byte in one leaves the others whole;
-- `state.json`: the `Position`;
+- `state.json`: the `TrainState`;
 - `SHA256SUMS`: the digests of these, as `sha256sum -c` reads them.
 """
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from seq2seq.config.parse import from_table
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import (
     checksums,
@@ -30,7 +27,7 @@ from seq2seq.files import (
     sync,
     write_file,
 )
-from seq2seq.training.state import Position
+from seq2seq.training.state import TrainState
 
 _TENSORS, _BEST, _STATE = "tensors.safetensors", "best.safetensors", "state.json"
 SUMS = "SHA256SUMS"
@@ -47,17 +44,17 @@ class WriteError(Seq2SeqError):
 
 def save_checkpoint(
     folder: Path,
-    position: Position,
+    state: TrainState,
     tensors: Mapping[str, Tensor],
     best: Mapping[str, Tensor] | Path | None = None,
 ) -> Path:
-    """Write `folder/step-N`; it appears whole or not at all. Raises `WriteError`.
+    """Write `folder/step-N`, which appears whole or not at all; raises `WriteError`.
 
     `best` are the best averaged weights, or the file that has them.
     """
-    target = folder / f"step-{position.step:08d}"
-    state = json.dumps(dataclasses.asdict(position), indent=1)
-    files = {_TENSORS: _to_bytes(tensors), _STATE: state.encode()}
+    target = checkpoint_of(folder, state.step)
+    text = json.dumps(state.to_json(), indent=1)
+    files = {_TENSORS: _to_bytes(tensors), _STATE: text.encode()}
     if isinstance(best, Path):
         files[_BEST] = read_best(best)
     elif best is not None:
@@ -74,7 +71,7 @@ def save_checkpoint(
 
 
 def publish_best(checkpoint: Path, best: Path) -> None:
-    """Let `best` be the best weights as they were at `checkpoint`; raises `WriteError`."""
+    """Make `best` the best weights as they were at `checkpoint`; raises `WriteError`."""
     try:
         if (checkpoint / _BEST).exists():
             write_file(best, (checkpoint / _BEST).read_bytes())
@@ -85,42 +82,54 @@ def publish_best(checkpoint: Path, best: Path) -> None:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The whole checkpoints, the newest last."""
+    """List the checkpoints, the newest last."""
     return sorted(folder.glob(f"step-{8 * '[0-9]'}"))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint."""
+    """Return the newest checkpoint."""
     return max(checkpoints(folder), default=None)
 
 
+def checkpoint_of(folder: Path, step: int) -> Path:
+    """Return the path of the checkpoint of a step."""
+    return folder / f"step-{step:08d}"
+
+
 def step_of(checkpoint: Path) -> int:
-    """The step that it was saved after."""
+    """Return the step that a checkpoint was saved after."""
     return int(checkpoint.name.removeprefix("step-"))
 
 
-def prune_checkpoints(folder: Path, keep: int, good_step: int) -> None:
-    """Remove all but the newest `keep` checkpoints and that of `good_step`."""
+def prune_checkpoints(folder: Path, keep: int, stable_step: int) -> None:
+    """Remove all but the newest `keep` checkpoints and that of `stable_step`."""
     for path in checkpoints(folder)[:-keep]:
-        if step_of(path) != good_step:
+        if step_of(path) != stable_step:
             remove_folder(path)
 
 
-def load_checkpoint(path: Path) -> tuple[Position, dict[str, Tensor]]:
+def remove_checkpoints_after(folder: Path, step: int) -> None:
+    """Remove the checkpoints of later steps, the newest first."""
+    for path in reversed(checkpoints(folder)):
+        if step_of(path) > step:
+            remove_folder(path)
+
+
+def load_checkpoint(path: Path) -> tuple[TrainState, dict[str, Tensor]]:
     """Read what `save_checkpoint` wrote; raises `Seq2SeqError` naming the file at fault."""
     data = _read_checked(path)
     try:
-        position = from_table(Position, json.loads(data[_STATE]))
+        state = TrainState.from_json(json.loads(data[_STATE]))
     except (ValueError, UsageError) as error:
         raise Seq2SeqError(f"{path / _STATE}: not a checkpoint's state: {error}") from None
     try:
-        return position, safetensors.torch.load(data[_TENSORS])
+        return state, safetensors.torch.load(data[_TENSORS])
     except SafetensorError as error:
         raise Seq2SeqError(f"{path / _TENSORS}: not safetensors: {error}.") from None
 
 
 def _read_checked(path: Path) -> dict[str, bytes]:
-    """The files of a checkpoint, each as it was written."""
+    """Read the files of a checkpoint, and compare their digests."""
     data = {}
     file = path / SUMS
     try:
@@ -132,7 +141,7 @@ def _read_checked(path: Path) -> dict[str, bytes]:
                 raise ValueError(_ALTERED)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        earlier = [one for one in checkpoints(path.parent) if one < path]
+        earlier = [checkpoint for checkpoint in checkpoints(path.parent) if checkpoint < path]
         where = f"step {step_of(earlier[-1]):,}" if earlier else "the start"
         raise Seq2SeqError(
             f"{file}: damaged: {reason}; remove the folder {path} and resume once more, to go on "
@@ -146,7 +155,7 @@ def _to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def _with_digest(data: bytes) -> bytes:
-    """The same safetensors file with a digest of itself in its metadata.
+    """Add a digest of a safetensors file to its metadata.
 
     So a file that stands alone, and is replaced again and again, cannot lose its digest.
     """
@@ -155,7 +164,7 @@ def _with_digest(data: bytes) -> bytes:
 
 
 def _digests(data: bytes) -> tuple[str, str | None]:
-    """The digest of the tensors in a safetensors file, and the one that its metadata have."""
+    """Compute the digest of the tensors in a safetensors file; read the one in its metadata."""
     size = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:size])
     metadata = header.pop("__metadata__", {})
@@ -163,15 +172,15 @@ def _digests(data: bytes) -> tuple[str, str | None]:
 
 
 def read_best(path: Path) -> bytes:
-    """The best weights, as a file of safetensors that is as it was written.
+    """Read the best weights as the bytes of a safetensors file, and compare their digest.
 
-    One from before files had digests is taken as it is. Raises `Seq2SeqError` where it is missing
-    or damaged.
+    A file from before there were digests is taken as it is. Raises `Seq2SeqError` if it is
+    missing or damaged.
     """
     try:
         data = path.read_bytes()
-        found, written = _digests(data)
-        if written not in (None, found):
+        actual, recorded = _digests(data)
+        if recorded not in (None, actual):
             raise ValueError(_ALTERED)
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -189,21 +198,3 @@ def load_best(path: Path) -> tuple[dict[str, Tensor], str]:
         return safetensors.torch.load(data), digest(data)
     except SafetensorError as error:
         raise Seq2SeqError(f"{path}: not a whole safetensors file: {error}.") from None
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's moments, `NUMBER.NAME` for parameter NUMBER."""
-    return {
-        f"{number}.{name}": value
-        for number, moments in optimizer.state_dict()["state"].items()
-        for name, value in moments.items()
-    }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,4 +1,4 @@
-"""From a training run to the model folder that ships."""
+"""Export: from a training run to a model directory."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from seq2seq.model_dir.read import read_config
 from seq2seq.model_dir.write import Corpora, export_folder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
-from seq2seq.training.run_dir import RunFolder
+from seq2seq.training.run_dir import RunDir
 from seq2seq.translation.translator import Translator
 
 _LARGEST_CARD = 1 << 20  # bytes
@@ -28,7 +28,7 @@ _FEW_PAIRS = 20_000
 
 @dataclass(frozen=True)
 class Exported:
-    """What a model folder came to."""
+    """The model directory that was made."""
 
     size: int  # bytes
     shortlist: bool
@@ -43,7 +43,7 @@ def export_run(
     shortlist: bool = True,
     corpus: str | None = None,
 ) -> Exported:
-    """Write the best model of `run` as the model folder `output`.
+    """Write the best model of `run` as the model directory `output`.
 
     `card` is the model card (Markdown); without one a card is written from the recipe. 8 bits need
     sentence pairs, see `seq2seq.engines.quantization`: those of the training corpus, or of
@@ -51,13 +51,13 @@ def export_run(
     these: they lack most of the words that the model knows. The confidence of the model is
     calibrated on the validation corpus, where that is at hand.
     """
-    folder = RunFolder.open(run)
-    model, tokenizer, recipe = folder.best_model()
+    run_dir = RunDir.open(run)
+    model, tokenizer, recipe = run_dir.best_model()
     corpora = _corpora(recipe, tokenizer, corpus) if precision == "int8" else None
-    if corpora is None or (corpus is None and folder.origin() and _smallest(corpora) < _FEW_PAIRS):
+    if corpora is None or (corpus is None and run_dir.parent() and _smallest(corpora) < _FEW_PAIRS):
         shortlist = False
     if card is None:
-        text = _card(folder, recipe, sum(weight.numel() for weight in model.parameters()))
+        text = _card(run_dir, recipe, sum(weight.numel() for weight in model.parameters()))
     else:
         try:
             text = read_bounded(card, _LARGEST_CARD).decode()
@@ -84,7 +84,7 @@ def _smallest(corpora: Corpora) -> int:
 
 
 def _calibrations(model: Path, recipe: Recipe) -> list[Calibration]:
-    """None without the validation corpus: a model may be exported where that is not."""
+    """Calibrate on the validation corpus; return nothing if it is not on this machine."""
     try:
         texts = read_validation(recipe.corpus)
     except Seq2SeqError:
@@ -93,10 +93,10 @@ def _calibrations(model: Path, recipe: Recipe) -> list[Calibration]:
 
 
 def _corpora(recipe: Recipe, tokenizer: Tokenizer, corpus: str | None) -> Corpora:
-    """The training corpora of `recipe`, or `corpus` in place of its only one."""
+    """Encode the training corpora of `recipe`, or `corpus` in place of its only one."""
     if corpus is not None and len(recipe.corpus) > 1:
         raise UsageError("--corpus stands for one corpus, and this run has several.")
-    found = dict[Direction, tuple[list[list[int]], list[list[int]]]]()
+    corpora = dict[Direction, tuple[list[list[int]], list[list[int]]]]()
     named = [(config, source) for config in recipe.corpus for source in config.training_sources]
     for config, source in named if corpus is None else [(recipe.corpus[0], corpus)]:
         try:
@@ -114,28 +114,30 @@ def _corpora(recipe: Recipe, tokenizer: Tokenizer, corpus: str | None) -> Corpor
                 raise Seq2SeqError(
                     f"{source}: every {direction.target} line is blank; 8 bits need text."
                 )
-            sources, targets = found.setdefault(direction, ([], []))
+            sources, targets = corpora.setdefault(direction, ([], []))
             sources += pairs.sources
             targets += pairs.targets
-    return found
+    return corpora
 
 
-def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
-    """What is known without being told: languages, shape, data, validation BLEU."""
+def _card(run_dir: RunDir, recipe: Recipe, parameters: int) -> str:
+    """Write a model card with what the run knows: languages, shape, data, validation BLEU."""
     model = recipe.model
-    best = _best_validation(folder.metrics_file)
+    best = _best_validation(run_dir.metrics_file)
     sources = [source for corpus in recipe.corpus for source in corpus.training_sources]
-    train = ", ".join(f"`{one if isinstance(one, str) else one.dataset}`" for one in sources)
-    directions = ", ".join(f"{one.source} to {one.target}" for one in recipe.directions)
-    origin = folder.origin()
+    train = ", ".join(
+        f"`{source if isinstance(source, str) else source.dataset}`" for source in sources
+    )
+    directions = ", ".join(f"{each.source} to {each.target}" for each in recipe.directions)
+    parent = run_dir.parent()
     tokenizers = " and ".join(
         dict.fromkeys(bleu_tokenizer(direction.target) for direction in recipe.directions)
     )
     chrf = f"chrF {best['chrf']:.2f}, " if "chrf" in best else ""
     tuned = (
-        f"- Fine-tuned from: `{origin.path}`, whose licence and attribution hold for this model "
-        f"too (SHA-256 of its weights: `{origin.sha256}`)\n"
-        if origin
+        f"- Fine-tuned from: `{parent.path}`, whose licence and attribution hold for this model "
+        f"too (SHA-256 of its weights: `{parent.sha256}`)\n"
+        if parent
         else ""
     )
     return (
@@ -154,7 +156,7 @@ def _card(folder: RunFolder, recipe: Recipe, parameters: int) -> str:
 
 
 def _best_validation(metrics: Path) -> dict[str, Any]:
-    """The row of the best validation in `metrics.jsonl`."""
+    """Return the row of the best validation in `metrics.jsonl`."""
     try:
         rows = [json.loads(row) for row in metrics.read_text(encoding="utf-8").splitlines()]
         validations = [row for row in rows if row["kind"] == "valid"]

@@ -1,7 +1,7 @@
-"""What a run starts from in place of random weights: a model that has been trained before.
+"""Fine-tuning: a run starts from a trained model in place of random weights.
 
-That is the best model of a run, or a model folder, whatever its precision. Its tokenizer comes with
-it, since each row of the embedding is a piece of that; and so does the shape of the network.
+That is the best model of a run, or a model directory of any precision. Its tokenizer comes with it,
+since each row of the embedding belongs to a piece; and so does the shape of the network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,30 +21,30 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.model_dir.read import WEIGHTS, read_weights
 from seq2seq.model_dir.restoring import restore
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
-from seq2seq.training.run_dir import Origin, RunFolder
+from seq2seq.training.run_dir import ParentModel, RunDir
 
 SHIPPED = "shipped"
 """The name of the model that comes with the package."""
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """A model to train on from."""
+class PretrainedInit:
+    """A trained model to start from."""
 
-    origin: Origin
+    parent: ParentModel
     model: ModelConfig
     tokenizer: Tokenizer
     weights: Mapping[str, Tensor]  # the state of an `EncoderDecoder`
 
     @classmethod
     def load(cls, where: str) -> Self:
-        """The model of a training run, of a model folder, or the one that is `SHIPPED`.
+        """Load the model of a training run, of a model directory, or the one that is `SHIPPED`.
 
         Raises `Seq2SeqError`, which names the file that is missing or damaged.
         """
         path = DEFAULT_MODEL if where == SHIPPED else Path(where)
-        if RunFolder(path).recipe_file.is_file():
-            run = RunFolder.open(path)
+        if RunDir(path).recipe_file.is_file():
+            run = RunDir.open(path)
             weights, sha256 = run.best_weights()
             model, tokenizer = run.recipe().model, run.tokenizer()
         else:
@@ -54,15 +54,15 @@ class Start:
             weights = {name: torch.from_numpy(weight) for name, weight in state.items()}
         if not all(bool(weight.isfinite().all()) for weight in weights.values()):
             raise Seq2SeqError(f"{where}: its weights are not all finite.")
-        return cls(Origin(where, sha256), model, tokenizer, weights)
+        return cls(ParentModel(where, sha256), model, tokenizer, weights)
 
     def require(self, recipe: Recipe) -> None:
-        """Raises `UsageError` where `recipe` asks for what this model cannot become."""
-        where, ours, wanted = self.origin.path, to_table(self.model), to_table(recipe.model)
-        for name, value in ours.items():
-            if wanted[name] != value:
+        """Raise `UsageError` if `recipe` asks for what this model cannot become."""
+        where, requested = self.parent.path, to_table(recipe.model)
+        for name, value in to_table(self.model).items():
+            if requested[name] != value:
                 raise UsageError(
-                    f"model.{name} is {wanted[name]!r}, but {where} has {value!r}; leave "
+                    f"model.{name} is {requested[name]!r}, but {where} has {value!r}; leave "
                     f"model.{name} out, or train without --init-from."
                 )
         if recipe.tokenizer.path is not None:
@@ -85,34 +85,34 @@ def load_recipe(
     *,
     where: str | None = None,
     resumed: Path | None = None,
-) -> tuple[Recipe, Start | None]:
-    """The recipe at `path`, and the model `where`, which a new run is to start from.
+) -> tuple[Recipe, PretrainedInit | None]:
+    """Load the recipe at `path`, and the model `where` that a new run is to start from.
 
-    What the recipe and `overrides` leave out of the table `model` is as that model has it; or,
-    where a run is `resumed` that was started from a model, as the run has it.
+    Settings of the model that the recipe and `overrides` leave out are those of that model; or,
+    if a run is `resumed` that was started from a model, those of the run.
     """
     recipe = Recipe.load(path, overrides)
     if resumed is not None:
-        run = RunFolder.open(resumed)
-        origin = run.origin()
-        if where not in (None, origin and origin.path):
-            began = f"from {origin.path}" if origin else "without --init-from"
+        run = RunDir.open(resumed)
+        parent = run.parent()
+        if where not in (None, parent and parent.path):
+            began = f"from {parent.path}" if parent else "without --init-from"
             raise UsageError(
-                f"{resumed} was started {began}, not from {where}; --resume goes on with its own "
-                "weights: leave --init-from out, or start another run."
+                f"{resumed} was started {began}, not from {where}; --resume continues with its "
+                "own weights: leave --init-from out, or start another run."
             )
-        shape = run.recipe().model if origin else recipe.model
+        shape = run.recipe().model if parent else recipe.model
         return _completed(recipe, path, overrides, shape), None
     if where is None:
         return recipe, None
-    start = Start.load(where)
-    recipe = _completed(recipe, path, overrides, start.model)
-    start.require(recipe)
-    return recipe, start
+    init = PretrainedInit.load(where)
+    recipe = _completed(recipe, path, overrides, init.model)
+    init.require(recipe)
+    return recipe, init
 
 
 def _completed(recipe: Recipe, path: Path, overrides: Sequence[str], model: ModelConfig) -> Recipe:
-    """`recipe` with the settings of `model` in place of those that it has by default."""
+    """Replace the model settings that `recipe` has by default with those of `model`."""
     names = [override.partition("=")[0].strip() for override in overrides]
     stated = {*read_table(path).get("model", {})}
     stated |= {name.removeprefix("model.") for name in names if name.startswith("model.")}
@@ -121,7 +121,7 @@ def _completed(recipe: Recipe, path: Path, overrides: Sequence[str], model: Mode
 
 
 def _languages(tokenizer: Tokenizer) -> list[str]:
-    """Those that it has a tag for. The tags come right after the special ids."""
+    """List the languages that it has a tag for. The tags come right after the special ids."""
     pieces = (tokenizer.pieces([number])[0] for number in count(UNK_ID + 1))
     before, after = language_tag("\n").split("\n")
     tags = takewhile(lambda piece: piece.startswith(before) and piece.endswith(after), pieces)

@@ -15,7 +15,7 @@ from seq2seq.corpus.batches import Batch, make_batch
 from seq2seq.nn.cells import Weights, gru_step, lstm_step
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.nn.recurrent import RecurrentLayer
-from seq2seq.training.step import forward
+from seq2seq.training.optimizer_step import forward
 
 GateStatistics = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By layer ("encoder 1 forwards", "decoder 2"), by gate, by figure.

@@ -1,8 +1,8 @@
-"""The training corpus as batches: each pair is read, changed and cut when its batch is due.
+"""The training corpus as batches: each pair is read, augmented and encoded when it is due.
 
-So no text is held in memory, and subword sampling and augmentation differ in every epoch. What is
-drawn for a pair follows from the seed, the epoch and its turn there alone, so a resumed run draws
-it again.
+So no text is held in memory, and subword sampling and augmentation differ in every epoch. Each
+random choice follows from the seed, the epoch and the index of the pair in the epoch alone, so a
+resumed run makes it again.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from seq2seq.text.formality import formality_of
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 
 _DESCRIBED = 10  # lines, in a message
-_POOL = 20  # pairs for each token of a batch: some hundred batches
+_BUFFER = 20  # pairs for each token of a batch: some hundred batches
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class EncodedPairs:
     targets: list[list[int]]
 
 
-class Drawn(NamedTuple):
-    """A pair as it is learnt this time; arrays, since a pool has many."""
+class TrainingExample(NamedTuple):
+    """A pair as it is trained on this time; arrays, since a buffer has many."""
 
     number: int  # of the pair in the corpus
     source: Sequence[int]
@@ -51,43 +51,37 @@ class Drawn(NamedTuple):
 
 
 def encode_pairs(text: ParallelText, tokenizer: Tokenizer, language: str) -> EncodedPairs:
-    """The most likely ids of every pair; `language` is that of the target."""
+    """Encode every pair with its most likely subwords; `language` is that of the target."""
     return EncodedPairs(
         tokenizer.encode_sources(text.source, language), tokenizer.encode(text.target)
     )
 
 
-class Pool:
-    """Some thousand pairs as batches, those of like length side by side."""
+class ShuffleBuffer:
+    """Some thousand examples as batches, those of similar length side by side."""
 
-    def __init__(self, drawn: Sequence[Drawn], plan: Sequence[NDArray[np.int64]]) -> None:
-        self._drawn = drawn
-        self._plan = plan
-
-    @classmethod
-    def of(cls, drawn: Sequence[Drawn], settings: TrainingConfig, seed: tuple[int, ...]) -> Self:
-        """What was drawn, but for the pairs that are longer than `max_length`, in batches."""
-        kept = [one for one in drawn if one.longer <= settings.max_length]
-        longer = np.array([one.longer for one in kept], np.int32)
-        return cls(kept, plan_batches(longer, settings.batch_tokens, *seed))
+    def __init__(
+        self, examples: Sequence[TrainingExample], settings: TrainingConfig, *seed: int
+    ) -> None:
+        """Plan batches of `examples`, without those that are longer than `max_length`."""
+        self._examples = [each for each in examples if each.longer <= settings.max_length]
+        lengths = np.array([example.longer for example in self._examples], np.int32)
+        self._plan = plan_batches(lengths, settings.batch_tokens, *seed)
 
     def __len__(self) -> int:
         return len(self._plan)
 
     def __getitem__(self, number: int) -> Batch:
-        chosen = [self._drawn[i] for i in self._plan[number]]
+        examples = [self._examples[i] for i in self._plan[number]]
         return make_batch(
-            [one.number for one in chosen],
-            [one.source for one in chosen],
-            [one.target for one in chosen],
+            [example.number for example in examples],
+            [example.source for example in examples],
+            [example.target for example in examples],
         )
 
 
 class TrainingPairs:
-    """The pairs of all directions, numbered through.
-
-    `weights` are those of the texts, see `CorpusConfig`: none are all alike.
-    """
+    """The pairs of all directions, numbered through."""
 
     def __init__(
         self,
@@ -96,6 +90,7 @@ class TrainingPairs:
         recipe: Recipe,
         weights: Sequence[float] = (),
     ) -> None:
+        """`weights` are those of the texts, see `CorpusConfig`; none: all are equal."""
         self._weights = np.array(weights or len(texts) * [1.0])
         self._texts = texts
         self._tokenizer = tokenizer
@@ -103,12 +98,11 @@ class TrainingPairs:
         self._plain_spaces = recipe.tokenizer.plain_spaces
         alpha = recipe.tokenizer.sampling
         self._sampler = tokenizer.sampler(alpha) if alpha else None
-        self._targets = [direction.target for direction, _ in texts]
         self._formality_rate = recipe.augmentation.formality
         self._augmenter = None
         if recipe.augmentation.is_on:
-            self._augmenter = Augmenter(recipe.augmentation, [one.text for one in texts])
-        self._sizes = np.array([len(one.text) for one in texts])
+            self._augmenter = Augmenter(recipe.augmentation, [text for _, text in texts])
+        self._sizes = np.array([len(text) for _, text in texts])
         self._ends = self._sizes.cumsum()
         self._shuffled: tuple[int, NDArray[np.int32]] | None = None  # the epoch and its order
 
@@ -116,52 +110,51 @@ class TrainingPairs:
         return int(self._ends[-1])
 
     @property
-    def pools(self) -> int:
-        """How many pools an epoch has. A pool is what is sorted by length at a time."""
-        return -(-len(self) // (_POOL * self._settings.batch_tokens))
+    def buffers(self) -> int:
+        """The number of shuffle buffers in an epoch."""
+        return -(-len(self) // (_BUFFER * self._settings.batch_tokens))
 
-    def pool(self, epoch: int, number: int) -> "Pool":
-        """One pool of one epoch; raises `Seq2SeqError` where all of its pairs are too long."""
+    def buffer(self, epoch: int, number: int) -> ShuffleBuffer:
+        """Draw a shuffle buffer; raises `Seq2SeqError` if all of its pairs are too long."""
         order = self._order(epoch)
-        begin, end = (len(order) * one // self.pools for one in (number, number + 1))
-        drawn = [self._draw(int(order[turn]), epoch, turn) for turn in range(begin, end)]
-        pool = Pool.of(drawn, self._settings, (self._settings.seed, epoch, number))
-        if not len(pool):
+        begin, end = (len(order) * turn // self.buffers for turn in (number, number + 1))
+        examples = [self._draw(int(order[index]), epoch, index) for index in range(begin, end)]
+        buffer = ShuffleBuffer(examples, self._settings, self._settings.seed, epoch, number)
+        if not len(buffer):
             raise Seq2SeqError(
-                f"each of {len(drawn):,} training pairs is longer than training.max_length = "
+                f"each of {len(examples):,} training pairs is longer than training.max_length = "
                 f"{self._settings.max_length}."
             )
-        return pool
+        return buffer
 
     def describe(self, numbers: Sequence[int]) -> str:
-        """Where pairs come from, for a reader: how many, and the lines of the first ten."""
+        """Say where pairs come from: how many there are, and the lines of the first ten."""
         lines: dict[str, list[str]] = {}
         for number in sorted(numbers)[:_DESCRIBED]:
-            number_of_text, place = self._find(number)
-            text = self._texts[number_of_text].text
+            (_, text), place = self._find(number)
             lines.setdefault(text.name, []).append(str(line_number(text.source, place)))
-        found = "; ".join(
-            f"{name}, line{'s' if len(those) > 1 else ''} {', '.join(those)}"
-            for name, those in lines.items()
+        places = "; ".join(
+            f"{name}, line{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
+            for name, listed in lines.items()
         )
         more = " ..." if len(numbers) > _DESCRIBED else ""
-        return f"{len(numbers)} pair{'s' if len(numbers) > 1 else ''} ({found}{more})"
+        return f"{len(numbers)} pair{'s' if len(numbers) > 1 else ''} ({places}{more})"
 
-    def _find(self, number: int) -> tuple[int, int]:
-        """The text that a pair is of, and its place there."""
+    def _find(self, number: int) -> tuple[DirectedText, int]:
+        """Return the text that a pair is in, and its place there."""
         text = int(np.searchsorted(self._ends, number, side="right"))
-        return text, number - int(self._ends[text] - self._sizes[text])
+        return self._texts[text], number - int(self._ends[text] - self._sizes[text])
 
     def _order(self, epoch: int) -> NDArray[np.int32]:
-        """The pairs of an epoch, shuffled: of each text as many as weight and temperature say.
+        """Shuffle the pairs of an epoch: of each text as many as weight and temperature say.
 
         That is all of its pairs so many times, and a random part of them once more.
         """
         if self._shuffled is not None and self._shuffled[0] == epoch:
             return self._shuffled[1]
         random = np.random.default_rng((self._settings.seed, epoch))
-        weights = self._amounts()
-        shares = np.round(len(self) * weights / weights.sum()).astype(int)
+        proportions = self._proportions()
+        shares = np.round(len(self) * proportions / proportions.sum()).astype(int)
         order = scratch(int((-(-shares // self._sizes) * self._sizes).sum()), np.int32)
         end = 0
         for begin, size, share in zip(self._ends - self._sizes, self._sizes, shares, strict=True):
@@ -178,29 +171,28 @@ class TrainingPairs:
         self._shuffled = epoch, order
         return order
 
-    def _amounts(self) -> NDArray[np.float64]:
-        """What the parts of an epoch that are of each text are in proportion to.
+    def _proportions(self) -> NDArray[np.float64]:
+        """Compute how much of an epoch is of each text, in proportion.
 
         The temperature evens out directions, as large as weights make them, and not their texts.
         """
         weighted = self._sizes * self._weights
-        directions = [str(direction) for direction, _ in self._texts]
+        directions = [direction for direction, _ in self._texts]
         totals = dict.fromkeys(directions, 0.0)
-        for way, size in zip(directions, weighted.tolist(), strict=True):
-            totals[way] += size
-        of_direction = np.array([totals[way] for way in directions])
+        for direction, size in zip(directions, weighted.tolist(), strict=True):
+            totals[direction] += size
+        of_direction = np.array([totals[direction] for direction in directions])
         parts = weighted / of_direction
         return np.asarray(of_direction ** (1 / self._settings.temperature) * parts)
 
-    def _draw(self, number: int, epoch: int, turn: int) -> Drawn:
-        """The pair whose turn it is in the epoch: changed, normalised, cut."""
-        text, place = self._find(number)
-        pair = self._texts[text].text
-        random = Random(f"{self._settings.seed} {epoch} {turn}")
-        source, target = pair.source[place], pair.target[place]
+    def _draw(self, number: int, epoch: int, index: int) -> TrainingExample:
+        """Read the pair that is at `index` in the epoch; augment, normalise and encode it."""
+        (direction, text), place = self._find(number)
+        random = Random(f"{self._settings.seed} {epoch} {index}")
+        source, target = text.source[place], text.target[place]
         if self._augmenter and (joins := self._augmenter.joins(random)):
-            places = [place, *(random.randrange(len(pair)) for _ in range(joins))]
-            source, target = join([(pair.source[i], pair.target[i]) for i in places])
+            places = [place, *(random.randrange(len(text)) for _ in range(joins))]
+            source, target = join([(text.source[i], text.target[i]) for i in places])
         if self._plain_spaces:
             target = plain_spaces(target)
         if self._augmenter:
@@ -212,12 +204,12 @@ class TrainingPairs:
             ids = self._tokenizer.encode([source])[0], self._tokenizer.encode([target])[0]
         formality = None
         if self._formality_rate and random.random() < self._formality_rate:
-            formality = formality_of(target, self._targets[text])
-        tags = self._tokenizer.source_tags(self._targets[text], formality)
-        return Drawn(number, array("i", [*tags, *ids[0]]), array("i", ids[1]))
+            formality = formality_of(target, direction.target)
+        tags = self._tokenizer.source_tags(direction.target, formality)
+        return TrainingExample(number, array("i", [*tags, *ids[0]]), array("i", ids[1]))
 
 
 def fingerprint(texts: Iterable[ParallelText]) -> str:
-    """A digest of the sentences, by which a resumed run knows its corpus again."""
+    """Compute a digest of the sentences, by which a resumed run knows its corpus."""
     sides = [digest_of(side) for text in texts for side in (text.source, text.target)]
     return hashlib.sha256(" ".join(sides).encode()).hexdigest()

@@ -1,13 +1,14 @@
-"""The folder of a training run: what lies where, and how a finished model is read from it."""
+"""The directory of a training run: its files, its lock, and the model that came of it."""
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from seq2seq.config.parse import from_table, to_table
@@ -18,20 +19,20 @@ from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import SUMS, WriteError, checkpoints, load_best, step_of
 
-_FREE = ("training.keep_checkpoints",)  # of what comes out of a run
-_ORIGIN = "origin"  # in recipe.json, beside the settings
+_FREE = ("training.keep_checkpoints",)  # may change: nothing that comes of a run depends on them
+_PARENT = "origin"  # its key in recipe.json, beside the settings
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The model that a run has its first weights from, where it did not begin with random ones."""
+class ParentModel:
+    """The model that a run has its first weights from, if these were not random."""
 
     path: str  # as it was given
     sha256: str  # of the file that has them
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunDir:
     """`recipe.json`, `tokenizer.model`, `metrics.jsonl`, `best.safetensors`, `checkpoints/`.
 
     `SHA256SUMS` has the digests of the first two, which never change; the others have their own.
@@ -41,7 +42,7 @@ class RunFolder:
 
     @property
     def recipe_file(self) -> Path:
-        """The settings of the run, all of them; and its `Origin`, where it has one."""
+        """All settings of the run, and its `ParentModel` if it has one."""
         return self.path / "recipe.json"
 
     @property
@@ -58,18 +59,18 @@ class RunFolder:
     def metrics_file(self) -> Path:
         """One JSON object a line: loss and speed every few steps, BLEU at each validation.
 
-        With the BLEU come the gates, see `seq2seq.training.gate_statistics.GateStatistics`.
+        With BLEU come the gates, see `seq2seq.training.gate_statistics.GateStatistics`.
         """
         return self.path / "metrics.jsonl"
 
     @property
     def events(self) -> Path:
-        """The same once more as events for TensorBoard, where these are wanted."""
+        """The same as events for TensorBoard, if these are wanted."""
         return self.path / "tensorboard"
 
     @property
     def curve_file(self) -> Path:
-        """A picture of metrics.jsonl, drawn when the run is done."""
+        """A plot of metrics.jsonl, drawn when the run is done."""
         return self.path / "curve.png"
 
     @property
@@ -79,16 +80,16 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """One folder a checkpoint."""
+        """A directory for each checkpoint."""
         return self.path / "checkpoints"
 
     @classmethod
     def vacant(cls, path: Path) -> Self:
-        """A place for a new run; raises `UsageError` where there is a run already."""
+        """Return a place for a new run; raises `UsageError` if there is a run already."""
         run = cls(path)
         if run.recipe_file.exists():
             raise UsageError(
-                f"{path}: there is a run already; add --resume to go on with it, "
+                f"{path}: there is a run already; add --resume to continue it, "
                 "or choose another folder with -o."
             )
         if any(step_of(checkpoint) for checkpoint in checkpoints(run.checkpoints)):
@@ -114,7 +115,7 @@ class RunFolder:
         )
 
     def _was_begun(self) -> bool:
-        """Whether a run was killed here before it could be resumed, so that its files are ours."""
+        """Tell whether a run was killed here before it could be resumed: its files are ours."""
         try:
             names = read_checksums(self.sums_file).keys()
         except (OSError, ValueError):
@@ -126,14 +127,14 @@ class RunFolder:
         recipe: Recipe,
         tokenizer: Tokenizer,
         first: Callable[[], None],
-        origin: Origin | None = None,
+        parent: ParentModel | None = None,
     ) -> None:
-        """Make the folder, with what `first` saves: a checkpoint of the start.
+        """Make the directory, with the checkpoint of the start that `first` saves.
 
-        The recipe comes last, and with it the run can be resumed. What cannot be written, or is
-        stopped half-way, leaves nothing behind.
+        The recipe is written last, and with it the run can be resumed. Where that fails or is
+        stopped half-way, nothing is left behind. Raises `WriteError`.
         """
-        table = to_table(recipe) | ({_ORIGIN: to_table(origin)} if origin else {})
+        table = to_table(recipe) | ({_PARENT: to_table(parent)} if parent else {})
         text = json.dumps(table, indent=1, ensure_ascii=False)
         files = {
             self.recipe_file.name: f"{text}\n".encode(),
@@ -168,35 +169,35 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """An existing run; raises `Seq2SeqError` where there is none."""
+        """Return an existing run; raises `Seq2SeqError` if there is none."""
         run = cls(path)
         if not run.recipe_file.is_file():
             raise Seq2SeqError(f"{path}: not a training run (it has no recipe.json).")
         return run
 
     def recipe(self) -> Recipe:
-        """The settings that the run was started with."""
+        """Read the settings that the run was started with."""
         return self._read()[0]
 
-    def origin(self) -> Origin | None:
-        """The model that it was started from; none where it began with random weights."""
+    def parent(self) -> ParentModel | None:
+        """Read which model it was started from; None: it began with random weights."""
         return self._read()[1]
 
-    def _read(self) -> tuple[Recipe, Origin | None]:
+    def _read(self) -> tuple[Recipe, ParentModel | None]:
         try:
             table = json.loads(self._unaltered(self.recipe_file))
-            origin = table.pop(_ORIGIN, None) if isinstance(table, dict) else None
+            parent = table.pop(_PARENT, None) if isinstance(table, dict) else None
             recipe = from_table(Recipe, table)
-            return recipe, None if origin is None else from_table(Origin, origin, f"{_ORIGIN}.")
+            return recipe, parent and from_table(ParentModel, parent, f"{_PARENT}.")
         except (ValueError, RecursionError, UsageError) as error:
             raise Seq2SeqError(f"{self.recipe_file}: not a run's recipe: {error}") from None
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that the run was started with."""
+        """Read the tokenizer that the run was started with."""
         return Tokenizer(self._unaltered(self.tokenizer_file), name=str(self.tokenizer_file))
 
     def _unaltered(self, file: Path) -> bytes:
-        """What the run began with, by its digest; runs of before have none."""
+        """Read a file that never changes, and compare its digest; old runs have no digests."""
         sums = self.sums_file
         try:
             data = file.read_bytes()
@@ -213,8 +214,8 @@ class RunFolder:
         return data
 
     def require(self, recipe: Recipe) -> None:
-        """A run goes on with the settings that it was started with, or not at all."""
-        before, now = (_settings(to_table(one)) for one in (self.recipe(), recipe))
+        """Raise `UsageError` if `recipe` differs from the one that the run was started with."""
+        before, now = _settings(to_table(self.recipe())), _settings(to_table(recipe))
         for name in sorted(before.keys() | now.keys()):
             old, new = before.get(name), now.get(name)
             if old != new and name not in _FREE:
@@ -226,7 +227,7 @@ class RunFolder:
                 )
 
     def best_model(self) -> tuple[EncoderDecoder, Tokenizer, Recipe]:
-        """The model that validated best, ready to translate (no dropout)."""
+        """Load the model that validated best, ready to translate (no dropout)."""
         recipe = self.recipe()
         tokenizer = self.tokenizer()
         model = EncoderDecoder(recipe.model, len(tokenizer))
@@ -234,14 +235,14 @@ class RunFolder:
         return model.eval(), tokenizer, recipe
 
     def best_weights(self) -> tuple[dict[str, Tensor], str]:
-        """Those that validated best, and the SHA-256 of their file."""
+        """Read the weights that validated best, and the SHA-256 of their file."""
         if not self.best_file.exists():
             raise Seq2SeqError(f"{self.path}: the run has no validated model yet.")
         return load_best(self.best_file)
 
 
 def load_weights(model: EncoderDecoder, weights: Mapping[str, Tensor], path: Path) -> None:
-    """`load_state_dict` that tells which file does not fit the model, and how."""
+    """Call `load_state_dict`; raises `Seq2SeqError` naming the file that does not fit."""
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -250,17 +251,59 @@ def load_weights(model: EncoderDecoder, weights: Mapping[str, Tensor], path: Pat
 
 
 def _settings(value: Any, name: str = "") -> dict[str, Any]:
-    """Each setting by its whole name, as `--set` takes it."""
+    """Name each setting in full, as `--set` takes it."""
     if isinstance(value, dict):
         parts = value
     elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         return _settings(value[0], name)
     elif isinstance(value, list) and value and isinstance(value[0], dict):
-        parts = {str(number): one for number, one in enumerate(value)}
+        parts = {str(number): table for number, table in enumerate(value)}
     else:
         return {name: value}
     return {
-        path: one
+        path: setting
         for key, part in parts.items()
-        for path, one in _settings(part, f"{name}.{key}" if name else key).items()
+        for path, setting in _settings(part, f"{name}.{key}" if name else key).items()
     }
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other trainers out of the run directory `path`, which is made if it does not exist.
+
+    The lock is the kernel's, on the file `lock` in the directory, so it ends with the process
+    however that ends. A directory that was made is removed if no run has come of it. Raises
+    `Seq2SeqError` if another trainer is at work.
+    """
+    lock_file = path / "lock"
+    if lock_file.is_file() and lock_file.stat().st_size:
+        raise UsageError(f"{lock_file} is in the way; choose another folder with -o.")
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    lock = FileLock(lock_file)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Seq2SeqError(
+            f"{path}: another training is at work in this folder; wait until it ends, or choose "
+            "another folder with -o."
+        ) from None
+    except OSError as error:
+        _remove_empty(made)
+        raise Seq2SeqError(f"{path}: cannot be written: {error.strerror}.") from None
+    try:
+        yield
+    finally:
+        unused = not RunDir(path).recipe_file.exists()
+        if unused:  # while it is held: whoever finds the file later finds it without a lock
+            with suppress(OSError):
+                lock_file.unlink()
+        lock.release()
+        if unused:
+            _remove_empty(made)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

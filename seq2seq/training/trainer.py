@@ -1,49 +1,44 @@
-"""The training loop: teacher forcing, validation, checkpoints, resumption."""
+"""The training loop: optimizer steps, validation, checkpoints, rollback, resumption."""
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from seq2seq.config.model_config import Direction
 from seq2seq.config.recipe import Recipe
-from seq2seq.corpus import Corpus, prepare
-from seq2seq.engines.torch_engine import TorchEngine
+from seq2seq.corpus import Corpus, prepare, tokenizer_for
 from seq2seq.errors import Seq2SeqError
-from seq2seq.files import remove_folder
-from seq2seq.metrics import tokenizer_advice, validation_rank
-from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
+from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import (
     WriteError,
+    checkpoint_of,
     checkpoints,
     last_checkpoint,
     load_checkpoint,
     prune_checkpoints,
     publish_best,
+    remove_checkpoints_after,
     save_checkpoint,
     step_of,
 )
-from seq2seq.training.display import Display
-from seq2seq.training.events import EventLog
-from seq2seq.training.finetune import Start
-from seq2seq.training.journal import Journal
-from seq2seq.training.learner import Learner, require_memory
-from seq2seq.training.lock import locked
-from seq2seq.training.metrics_log import MetricsLog
-from seq2seq.training.pairs import Pool, TrainingPairs, fingerprint
-from seq2seq.training.run_dir import Origin, RunFolder
-from seq2seq.training.schedule import learning_rate
+from seq2seq.training.finetune import PretrainedInit
+from seq2seq.training.metrics_writer import EventWriter, MetricsWriter
+from seq2seq.training.optimizer_step import Learner, learning_rate
+from seq2seq.training.pairs import ShuffleBuffer, TrainingPairs, fingerprint
+from seq2seq.training.reporter import ProgressReporter
+from seq2seq.training.run_dir import ParentModel, RunDir, locked
 from seq2seq.training.signals import StopSignal, stop_signals
-from seq2seq.training.stability import MOST_ROLLBACKS, InstabilityError
-from seq2seq.training.state import Position, Window
-from seq2seq.training.step import autocast
-from seq2seq.training.validation import HeldOut, validate
-from seq2seq.translation.translator import Translator
+from seq2seq.training.state import (
+    MOST_ROLLBACKS,
+    InstabilityError,
+    RunningAverages,
+    TrainState,
+)
+from seq2seq.training.validation import HeldOut, advice, validate
 
 _ROW_STEPS = 50  # steps between two rows of metrics.jsonl
 _SAMPLED_SHARE = 0.9  # of a run may have a sampled softmax; the rest corrects what it estimated
-_TOKENIZER_SENTENCES = 100_000  # of each language, to learn subwords from
 
 
 @dataclass(frozen=True)
@@ -63,111 +58,117 @@ class Outcome:
 def train(
     recipe: Recipe,
     path: Path,
-    display: Display,
+    reporter: ProgressReporter,
     *,
     resume: bool = False,
-    start: Start | None = None,
+    init: PretrainedInit | None = None,
     tensorboard: bool = False,
 ) -> Outcome:
-    """Train the model that `recipe` describes in the run folder `path`.
+    """Train the model that `recipe` describes in the run directory `path`.
 
-    A new run begins with random weights, or with those of `start` and its tokenizer. With `resume`
-    an earlier run of the same recipe goes on from its last checkpoint. Ctrl-C, SIGTERM and SIGHUP
-    save a checkpoint and return. Until there is something to save they end the process. With
-    `tensorboard` the folder has the events of the run, from its beginning.
+    A new run begins with random weights, or with the weights and the tokenizer of `init`. With
+    `resume` an earlier run of the same recipe is continued from its last checkpoint. Ctrl-C,
+    SIGTERM and SIGHUP save a checkpoint and return; before there is anything to save they end the
+    process. With `tensorboard` the directory has the events of the run, from its beginning.
+
+    Raises `Seq2SeqError` for whatever is wrong with the recipe, the corpus or the directory.
     """
-    if start:
-        start.require(recipe)
+    if init:
+        init.require(recipe)
     if resume:
-        RunFolder.open(path)  # where there is none, no folder is made
-    events = EventLog(RunFolder(path).events, display.say) if tensorboard else None
+        RunDir.open(path)  # raises where there is no run, before a directory is made
+    events = EventWriter(RunDir(path).events, reporter.say) if tensorboard else None
+    metrics = MetricsWriter(RunDir(path).metrics_file, events)
     with stop_signals() as stop, locked(path):
         if resume:
-            run = RunFolder.open(path)
-            run.require(recipe)
-            corpus = _prepare(recipe, display)
-            tokenizer, origin = run.tokenizer(), run.origin()
-            trainer = Trainer(recipe, run, corpus, tokenizer, display, origin, events)
+            run_dir = RunDir.open(path)
+            run_dir.require(recipe)
+            corpus = _prepare(recipe, reporter)
+            tokenizer, parent = run_dir.tokenizer(), run_dir.parent()
+            trainer = Trainer(recipe, run_dir, corpus, tokenizer, reporter, metrics, parent)
             trainer.restore()
         else:
-            run = RunFolder.vacant(path)
-            corpus = _prepare(recipe, display)
-            tokenizer = start.tokenizer if start else _tokenizer(recipe, corpus)
-            origin = start.origin if start else None
-            trainer = Trainer(recipe, run, corpus, tokenizer, display, origin, events)
-            if start:
-                trainer.start_from(start)
+            run_dir = RunDir.vacant(path)
+            corpus = _prepare(recipe, reporter)
+            tokenizer = init.tokenizer if init else tokenizer_for(recipe, corpus)
+            parent = init.parent if init else None
+            trainer = Trainer(recipe, run_dir, corpus, tokenizer, reporter, metrics, parent)
+            if init:
+                trainer.start_from(init)
             trainer.draw()
-            # Only now: what is wrong with the corpus or the recipe has been found, nothing is left.
-            run.create(recipe, tokenizer, trainer.save, origin)
+            # Only now: the recipe and the corpus are known to be right, and nothing is left behind
+            # if they are not.
+            run_dir.create(recipe, tokenizer, trainer.save, parent)
         with stop.waits():
             return trainer.run(stop)
 
 
+def _prepare(recipe: Recipe, reporter: ProgressReporter) -> Corpus:
+    corpus = prepare(recipe.corpus)
+    for line in corpus.report.lines():
+        reporter.say(line)
+    return corpus
+
+
 class Trainer:
-    """The state of a run: what learns, and its position."""
+    """A run: what is trained, on what, and its state."""
 
     def __init__(
         self,
         recipe: Recipe,
-        run: RunFolder,
+        run_dir: RunDir,
         corpus: Corpus,
         tokenizer: Tokenizer,
-        display: Display,
-        origin: Origin | None = None,
-        events: EventLog | None = None,
+        reporter: ProgressReporter,
+        metrics: MetricsWriter,
+        parent: ParentModel | None = None,
     ) -> None:
-        self.recipe, self.folder, self.tokenizer, self.display = recipe, run, tokenizer, display
-        self.origin = origin
-        require_memory(recipe.model, len(tokenizer))
-        self.learner = Learner(recipe, len(tokenizer), fine_tunes=origin is not None)
-        self.position = Position(
-            corpus=fingerprint(one.text for one in (*corpus.train, *corpus.valid)),
-            arithmetic=self.learner.arithmetic,
+        self.recipe, self.run_dir, self.reporter = recipe, run_dir, reporter
+        self.tokenizer, self.metrics, self.parent = tokenizer, metrics, parent
+        self.learner = Learner(recipe, len(tokenizer), fine_tunes=parent is not None)
+        self.state = TrainState(
+            corpus=fingerprint(text for _, text in (*corpus.train, *corpus.valid)),
+            compute=self.learner.compute,
         )
         self.pairs = TrainingPairs(corpus.train, tokenizer, recipe, corpus.weights)
         self.held_out = [HeldOut.of(text, tokenizer, recipe.training) for text in corpus.valid]
-        self._metrics = MetricsLog(run.metrics_file, events)
-        self._journal = Journal(self._metrics, display)
-        self._clock = _Clock()
-        self._drawn: Pool | None = None
-        display.say(
+        self._drawn: ShuffleBuffer | None = None
+        self._tokens, self._seconds = 0, 0.0  # of steps since the last row, without validation
+        reporter.say(
             f"{len(self.pairs):,} training pairs, {len(tokenizer):,} subwords, "
-            f"{self.learner.parameters:,} parameters; {self.learner.arithmetic}."
+            f"{self.learner.parameters:,} parameters; {self.learner.compute}."
         )
-        for advice in tokenizer_advice(text.text.direction.target for text in self.held_out):
-            display.say(f"validation: {advice}")
-        if left_out := sum(text.left_out for text in self.held_out):
-            display.say(
-                f"validation: {left_out:,} longer than training.max_length, which count for BLEU "
-                "and not for perplexity."
-            )
+        for message in advice(self.held_out):
+            reporter.say(message)
 
-    def start_from(self, start: Start) -> None:
-        """Begin with the weights of `start`, which are validated before the first step.
+    def start_from(self, init: PretrainedInit) -> None:
+        """Begin with the weights of `init`, which are validated before the first step.
 
-        So it can be seen what training brings, and where it brings nothing they stay the best.
+        This shows what training gains, and where it gains nothing they stay the best weights.
         """
-        self.learner.start_from(start.weights, Path(start.origin.path))
-        self.position.validation_due = True
+        self.learner.start_from(init.weights, Path(init.parent.path))
+        self.state.validation_due = True
 
     def draw(self) -> None:
-        """Draw the first pairs ahead of time; raises `Seq2SeqError` where they are of no use."""
-        self._drawn = self.pairs.pool(0, 0)
+        """Draw the first pairs ahead of time; raises `Seq2SeqError` if they are all too long."""
+        self._drawn = self.pairs.buffer(0, 0)
 
     def run(self, stop: StopSignal) -> Outcome:
         """Train until the last epoch, until validation BLEU stops rising, or until `stop`.
 
-        Raises `Seq2SeqError`, which says how far the run is saved, where it cannot go on.
+        Raises `Seq2SeqError`, which says how far the run is saved, if it cannot go on.
         """
         try:
-            while not (self.position.finished or stop.number):
+            while not (self.state.finished or stop.number):
                 try:
-                    self._go_on(stop)
+                    if self.state.validation_due:  # a signal came before it
+                        self._validate(stop)
+                    else:
+                        self._train_on_buffer(stop)
                 except InstabilityError as error:
-                    self._go_back(str(error))
+                    self._roll_back(str(error))
         except WriteError as error:
-            raise self._stopped(str(error), "Make room, and go on with --resume.") from None
+            raise self._stopped(str(error), "Make room, and continue with --resume.") from None
         except RuntimeError as error:  # it has a class of its own on a GPU alone
             if "memory" not in str(error):
                 raise
@@ -175,260 +176,215 @@ class Trainer:
                 "the memory does not suffice.",
                 "Start another run with a lower training.batch_tokens or model.hidden_size.",
             ) from None
-        position = self.position
-        stopped_by = 0 if position.finished else stop.number
-        return Outcome(position.best_bleu, position.best_chrf, stopped_by)
+        state = self.state
+        return Outcome(state.best_bleu, state.best_chrf, 0 if state.finished else stop.number)
 
-    def _go_on(self, stop: StopSignal) -> None:
-        """Train for the rest of a pool, or until `stop`."""
-        position = self.position
-        if position.validation_due:  # a signal came before it
-            self._validate(stop)
-            return
-        pool = self._drawn or self.pairs.pool(position.epoch, position.pool)
+    def _train_on_buffer(self, stop: StopSignal) -> None:
+        """Train on the rest of a shuffle buffer, or until `stop`."""
+        state = self.state
+        buffer = self._drawn or self.pairs.buffer(state.epoch, state.buffer)
         self._drawn = None
-        self.display.start()
-        for number in range(position.batch, len(pool)):
-            self._step(pool, number)
-            every = self.recipe.training.checkpoint_every
-            if position.validation_due:
+        self.reporter.start()
+        checkpoint_every = self.recipe.training.checkpoint_every
+        for number in range(state.batch, len(buffer)):
+            self._step(buffer, number)
+            if state.validation_due:
                 self._validate(stop)
-            elif every and position.step % every == 0:
-                self._save_good()
+            elif checkpoint_every and state.step % checkpoint_every == 0:
+                self._save_stable()
             elif stop.number:
                 self.save()
-            if position.finished or stop.number:
+            if state.finished or stop.number:
                 return
 
-    def _step(self, pool: Pool, number: int) -> None:
-        """Learn one batch of `pool`, and take down what came of it."""
-        settings, position = self.recipe.training, self.position
-        pools = position.pool + number / len(pool)
-        progress = (position.epoch + pools / self.pairs.pools) / settings.epochs
-        peak = settings.learning_rate * position.rate_factor
-        rate = learning_rate(
-            settings.schedule, peak, position.step, settings.warmup_steps, progress
-        )
+    def _step(self, buffer: ShuffleBuffer, number: int) -> None:
+        """Train on one batch of `buffer`, and record the result."""
+        settings, state = self.recipe.training, self.state
+        buffers = state.buffer + number / len(buffer)
+        progress = (state.epoch + buffers / self.pairs.buffers) / settings.epochs
+        peak = settings.learning_rate * state.rate_factor
+        rate = learning_rate(settings.schedule, peak, state.step, settings.warmup_steps, progress)
         sampled_words = settings.sampled_words if progress < _SAMPLED_SHARE else 0
-        with self._clock:
-            batch = pool[number]
-            learnt = self.learner.learn(batch, rate, position.step, sampled_words)
-        self._clock.tokens += learnt.tokens
-        position.advance(len(pool), self.pairs.pools)
-        loss = learnt.loss_of_a_token
-        explodes = learnt.tokens > 0 and position.watch.explodes(loss, len(self.tokenizer))
-        if explodes or not learnt.is_finite:
+
+        started = time.perf_counter()
+        batch = buffer[number]
+        result = self.learner.train_step(batch, rate, state.step, sampled_words)
+        self._seconds += time.perf_counter() - started
+        self._tokens += result.tokens
+        tokens_per_second = self._tokens / self._seconds
+
+        state.advance(len(buffer), self.pairs.buffers)
+        loss = result.loss_of_a_token
+        diverges = result.tokens > 0 and state.loss_watch.explodes(loss, len(self.tokenizer))
+        if diverges or not result.is_finite:
             raise InstabilityError(
-                f"step {position.step:,}: the loss of a token is {loss:.4g} and its gradient "
-                f"{learnt.norm:.4g}, on {self.pairs.describe(batch.lines.tolist())}"
+                f"step {state.step:,}: the loss of a token is {loss:.4g} and its gradient "
+                f"{result.norm:.4g}, on {self.pairs.describe(batch.lines.tolist())}"
             )
-        position.window.add(batch, learnt.loss, learnt.nll, learnt.tokens)
-        self.display.advance(progress, loss, self._clock.tokens_per_second)
-        if learnt.parts != 1:
-            left_out = self.pairs.describe(learnt.left_out) if learnt.left_out else ""
-            self._journal.split(position, len(batch.lines), learnt.parts, left_out)
-        if position.step % _ROW_STEPS == 0:
-            self._journal.trained(position, rate, learnt.norm, self._clock.tokens_per_second)
-            position.window, self._clock = Window(), _Clock()
-        position.validation_due = self._is_validation_due()
+        state.averages.add(batch, result.loss, result.nll, result.tokens)
+        self.reporter.advance(progress, loss, tokens_per_second)
+        if result.parts != 1:
+            left_out = self.pairs.describe(result.left_out) if result.left_out else ""
+            self._record("split", pairs=len(batch.lines), parts=result.parts, left_out=left_out)
+        if state.step % _ROW_STEPS == 0:
+            self._record(
+                "train",
+                epoch=state.last_epoch,
+                **state.averages.means(),
+                learning_rate=rate,
+                gradient_norm=result.norm,
+                tokens_per_second=round(tokens_per_second, 1),
+            )
+            state.averages = RunningAverages()
+            self._tokens, self._seconds = 0, 0.0
+        state.validation_due = self._is_validation_due()
+
+    def _record(self, kind: str, **figures: Any) -> None:
+        """Write a row of metrics.jsonl, and report it."""
+        row = {"kind": kind, "step": self.state.step, **figures, "time": round(time.time(), 1)}
+        self.metrics.write(row)
+        self.reporter.report(row)
 
     def _is_validation_due(self) -> bool:
-        settings, position = self.recipe.training, self.position
-        if position.is_between_epochs and position.epoch == settings.epochs:
+        settings, state = self.recipe.training, self.state
+        if state.is_between_epochs and state.epoch == settings.epochs:
             return True
         every = settings.validate_every
-        return position.step % every == 0 if every else position.is_between_epochs
+        return state.step % every == 0 if every else state.is_between_epochs
 
     def _validate(self, stop: StopSignal) -> None:
         """Validate and save; or, at a signal, save what validation is due for."""
-        settings, position = self.recipe.training, self.position
+        settings, state = self.recipe.training, self.state
         self._require_finite()
         started = time.perf_counter()
         try:
-            with stop.ends_at_once(), autocast(self.learner.device, "float32"):
-                result = validate(self.learner.average, self.held_out, self._greedy_translator)
+            with stop.ends_at_once():
+                result = validate(
+                    self.learner.ema, self.held_out, self.tokenizer, self.recipe.search
+                )
         except (KeyboardInterrupt, SystemExit):
             self.save()
             return
         if not math.isfinite(result.nll):
-            raise InstabilityError(f"step {position.step:,}: the validation loss is {result.nll}")
-        position.validation_due = False
-        self._journal.validated(position, result, time.perf_counter() - started)
-        best = validation_rank(position.best_bleu, position.best_chrf, position.best_nll)
-        better = result.rank > best
-        if better:
-            position.best_bleu, position.best_chrf = result.bleu, result.chrf
-            position.best_nll = result.nll
-            position.validations_since_best = 0
-        else:
-            position.validations_since_best += 1
-        tired = 0 < settings.patience <= position.validations_since_best
-        position.finished = position.epoch >= settings.epochs or tired
-        if tired:
-            self.display.say(f"validation BLEU has not risen {settings.patience} times: stopped.")
-        self._save_good(best=better)
-
-    def _greedy_translator(self, direction: Direction) -> Translator:
-        return Translator.over(
-            TorchEngine(self.learner.average, self.learner.device),
-            self.tokenizer,
-            [direction],
-            replace(self.recipe.search, beam_size=1),
+            raise InstabilityError(f"step {state.step:,}: the validation loss is {result.nll}")
+        state.validation_due = False
+        self._record(
+            "valid",
+            epoch=state.last_epoch,
+            **result.figures(),
+            seconds=round(time.perf_counter() - started, 1),
         )
+        is_best = state.take_validation(result.bleu, result.chrf, result.nll)
+        out_of_patience = 0 < settings.patience <= state.validations_since_best
+        state.finished = state.epoch >= settings.epochs or out_of_patience
+        if out_of_patience:
+            self.reporter.say(
+                f"stopped early: no better validation in {settings.patience} (training.patience)."
+            )
+        self._save_stable(best=is_best)
 
-    def _save_good(self, best: bool = False) -> None:
-        """Save a checkpoint that the run can go back to, unless its loss is rising.
+    def _save_stable(self, best: bool = False) -> None:
+        """Save a checkpoint that the run can roll back to, unless its loss is rising.
 
-        These come at steps that the recipe decides. So a run that was stopped in between goes back
-        to where one goes back to that was never stopped.
+        The recipe decides at which steps these come. So a run that was stopped in between rolls
+        back to the same step as one that was never stopped.
         """
         self._require_finite()
-        if not self.position.watch.high:
-            self.position.good_step = self.position.step
+        if not self.state.loss_watch.high:
+            self.state.stable_step = self.state.step
         self.save(best)
 
     def save(self, best: bool = False) -> None:
-        """Write a checkpoint, with the present average as the `best` one or not; prune."""
-        folder = self.folder
-        self._metrics.sync()
-        earlier = folder.best_file if folder.best_file.exists() else None
+        """Write a checkpoint, with the moving average as the `best` weights or not; prune."""
+        run_dir, state = self.run_dir, self.state
+        self.metrics.sync()
+        state.metrics_bytes = self.metrics.size
+        earlier_best = run_dir.best_file if run_dir.best_file.exists() else None
         checkpoint = save_checkpoint(
-            folder.checkpoints,
-            self.position,
+            run_dir.checkpoints,
+            state,
             self.learner.tensors(),
-            self.learner.average.state_dict() if best else earlier,
+            self.learner.ema.state_dict() if best else earlier_best,
         )
         # After the checkpoint: it must not be of a validation that a resumed run has yet to reach.
         if best:
-            publish_best(checkpoint, folder.best_file)
+            publish_best(checkpoint, run_dir.best_file)
         keep = self.recipe.training.keep_checkpoints
-        prune_checkpoints(folder.checkpoints, keep, self.position.good_step)
+        prune_checkpoints(run_dir.checkpoints, keep, state.stable_step)
 
     def restore(self) -> None:
         """Go back to the last checkpoint, or to the start where there is none."""
-        self.folder.clean()
-        begun = self.position
-        last = last_checkpoint(self.folder.checkpoints)
+        self.run_dir.clean()
+        new = self.state
+        last = last_checkpoint(self.run_dir.checkpoints)
         if last is None:
-            if self.origin:
+            if self.parent:
                 raise Seq2SeqError(
-                    f"{self.folder.path}: no checkpoint is left, and the first weights were in "
-                    f"one; start another run from {self.origin.path}."
+                    f"{self.run_dir.path}: no checkpoint is left, and the first weights were in "
+                    f"one; start another run from {self.parent.path}."
                 )
-            self.display.say("no checkpoint is left: the run starts from the beginning.")
-            self.folder.best_file.unlink(missing_ok=True)
-            self._metrics.cut(0)
+            self.reporter.say("no checkpoint is left: the run starts from the beginning.")
+            self.run_dir.best_file.unlink(missing_ok=True)
+            self.metrics.cut(0)
             self.save()
             return
         self._load(last)
-        self._metrics.cut(self.position.metrics_bytes)
-        self._compare_with(begun)
-        position = self.position
-        if position.good_step not in map(step_of, checkpoints(self.folder.checkpoints)):
-            position.good_step = position.step  # somebody has removed it; this is the next best
-        if not position.finished:
-            self.display.say(f"resumed at step {position.step:,}, epoch {position.epoch + 1}.")
+        self.metrics.cut(self.state.metrics_bytes)
+        self._compare_with(new)
+        state = self.state
+        if state.stable_step not in map(step_of, checkpoints(self.run_dir.checkpoints)):
+            state.stable_step = state.step  # somebody has removed it; this is the next best
+        if not state.finished:
+            self.reporter.say(f"resumed at step {state.step:,}, epoch {state.epoch + 1}.")
 
     def _load(self, checkpoint: Path) -> None:
-        self.position, tensors = load_checkpoint(checkpoint)
+        self.state, tensors = load_checkpoint(checkpoint)
         self.learner.restore(tensors, checkpoint)
-        publish_best(checkpoint, self.folder.best_file)
+        publish_best(checkpoint, self.run_dir.best_file)
 
-    def _compare_with(self, begun: Position) -> None:
-        """Another corpus would be another run; other arithmetic is only worth a word."""
-        if self.position.corpus != begun.corpus:
+    def _compare_with(self, new: TrainState) -> None:
+        """Refuse another corpus, which would be another run; warn of another device."""
+        if self.state.corpus != new.corpus:
             raise Seq2SeqError(
                 "the training or validation text has changed since the run began; bring the old "
                 "text back, or start another run."
             )
-        if self.position.arithmetic != begun.arithmetic:
-            self.display.say(
-                f"the run began on {self.position.arithmetic} and goes on with {begun.arithmetic}: "
-                "not byte for byte what it would have been."
+        if self.state.compute != new.compute:
+            self.reporter.say(
+                f"the run began on {self.state.compute} and continues on {new.compute}: the result "
+                "will not be the same byte for byte."
             )
-            self.position.arithmetic = begun.arithmetic
+            self.state.compute = new.compute
 
-    def _go_back(self, what: str) -> None:
-        """Back to the last good checkpoint, with half the learning rate from there on."""
-        failed_step, rollbacks = self.position.step, self.position.rollbacks + 1
-        good_step = self.position.good_step
+    def _roll_back(self, reason: str) -> None:
+        """Go back to the last stable checkpoint, and continue with half the learning rate."""
+        failed_step, rollbacks = self.state.step, self.state.rollbacks + 1
+        stable_step = self.state.stable_step
         if rollbacks > MOST_ROLLBACKS:
             raise self._stopped(
-                f"{what}, and the run has gone back {MOST_ROLLBACKS} times.",
+                f"{reason}, and the run has been rolled back {MOST_ROLLBACKS} times.",
                 "Start another run with a lower training.learning_rate.",
             )
-        self._load(self.folder.checkpoints / f"step-{good_step:08d}")
+        self._load(checkpoint_of(self.run_dir.checkpoints, stable_step))
         # Before the metrics: a run that is killed here must not go on from one without its rows.
-        for later in reversed(checkpoints(self.folder.checkpoints)):
-            if step_of(later) > good_step:
-                remove_folder(later)
-        self._metrics.cut(self.position.metrics_bytes, but="rollback")
-        self.position.rollbacks = rollbacks
-        self._clock = _Clock()
-        self._journal.went_back(self.position, failed_step, what)
+        remove_checkpoints_after(self.run_dir.checkpoints, stable_step)
+        self.metrics.cut(self.state.metrics_bytes, keep="rollback")
+        self.state.rollbacks = rollbacks
+        self._tokens, self._seconds = 0, 0.0
+        self._record(
+            "rollback",
+            failed_step=failed_step,
+            reason=reason,
+            rate_factor=self.state.rate_factor,
+            rollbacks=rollbacks,
+        )
 
     def _require_finite(self) -> None:
         if not self.learner.is_finite():
-            raise InstabilityError(f"step {self.position.step:,}: the weights are not finite")
+            raise InstabilityError(f"step {self.state.step:,}: the weights are not finite")
 
-    def _stopped(self, what: str, advice: str) -> Seq2SeqError:
-        """Why the run ends, and how much of it is saved."""
-        last = last_checkpoint(self.folder.checkpoints)
+    def _stopped(self, reason: str, advice: str) -> Seq2SeqError:
+        """Make the error that ends the run; it says how much is saved."""
+        last = last_checkpoint(self.run_dir.checkpoints)
         saved = 0 if last is None else step_of(last)
-        return Seq2SeqError(f"{what} All is saved up to step {saved:,}. {advice}")
-
-
-class _Clock:
-    """Target tokens and seconds of training steps alone: no validation, no saving."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-        self._seconds = 0.0
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds += time.perf_counter() - self._started
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / self._seconds
-
-
-def _prepare(recipe: Recipe, display: Display) -> Corpus:
-    corpus = prepare(recipe.corpus)
-    for line in corpus.report.lines():
-        display.say(line)
-    return corpus
-
-
-def _tokenizer(recipe: Recipe, corpus: Corpus) -> Tokenizer:
-    """The tokenizer that the recipe names, or a new one."""
-    if recipe.tokenizer.path is None:
-        sentences = _sentences(corpus, recipe)
-        return Tokenizer.train(
-            sentences,
-            recipe.tokenizer,
-            recipe.languages,
-            formality=recipe.augmentation.formality > 0,
-        )
-    tokenizer = Tokenizer.load(Path(recipe.tokenizer.path))
-    for direction in recipe.directions:
-        tokenizer.language_id(direction.target)
-    return tokenizer
-
-
-def _sentences(corpus: Corpus, recipe: Recipe) -> Iterator[str]:
-    """Each different sentence of each side of each direction once.
-
-    Of a large corpus that is a part, spread evenly over it: SentencePiece takes some kilobytes of
-    memory for each.
-    """
-    plain = recipe.tokenizer.plain_spaces
-    number = 2 * sum(len(text) for _, text in corpus.train)
-    share = min(1.0, _TOKENIZER_SENTENCES * len(recipe.languages) / number)
-    for _, text in corpus.train:
-        chosen = text.sample(round(share * len(text)))
-        yield from dict.fromkeys(map(normalise_source, chosen.source))
-        yield from dict.fromkeys(map(plain_spaces, chosen.target) if plain else chosen.target)
+        return Seq2SeqError(f"{reason} Everything is saved up to step {saved:,}. {advice}")

@@ -1,27 +1,25 @@
-"""How good the averaged weights are: loss under teacher forcing, BLEU and chrF on text.
-
-And how open their gates are.
-"""
+"""Validation of the averaged weights: loss under teacher forcing, BLEU and chrF, gates."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 
-from seq2seq.config.model_config import Direction
+from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.config.recipe import TrainingConfig
 from seq2seq.corpus import DirectedText
 from seq2seq.corpus.batches import Batch, make_batch, plan_batches
-from seq2seq.metrics import corpus_bleu, corpus_chrf, validation_rank
+from seq2seq.engines.torch_engine import TorchEngine
+from seq2seq.metrics import corpus_bleu, corpus_chrf, tokenizer_advice
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.gate_statistics import GateStatistics, gate_sample, gate_statistics
 from seq2seq.training.loss import smoothed_cross_entropy
+from seq2seq.training.optimizer_step import forward
 from seq2seq.training.pairs import encode_pairs
-from seq2seq.training.step import forward
 from seq2seq.translation.translator import Translator
 
 
@@ -31,11 +29,11 @@ class HeldOut:
 
     text: DirectedText
     batches: Sequence[Batch]
-    left_out: int  # pairs too long for the likelihood; BLEU is over all
+    left_out: int  # pairs too long for the loss; BLEU is over all
 
     @classmethod
     def of(cls, text: DirectedText, tokenizer: Tokenizer, settings: TrainingConfig) -> Self:
-        """`text` in batches of the size that training has, but for pairs above `max_length`."""
+        """Make batches as large as in training, without the pairs above `max_length`."""
         pairs = encode_pairs(text.text, tokenizer, text.direction.target)
         sides = zip(pairs.sources, pairs.targets, strict=True)
         longer = np.array([max(len(source), len(target) + 1) for source, target in sides])
@@ -54,55 +52,76 @@ class Validation:
     """The figures of one validation."""
 
     nll: float  # mean negative log-likelihood of a target token, natural log
-    bleus: Mapping[Direction, float]  # greedy, detokenised, cased
-    chrfs: Mapping[Direction, float]  # of the same translations
+    bleu_by_direction: Mapping[Direction, float]  # greedy, detokenised, cased
+    chrf_by_direction: Mapping[Direction, float]  # of the same translations
     gates: GateStatistics = field(default_factory=dict)  # on a few of the pairs
 
     @property
     def bleu(self) -> float:
         """The mean over the directions."""
-        return sum(self.bleus.values()) / len(self.bleus)
+        return _mean(self.bleu_by_direction)
 
     @property
     def chrf(self) -> float:
         """The mean over the directions."""
-        return sum(self.chrfs.values()) / len(self.chrfs)
-
-    @property
-    def rank(self) -> tuple[float, float, float]:
-        """What the best validation has the greatest of."""
-        return validation_rank(self.bleu, self.chrf, self.nll)
+        return _mean(self.chrf_by_direction)
 
     @property
     def perplexity(self) -> float:
         """exp of the mean negative log-likelihood."""
         return math.exp(min(self.nll, 700.0))
 
+    def figures(self) -> dict[str, Any]:
+        """Return the figures as a row of metrics.jsonl has them."""
+        return {
+            "bleu": self.bleu,
+            "chrf": self.chrf,
+            "nll": self.nll,
+            "perplexity": self.perplexity,
+            "bleu_by_direction": {
+                str(direction): bleu for direction, bleu in self.bleu_by_direction.items()
+            },
+            "gates": self.gates,
+        }
+
+
+def _mean(by_direction: Mapping[Direction, float]) -> float:
+    return sum(by_direction.values()) / len(by_direction)
+
+
+def advice(held_out: Sequence[HeldOut]) -> Iterator[str]:
+    """Say, a sentence each, what the figures of these texts do not count as one may expect."""
+    for message in tokenizer_advice(held.text.direction.target for held in held_out):
+        yield f"validation: {message}"
+    if left_out := sum(held.left_out for held in held_out):
+        yield (
+            f"validation: {left_out:,} pairs are longer than training.max_length; they count for "
+            "BLEU and not for perplexity."
+        )
+
 
 def validate(
-    model: EncoderDecoder,
-    held_out: Sequence[HeldOut],
-    translator: Callable[[Direction], Translator],
+    model: EncoderDecoder, held_out: Sequence[HeldOut], tokenizer: Tokenizer, search: SearchConfig
 ) -> Validation:
-    """The figures of `model` on `held_out`, translated by the `translator` of each direction."""
-    nll = tokens = 0.0
+    """Compute the figures of `model` on `held_out`, translated greedily."""
+    total_nll = tokens = 0.0
     with torch.inference_mode():
-        for batch in (batch for one in held_out for batch in one.batches):
+        for batch in (batch for text in held_out for batch in text.batches):
             readout, targets = forward(model, batch)
-            _, likelihood = smoothed_cross_entropy(
+            _, nll = smoothed_cross_entropy(
                 readout, model.embedding.weight, model.output_bias, targets, 0.0
             )
-            nll += likelihood.item()
+            total_nll += nll.item()
             tokens += batch.tokens
-    bleus, chrfs = {}, {}
-    for direction, text in (one.text for one in held_out):
-        translations = [
-            translation.text
-            # A copy of the source, which the guard puts in, is not what the model says.
-            for translation in translator(direction).translate_lines(text.source, guard=False)
-        ]
+    bleus, chrfs = dict[Direction, float](), dict[Direction, float]()
+    engine = TorchEngine(model, model.output_bias.device)
+    for direction, text in (held.text for held in held_out):
+        translator = Translator.over(engine, tokenizer, [direction], search)
+        # A copy of the source, which the guard puts in, is not what the model says.
+        lines = translator.translate_lines(text.source, beam_size=1, guard=False)
+        translations = [line.text for line in lines]
         bleus[direction] = corpus_bleu(translations, text.target, direction.target)
         chrfs[direction] = corpus_chrf(translations, text.target)
-    sample = gate_sample([one.batches for one in held_out])
+    sample = gate_sample([text.batches for text in held_out])
     gates = gate_statistics(model, sample) if sample else {}
-    return Validation(nll / max(tokens, 1), bleus, chrfs, gates)
+    return Validation(total_nll / max(tokens, 1), bleus, chrfs, gates)

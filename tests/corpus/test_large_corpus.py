@@ -11,8 +11,8 @@ from seq2seq.config.model_config import Direction
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import Corpus, CorpusReport, DirectedText, ParallelText, cache
 from seq2seq.corpus import filters as checking
+from seq2seq.corpus.prepare import tokenizer_sentences
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.training import trainer as trainer_module
 from seq2seq.training.pairs import TrainingPairs
 from seq2seq.training.trainer import train
 
@@ -83,17 +83,14 @@ class TestTokenizerSentences:
         "train", ["one", "two", "one", "\u201cthree\u201d"] * 5, [f"Satz {n}" for n in range(20)]
     )
 
-    def sentences(self, recipe: Recipe) -> list[str]:
+    def sentences(self, recipe: Recipe, most: int = 100) -> list[str]:
         directed = (DirectedText(recipe.directions[0], self.TEXT),)
         corpus = Corpus(directed, (), (), CorpusReport(()))
-        return list(trainer_module._sentences(corpus, recipe))
+        return list(tokenizer_sentences(recipe, corpus, most))
 
     def test_all_different_ones_of_a_small_corpus(self, recipe: Recipe) -> None:
         assert self.sentences(recipe) == ["one", "two", '"three"', *self.TEXT.target]
 
-    def test_some_of_a_large_corpus_evenly(
-        self, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(trainer_module, "_TOKENIZER_SENTENCES", 5)
+    def test_some_of_a_large_corpus_evenly(self, recipe: Recipe) -> None:
         expected = ["one", *(f"Satz {n}" for n in (0, 4, 8, 12, 16))]
-        assert self.sentences(recipe) == expected
+        assert self.sentences(recipe, most=5) == expected

@@ -15,7 +15,7 @@ from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.checkpoint import last_checkpoint, load_checkpoint
-from seq2seq.training.display import Display
+from seq2seq.training.reporter import ProgressReporter
 from seq2seq.training.trainer import train
 
 ROW_STEPS = 4
@@ -30,7 +30,7 @@ def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_module, "_ROW_STEPS", ROW_STEPS)
 
 
-class Recorder(Display):
+class Recorder(ProgressReporter):
     """Keeps what it is told, and presses Ctrl-C after a number of steps."""
 
     def __init__(self, interrupt_after: int = 0, number: int = signal.SIGINT) -> None:

@@ -30,9 +30,9 @@ from seq2seq.corpus.batches import Batch, make_batch
 from seq2seq.errors import Seq2SeqError
 from seq2seq.inspection.gates import SHOWN, places, values_at
 from seq2seq.inspection.numpy_model import Network
-from seq2seq.training.events import EventLog, scalars
 from seq2seq.training.gate_statistics import gate_sample, gate_statistics
-from seq2seq.training.run_dir import RunFolder
+from seq2seq.training.metrics_writer import EventWriter, scalars
+from seq2seq.training.run_dir import RunDir
 from seq2seq.training.trainer import train
 
 CELLS: list[Cell] = ["lstm", "gru", "rnn"]
@@ -396,7 +396,7 @@ def test_events_are_the_rows_also_where_a_run_was_resumed(recipe: Recipe, tmp_pa
     recipe = with_training(recipe, checkpoint_every=5)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(recipe, whole, Recorder(), tensorboard=True)
-    assert read_events(RunFolder(whole).events) == points_of(read_metrics(whole))
+    assert read_events(RunDir(whole).events) == points_of(read_metrics(whole))
     assert train(recipe, parts, Recorder(interrupt_after=9), tensorboard=True).interrupted
     train(recipe, parts, Recorder(interrupt_after=9), resume=True)  # once without
     with (parts / "metrics.jsonl").open("a") as file:  # as a kill leaves it, after a checkpoint
@@ -404,10 +404,10 @@ def test_events_are_the_rows_also_where_a_run_was_resumed(recipe: Recipe, tmp_pa
     train(recipe, parts, Recorder(), resume=True, tensorboard=True)
     rows = read_metrics(parts)
     assert {row["step"] for row in rows} == {row["step"] for row in read_metrics(whole)}
-    found = read_events(RunFolder(parts).events)
+    found = read_events(RunDir(parts).events)
     assert found == points_of(rows)
     assert max(Counter((tag, step) for tag, step, _, _ in found).values()) == 1
-    sizes = [file.stat().st_size for file in RunFolder(parts).events.iterdir()]
+    sizes = [file.stat().st_size for file in RunDir(parts).events.iterdir()]
     assert sum(map(bool, sizes)) == 1  # the others are emptied for who still reads them, and go
     assert len(sizes) <= 2
     assert_same_run(parts, whole)  # and the run is what it is without
@@ -416,12 +416,12 @@ def test_events_are_the_rows_also_where_a_run_was_resumed(recipe: Recipe, tmp_pa
 @needs_tensorboard
 def test_events_of_rows_that_were_taken_back_are_gone(tmp_path: Path) -> None:
     rows = make_rows()
-    log, reader = EventLog(tmp_path, pytest.fail), Reader(tmp_path)
+    log, reader = EventWriter(tmp_path, pytest.fail), Reader(tmp_path)
     for row in rows:
-        log.add(row)
+        log.write(row)
     assert reader.points() == points_of(rows)  # as they come, not only at the end
     log.rewrite(rows[:4])
-    log.add(rows[4])
+    log.write(rows[4])
     assert reader.points() == read_events(tmp_path) == points_of(rows[:5])
     (tmp_path / "events.out.tfevents.1.other").write_text("not ours")
     log.rewrite(rows[:3])
@@ -437,16 +437,14 @@ def test_a_run_that_is_over_gets_its_events_by_resuming_it(recipe: Recipe, tmp_p
     rows = read_metrics(folder)
     train(recipe, folder, Recorder(), resume=True, tensorboard=True)
     assert read_metrics(folder) == rows
-    assert read_events(RunFolder(folder).events) == points_of(rows)
+    assert read_events(RunDir(folder).events) == points_of(rows)
 
 
 @needs_tensorboard
 def test_where_events_cannot_be_written_the_run_goes_on(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        RunFolder, "_was_begun", lambda self: True
-    )  # what is there does not stop it
+    monkeypatch.setattr(RunDir, "_was_begun", lambda self: True)  # what is there does not stop it
     display = Recorder()
     path = tmp_path / "run"
     path.mkdir()
@@ -460,9 +458,9 @@ def test_where_events_cannot_be_written_the_run_goes_on(
 @needs_tensorboard
 def test_a_damaged_row_ends_the_events_and_not_the_run(tmp_path: Path) -> None:
     said: list[str] = []
-    log = EventLog(tmp_path, said.append)
+    log = EventWriter(tmp_path, said.append)
     log.rewrite(map(json.loads, ['{"kind": "tr']))
-    log.add(make_rows()[0])
+    log.write(make_rows()[0])
     [message] = said
     assert message.endswith("no more events.")
 

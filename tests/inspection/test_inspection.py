@@ -34,8 +34,8 @@ from seq2seq.nn.cells import Weights, gru_step, lstm_step, rnn_step
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.search.beam import Hypothesis, length_penalty, longest_length
 from seq2seq.search.engine import Ints
-from seq2seq.training.display import Display
 from seq2seq.training.exporter import export_run
+from seq2seq.training.reporter import ProgressReporter
 from seq2seq.training.trainer import train
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -511,7 +511,7 @@ def test_a_run_looks_like_the_model_that_is_exported_from_it(
 ) -> None:
     recipe = dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, epochs=1))
     run, folder = tmp_path / "run", tmp_path / "m.s2s"
-    train(recipe, run, Display(Console(quiet=True), None, quiet=True))
+    train(recipe, run, ProgressReporter(Console(quiet=True), None, quiet=True))
     export_run(run, folder, precision="fp32")
     ours, theirs = (
         attention_module.attention(open_model(path), "ka lo mi", EN_DE) for path in (run, folder)

@@ -19,7 +19,7 @@ from seq2seq.nn.encoder import BidirectionalLayer
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from seq2seq.training.step import forward
+from seq2seq.training.optimizer_step import forward
 
 V, H, G = 30, 8, 2
 CELLS: tuple[Cell, ...] = get_args(Cell)

@@ -191,10 +191,10 @@ class Forked:
 
 def _train(recipe: Path, run: Path) -> int:
     from seq2seq.config.recipe import Recipe
-    from seq2seq.training.display import open_display
+    from seq2seq.training.reporter import open_reporter
     from seq2seq.training.trainer import train
 
-    with open_display() as display:
+    with open_reporter() as display:
         resume = (run / "recipe.json").exists()
         return train(Recipe.load(recipe), run, display, resume=resume).stopped_by
 

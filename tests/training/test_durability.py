@@ -49,7 +49,7 @@ from seq2seq.errors import UsageError
 from seq2seq.files import digest
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.training import learner as learner_module
+from seq2seq.training import optimizer_step as step_module
 from seq2seq.training import pairs as pairs_module
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training import validation as validation_module
@@ -60,12 +60,10 @@ from seq2seq.training.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
-from seq2seq.training.learner import Learner
-from seq2seq.training.pairs import Pool, TrainingPairs
-from seq2seq.training.run_dir import RunFolder
-from seq2seq.training.stability import LossWatch
-from seq2seq.training.state import Position, Window
-from seq2seq.training.step import forward, halves
+from seq2seq.training.optimizer_step import Learner, forward, halves
+from seq2seq.training.pairs import ShuffleBuffer, TrainingPairs
+from seq2seq.training.run_dir import RunDir
+from seq2seq.training.state import LossWatch, RunningAverages, TrainState
 from seq2seq.training.trainer import Outcome, Trainer, train
 from seq2seq.training.validation import Validation
 
@@ -94,7 +92,7 @@ def resumed(recipe: Recipe, run: Path) -> Recorder:
 def test_several_directions_and_pools_go_on_too(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pairs_module, "_POOL", 1)
+    monkeypatch.setattr(pairs_module, "_BUFFER", 1)
     few = tmp_path / "few"
     for language, suffix in (("en", "en"), ("de", "fr")):
         lines = (tmp_path / f"train.{language}").read_text(encoding="utf-8").split("\n")[:20]
@@ -114,7 +112,7 @@ def test_several_directions_and_pools_go_on_too(
     for number, steps in enumerate([5, 11, 2, 9]):
         assert train(recipe, parts, Recorder(steps), resume=number > 0).interrupted
         stopped_at.append(load_checkpoint(newest(parts))[0])
-    assert any(position.pool and position.batch for position in stopped_at)
+    assert any(state.buffer and state.batch for state in stopped_at)
     resumed(recipe, parts)
     assert_same_run(parts, whole)
 
@@ -292,7 +290,7 @@ def test_the_command_tells_the_shell_which_signal(
     assert result.exit_code == 128 + number
     assert kept == [5]
     assert result.stderr.splitlines() == [
-        "stopped; everything is saved. To go on:",
+        "stopped; everything is saved. To continue:",
         f"  seq2seq train {path} -o run --set training.keep_checkpoints=5 --resume",
     ]
 
@@ -374,13 +372,13 @@ def test_the_best_weights_are_never_those_of_a_validation_to_come(
     train(recipe, run, Recorder())
     shutil.rmtree(newest(run))
     at_two = newest(run)
-    position, _ = load_checkpoint(at_two)
+    state, _ = load_checkpoint(at_two)
     later = (run / "best.safetensors").read_bytes()
     assert (at_two / "best.safetensors").read_bytes() != later, "the last one must be the best"
     display = Recorder(interrupt_after=1)
     train(recipe, run, display, resume=True)
     assert (run / "best.safetensors").read_bytes() == (at_two / "best.safetensors").read_bytes()
-    assert f"resumed at step {position.step}, epoch 3." in display.messages
+    assert f"resumed at step {state.step}, epoch 3." in display.messages
     resumed(recipe, run)
     assert_same_run(run, whole)
 
@@ -389,32 +387,50 @@ def test_the_best_weights_are_never_those_of_a_validation_to_come(
 
 
 def test_checkpoints_come_back_as_they_were(tmp_path: Path) -> None:
-    position = Position(
+    state = TrainState(
         epoch=1,
-        pool=2,
+        buffer=2,
         batch=5,
         step=34,
         best_bleu=7.125,
         best_chrf=30.25,
         best_nll=0.1,
-        window=Window(1.5, 0.1, 8, 9, 10),
-        watch=LossWatch(0.1, 0.2, 3, 4),
+        averages=RunningAverages(1.5, 0.1, 8, 9, 10),
+        loss_watch=LossWatch(0.1, 0.2, 3, 4),
         validation_due=True,
         corpus="c",
-        arithmetic="cpu",
+        compute="cpu",
     )
     tensors = {"a": torch.randn(2, 3), "b/c": torch.arange(3, dtype=torch.uint8)}
-    path = save_checkpoint(tmp_path, position, tensors)
+    path = save_checkpoint(tmp_path, state, tensors)
     assert path == tmp_path / "step-00000034"
     loaded, loaded_tensors = load_checkpoint(path)
-    assert loaded == position
+    assert loaded == state
     assert loaded_tensors.keys() == tensors.keys()
     assert all(torch.equal(loaded_tensors[name], tensors[name]) for name in tensors)
 
-    position.finished = True
-    assert save_checkpoint(tmp_path, position, tensors) == path
-    assert load_checkpoint(path)[0] == dataclasses.replace(position, finished=True)
+    state.finished = True
+    assert save_checkpoint(tmp_path, state, tensors) == path
+    assert load_checkpoint(path)[0] == dataclasses.replace(state, finished=True)
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_state_with_the_field_names_of_version_0_1_is_read() -> None:
+    """As the first release wrote it."""
+    table = {
+        "epoch": 2, "pool": 1, "batch": 3, "step": 101, "validation_due": False,
+        "metrics_bytes": 2218, "best_bleu": 0.5, "best_chrf": 1.5, "best_nll": 4.5,
+        "validations_since_best": 0,
+        "window": {"loss": 8.5, "nll": 7.5, "tokens": 1883, "padding": 258, "positions": 3978},
+        "watch": {"mean": 5.5, "variance": 0.5, "seen": 101, "high": 0},
+        "good_step": 100, "rollbacks": 1, "finished": False, "corpus": "6cf0",
+        "arithmetic": "cpu, float32, 1 threads",
+    }  # fmt: skip
+    state = TrainState.from_json(table)
+    assert (state.buffer, state.stable_step, state.compute) == (1, 100, "cpu, float32, 1 threads")
+    assert state.averages == RunningAverages(8.5, 7.5, 1883, 258, 3978)
+    assert state.loss_watch == LossWatch(5.5, 0.5, 101, 0)
+    assert TrainState.from_json(state.to_json()) == state
 
 
 def test_sums_are_those_that_sha256sum_reads(recipe: Recipe, tmp_path: Path) -> None:
@@ -436,13 +452,13 @@ def test_files_have_the_rights_that_files_have(recipe: Recipe, tmp_path: Path) -
 def test_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path / "none") is None
     for step in (9, 100, 20, 3):
-        save_checkpoint(tmp_path, Position(step=step), {})
+        save_checkpoint(tmp_path, TrainState(step=step), {})
     (tmp_path / "step-finetune").mkdir()
     assert last_checkpoint(tmp_path) == tmp_path / "step-00000100"
-    prune_checkpoints(tmp_path, keep=2, good_step=3)
+    prune_checkpoints(tmp_path, keep=2, stable_step=3)
     names = ["step-00000003", "step-00000020", "step-00000100", "step-finetune"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
-    prune_checkpoints(tmp_path, keep=5, good_step=100)
+    prune_checkpoints(tmp_path, keep=5, stable_step=100)
     assert last_checkpoint(tmp_path) == tmp_path / "step-00000100"
 
 
@@ -516,8 +532,8 @@ def test_a_checkpoint_of_another_model_is_named(recipe: Recipe, tmp_path: Path) 
     other = interrupted_run(with_model(recipe, hidden_size=8), tmp_path / "other")
 
     def put(tensors: dict[str, Tensor]) -> str:
-        position, _ = load_checkpoint(checkpoint)
-        save_checkpoint(checkpoint.parent, position, tensors)
+        state, _ = load_checkpoint(checkpoint)
+        save_checkpoint(checkpoint.parent, state, tensors)
         return complaint(lambda: train(recipe, run, Recorder(), resume=True))
 
     message = put(load_checkpoint(other)[1])
@@ -529,7 +545,7 @@ def test_a_checkpoint_of_another_model_is_named(recipe: Recipe, tmp_path: Path) 
 
 
 def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:
-    checkpoint = save_checkpoint(tmp_path, Position(), {})
+    checkpoint = save_checkpoint(tmp_path, TrainState(), {})
     sums = (checkpoint / "SHA256SUMS").read_text()
     for state in ('{"epochs": 1}', '{"epoch": "one"}', "[1]", "{"):
         old = digest((checkpoint / "state.json").read_bytes())
@@ -636,7 +652,7 @@ def test_best_weights_with_a_wrong_bit_are_refused_until_a_resumed_run_brings_th
     before = best.read_bytes()
     for place in (-1, len(before) // 2, 100, 3):
         flip_bit(best, place)
-        message = complaint(lambda: RunFolder(finished).best_model())
+        message = complaint(lambda: RunDir(finished).best_model())
         assert message.startswith(f"{best}: damaged: ")
         assert message.endswith("(--resume), which brings it back from its last checkpoint.")
         train(with_training(recipe, epochs=1), finished, Recorder(), resume=True)
@@ -653,14 +669,14 @@ def test_a_run_does_not_go_on_with_another_tokenizer_or_recipe(
         expected = f"{file}: altered: it is not the file that the run began with, by SHA256SUMS"
         resume = lambda: train(with_training(recipe, epochs=1), finished, Recorder(), resume=True)  # noqa: E731
         assert complaint(resume).startswith(expected)
-        assert complaint(lambda: RunFolder(finished).best_model()).startswith(expected)
+        assert complaint(lambda: RunDir(finished).best_model()).startswith(expected)
         file.write_bytes(before)
 
 
 def test_a_run_from_before_there_were_digests_is_read(finished: Path) -> None:
     (finished / "SHA256SUMS").unlink()
     save_file(load_file(finished / "best.safetensors"), finished / "best.safetensors")
-    RunFolder(finished).best_model()
+    RunDir(finished).best_model()
 
 
 def test_checkpoints_share_no_bytes(finished: Path) -> None:
@@ -731,8 +747,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     last = newest(run)
     load_checkpoint(last)
     assert message.endswith(
-        f": cannot be written: No space left on device. All is saved up to step "
-        f"{int(last.name[-8:])}. Make room, and go on with --resume."
+        f": cannot be written: No space left on device. Everything is saved up to step "
+        f"{int(last.name[-8:])}. Make room, and continue with --resume."
     )
     assert str(run) in message
     assert not list(run.rglob("*.partial"))
@@ -777,12 +793,12 @@ def poison(
     """Weights become useless before `step`, until the run has gone back `times` times."""
     go = Trainer._step
 
-    def poisoned(trainer: Trainer, pool: Pool, number: int) -> None:
-        position = trainer.position
-        if position.step + 1 == step and position.rollbacks < times:
+    def poisoned(trainer: Trainer, buffer: ShuffleBuffer, number: int) -> None:
+        state = trainer.state
+        if state.step + 1 == step and state.rollbacks < times:
             bias = trainer.learner.model.output_bias.data
             bias.copy_(change(bias))
-        go(trainer, pool, number)
+        go(trainer, buffer, number)
 
     monkeypatch.setattr(Trainer, "_step", poisoned)
 
@@ -812,12 +828,13 @@ def test_an_unstable_run_goes_back(
     [first, second] = [row for row in read_metrics(run) if row["kind"] == "rollback"]
     assert [(row["step"], row["failed_step"]) for row in (first, second)] == [(5, 8), (5, 8)]
     assert [row["rate_factor"] for row in (first, second)] == [0.5, 0.25]
-    said = [message for message in display.messages if "back to step 5" in message]
+    said = [message for message in display.messages if "rolled back to step 5" in message]
     lines = f"({tmp_path / 'train'}, line"
     assert all(message.startswith("step 8: the loss of a token is ") for message in said)
     assert all(lines in message for message in said)
     assert said[1].endswith(
-        "back to step 5, and on with half the learning rate (2 of at most 3 times)."
+        ": rolled back to step 5; training continues with half the learning rate (rollback 2 of at "
+        "most 3)."
     )
     # Nothing is left out, and the rate is a quarter from step 5 on.
     assert display.losses[:7] == plain.losses[:7]
@@ -856,7 +873,7 @@ def test_a_run_goes_back_to_its_start(
     poison(monkeypatch, step=3, times=1, change=to_nan)
     display = Recorder()
     train(recipe, tmp_path / "run", display)
-    assert any("back to step 0" in message for message in display.messages)
+    assert any("rolled back to step 0" in message for message in display.messages)
     assert display.losses[0] == display.losses[2]
 
 
@@ -870,8 +887,8 @@ def test_a_run_goes_back_three_times(
         message = complaint(lambda: train(recipe, run, Recorder(), resume=resume))  # noqa: B023
         assert message.startswith("step 8: the loss of a token is nan and its gradient nan, on ")
         assert message.endswith(
-            ", and the run has gone back 3 times. All is saved up to step 5. Start another run "
-            "with a lower training.learning_rate."
+            ", and the run has been rolled back 3 times. Everything is saved up to step 5. Start "
+            "another run with a lower training.learning_rate."
         )
         load_checkpoint(newest(run))
     assert checkpoint_names(run)[-1] == "step-00000005"
@@ -895,7 +912,7 @@ def test_weights_that_are_not_numbers_are_not_saved(
 ) -> None:
     recipe = with_training(recipe, checkpoint_every=5)
     run = tmp_path / "run"
-    learn, times = Learner.learn, iter([True, False])
+    learn, times = Learner.train_step, iter([True, False])
 
     def poisoned(learner: Learner, batch: Batch, rate: float, step: int, *settings: Any) -> Any:
         learnt = learn(learner, batch, rate, step, *settings)
@@ -903,11 +920,11 @@ def test_weights_that_are_not_numbers_are_not_saved(
             learner.model.output_bias.data.fill_(math.inf)
         return learnt
 
-    monkeypatch.setattr(Learner, "learn", poisoned)
+    monkeypatch.setattr(Learner, "train_step", poisoned)
     display = Recorder()
     train(recipe, run, display)
     assert any(
-        message.startswith("step 10: the weights are not finite: back to step 5, ")
+        message.startswith("step 10: the weights are not finite: rolled back to step 5; ")
         for message in display.messages
     )
 
@@ -944,7 +961,7 @@ def test_a_loss_far_above_blind_guessing_is_an_explosion() -> None:
 def test_a_rate_that_is_much_too_high_ends_the_run(recipe: Recipe, tmp_path: Path) -> None:
     recipe = with_training(recipe, epochs=9, learning_rate=30.0, warmup_steps=0)
     message = complaint(lambda: train(recipe, tmp_path / "run", Recorder()))
-    assert "gone back 3 times" in message
+    assert "rolled back 3 times" in message
 
 
 # Out of memory
@@ -974,7 +991,7 @@ def starve(monkeypatch: pytest.MonkeyPatch, positions: int) -> None:
     def fail(_: Tensor) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(learner_module, "forward", hungry)
+    monkeypatch.setattr(step_module, "forward", hungry)
 
 
 def still(recipe: Recipe) -> Recipe:
@@ -997,7 +1014,8 @@ def test_a_batch_is_split_where_memory_does_not_suffice(
     assert rows
     assert all(row["parts"] > 1 and not row["left_out"] for row in rows)
     [said] = [message for message in display.messages if "memory" in message]
-    assert f"a batch of {rows[0]['pairs']} pairs, which is learnt in {rows[0]['parts']} " in said
+    assert f"a batch of {rows[0]['pairs']} pairs does not fit" in said
+    assert f"accumulated over {rows[0]['parts']} parts" in said
 
 
 def test_a_pair_that_is_too_large_alone_is_left_out(
@@ -1026,6 +1044,6 @@ def test_no_memory_at_all(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(trainer_module, "validate", hungry)
         run = tmp_path / type(error).__name__
         assert complaint(lambda run=run: train(recipe, run, Recorder())) == (  # type: ignore[misc]
-            "the memory does not suffice. All is saved up to step 0. Start another run with a "
-            "lower training.batch_tokens or model.hidden_size."
+            "the memory does not suffice. Everything is saved up to step 0. Start another run with "
+            "a lower training.batch_tokens or model.hidden_size."
         )

@@ -36,8 +36,8 @@ from seq2seq.training import trainer as trainer_module
 from seq2seq.training import validation as validation_module
 from seq2seq.training.checkpoint import load_checkpoint
 from seq2seq.training.exporter import export_run
-from seq2seq.training.finetune import Start, load_recipe
-from seq2seq.training.run_dir import RunFolder
+from seq2seq.training.finetune import PretrainedInit, load_recipe
+from seq2seq.training.run_dir import RunDir
 from seq2seq.training.trainer import train
 from seq2seq.training.validation import Validation
 
@@ -80,10 +80,10 @@ def first_weights(run: Path, part: str = "model") -> dict[str, torch.Tensor]:
     return {name.removeprefix(f"{part}/"): tensors[name] for name in names}
 
 
-def start_of(model: Path, recipe: Recipe, run: Path) -> Start:
+def start_of(model: Path, recipe: Recipe, run: Path) -> PretrainedInit:
     """Train from `model`, keeping all checkpoints."""
-    start = Start.load(str(model))
-    train(with_training(recipe, keep_checkpoints=99), run, Recorder(), start=start)
+    start = PretrainedInit.load(str(model))
+    train(with_training(recipe, keep_checkpoints=99), run, Recorder(), init=start)
     return start
 
 
@@ -101,10 +101,10 @@ def test_a_run_starts_from_an_exported_model(recipe: Recipe, tmp_path: Path) -> 
     assert_began_with(run, network.state_dict())  # which fits into 16 bits
     assert (run / "tokenizer.model").read_bytes() == tiny.tokenizer().model
     digest = sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
-    origin = RunFolder.open(run).origin()
-    assert origin is not None
-    assert (origin.path, origin.sha256) == (str(folder), digest)
-    assert RunFolder.open(run).recipe() == with_training(recipe, keep_checkpoints=99)
+    parent = RunDir.open(run).parent()
+    assert parent is not None
+    assert (parent.path, parent.sha256) == (str(folder), digest)
+    assert RunDir.open(run).recipe() == with_training(recipe, keep_checkpoints=99)
 
 
 @pytest.mark.parametrize("shortlist", [False, True])
@@ -126,32 +126,32 @@ def test_a_run_starts_from_the_best_weights_of_another(recipe: Recipe, tmp_path:
     first, second = tmp_path / "first", tmp_path / "second"
     steps = len(whole_run(recipe, tmp_path / "whole").losses) // 2 + 1
     assert train(recipe, first, Recorder(interrupt_after=steps)).interrupted
-    weights, digest = RunFolder.open(first).best_weights()
+    weights, digest = RunDir.open(first).best_weights()
     start = start_of(first, recipe, second)
-    assert start.origin.sha256 == digest
+    assert start.parent.sha256 == digest
     assert_began_with(second, weights)
     assert (second / "tokenizer.model").read_bytes() == (first / "tokenizer.model").read_bytes()
 
 
-def whole_run(recipe: Recipe, run: Path, start: Start | None = None) -> Recorder:
+def whole_run(recipe: Recipe, run: Path, start: PretrainedInit | None = None) -> Recorder:
     display = Recorder()
-    train(recipe, run, display, start=start)
+    train(recipe, run, display, init=start)
     return display
 
 
 def test_the_model_that_ships_is_a_start() -> None:
-    start = Start.load("shipped")
+    start = PretrainedInit.load("shipped")
     assert start.weights["embedding.weight"].shape == (
         len(start.tokenizer),
         start.model.hidden_size,
     )
-    assert start.origin.path == "shipped"
+    assert start.parent.path == "shipped"
 
 
 def test_the_start_is_validated_before_the_first_step(
     recipe: Recipe, model: Path, tmp_path: Path
 ) -> None:
-    whole_run(recipe, tmp_path / "run", Start.load(str(model)))
+    whole_run(recipe, tmp_path / "run", PretrainedInit.load(str(model)))
     rows = read_metrics(tmp_path / "run")
     assert [row["epoch"] for row in rows if row["kind"] == "valid"] == [0, 1, 2]
     assert (rows[0]["kind"], rows[0]["step"]) == ("valid", 0)
@@ -163,9 +163,9 @@ def test_where_training_brings_nothing_the_start_stays_the_best(
     scores = iter([30.0, 29.0, 28.0])
     falling = lambda *_: Validation(3.0, {tiny.EN_DE: next(scores)}, {tiny.EN_DE: 9.0})  # noqa: E731
     monkeypatch.setattr(trainer_module, "validate", falling)
-    run, start = tmp_path / "run", Start.load(str(model))
-    assert train(recipe, run, Recorder(), start=start).best_bleu == 30.0
-    best, _ = RunFolder.open(run).best_weights()
+    run, start = tmp_path / "run", PretrainedInit.load(str(model))
+    assert train(recipe, run, Recorder(), init=start).best_bleu == 30.0
+    best, _ = RunDir.open(run).best_weights()
     assert all(torch.equal(best[name], weight) for name, weight in start.weights.items())
 
 
@@ -177,7 +177,7 @@ def test_a_run_from_a_model_goes_on_as_if_nothing_had_happened(
 ) -> None:
     """Stopped before its first step and twice later; the model is no longer there."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    steps = len(whole_run(recipe, whole, Start.load(str(model))).losses)
+    steps = len(whole_run(recipe, whole, PretrainedInit.load(str(model))).losses)
     validate = validation_module.validate
 
     def stopped(*arguments: Any) -> Validation:
@@ -186,7 +186,7 @@ def test_a_run_from_a_model_goes_on_as_if_nothing_had_happened(
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "validate", stopped)
-        assert train(recipe, parts, Recorder(), start=Start.load(str(model))).interrupted
+        assert train(recipe, parts, Recorder(), init=PretrainedInit.load(str(model))).interrupted
     assert not (parts / "metrics.jsonl").exists()
     shutil.rmtree(model)
     for after in (ROW_STEPS - 1, steps // 2):
@@ -201,7 +201,7 @@ def test_a_run_that_lost_its_first_weights_says_so(
 ) -> None:
     """Random ones in their place would be another run."""
     run = tmp_path / "run"
-    whole_run(recipe, run, Start.load(str(model)))
+    whole_run(recipe, run, PretrainedInit.load(str(model)))
     shutil.rmtree(run / "checkpoints")
     assert complaint(lambda: train(recipe, run, Recorder(), resume=True)) == (
         f"{run}: no checkpoint is left, and the first weights were in one; start another run from "
@@ -214,7 +214,7 @@ def test_a_recipe_of_a_resumed_run_need_not_tell_the_network(
 ) -> None:
     run = tmp_path / "run"
     recipe, start = load_recipe(file, where=str(model))
-    train(recipe, run, Recorder(interrupt_after=1), start=start)
+    train(recipe, run, Recorder(interrupt_after=1), init=start)
     shutil.rmtree(model)
     for where in (None, str(model)):  # the same command with --resume
         assert load_recipe(file, where=where, resumed=run) == (recipe, None)
@@ -262,14 +262,14 @@ def test_the_network_is_that_of_the_model_or_an_error(
     message += "without --init-from."
     overrides = ["model.hidden_size=32"]
     assert complaint(lambda: load_recipe(file, overrides, where=str(model)), UsageError) == message
-    start, other = Start.load(str(model)), with_model(recipe, hidden_size=32)
-    attempt = complaint(lambda: train(other, tmp_path / "run", Recorder(), start=start), UsageError)
+    start, other = PretrainedInit.load(str(model)), with_model(recipe, hidden_size=32)
+    attempt = complaint(lambda: train(other, tmp_path / "run", Recorder(), init=start), UsageError)
     assert attempt == message
     assert not (tmp_path / "run").exists()
 
 
 def test_the_model_has_to_know_the_languages(recipe: Recipe, model: Path) -> None:
-    start = Start.load(str(model))
+    start = PretrainedInit.load(str(model))
     for languages in (
         {"target_language": "fr"},
         {"source_language": "fr"},
@@ -283,7 +283,7 @@ def test_the_model_has_to_know_the_languages(recipe: Recipe, model: Path) -> Non
 
 def test_another_tokenizer_is_refused(recipe: Recipe, model: Path) -> None:
     other = replace(recipe, tokenizer=replace(recipe.tokenizer, path="other.model"))
-    assert complaint(lambda: Start.load(str(model)).require(other), UsageError) == (
+    assert complaint(lambda: PretrainedInit.load(str(model)).require(other), UsageError) == (
         f"tokenizer.path is 'other.model', but {model} has a tokenizer of its own; leave "
         "tokenizer.path out, or train without --init-from."
     )
@@ -294,13 +294,18 @@ def test_another_tokenizer_is_refused(recipe: Recipe, model: Path) -> None:
 
 def test_a_model_that_is_no_start(recipe: Recipe, model: Path, tmp_path: Path) -> None:
     none, run = tmp_path / "none", tmp_path / "run"
-    assert complaint(lambda: Start.load(str(none))).startswith(f"{none}: not there; ")
-    assert complaint(lambda: Start.load(str(tmp_path))).startswith(f"{tmp_path}: not a model fold")
+    assert complaint(lambda: PretrainedInit.load(str(none))).startswith(f"{none}: not there; ")
+    assert complaint(lambda: PretrainedInit.load(str(tmp_path))).startswith(
+        f"{tmp_path}: not a model fold"
+    )
     train(recipe, run, Recorder(interrupt_after=1))
-    assert complaint(lambda: Start.load(str(run))) == f"{run}: the run has no validated model yet."
+    assert (
+        complaint(lambda: PretrainedInit.load(str(run)))
+        == f"{run}: the run has no validated model yet."
+    )
     whole = (model / "weights.safetensors").read_bytes()
     (model / "weights.safetensors").write_bytes(whole[:-1])
-    assert "weights.safetensors: altered" in complaint(lambda: Start.load(str(model)))
+    assert "weights.safetensors: altered" in complaint(lambda: PretrainedInit.load(str(model)))
 
 
 def test_weights_that_are_no_numbers(recipe: Recipe, tmp_path: Path) -> None:
@@ -310,7 +315,10 @@ def test_weights_that_are_no_numbers(recipe: Recipe, tmp_path: Path) -> None:
     weights["output_bias"] = np.full_like(weights["output_bias"], np.nan)
     (run / "best.safetensors").unlink()
     save_file(weights, run / "best.safetensors")
-    assert complaint(lambda: Start.load(str(run))) == f"{run}: its weights are not all finite."
+    assert (
+        complaint(lambda: PretrainedInit.load(str(run)))
+        == f"{run}: its weights are not all finite."
+    )
 
 
 # What comes of it
@@ -320,12 +328,12 @@ def test_the_card_says_what_a_model_was_made_from(
     recipe: Recipe, model: Path, tmp_path: Path
 ) -> None:
     run, output = tmp_path / "run", tmp_path / "tuned.s2s"
-    start = Start.load(str(model))
+    start = PretrainedInit.load(str(model))
     whole_run(recipe, run, start)
     export_run(run, output, precision="fp32")
     card = (output / "README.md").read_text()
     assert f"- Fine-tuned from: `{model}`" in card
-    assert start.origin.sha256 in card
+    assert start.parent.sha256 in card
     whole_run(recipe, tmp_path / "other")
     export_run(tmp_path / "other", output, precision="fp32")
     assert "Fine-tuned" not in (output / "README.md").read_text()
@@ -336,7 +344,7 @@ def test_a_fine_tuned_model_has_no_shortlist_of_a_small_corpus(
 ) -> None:
     """It would lose all the words that are not in there."""
     run, output = tmp_path / "run", tmp_path / "tuned.s2s"
-    whole_run(recipe, run, Start.load(str(model)))
+    whole_run(recipe, run, PretrainedInit.load(str(model)))
     export_run(run, output)
     assert not (output / "shortlist.safetensors").exists()
     load_folder(output)
@@ -352,7 +360,7 @@ def test_the_command_fine_tunes(file: Path, model: Path, tmp_path: Path) -> None
     done = command(file, "-o", run, "--init-from", model)
     assert done.exit_code == 0, done.stderr
     assert "epoch 0, step 0: validation BLEU" in done.stderr
-    assert RunFolder.open(run).recipe().model == MODEL
+    assert RunDir.open(run).recipe().model == MODEL
     again = command(file, "-o", run, "--init-from", model, "--resume", "--quiet")
     assert (again.exit_code, again.stderr) == (0, "")
     refused = command(

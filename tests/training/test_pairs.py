@@ -28,8 +28,8 @@ def text(recipe: Recipe) -> DirectedText:
 
 
 def epoch_of(pairs: TrainingPairs, epoch: int) -> list[Batch]:
-    pools = [pairs.pool(epoch, number) for number in range(pairs.pools)]
-    return [pool[number] for pool in pools for number in range(len(pool))]
+    buffers = [pairs.buffer(epoch, number) for number in range(pairs.buffers)]
+    return [buffer[number] for buffer in buffers for number in range(len(buffer))]
 
 
 def read(batch: Batch) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
@@ -57,10 +57,10 @@ def test_every_pair_comes_once_an_epoch(
     recipe: Recipe, text: DirectedText, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = replace(recipe, training=replace(recipe.training, batch_tokens=30))
-    for size, pools in ((20, 1), (2, 2), (1, 3)):
-        monkeypatch.setattr(module, "_POOL", size)
+    for size, buffers in ((20, 1), (2, 2), (1, 3)):
+        monkeypatch.setattr(module, "_BUFFER", size)
         pairs = TrainingPairs([text], tokenizer, recipe)
-        assert pairs.pools == pools
+        assert pairs.buffers == buffers
         orders = [
             [n for batch in epoch_of(pairs, epoch) for n, *_ in read(batch)] for epoch in (0, 1)
         ]
@@ -156,7 +156,7 @@ def test_long_pairs_are_left_out(recipe: Recipe, text: DirectedText, tokenizer: 
     assert kept.keys() == {number for number, length in longest.items() if length <= limit}
     none = replace(plain, training=replace(plain.training, max_length=1))
     with pytest.raises(Seq2SeqError, match="each of 80 training pairs is longer than"):
-        TrainingPairs([text], tokenizer, none).pool(0, 0)
+        TrainingPairs([text], tokenizer, none).buffer(0, 0)
 
 
 def test_pairs_are_named_by_the_lines_of_their_file(

@@ -34,11 +34,15 @@ from seq2seq.inspection.history import read_history
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.checkpoint import load_checkpoint
-from seq2seq.training.display import open_display
-from seq2seq.training.learner import Learner, Learnt
-from seq2seq.training.run_dir import RunFolder
-from seq2seq.training.schedule import learning_rate
-from seq2seq.training.step import can_use_bfloat16, uses_bfloat16
+from seq2seq.training.optimizer_step import (
+    Learner,
+    StepResult,
+    can_use_bfloat16,
+    learning_rate,
+    uses_bfloat16,
+)
+from seq2seq.training.reporter import open_reporter
+from seq2seq.training.run_dir import RunDir
 from seq2seq.training.trainer import Outcome, train
 from seq2seq.training.validation import Validation
 
@@ -59,13 +63,13 @@ def test_every_pair_is_trained_on_once_an_epoch(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[int] = []
-    learn = Learner.learn
+    learn = Learner.train_step
 
-    def watch(learner: Learner, batch: Batch, *settings: Any) -> Learnt:
+    def watch(learner: Learner, batch: Batch, *settings: Any) -> StepResult:
         lines.extend(batch.lines.tolist())
         return learn(learner, batch, *settings)
 
-    monkeypatch.setattr(Learner, "learn", watch)
+    monkeypatch.setattr(Learner, "train_step", watch)
     train(recipe, tmp_path / "run", Recorder(interrupt_after=5))
     train(recipe, tmp_path / "run", Recorder(interrupt_after=9), resume=True)
     train(recipe, tmp_path / "run", Recorder(), resume=True)
@@ -113,7 +117,7 @@ def test_what_a_run_leaves_behind(recipe: Recipe, tmp_path: Path) -> None:
         assert all(math.isfinite(value) for value in row.values() if isinstance(value, float))
     best = max(validations, key=rank)
     assert outcome == Outcome(best["bleu"], best["chrf"], stopped_by=0)
-    assert RunFolder.open(run).recipe() == recipe
+    assert RunDir.open(run).recipe() == recipe
 
     [last] = checkpoint_names(run)[-1:]
     assert last == f"step-{steps:08d}"
@@ -143,7 +147,7 @@ def test_the_best_model_is_the_average_that_validated_best(recipe: Recipe, tmp_p
     rows = [row for row in read_metrics(run) if row["kind"] == "valid"]
     best = max(rows, key=rank)
     _, tensors = load_checkpoint(run / "checkpoints" / f"step-{best['step']:08d}")
-    model, tokenizer, _ = RunFolder.open(run).best_model()
+    model, tokenizer, _ = RunDir.open(run).best_model()
     assert not model.training
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, tensors[f"average/{name}"])
@@ -334,16 +338,14 @@ def test_a_tokenizer_can_be_given(recipe: Recipe, tokenizer: Tokenizer, tmp_path
 def test_a_run_without_a_model(recipe: Recipe, tmp_path: Path) -> None:
     run = tmp_path / "run"
     interrupted_run(recipe, run)
-    assert complaint(RunFolder.open(run).best_model) == (
-        f"{run}: the run has no validated model yet."
-    )
+    assert complaint(RunDir.open(run).best_model) == (f"{run}: the run has no validated model yet.")
     (run / "best.safetensors").write_bytes(b"")
-    assert complaint(RunFolder.open(run).best_model).startswith(
+    assert complaint(RunDir.open(run).best_model).startswith(
         f"{run / 'best.safetensors'}: damaged: "
     )
     (run / "SHA256SUMS").unlink()
     (run / "recipe.json").write_text("[]")
-    assert complaint(RunFolder.open(run).best_model) == (
+    assert complaint(RunDir.open(run).best_model) == (
         f"{run / 'recipe.json'}: not a run's recipe: not a table."
     )
 
@@ -411,15 +413,15 @@ def test_the_last_tenth_of_a_run_has_the_full_softmax(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     samples: list[int] = []
-    learn = Learner.learn
+    learn = Learner.train_step
 
     def recorded(
         learner: Learner, batch: Batch, rate: float, step: int, sampled_words: int
-    ) -> Learnt:
+    ) -> StepResult:
         samples.append(sampled_words)
         return learn(learner, batch, rate, step, sampled_words)
 
-    monkeypatch.setattr(Learner, "learn", recorded)
+    monkeypatch.setattr(Learner, "train_step", recorded)
     train(with_training(recipe, sampled_words=20), tmp_path / "run", Recorder())
     full = samples.index(0)
     assert set(samples[:full]) == {20}
@@ -481,7 +483,7 @@ def test_the_display_of_a_log_and_of_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    with open_display(quiet) as display:
+    with open_reporter(quiet) as display:
         train(with_training(recipe, epochs=1), tmp_path / "run", display)
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -53,6 +53,8 @@ def test_it_is_what_such_translations_came_to() -> None:
     told = [fitted.confidence(one) for one in x.tolist()]
     assert calibration_error(told, quality.tolist()) < 0.02
     assert calibration_error([1.0, 0.0], [0.5, 0.5]) == pytest.approx(0.5)
+    mixed = [0.9] * 10 + [0.6] * 10
+    assert calibration_error(mixed, [True] * 19 + [False], 15) == pytest.approx((0.1 + 0.3) / 2)
 
 
 def test_where_quality_falls_the_mean_counts_each_sentence_once() -> None:

@@ -1,0 +1,170 @@
+"""The metrics of a run: `metrics.jsonl`, one JSON object a line, and events for TensorBoard.
+
+The events are the same rows once more, each number under its name. Whenever rows are taken back (a
+run is resumed, or rolled back) all events are written anew: so there is no point twice, and none of
+steps that are yet to come.
+"""
+
+import importlib.util
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from seq2seq.errors import Seq2SeqError
+from seq2seq.files import sync
+from seq2seq.training.checkpoint import WriteError
+
+Row = Mapping[str, Any]
+"""A row has a `kind` (train, valid, rollback, split), a `step`, a `time` and figures."""
+
+_EVENTS_SUFFIX = ".seq2seq"  # of the event files that are ours
+_NOT_FIGURES = ("kind", "step", "time")
+
+
+class MetricsWriter:
+    """Writes rows to the file `path`, which need not exist yet, and to `events`."""
+
+    def __init__(self, path: Path, events: "EventWriter | None" = None) -> None:
+        self._path = path
+        self._events = events
+
+    @property
+    def size(self) -> int:
+        """The length of the file in bytes."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def write(self, row: Row) -> None:
+        """Append a row; raises `WriteError`."""
+        self._append(json.dumps(row).encode() + b"\n")
+        if self._events:
+            self._events.write(row)
+
+    def cut(self, size: int, keep: str = "") -> None:
+        """Drop the rows beyond `size` bytes, which are of steps yet to come.
+
+        Rows of the kind `keep` stay.
+        """
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(size)
+            kept = [row for row in file if keep and json.loads(row)["kind"] == keep]
+        # The file is shorter than that if the machine lost its last rows.
+        os.truncate(self._path, min(self.size, size))
+        for row in kept:
+            self._append(row)
+        if self._events:
+            self._events.rewrite(map(json.loads, self._path.read_bytes().splitlines()))
+
+    def sync(self) -> None:
+        """Wait until all rows are on the disk."""
+        try:
+            if self._path.exists():
+                sync(self._path)
+                sync(self._path.parent)
+        except OSError as error:
+            raise WriteError(self._path, error) from None
+
+    def _append(self, row: bytes) -> None:
+        before = self.size
+        try:
+            with self._path.open("ab") as file:
+                file.write(row)
+        except OSError as error:
+            os.truncate(self._path, before)  # half a row is no row
+            raise WriteError(self._path, error) from None
+
+
+class EventWriter:
+    """Writes events to a file of a directory; `warn` is told if they cannot be written.
+
+    The records are those of the package tensorboard, but not its writer (nor torch's, which is the
+    same): that one has a thread of its own, in which a full disk goes unnoticed.
+    """
+
+    def __init__(self, directory: Path, warn: Callable[[str], None]) -> None:
+        """Raises `Seq2SeqError` if tensorboard is not installed."""
+        if importlib.util.find_spec("tensorboard") is None:
+            raise Seq2SeqError(
+                "--tensorboard needs tensorboard: pip install 'seq2seq[tensorboard]'"
+            )
+        self._directory, self._warn = directory, warn
+        self._file: Path | None = None
+        self._works = True
+
+    def write(self, row: Row) -> None:
+        """Append a row."""
+        if self._file is None:
+            self.rewrite([row])
+        elif self._works:
+            self._try(lambda: self._append([_event(row)]))
+
+    def rewrite(self, rows: Iterable[Row]) -> None:
+        """Write these rows in place of all earlier ones."""
+        if self._works:
+            self._try(lambda: self._rewrite(rows))
+
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except (OSError, ValueError) as error:  # a run goes on without; metrics.jsonl has the rows
+            self._works = False
+            reason = getattr(error, "strerror", None) or error
+            self._warn(f"{self._directory}: cannot be written: {reason}; no more events.")
+
+    def _rewrite(self, rows: Iterable[Row]) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._clear()
+        now = time.time()
+        # TensorBoard reads files in the order of their names.
+        self._file = self._directory / f"events.out.tfevents.{now:017.6f}{_EVENTS_SUFFIX}"
+        # A TensorBoard that is watching forgets its points: a new session begins at step 0.
+        start = SessionLog(status=SessionLog.START)
+        head = [Event(wall_time=now, file_version="brain.Event:2")]
+        head += [Event(wall_time=now, step=0, session_log=start)]
+        self._append([*head, *map(_event, rows)])
+
+    def _clear(self) -> None:
+        """Empty the present files, and remove those that were emptied the last time.
+
+        A TensorBoard that reads a file and finds it gone would never come to the next one.
+        """
+        for file in self._directory.glob(f"events.out.tfevents.*{_EVENTS_SUFFIX}"):
+            if file.stat().st_size:
+                os.truncate(file, 0)
+            else:
+                file.unlink()
+
+    def _append(self, events: Iterable[Any]) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        assert self._file is not None
+        with self._file.open("ab") as file:
+            writer = RecordWriter(file)
+            for event in events:
+                writer.write(event.SerializeToString())
+
+
+def _event(row: Row) -> Any:
+    """Write a row as TensorBoard's protocol buffer."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars(row)]
+    return Event(wall_time=row.get("time"), step=row["step"], summary=Summary(value=values))
+
+
+def scalars(row: Row, name: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the numbers of a row by names such as train/loss and gates/decoder_1/forget/mean."""
+    group = name or row["kind"]
+    for key, value in row.items():
+        word = key.replace(" ", "_")
+        if isinstance(value, Mapping):
+            yield from scalars(value, f"{name}/{word}" if name else word)
+        elif isinstance(value, int | float) and (name or key not in _NOT_FIGURES):
+            yield f"{group}/{word}", value

@@ -1,0 +1,341 @@
+"""One optimizer step: a batch through the network, loss, gradients, AdamW, moving average.
+
+Teacher forcing: the decoder reads the reference, shifted by a token, and is trained to predict it.
+"""
+
+import copy
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seq2seq.config.model_config import ModelConfig
+from seq2seq.config.recipe import Precision, Recipe, Schedule
+from seq2seq.corpus.batches import Batch
+from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.nn.model import EncoderDecoder
+from seq2seq.training.loss import smoothed_cross_entropy
+from seq2seq.training.run_dir import load_weights
+
+_BYTES_A_PARAMETER = 5 * 4  # weight, gradient, two moments, moving average
+_EMA = "average"  # prefix of its tensors in a checkpoint
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """The result of a training step. Losses are sums over its tokens."""
+
+    loss: float
+    nll: float
+    norm: float  # of the gradient
+    tokens: int
+    parts: int  # more than 1: the batch did not fit into memory, and gradients were accumulated
+    left_out: tuple[int, ...]  # numbers of the pairs that did not fit even alone
+
+    @property
+    def loss_of_a_token(self) -> float:
+        """The mean loss."""
+        return self.loss / max(1, self.tokens)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether loss and gradient are numbers."""
+        return math.isfinite(self.loss) and math.isfinite(self.norm)
+
+
+class Learner:
+    """The model, its moving average (EMA), the optimizer and the random numbers.
+
+    A new one is the start of a run, with random weights until `start_from` is called. `fine_tunes`
+    says that it will be, or that a run which began so is resumed.
+    """
+
+    def __init__(self, recipe: Recipe, vocabulary_size: int, fine_tunes: bool = False) -> None:
+        """Raises `UsageError` for a model or a precision that this machine cannot train."""
+        settings = recipe.training
+        _require_memory(recipe.model, vocabulary_size)
+        self._settings = settings
+        self._fine_tunes = fine_tunes
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        torch.manual_seed(settings.seed)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if settings.precision == "bfloat16" and not can_use_bfloat16(self.device):
+            raise UsageError(
+                "training.precision is 'bfloat16', which this processor does not compute; set it "
+                "to 'auto'."
+            )
+        self.model = EncoderDecoder(
+            recipe.model,
+            vocabulary_size,
+            dropout=settings.dropout,
+            word_dropout=settings.word_dropout,
+        ).to(self.device)
+        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(self.model, settings.weight_decay), betas=(0.9, 0.98), fused=True
+        )
+
+    def start_from(self, weights: Mapping[str, Tensor], path: Path) -> None:
+        """Begin with these weights; raises `Seq2SeqError` naming `path` if they do not fit."""
+        load_weights(self.model, weights, path)
+        load_weights(self.ema, weights, path)
+
+    @property
+    def compute(self) -> str:
+        """Device, precision and threads: results are the same to the byte on these."""
+        low = uses_bfloat16(self.device, self._settings.precision)
+        name = f"{self.device.type}, {'bfloat16' if low else 'float32'}"
+        if self.device.type == "cpu":
+            name += f", {torch.get_num_threads()} threads"
+        return name
+
+    @property
+    def parameters(self) -> int:
+        """The number of trained parameters."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    def train_step(
+        self, batch: Batch, rate: float, step: int, sampled_words: int = 0
+    ) -> StepResult:
+        """Train on a batch after `step` others; leave the weights alone if the loss is not finite.
+
+        `sampled_words` is for `smoothed_cross_entropy`.
+
+        Where the batch does not fit into a GPU's memory it is split, and the gradients of its parts
+        are accumulated: the same step but for dropout.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        parts, left_out = [batch], []
+        while isinstance(sums := self._accumulate_gradients(parts, sampled_words), int):
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            too_large = parts.pop(sums)
+            if len(too_large.lines) == 1:
+                left_out.append(int(too_large.lines[0]))
+            else:
+                parts[sums:sums] = halves(too_large)
+        clipped = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip_norm)
+        tokens = sum(part.tokens for part in parts)
+        result = StepResult(*sums, clipped.item(), tokens, len(parts), tuple(left_out))
+        if result.is_finite and parts:
+            self._optimizer.step()
+            self._update_ema(step)
+        return result
+
+    def _accumulate_gradients(
+        self, parts: Sequence[Batch], sampled_words: int
+    ) -> tuple[float, float] | int:
+        """Compute the gradient of the mean loss; return the summed loss and log-likelihood.
+
+        If a part does not fit into memory, return its number: the gradients are then incomplete.
+        """
+        self._optimizer.zero_grad(set_to_none=True)
+        tokens = sum(part.tokens for part in parts)
+        total_loss = total_nll = 0.0
+        for number, part in enumerate(parts):
+            try:
+                with autocast(self.device, self._settings.precision):
+                    readout, targets = forward(self.model, part)
+                    loss, nll = smoothed_cross_entropy(
+                        readout,
+                        self.model.embedding.weight,
+                        self.model.output_bias,
+                        targets,
+                        self._settings.label_smoothing,
+                        sampled_words,
+                    )
+                torch.autograd.backward(loss / tokens)
+            except torch.OutOfMemoryError:
+                return number
+            total_loss += loss.item()
+            total_nll += nll.item()
+        return total_loss, total_nll
+
+    @torch.no_grad()
+    def _update_ema(self, step: int) -> None:
+        decay = self._settings.ema_decay
+        if not self._fine_tunes:
+            # A short memory at first: the average of a young model must not be its random start.
+            # One that is fine-tuned is better for some of its start: it forgets less.
+            decay = min(decay, (1 + step) / (10 + step))
+        for mean, weight in zip(self.ema.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(weight, 1 - decay)
+
+    def is_finite(self) -> bool:
+        """Tell whether all weights are numbers."""
+        return all(bool(weight.isfinite().all()) for weight in self.model.parameters())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that `restore` needs."""
+        tensors = {"random": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            tensors["random_cuda"] = torch.cuda.get_rng_state()
+        for prefix, part in (
+            ("model", self.model.state_dict()),
+            (_EMA, self.ema.state_dict()),
+            ("optimizer", _optimizer_tensors(self._optimizer)),
+        ):
+            tensors |= {f"{prefix}/{name}": tensor for name, tensor in part.items()}
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor], path: Path) -> None:
+        """Put back what `tensors` gave; raises `Seq2SeqError` naming the `path` it is from."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, _EMA: {}, "optimizer": {}}
+        named = dict(tensors)
+        try:
+            random, random_cuda = named.pop("random"), named.pop("random_cuda", None)
+            for key, tensor in named.items():
+                prefix, _, name = key.partition("/")
+                parts[prefix][name] = tensor
+        except KeyError as error:
+            raise Seq2SeqError(f"{path}: not a checkpoint of a run: {error}.") from None
+        load_weights(self.model, parts["model"], path)
+        load_weights(self.ema, parts[_EMA], path)
+        _restore_optimizer(self._optimizer, parts["optimizer"])
+        torch.set_rng_state(random)
+        if random_cuda is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(random_cuda)
+
+
+def learning_rate(
+    schedule: Schedule, peak: float, step: int, warmup_steps: int, progress: float
+) -> float:
+    """Warm up linearly over `warmup_steps` steps, then follow `schedule`.
+
+    `progress` in [0, 1] is the share of the run that is done; `cosine` (Loshchilov & Hutter 2017)
+    and `linear` fall to 0 as it comes to 1. Progress, not a step count, is their clock: sampled
+    subwords give each epoch another number of batches. `inverse_square_root` falls with the number
+    of steps (Vaswani et al. 2017), and `constant` does not fall.
+    """
+    warmup = min(1.0, (step + 1) / max(1, warmup_steps))
+    match schedule:
+        case "cosine":
+            decay = (1 + math.cos(math.pi * progress)) / 2
+        case "linear":
+            decay = 1 - progress
+        case "inverse_square_root":
+            decay = math.sqrt(max(1, warmup_steps) / max(1, warmup_steps, step + 1))
+        case "constant":
+            decay = 1.0
+    return peak * warmup * decay
+
+
+def forward(model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return the readout (P, H) and the target id (P,) at each of the P real target positions."""
+    device = model.output_bias.device
+    size = batch.tgt_out.shape[1]
+    real = np.arange(size) < batch.tgt_lengths[:, None]  # (B, T)
+    positions = np.flatnonzero(real)  # (P,)
+    src, lengths, tgt_in, kept, targets = (
+        torch.from_numpy(array).to(device, non_blocking=True)
+        for array in (
+            batch.src,
+            batch.src_lengths,
+            batch.tgt_in,
+            positions,
+            batch.tgt_out[real],
+        )
+    )
+    return model(src, lengths, tgt_in, kept), targets
+
+
+def halves(batch: Batch) -> tuple[Batch, Batch]:
+    """Split a batch in two, each half padded no more than it needs."""
+    middle = (len(batch.lines) + 1) // 2
+    return _rows(batch, slice(middle)), _rows(batch, slice(middle, None))
+
+
+def _rows(batch: Batch, rows: slice) -> Batch:
+    src_lengths, tgt_lengths = batch.src_lengths[rows], batch.tgt_lengths[rows]
+    return Batch(
+        lines=batch.lines[rows],
+        src=batch.src[rows, : src_lengths.max()],
+        src_lengths=src_lengths,
+        tgt_in=batch.tgt_in[rows, : tgt_lengths.max()],
+        tgt_out=batch.tgt_out[rows, : tgt_lengths.max()],
+        tgt_lengths=tgt_lengths,
+    )
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which products run in bfloat16 if `precision` says so.
+
+    `auto` takes bfloat16 where the processor multiplies it natively: there it is faster, see
+    `scripts/benchmarks/benchmark.py train`. Weights, sums and the optimizer stay in float32.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(device, precision))
+
+
+def uses_bfloat16(device: torch.device, precision: Precision) -> bool:
+    """Tell whether products run in bfloat16 on `device`."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def can_use_bfloat16(device: torch.device) -> bool:
+    """Tell whether an LSTM runs in bfloat16 on `device`; older processors have no such kernel."""
+    if device.type != "cpu":
+        return True
+    try:
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            torch.nn.LSTM(8, 8)(torch.zeros(1, 1, 8))
+    except RuntimeError:
+        return False
+    return True
+
+
+def _require_memory(model: ModelConfig, vocabulary_size: int) -> None:
+    """Raise `UsageError` if a model cannot be trained in the memory that the machine has.
+
+    The system would give the memory, and end the process when it is used.
+    """
+    with torch.device("meta"):
+        weights = EncoderDecoder(model, vocabulary_size).parameters()
+        parameters = sum(weight.numel() for weight in weights)
+    needed = parameters * _BYTES_A_PARAMETER
+    if hasattr(os, "sysconf"):  # Windows has none
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > installed:
+            raise UsageError(
+                f"the model has {parameters:,} parameters and takes {needed / 1e9:,.0f} GB to "
+                f"train, but this machine has {installed / 1e9:,.0f} GB; lower model.hidden_size, "
+                "the layers or tokenizer.vocabulary_size."
+            )
+
+
+def _parameter_groups(model: EncoderDecoder, weight_decay: float) -> list[dict[str, object]]:
+    """Let matrices decay, and not biases and norms."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() <= 1]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's moments, `NUMBER.NAME` for parameter NUMBER."""
+    return {
+        f"{number}.{name}": value
+        for number, moments in optimizer.state_dict()["state"].items()
+        for name, value in moments.items()
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
