@@ -180,7 +180,7 @@ def test_a_direction_that_nobody_knows_is_translated_through_a_third_language() 
     french = FakeTranslator(Direction("en", "fr"), Direction("fr", "en"))
     app = create_app(Router([german, french]), FakeIdentifier(), Settings(log=lambda line: None))
     with TestClient(app) as opened:
-        targets = {one["code"]: one["targets"] for one in opened.get("/languages").json()}
+        targets = {entry["code"]: entry["targets"] for entry in opened.get("/languages").json()}
         fields = {"alternatives": 1, "alignment": True, "confidence": True, "notes": True}
         response = post_json(
             opened, "/translate", q=["der hund 12", ""], source="de", target="fr", **fields
