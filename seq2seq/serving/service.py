@@ -1,4 +1,4 @@
-"""From what is asked for to the answer: languages, documents, batches.
+"""Answer requests: identify languages, divide documents, translate in batches, build the answer.
 
 `Service` knows nothing of HTTP. What it raises is a `RefusedError`.
 """
@@ -27,8 +27,8 @@ from seq2seq.translation.pivot import PivotTranslator
 from seq2seq.translation.result import Translation
 from seq2seq.translation.router import Identifier, Router
 
-_IDENTIFIED = 2_000  # characters that a language is found by
-_LEAST = 0.01  # a language less likely than that is not told
+_IDENTIFIED = 2_000  # characters of a text, from which its language is identified
+_LEAST = 0.01  # a language less likely than that is not in the answer
 _TAG = re.compile(r"<[^<>]*>")
 
 WordAlignment = list[tuple[int, int]]
@@ -36,30 +36,29 @@ WordAlignment = list[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Detection:
-    """A language, and how sure that is, in percent."""
+    """The language of a text, with a confidence in percent."""
 
     language: str
     confidence: float
-    is_known: bool = True
-    """Whether the text is to be taken for that language, see `source_of`."""
+    is_sure: bool = True  # whether the text is translated from that language, see `source_of`
 
     def to_json(self) -> dict[str, Any]:
-        """As LibreTranslate writes it."""
+        """Return it as LibreTranslate writes it."""
         return {"confidence": self.confidence, "language": self.language}
 
 
 @dataclass(frozen=True)
 class _Key:
-    """What texts that are translated together have in common."""
+    """What the texts of a batch have in common."""
 
     direction: Direction
     n_best: int
-    alignment: bool  # which takes a tenth longer
+    alignment: bool  # takes a tenth longer
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """A document and what became of it."""
+    """The translation of a document, with all that a request can ask for."""
 
     text: str
     alternatives: list[str] = field(default_factory=list)
@@ -69,7 +68,7 @@ class _Answer:
 
 
 class Service:
-    """A router, and perhaps an identifier, that many requests share."""
+    """Translate and identify languages for many requests at the same time."""
 
     def __init__(
         self,
@@ -84,7 +83,6 @@ class Service:
         self._router = router
         self.directions = (*router.directions, *router.pivot_directions)
         self.identifier = identifier
-        self._limits = limits
         self._metrics = metrics
         self._batcher = Batcher(self._work, batches, limits.waiting, metrics.batch_texts.observe)
         self._detecting = Batcher(self._identify, batches, limits.waiting)
@@ -92,49 +90,52 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """With its workers at work."""
+        """Start the workers, and stop them at the end."""
         async with self._detecting.running(), self._batcher.running():
             yield
 
     @property
     def languages(self) -> list[str]:
-        """All languages that it reads or writes, in the order of its directions."""
+        """Return all languages that it reads or writes, in the order of its directions."""
         return [*self._router.languages]
 
     def targets(self, source: str) -> list[str]:
-        """The languages that it translates `source` into."""
-        return [way.target for way in self.directions if way.source == source]
+        """Return the languages that it translates `source` into."""
+        return [direction.target for direction in self.directions if direction.source == source]
 
-    async def translate(self, ask: TranslateRequest) -> dict[str, Any]:
-        """The answer as LibreTranslate gives it, and what else was asked for."""
-        ask = dataclasses.replace(
-            ask, source=self._router.known(ask.source), target=self._router.known(ask.target)
+    async def translate(self, request: TranslateRequest) -> dict[str, Any]:
+        """Return the answer as LibreTranslate gives it, and the fields that it does not have."""
+        request = dataclasses.replace(
+            request,
+            source=self._router.known(request.source),
+            target=self._router.known(request.target),
         )
-        documents = await to_thread.run_sync(_divide, ask, abandon_on_cancel=True)
-        detections = await self._sources(ask, documents)
+        documents = await to_thread.run_sync(_divide, request, abandon_on_cancel=True)
+        detections = await self._sources(request, documents)
         directions = [
-            Direction(one.language, ask.target) if one.is_known else None for one in detections
+            Direction(detection.language, request.target) if detection.is_sure else None
+            for detection in detections
         ]
         for direction in dict.fromkeys(directions):
             if direction is not None:
                 self._check(direction)
-        answers = await self._translate(documents, directions, ask)
-        self._metrics.characters.inc(sum(map(len, ask.texts)))
-        found: dict[str, list[Any]] = {"translatedText": [one.text for one in answers]}
-        if ask.source == AUTO:
-            found["detectedLanguage"] = [one.to_json() for one in detections]
-        if ask.alternatives:
-            found["alternatives"] = [one.alternatives for one in answers]
-        if ask.alignment and not ask.is_html:
-            found["alignment"] = [one.alignment for one in answers]
-        if ask.confidence:
-            found["confidence"] = [one.confidence for one in answers]
-        if ask.notes:
-            found["notes"] = [one.notes for one in answers]
-        return found if ask.is_list else {name: values[0] for name, values in found.items()}
+        answers = await self._translate(documents, directions, request)
+        self._metrics.characters.inc(sum(map(len, request.texts)))
+        fields: dict[str, list[Any]] = {"translatedText": [answer.text for answer in answers]}
+        if request.source == AUTO:
+            fields["detectedLanguage"] = [detection.to_json() for detection in detections]
+        if request.alternatives:
+            fields["alternatives"] = [answer.alternatives for answer in answers]
+        if request.alignment and not request.is_html:
+            fields["alignment"] = [answer.alignment for answer in answers]
+        if request.confidence:
+            fields["confidence"] = [answer.confidence for answer in answers]
+        if request.notes:
+            fields["notes"] = [answer.notes for answer in answers]
+        return fields if request.is_list else {name: value for name, [value] in fields.items()}
 
     async def detect(self, texts: Sequence[str]) -> list[list[Detection]]:
-        """For each text the languages that it may be in, the likeliest first."""
+        """Return for each text the languages that it may be in, the likeliest first."""
         return [
             [
                 Detection(language, _percent(probability))
@@ -145,81 +146,84 @@ class Service:
         ]
 
     async def _guesses(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """What the identifier says of each text; raises `RefusedError` where there is none."""
+        """Return the identifier's guesses for each text; raise `RefusedError` without one."""
         if self.identifier is None:
             raise RefusedError(501, "Language detection is not available on this server")
         return await self._detecting.run(None, [text[:_IDENTIFIED] for text in texts])
 
     async def _sources(
-        self, ask: TranslateRequest, documents: Sequence[Document]
+        self, request: TranslateRequest, documents: Sequence[Document]
     ) -> list[Detection]:
-        """What language each document is taken for."""
-        if ask.source != AUTO:
-            return [Detection(ask.source, 100.0)] * len(documents)
-        known = self._router.sources(ask.target)
-        if not known:
-            raise RefusedError(400, f"{ask.target} is not supported")
-        guesses = await self._guesses(
-            await to_thread.run_sync(_identified, documents, abandon_on_cancel=True)
-        )
-        return [_detection(own, (*known, ask.target)) for own in guesses]
+        """Return the source language of each document."""
+        if request.source != AUTO:
+            return [Detection(request.source, 100.0)] * len(documents)
+        sources = self._router.sources(request.target)
+        if not sources:
+            raise RefusedError(400, f"{request.target} is not supported")
+        texts = await to_thread.run_sync(_texts_to_identify, documents, abandon_on_cancel=True)
+        return [
+            _detection(guesses, (*sources, request.target))
+            for guesses in await self._guesses(texts)
+        ]
 
     def _check(self, direction: Direction) -> None:
-        """Raises `RefusedError` where there is no such direction."""
+        """Raise `RefusedError` if the direction is not available."""
         if direction in self.directions:
             return
-        for language in (direction.source, direction.target):
+        source, target = direction.source, direction.target
+        for language in (source, target):
             if language not in self.languages:
                 raise RefusedError(400, f"{language} is not supported")
-        if direction.source == direction.target:
-            return
-        source, target = (
-            f"{language_name(one)} ({one})" for one in (direction.source, direction.target)
-        )
-        raise RefusedError(400, f"{target} is not available as a target language from {source}")
+        if source != target:
+            raise RefusedError(
+                400,
+                f"{language_name(target)} ({target}) is not available as a target language from "
+                f"{language_name(source)} ({source})",
+            )
 
     async def _translate(
         self,
         documents: Sequence[Document],
         directions: Sequence[Direction | None],
-        ask: TranslateRequest,
+        request: TranslateRequest,
     ) -> list[_Answer]:
+        """Translate each document in its direction; leave it unchanged where there is none."""
+        # All texts of a direction together, so that a request has one place in the queue.
         texts = defaultdict[Direction, list[str]](list)
         for document, direction in zip(documents, directions, strict=True):
             if direction is not None and direction in self.directions:
                 texts[direction] += document.texts
-        # All texts of a direction together, so that a request waits as one.
         keys = [
             _Key(
-                one,
-                min(1 + ask.alternatives, self._route(one).search.beam_size),
-                ask.alignment,
+                direction,
+                min(1 + request.alternatives, self._route(direction).search.beam_size),
+                request.alignment,
             )
-            for one in texts
+            for direction in texts
         ]
-        found = await asyncio.gather(
+        results = await asyncio.gather(
             *(self._batcher.run(key, texts[key.direction]) for key in keys)
         )
-        coming = dict(zip(texts, map(iter, found), strict=True))
+        translations = dict(zip(texts, map(iter, results), strict=True))
         return await to_thread.run_sync(
-            self._answers, documents, directions, coming, ask, abandon_on_cancel=True
+            self._answers, documents, directions, translations, request, abandon_on_cancel=True
         )
 
     def _answers(
         self,
         documents: Sequence[Document],
         directions: Sequence[Direction | None],
-        coming: Mapping[Direction, Iterator[Translation]],
-        ask: TranslateRequest,
+        translations: Mapping[Direction, Iterator[Translation]],  # of all its documents, in order
+        request: TranslateRequest,
     ) -> list[_Answer]:
         return [
-            _left_as_it_is(document, direction)
-            if direction is None or direction not in coming
+            _unchanged(document, direction)
+            if direction is None or direction not in translations
             else _answer(
                 document,
-                [*islice(coming[direction], len(document.texts))],
-                ask,
-                self._steps(direction),
+                [*islice(translations[direction], len(document.texts))],
+                request,
+                self._pivot_notes(direction),
             )
             for document, direction in zip(documents, directions, strict=True)
         ]
@@ -227,8 +231,7 @@ class Service:
     def _route(self, direction: Direction) -> BaseTranslator:
         return self._router.route(direction.source, direction.target)
 
-    def _steps(self, direction: Direction) -> list[str]:
-        """Note the pivot, where there is one."""
+    def _pivot_notes(self, direction: Direction) -> list[str]:
         route = self._route(direction)
         return [f"translated through {route.pivot!r}"] if isinstance(route, PivotTranslator) else []
 
@@ -241,92 +244,99 @@ class Service:
     def _work(
         self, key: _Key, texts: Sequence[str], is_wanted: Callable[[], bool]
     ) -> list[Translation]:
-        def go_on(_: str) -> None:
+        def check(_: str) -> None:
             if not is_wanted():
                 raise AbandonedError
 
-        found: list[Translation] = []
+        translations: list[Translation] = []
         options = TranslateOptions(
             n_best=key.n_best,
             unit="sentence",
             protect_patterns=self._protect_patterns,
             keep_parts=key.alignment,
-            on_part=go_on,
+            on_part=check,
         )
         for translation in self._route(key.direction).stream(texts, options):
-            found.append(translation)
-            go_on("")
-        self._metrics.texts.inc(len(found))
-        return found
+            translations.append(translation)
+            check("")
+        self._metrics.texts.inc(len(translations))
+        return translations
 
 
 def _percent(probability: float) -> float:
     return round(100 * probability, 1)
 
 
-def _detection(guesses: Sequence[tuple[str, float]], known: Sequence[str]) -> Detection:
-    """What a text is taken for; where that is unknown, the likeliest, with what it has."""
-    source = source_of(guesses, known)
+def _detection(guesses: Sequence[tuple[str, float]], sources: Sequence[str]) -> Detection:
+    """Return the source language of a text, or the likeliest one if no language is sure."""
+    source = source_of(guesses, sources)
     language = source or guesses[0][0]
     return Detection(language, _percent(dict(guesses)[language]), source is not None)
 
 
-def _left_as_it_is(document: Document, direction: Direction | None) -> _Answer:
-    """The answer for a text that is in the target already, or in an unknown language: `None`."""
+def _texts_to_identify(documents: Sequence[Document]) -> list[str]:
+    return [_TAG.sub("", "\n".join(document.texts)) for document in documents]
+
+
+def _divide(request: TranslateRequest) -> list[Document]:
+    document_type = HtmlDocument if request.is_html else TextDocument
+    return [document_type(text) for text in request.texts]
+
+
+def _unchanged(document: Document, direction: Direction | None) -> _Answer:
+    """Answer a text that is in the target language already, or in an unknown one (`None`)."""
     has_letters = any(map(str.isalpha, "".join(document.texts)))
     notes = [LEFT_AS_UNKNOWN] if direction is None and has_letters else []
     return _Answer(document.render(document.texts), notes=notes)
 
 
-def _identified(documents: Sequence[Document]) -> list[str]:
-    """What the language of each is found by."""
-    return [_TAG.sub("", "\n".join(one.texts)) for one in documents]
-
-
-def _divide(ask: TranslateRequest) -> list[Document]:
-    return [HtmlDocument(text) if ask.is_html else TextDocument(text) for text in ask.texts]
-
-
 def _answer(
     document: Document,
     translations: Sequence[Translation],
-    ask: TranslateRequest,
+    request: TranslateRequest,
     notes: Sequence[str],
 ) -> _Answer:
-    ranks = max((len(one.candidates) for one in translations), default=1)
+    """Put the translations of its texts into a document, for each rank of the n-best list."""
+    ranks = max((len(translation.candidates) for translation in translations), default=1)
     rendered = [
-        document.render([_candidate(one, rank) for one in translations]) for rank in range(ranks)
+        document.render([_candidate(translation, rank) for translation in translations])
+        for rank in range(ranks)
     ]
-    best, *others = dict.fromkeys(rendered)
+    best, *alternatives = dict.fromkeys(rendered)
+    all_notes = (note for translation in translations for note in translation.notes)
     return _Answer(
         best,
-        others,
-        _alignment(translations) if ask.alignment else [],
-        _confidence(translations) if ask.confidence else None,
-        [*dict.fromkeys((*notes, *(note for one in translations for note in one.notes)))],
+        alternatives,
+        _alignment(translations) if request.alignment else [],
+        _confidence(translations) if request.confidence else None,
+        [*dict.fromkeys((*notes, *all_notes))],
     )
 
 
 def _candidate(translation: Translation, rank: int) -> str:
-    """Number `rank`, or the last one."""
+    """Return the candidate of a rank, or the last one."""
     return translation.candidates[min(rank, len(translation.candidates) - 1)].text
 
 
 def _alignment(translations: Iterable[Translation]) -> WordAlignment:
-    """Between the words of whole documents: all before a text count."""
-    links: WordAlignment = []
-    source, target = 0, 0
-    for one in translations:
-        links += [(source + left, target + right) for left, right in one.alignment]
-        source += len(one.source.split())
-        target += len(one.text.split())
-    return links
+    """Join the alignments of texts to that of their document."""
+    alignment: WordAlignment = []
+    source, target = 0, 0  # words before the text
+    for translation in translations:
+        alignment += [(source + left, target + right) for left, right in translation.alignment]
+        source += len(translation.source.split())
+        target += len(translation.text.split())
+    return alignment
 
 
 def _confidence(translations: Sequence[Translation]) -> float | None:
-    """The mean by length of the texts that have one."""
-    known = [one for one in translations if one.confidence is not None]
-    length = sum(len(one.source) for one in known)
+    """Return the mean confidence, weighted by length, or None if no text has one."""
+    scored = [
+        (translation.confidence, len(translation.source))
+        for translation in translations
+        if translation.confidence is not None
+    ]
+    length = sum(length for _, length in scored)
     if not length:
         return None
-    return round(sum((one.confidence or 0.0) * len(one.source) for one in known) / length, 3)
+    return round(sum(confidence * length for confidence, length in scored) / length, 3)
