@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from seq2seq.text.alignment import WordAlignment
-from seq2seq.text.masking import INLINE_TAG, PLACEHOLDER, MaskedText, Span, pairs
+from seq2seq.text.masking import (
+    INLINE_TAG,
+    PLACEHOLDER,
+    MaskedText,
+    Span,
+    pairs,
+    without_inline_tags,
+)
 
 _WORD = re.compile(r"\S+")
 _REST_OF_WORD = re.compile(r"\S*")
@@ -50,6 +57,7 @@ def place(source: MaskedText, target: MaskedText, links: WordAlignment) -> Maske
     `links` are between the words of both without tags. None where a pair would enclose no word,
     and where tags that are not inline would not be nested as they were.
     """
+    links = _with_placeholders_linked(links, without_inline_tags(source), target)
     placing = _Placing([*_tags(source)], source.text.replace(INLINE_TAG, ""), target.text, links)
     marks = placing.marks()
     if marks is None:
@@ -214,6 +222,30 @@ class _Finder:
             return max(made).letters_end if inside else max(made).end
         share = len(before) / len(self._ours)  # in proportion
         return self._theirs[max(round(share * len(self._theirs)) - 1, 0)].end
+
+
+def _with_placeholders_linked(
+    links: WordAlignment, source: MaskedText, target: MaskedText
+) -> WordAlignment:
+    """Link the words of each placeholder on both sides, and these words to no other."""
+    ours, theirs = _words_of_spans(source), _words_of_spans(target)
+    sure = [(word, theirs[number]) for number, word in ours.items() if number in theirs]
+    others = [
+        (first, second)
+        for first, second in links
+        if first not in ours.values() and second not in theirs.values()
+    ]
+    return (*others, *sure)
+
+
+def _words_of_spans(masked: MaskedText) -> dict[int, int]:
+    """The number of each span, with that of the word that its placeholder is in."""
+    coming = iter(masked.spans)
+    return {
+        next(coming).number: number
+        for number, word in enumerate(masked.text.split())
+        for _ in range(word.count(PLACEHOLDER))
+    }
 
 
 def _tags(source: MaskedText) -> Iterator[_Tag]:

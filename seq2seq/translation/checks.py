@@ -25,6 +25,7 @@ _WORD = re.compile(  # where words have no spaces between them, each character c
     r"|[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\uabff\uf900-\ufaff"
     r"\U00020000-\U0003ffff]+"
 )
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _CHUNK = re.compile(r"\S+")
 _LEAST_LETTERS = 5  # of a phrase that is not said twice in a row; shorter ones may: nous nous
 _LONGEST_PHRASE = 8  # words
@@ -106,6 +107,14 @@ def negation_differs(source: str, text: str, source_language: str, target_langua
     return (
         _IS_NEGATED[target_language].search(text) is not None
         and _MAY_BE_NEGATED[source_language].search(source) is None
+    )
+
+
+def is_unbalanced(text: str) -> bool:
+    """Tell whether a bracket or a double quotation mark lacks its other half."""
+    quotes = sum(map(text.count, '"„“”«»'))
+    return quotes % 2 == 1 or any(
+        text.count(left) != text.count(right) for left, right in _BRACKETS
     )
 
 

@@ -30,14 +30,15 @@ from seq2seq.text.masking import (
 )
 from seq2seq.text.numbers import check_numbers, lost_units
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation.checks import failure, negation_differs
+from seq2seq.translation.checks import failure, is_unbalanced, negation_differs
 from seq2seq.translation.preprocess import Piece, words_between
 from seq2seq.translation.result import Part
 
 _PLACEHOLDER_SYMBOL = re.compile(r"<ph(\d+)>")
 _WORD = re.compile(r"\S+")
 _ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
-_STOPS = ".!?… "
+_STOPS = ".!?…。！？"
+_CLOSING = " \"'”’“»)]"
 _NO_NUMBER = -2  # of a term, which is no span of the source
 _INNER_END = re.compile(r"[.!?…]\s+(?=\S)")
 _DOUBTED = 0.5  # what each note leaves of the confidence
@@ -154,13 +155,15 @@ class Writer:
         if sorted(numbers) != [*range(len(inner.spans))]:
             return None
         written, terms = self._terms_placed(piece, hypothesis, written)
-        if self.guard and inner.text[-1:].isalnum():  # no full stop that nobody has made
-            written = written.removesuffix(".") or written
+        if self.guard and not inner.text.rstrip(_CLOSING).endswith(tuple(_STOPS)):
+            written = _without_end(written)
         if is_all_caps(inner.text):
             written = _in_capitals(written, piece)
         read = _with_terms(piece)
         checked = check_numbers(read, written, self.target, self.source)
         lost = (*_lost_units(read, checked.text), *_missing_terms(piece, checked.text))
+        if self.guard and is_unbalanced(checked.text) and not is_unbalanced(inner.text):
+            lost = (*lost, "a bracket or quotation mark has lost its other half")
         notes = (*notes, *checked.notes, *lost)
         coming, placed_terms = iter(numbers), iter(terms)
         spans = [
@@ -211,7 +214,7 @@ class Writer:
             self.tokenizer.pieces(hypothesis.ids),
             _words_that_stay(piece, written),
         )
-        stops = len(written) - len(written.rstrip(_STOPS))
+        stops = len(written) - len(written.rstrip(f"{_STOPS} "))
         placed: list[tuple[int, int, Span]] = []
         for found, number in zip(piece.replacing, chosen, strict=True):
             start = end = len(written) - stops
@@ -296,6 +299,12 @@ def _hangs_on(piece: Piece, written: str) -> bool:
     return last != written.casefold() and any(
         words == found.term.target.casefold().strip(" .!?…") for found in piece.terms
     )
+
+
+def _without_end(written: str) -> str:
+    """Leave out the full stop of a sentence, or other marks, that its source has not."""
+    bare = written.rstrip(f"{_STOPS} ")
+    return bare.lstrip("¿¡") if bare != written and bare else written
 
 
 def _words_that_stay(piece: Piece, written: str) -> list[int]:

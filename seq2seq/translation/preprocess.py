@@ -136,8 +136,9 @@ class Reader:
                 yield Piece(part, "", spans=(next(coming),))
                 continue
             before, text, behind = _trimmed(part)
-            if text and number == len(parts) - 1:
-                text, behind = text + behind, ""
+            if text and number == len(parts) - 1:  # a sentence with its end, but not its quotes
+                stops = len(behind) - len(behind.lstrip(".!?…"))
+                text, behind = text + behind[:stops], behind[stops:]
             if before:
                 yield Piece(before, "")
             if text:

@@ -106,6 +106,7 @@ def tagged(text: str, translation: str, linked: WordAlignment) -> str:
         ("a <br><br> c", "x z", ((0, 0), (1, 1)), "x <br><br> z"),
         ("</b> a <b>", "x", ((0, 0),), "</b> x <b>"),
         ("so <b>{x}</b>, a", "so {}, x", ((0, 0), (1, 1), (2, 2)), "so <b>{x}</b>, x"),
+        ("so <b>{x}</b> a", "so x {}", ((0, 0), (1, 1), (2, 2)), "so x <b>{x}</b>"),
         ("<i>so</i> <b>a</b> c", "y x z", ((0, 1), (1, 0), (2, 2)), "<b>y</b> <i>x</i> z"),
         ("<b>a b</b> <i>c</i>", "x y z", ((0, 0), (1, 2), (2, 1)), "<b>x</b> <i>y</i> z"),
         ("<b>a <i>c</i></b> d", "x y z", ((0, 1), (1, 2), (2, 0)), "x <b>y <i>z</i></b>"),

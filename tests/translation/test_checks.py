@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from helpers import tiny
 from helpers.engines import GREEDY, ScriptEngine, hostile, spelled, translator
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
-from seq2seq.translation.checks import failure, repeats_itself
+from seq2seq.translation.checks import failure, is_unbalanced, repeats_itself
 from seq2seq.translation.translator import Translator
 
 NOT_FOUND = "no translation was found, and the source stands"
@@ -133,3 +135,29 @@ def test_a_thousand_words_each_alone() -> None:
         twice += len(said) > len(set(said))
     print(f"{len(words)} words; {silent} without a letter, {twice} said twice")
     assert (silent, twice) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "written"),
+    [
+        ("Kalo miren", "kalo wog.", "kalo wog"),
+        ("Kalo miren", "kalo wog!", "kalo wog"),
+        ("Kalo miren,", "kalo wog.", "kalo wog"),
+        ("Kalo miren", "¿kalo wog?", "kalo wog"),
+        ("Kalo (miren)", "kalo (wog).", "kalo (wog)"),
+        ("Kalo miren.", "kalo wog.", "kalo wog."),
+        ("“Kalo miren?”", "kalo wog?", "kalo wog?"),
+    ],
+)
+def test_a_text_without_an_end_gets_none(source: str, said: str, written: str) -> None:
+    [translation] = translator(engine_saying(said)).translate([source])
+    assert translation.text == written
+
+
+@given(st.text(st.sampled_from('ab ()[]{}"„“”«»'), max_size=12))
+def test_a_mark_taken_out_of_a_balanced_text_is_missed(text: str) -> None:
+    if is_unbalanced(text):
+        return
+    for place, mark in enumerate(text):
+        rest = text[:place] + text[place + 1 :]
+        assert is_unbalanced(rest) == (mark not in "ab ")
