@@ -33,15 +33,18 @@ def serve(
             "-m",
             "--model",
             metavar="FOLDER",
-            help="A model that `seq2seq export` made; of several, the first that knows a direction "
-            "has it.",
+            help="A model made by `seq2seq export`. If several know a direction, the first "
+            "is used.",
         ),
     ] = None,
     host: Annotated[
-        str, typer.Option("--host", help="The address to listen on; 0.0.0.0: all of them.")
+        str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")
+        int,
+        typer.Option(
+            "--port", min=0, max=65535, help="The port to listen on; 0 for any free port."
+        ),
     ] = 5000,
     threads: Annotated[
         int,
@@ -49,7 +52,7 @@ def serve(
             "--threads",
             min=0,
             max=1024,
-            help="CPU threads, and as many for large requests; 0: one a core.",
+            help="CPU threads, and as many again for large requests; 0: one per core.",
         ),
     ] = 0,
     api_key_file: Annotated[
@@ -57,8 +60,8 @@ def serve(
         typer.Option(
             "--api-key-file",
             metavar="FILE",
-            help=f"Only who has one of these keys, one a line, may translate. One key can also be "
-            f"given as the environment variable {_KEY_VARIABLE}.",
+            help=f"Accept requests with one of these keys only, one per line. A key can also be "
+            f"given in the environment variable {_KEY_VARIABLE}.",
         ),
     ] = None,
     cors: Annotated[
@@ -66,7 +69,7 @@ def serve(
         typer.Option(
             "--cors",
             metavar="ORIGIN",
-            help="Let pages of this origin ask, such as https://example.org; '*': all.",
+            help="Allow pages of this origin, such as https://example.org; '*' for all.",
         ),
     ] = None,
     allow_host: Annotated[
@@ -74,30 +77,33 @@ def serve(
         typer.Option(
             "--allow-host",
             metavar="NAME",
-            help="A name that requests may be to besides localhost, such as that of a proxy; a "
-            "server that other machines reach answers to any where none is given.",
+            help="A host name to answer to besides localhost, such as that of a proxy. Without it, "
+            "a server that other machines can reach answers to any name.",
         ),
     ] = None,
     max_characters: Annotated[
-        int, typer.Option("--max-characters", min=1, help="Of a request.")
+        int, typer.Option("--max-characters", min=1, help="Characters per request.")
     ] = 50_000,
     max_texts: Annotated[
-        int, typer.Option("--max-texts", min=1, help="Of a request with a list.")
+        int, typer.Option("--max-texts", min=1, help="Texts per request.")
     ] = 1_000,
     max_body: Annotated[
-        int, typer.Option("--max-body", min=1, metavar="BYTES", help="Of a request.")
+        int, typer.Option("--max-body", min=1, metavar="BYTES", help="Size of a request's body.")
     ] = 1 << 20,
     max_waiting: Annotated[
         int,
         typer.Option(
             "--max-waiting",
             min=1,
-            help="Requests that wait to be translated, and as many for their language to be found; "
+            help="Requests in the queue for translation, and as many for language identification; "
             "more are refused.",
         ),
     ] = 128,
     max_connections: Annotated[
-        int, typer.Option("--max-connections", min=1, help="Open at one time; more are refused.")
+        int,
+        typer.Option(
+            "--max-connections", min=1, help="Open connections; requests on more are refused."
+        ),
     ] = 512,
     read_timeout: Annotated[
         float,
@@ -105,28 +111,26 @@ def serve(
             "--read-timeout",
             min=0.1,
             metavar="SECONDS",
-            help="Until the body of a request is here.",
+            help="Time for the body of a request to arrive.",
         ),
     ] = 10.0,
     translate_timeout: Annotated[
         float,
         typer.Option(
-            "--translate-timeout", min=0.1, metavar="SECONDS", help="Until it is translated."
+            "--translate-timeout", min=0.1, metavar="SECONDS", help="Time to translate a request."
         ),
     ] = 30.0,
-    batching: Annotated[
-        bool, typer.Option(help="Translate texts of several requests together.")
-    ] = True,
+    batching: Annotated[bool, typer.Option(help="Batch the texts of several requests.")] = True,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, max=1024, help="Texts translated together.")
+        int, typer.Option("--batch-size", min=1, max=1024, help="Texts per batch.")
     ] = 128,
     protect_pattern: ProtectPatternOption = None,
     protect_patterns: ProtectPatternsOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Translate over HTTP, with LibreTranslate's API, and on a page in the browser.
+    """Serve translations over HTTP, with LibreTranslate's API and a web page.
 
-    The log on stderr has no texts. SIGTERM and Ctrl-C finish the requests that have come.
+    The log on stderr contains no texts. On SIGTERM and Ctrl-C, pending requests are answered first.
     """
     for module in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         if importlib.util.find_spec(module) is None:
@@ -162,10 +166,10 @@ def serve(
         protect_patterns=patterns,
     )
     for name, seconds in (("read", read_timeout), ("translate", translate_timeout)):
-        if not seconds <= _LONGEST_TIMEOUT:  # also where it is no number
+        if not seconds <= _LONGEST_TIMEOUT:  # also if it is NaN
             raise UsageError(f"--{name}-timeout is at most {_LONGEST_TIMEOUT:,} seconds.")
     with open_socket(host, port) as listening:
-        # A batch has a core, and a core a batch.
+        # One batch per core, one core per batch.
         router = Router(models or bundled_models(), threads=1)
         if allow_host or is_loopback(listening.getsockname()[0]):
             settings = replace(settings, hosts=(host, *(allow_host or ())))
@@ -173,12 +177,12 @@ def serve(
         if not quiet:
             shown = f"[{host}]" if ":" in host else host
             where = f"http://{shown}:{listening.getsockname()[1]}"
-            typer.echo(f"{where} is ready. Ctrl-C ends.", err=True)
+            typer.echo(f"{where} is ready. Press Ctrl-C to stop.", err=True)
         try:
             run(app, listening, limits)
         except KeyboardInterrupt:
             leave(INTERRUPTED)
-        leave()  # for what nobody waits for any more neither does the process
+        leave()  # without waiting for threads whose results nobody needs any more
 
 
 def _identifier(quiet: bool) -> "Identifier | None":
@@ -188,7 +192,7 @@ def _identifier(quiet: bool) -> "Identifier | None":
         return LanguageIdentifier.load()
     except Seq2SeqError as error:
         if not quiet:
-            typer.echo(f"Languages are not detected: {error}", err=True)
+            typer.echo(f"Language detection is not available: {error}", err=True)
         return None
 
 
@@ -199,7 +203,7 @@ def _cores() -> int:
 
 
 def _origin(given: str) -> str:
-    """An origin as browsers write it; raises `UsageError` where none ever will."""
+    """Return an origin as browsers write it; raise `UsageError` if none ever would."""
     try:
         parts = urlsplit(given)
         usual = {"http": 80, "https": 443}.get(parts.scheme)
@@ -212,8 +216,8 @@ def _origin(given: str) -> str:
         return given
     example = origin if origin and origin.isascii() else "https://example.org"
     raise UsageError(
-        f"--cors {given}: no page has this origin, which is a scheme, a host and perhaps a port, "
-        f"such as {example}."
+        f"--cors {given}: no page has this origin. An origin is a scheme, a host and, if needed, a "
+        f"port, such as {example}."
     )
 
 
@@ -222,7 +226,7 @@ def _api_keys(path: Path | None) -> tuple[str, ...]:
     given = [] if variable is None else [variable]
     if variable is not None and not variable.strip():
         raise UsageError(
-            f"{_KEY_VARIABLE} is set, but there is no key in it; unset it to let everybody in."
+            f"{_KEY_VARIABLE} is set, but contains no key; unset it to let everybody in."
         )
     if path is not None:
         try:
@@ -230,13 +234,13 @@ def _api_keys(path: Path | None) -> tuple[str, ...]:
         except UnicodeDecodeError:
             raise UsageError(f"{path}: not UTF-8.") from None
         if not any(map(str.strip, in_file)):
-            raise UsageError(f"{path}: there is no key in this file.")
+            raise UsageError(f"{path}: this file contains no key.")
         given += in_file
     keys = tuple(key.strip() for key in given if key.strip())
     for key in keys:
         if not key.isprintable() or not _is_unicode(key):
             where = path if variable is None or key != variable.strip() else _KEY_VARIABLE
-            raise UsageError(f"{where}: a key has a character in it that nobody can type.")
+            raise UsageError(f"{where}: a key contains a character that cannot be typed.")
     return keys
 
 

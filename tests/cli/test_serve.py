@@ -124,7 +124,7 @@ def refusal(
         (["--port", "99999"], 2, "--port"),
         (["--host", "256.0.0.1"], 1, "cannot listen on 256.0.0.1"),
         (["-m", "nowhere.s2s"], 1, "nowhere.s2s"),
-        (["--api-key-file", os.devnull], 2, "there is no key"),
+        (["--api-key-file", os.devnull], 2, "this file contains no key"),
         (["--cors", "example.org"], 2, "--cors example.org: no page has this origin"),
         (["--cors", "https://Example.org/"], 2, "such as https://example.org."),
         (["--cors", "https://example.org:443"], 2, "such as https://example.org."),

@@ -92,7 +92,7 @@ def live_server(
     translator: FakeTranslator | None = None,
     identifier: Identifier | None = None,
 ) -> Iterator[str]:
-    """A server in a thread, and where it is."""
+    """Run a server in a thread, and yield its URL."""
     app = create_app(
         Router([translator or FakeTranslator()]), identifier or FakeIdentifier(), settings
     )
@@ -129,13 +129,13 @@ def client(
 
 
 def post_json(opened: TestClient, path: str, **fields: Any) -> Any:
-    """The response; `source` and `target` have a default. The JSON is ASCII."""
+    """Return the response; `source` and `target` have a default. The JSON is ASCII."""
     body = json.dumps({"source": "en", "target": "de", **fields})
     return opened.post(path, content=body, headers={"Content-Type": "application/json"})
 
 
 def ask(**fields: Any) -> Any:
-    """The answer to a request in JSON."""
+    """Return the answer to a request in JSON."""
     with client() as opened:
         response = post_json(opened, "/translate", **fields)
     assert response.status_code == 200, response.text
@@ -143,7 +143,7 @@ def ask(**fields: Any) -> Any:
 
 
 def refused(status: int, settings: Settings | None = None, **fields: Any) -> str:
-    """The error of such a request."""
+    """Return the error of such a request."""
     with client(settings) as opened:
         response = post_json(opened, "/translate", **fields)
     assert response.status_code == status

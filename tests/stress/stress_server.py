@@ -1,4 +1,4 @@
-"""Do to `seq2seq serve` what many clients do to it, the careless and the hostile among them.
+"""Put `seq2seq serve` under the load of many clients, careless and hostile ones among them.
 
     python tests/stress/stress_server.py                     # all of it
     python tests/stress/stress_server.py --requests 1000     # less of it
@@ -8,7 +8,7 @@ Each part starts a server of its own, as a shell does:
 - load: 64 clients at once, texts of one sentence to a hundred lines, with batching and without;
   both must give the same translations, and memory must not grow;
 - hostility: requests that are malformed, too large, too slow, too many, each with the answer that
-  it must get while others go on being translated;
+  it must get while others are still translated;
 - fairness: small requests while texts of 50,000 characters are translated, which must not wait for
   these to end;
 - stop: SIGTERM under load. Every request that the server has read must be answered, whole, and the
@@ -87,7 +87,7 @@ class Server:
         return 1024 * int(found[1]) if found else 0
 
     def cpu_seconds(self) -> float:
-        """What it has used until now."""
+        """Return the CPU time that it has used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -134,7 +134,7 @@ def main(
 
 
 def make_texts(number: int) -> list[Text]:
-    """Texts of mixed lengths, always the same."""
+    """Make texts of mixed lengths, always the same."""
     choose = random.Random(1)
     sentences = _SENTENCES.read_text(encoding="utf-8").splitlines()
     texts = []
@@ -182,7 +182,7 @@ async def compare(arguments: Sequence[str], texts: Sequence[Text], clients: int)
 
 
 def early_and_late(memory: Sequence[int]) -> tuple[float, float]:
-    """The median of the fourth tenth, when all workers have had a full batch, and of the last."""
+    """Return the medians of the fourth tenth, when all workers are warm, and of the last."""
     tenth = max(1, len(memory) // 10)
     early, late = memory[3 * tenth : 4 * tenth] or memory, memory[-tenth:]
     return statistics.median(early), statistics.median(late)
@@ -262,7 +262,7 @@ async def hostility(arguments: Sequence[str], texts: Sequence[Text]) -> list[str
 
 
 async def crowd(port: int, number: int) -> Counter[int]:
-    """What is answered to so many clients that stay."""
+    """Count the statuses that this number of clients get, which all stay connected."""
     request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(number)]
     found = Counter[int]()
@@ -405,7 +405,7 @@ async def status_of(reader: asyncio.StreamReader) -> int:
 
 
 def sending(data: bytes, then: bytes = b"", pause: float = 0.0) -> Callable[[int], Awaitable[int]]:
-    """A client that sends `data`, and `then` again and again; gives the status."""
+    """Return a client that sends `data`, then `then` again and again, and returns the status."""
 
     async def attack(port: int) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -428,13 +428,13 @@ def sending(data: bytes, then: bytes = b"", pause: float = 0.0) -> Callable[[int
 
 
 def with_body(body: bytes, kind: str = "application/json") -> bytes:
-    """A whole request."""
+    """Return a whole request."""
     head = _HEAD.replace("application/json", kind)
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def asking(**fields: Any) -> bytes:
-    """A whole request in JSON, that of one word unless told otherwise."""
+    """Return a whole request in JSON; by default it is a single word."""
     return with_body(json.dumps({"q": "one", "source": "en", "target": "de", **fields}).encode())
 
 
@@ -488,7 +488,7 @@ _ATTACKS: list[tuple[str, Callable[[int], Awaitable[int]], int | set[int]]] = [
 
 @asynccontextmanager
 async def running(arguments: Sequence[str]) -> AsyncIterator[Server]:
-    """A server with these options."""
+    """Run a server with these options."""
     with tempfile.TemporaryDirectory(prefix="stress-") as folder:
         log = Path(folder) / "log"
         command = [sys.executable, "-m", "seq2seq.cli.main", "serve", "--port", "0", *arguments]
