@@ -11,3 +11,11 @@ class UsageError(Seq2SeqError):
     """The command line or the recipe is wrong, before any work was done."""
 
     exit_code = 2
+
+
+def require_extra(module: str, what: str, extra: str) -> None:
+    """Raise `Seq2SeqError` where `what` needs a module of an optional dependency group."""
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise Seq2SeqError(f"{what} needs {module}: pip install 'seq2seq[{extra}]'")

@@ -59,7 +59,9 @@ def _measure(task: Task) -> Measurement:
     )
 
     translator = open_translator(Path(task.model), task.threads)
-    is_run = (Path(task.model) / "recipe.json").exists()
+    from seq2seq.model_dir.read import is_training_run
+
+    is_run = is_training_run(Path(task.model))
     assert is_run or "torch" not in sys.modules  # it would count as memory of ONNX Runtime
     calls = [[text] for text in task.sentences] if task.alone else [task.sentences]
     translator.translate(task.sentences[:16], beam_size=task.beam_size)

@@ -1,6 +1,5 @@
 """`seq2seq compare`: two models, or two files of translations, side by side."""
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -21,7 +20,7 @@ from seq2seq.cli.options import (
     ThreadsOption,
     evaluation_set,
 )
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import require_extra
 
 if TYPE_CHECKING:
     from seq2seq.evaluation import Both, Comparison
@@ -74,8 +73,7 @@ def compare(
     BLEU and chrF with a test of significance, by length and by frequency of words, words that are
     missing or repeated, and the sentences that differ most; of several directions a summary.
     """
-    if importlib.util.find_spec("sacrebleu") is None:
-        raise Seq2SeqError("compare needs sacrebleu: pip install 'seq2seq[train]'")
+    require_extra("sacrebleu", "compare", "train")
     from seq2seq.evaluation import Both, compare_systems
 
     comparisons = compare_systems(

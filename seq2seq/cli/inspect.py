@@ -1,6 +1,5 @@
 """`seq2seq inspect`: a model's insides and how it was trained, as pictures, characters or JSON."""
 
-import importlib.util
 import json
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,7 +13,7 @@ from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import AnyFromOption, AnyToOption, BeamSizeOption, QuietOption
 from seq2seq.cli.streams import open_output
 from seq2seq.config.model_config import Direction
-from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.errors import UsageError, require_extra
 
 if TYPE_CHECKING:
     from seq2seq.inspection.loading import InspectedModel
@@ -206,7 +205,7 @@ def gradients(
     It takes some minutes, and gives the same numbers every time.
     """
     _check(output)
-    _require("torch", "inspect gradients", "train")
+    require_extra("torch", "inspect gradients", "train")
     from itertools import count, takewhile
 
     from rich.console import Console
@@ -263,12 +262,7 @@ def _check(output: Path | None) -> None:
         return
     if output.suffix.lower() not in (".html", ".png", ".svg"):
         raise UsageError(f"{output}: a picture is .html, .png or .svg.")
-    _require("matplotlib", "a picture", "inspect")
-
-
-def _require(module: str, what: str, extra: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise Seq2SeqError(f"{what} needs {module}: pip install 'seq2seq[{extra}]'")
+    require_extra("matplotlib", "a picture", "inspect")
 
 
 def _draw(picture: "Picture", output: Path) -> None:

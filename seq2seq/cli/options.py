@@ -80,6 +80,7 @@ PruneOption = Annotated[
 ThreadsOption = Annotated[
     int, typer.Option("--threads", min=0, max=1024, help="CPU threads; 0: one a core.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
 VersionOption = Annotated[
     bool,

@@ -1,6 +1,5 @@
 """`seq2seq serve`: translation over HTTP."""
 
-import importlib.util
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from seq2seq.cli.options import (
     QuietOption,
     protect_patterns_of,
 )
-from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.errors import Seq2SeqError, UsageError, require_extra
 
 if TYPE_CHECKING:
     from seq2seq.translation.router import Identifier
@@ -133,8 +132,7 @@ def serve(
     The log on stderr contains no texts. On SIGTERM and Ctrl-C, pending requests are answered first.
     """
     for module in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
-        if importlib.util.find_spec(module) is None:
-            raise Seq2SeqError(f"serve needs {module}: pip install 'seq2seq[serve]'")
+        require_extra(module, "serve", "serve")
     from seq2seq.bundled import bundled_models
     from seq2seq.serving.app import Settings, create_app
     from seq2seq.serving.batching import BatchSettings

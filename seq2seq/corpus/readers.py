@@ -22,7 +22,7 @@ import numpy as np
 from seq2seq.config.recipe import HubSource, Source
 from seq2seq.corpus import cache
 from seq2seq.corpus.lines import Chosen, Index, Lines, LinesWriter
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import Seq2SeqError, require_extra
 from seq2seq.files import kind_of
 
 _BOM = b"\xef\xbb\xbf"
@@ -212,12 +212,9 @@ _OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open
 
 def _unpacked_zstd(path: Path) -> Iterator[bytes]:
     """Raises `EOFError` where the file is damaged or cut short."""
-    try:
-        import zstandard
-    except ImportError:
-        raise Seq2SeqError(
-            f"{path}: reading it needs the zstandard package; pip install 'seq2seq[train]'."
-        ) from None
+    require_extra("zstandard", f"{path}: reading it", "train")
+    import zstandard
+
     with path.open("rb") as file:
         frame = None  # there may be several, one behind the other
         data = b""
@@ -323,13 +320,9 @@ def _opened(folder: Path) -> tuple[Lines, Lines]:
 
 
 def _read_hub(source: HubSource) -> ParallelText:
-    try:
-        import datasets
-    except ImportError:
-        raise Seq2SeqError(
-            f"{source.dataset}: reading it needs the datasets package; "
-            "pip install 'seq2seq[train]'."
-        ) from None
+    require_extra("datasets", f"{source.dataset}: reading it", "train")
+    import datasets
+
     name = " ".join(filter(None, (source.dataset, source.config, source.data_files, source.split)))
     try:
         rows = datasets.load_dataset(

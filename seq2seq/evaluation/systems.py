@@ -10,6 +10,7 @@ from seq2seq.corpus import DirectedText, read_lines
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.evaluation.sides import Both
 from seq2seq.evaluation.test_sets import EvaluationSet, open_translator
+from seq2seq.model_dir.read import is_training_run
 from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator
 
@@ -104,7 +105,7 @@ def read_tests(systems: Both[System], test_set: EvaluationSet) -> list[DirectedT
         direction = Direction(test_set.source_language or "src", test_set.target_language or "ref")
         nobody = Translator.over(cast(Any, None), cast(Any, None), [direction], SearchConfig())
         return test_set.read(Path(), nobody)
-    runs = [one for one in models if (one.path / "recipe.json").exists()]
+    runs = [one for one in models if is_training_run(one.path)]
     model = [*runs, *models][0]
     return test_set.read(model.path, model.translator)
 

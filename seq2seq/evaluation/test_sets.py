@@ -11,7 +11,7 @@ from seq2seq.confidence import calibration_error
 from seq2seq.config.model_config import Direction, choose_direction
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
-from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.errors import Seq2SeqError, UsageError, require_extra
 from seq2seq.metrics import (
     MetricScore,
     score,
@@ -19,6 +19,7 @@ from seq2seq.metrics import (
     signature_lines,
     tokenizer_advice,
 )
+from seq2seq.model_dir.read import is_training_run
 from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator
@@ -131,7 +132,7 @@ class EvaluationSet:
     def _of_recipe(self, model: Path) -> Sequence[DirectedText]:
         if self.recipe is not None:
             return read_tests(Recipe.load(self.recipe).corpus)
-        if not (model / "recipe.json").exists():
+        if not is_training_run(model):
             raise UsageError("nothing to translate: give --src and --ref, --corpus, or --recipe.")
         from seq2seq.training.run_dir import RunDir
 
@@ -230,14 +231,11 @@ def _calibration_error(
 
 def open_translator(model: Path, threads: int = 0) -> Translator:
     """A translator over an exported model, or over the best model of a training run (by torch)."""
-    if not (model / "recipe.json").exists():
+    if not is_training_run(model):
         return Translator(model, threads)
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise Seq2SeqError(
-            f"{model} is a training run, which needs torch: pip install 'seq2seq[train]'"
-        ) from None
+    require_extra("torch", f"{model} is a training run, which", "train")
+    import torch
+
     from seq2seq.engines.torch_engine import TorchEngine
     from seq2seq.training.run_dir import RunDir
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
-from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.errors import UsageError, require_extra
 from seq2seq.inspection.numpy_model import Network
-from seq2seq.model_dir.read import load_folder, read_weights
+from seq2seq.model_dir.read import is_training_run, load_folder, read_weights
 from seq2seq.model_dir.restoring import restore
 from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine import Engine
@@ -108,7 +108,7 @@ class InspectedModel:
 
 def open_model(path: Path) -> InspectedModel:
     """A model folder (without torch) or the best model of a training run (by torch)."""
-    if (path / "recipe.json").exists():
+    if is_training_run(path):
         return _open_run(path)
     shipped = load_folder(path, threads=1)
     config, _, weights = read_weights(path)
@@ -127,13 +127,10 @@ def open_model(path: Path) -> InspectedModel:
 
 
 def _open_run(path: Path) -> InspectedModel:
-    try:
-        from seq2seq.engines.torch_engine import TorchEngine
-        from seq2seq.training.run_dir import RunDir
-    except ModuleNotFoundError as error:
-        raise Seq2SeqError(
-            f"{path} is a training run, which needs {error.name}: pip install 'seq2seq[train]'"
-        ) from None
+    require_extra("torch", f"{path} is a training run, which", "train")
+    from seq2seq.engines.torch_engine import TorchEngine
+    from seq2seq.training.run_dir import RunDir
+
     model, tokenizer, recipe = RunDir.open(path).best_model()
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     return InspectedModel(

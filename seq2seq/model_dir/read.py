@@ -161,6 +161,11 @@ def _legible(message: str) -> str:
     return f"{line[:half]} ... {line[-half:]}"
 
 
+def is_training_run(path: Path) -> bool:
+    """Tell the folder of a training run from a model folder."""
+    return (path / "recipe.json").is_file()
+
+
 def read_config(path: Path) -> FolderConfig:
     """The settings of a model folder; raises `Seq2SeqError` where they are not sound."""
     file = path / CONFIG
@@ -168,7 +173,7 @@ def read_config(path: Path) -> FolderConfig:
         if not path.is_dir():
             what = "a file" if path.exists() else "not there"
             raise Seq2SeqError(f"{path}: {what}; a model is a folder that `seq2seq export` made.")
-        if not file.exists() and (path / "recipe.json").is_file():
+        if not file.exists() and is_training_run(path):
             raise Seq2SeqError(
                 f"{path}: a training run; export it first: seq2seq export {path} -o NAME.s2s"
             )

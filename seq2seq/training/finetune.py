@@ -18,7 +18,7 @@ from seq2seq.config.model_config import ModelConfig
 from seq2seq.config.parse import to_table
 from seq2seq.config.recipe import Recipe, read_table
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.model_dir.read import WEIGHTS, read_weights
+from seq2seq.model_dir.read import WEIGHTS, is_training_run, read_weights
 from seq2seq.model_dir.restoring import restore
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
 from seq2seq.training.run_dir import ParentModel, RunDir
@@ -43,7 +43,7 @@ class PretrainedInit:
         Raises `Seq2SeqError`, which names the file that is missing or damaged.
         """
         path = DEFAULT_MODEL if where == SHIPPED else Path(where)
-        if RunDir(path).recipe_file.is_file():
+        if is_training_run(path):
             run = RunDir.open(path)
             weights, sha256 = run.best_weights()
             model, tokenizer = run.recipe().model, run.tokenizer()

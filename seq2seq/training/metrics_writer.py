@@ -5,7 +5,6 @@ run is resumed, or rolled back) all events are written anew: so there is no poin
 steps that are yet to come.
 """
 
-import importlib.util
 import json
 import os
 import time
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import require_extra
 from seq2seq.files import sync
 from seq2seq.training.checkpoint import WriteError
 
@@ -87,10 +86,7 @@ class EventWriter:
 
     def __init__(self, directory: Path, warn: Callable[[str], None]) -> None:
         """Raises `Seq2SeqError` if tensorboard is not installed."""
-        if importlib.util.find_spec("tensorboard") is None:
-            raise Seq2SeqError(
-                "--tensorboard needs tensorboard: pip install 'seq2seq[tensorboard]'"
-            )
+        require_extra("tensorboard", "--tensorboard", "tensorboard")
         self._directory, self._warn = directory, warn
         self._file: Path | None = None
         self._works = True

@@ -1,0 +1,71 @@
+"""`seq2seq evaluate`: BLEU and chrF of a model."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seq2seq.cli.exit import reported_errors
+from seq2seq.cli.options import (
+    AnyFromOption,
+    AnyToOption,
+    BeamSizeOption,
+    JsonOption,
+    LengthPenaltyOption,
+    PruneOption,
+    QuietOption,
+    RefOption,
+    SrcOption,
+    TestCorpusOption,
+    TestRecipeOption,
+    ThreadsOption,
+    evaluation_set,
+)
+from seq2seq.cli.streams import open_output
+from seq2seq.errors import require_extra
+
+
+@reported_errors("seq2seq")
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="The folder of a run, or an exported model.")],
+    src: SrcOption = None,
+    ref: RefOption = None,
+    corpus: TestCorpusOption = None,
+    recipe: TestRecipeOption = None,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
+    beam_size: BeamSizeOption = None,
+    length_penalty: LengthPenaltyOption = None,
+    prune: PruneOption = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the translations here.")
+    ] = None,
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Report BLEU and chrF with signatures and confidence intervals.
+
+    Without --src, --ref, --corpus and --recipe a run is evaluated on the test sets of its own
+    recipe.
+    """
+    require_extra("sacrebleu", "evaluate", "train")
+    from seq2seq.evaluation.test_sets import evaluate_model, table
+
+    test = evaluation_set(src, ref, corpus, recipe, source_language, target_language)
+    with open_output(output) if output is not None else nullcontext() as sink:
+        evaluations = evaluate_model(
+            model,
+            test,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            prune=prune,
+            threads=threads,
+            sink=sink,
+            show_progress=not quiet,
+        )
+    if as_json:
+        typer.echo("\n".join(evaluation.to_json() for evaluation in evaluations))
+    else:
+        typer.echo(str(evaluations[0]) if len(evaluations) == 1 else table(evaluations))

@@ -1,0 +1,98 @@
+"""`seq2seq train`: train a model by a recipe."""
+
+import importlib.util
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seq2seq.cli.exit import reported_errors
+from seq2seq.cli.options import QuietOption
+from seq2seq.errors import UsageError, require_extra
+
+
+@reported_errors("seq2seq")
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(help="A TOML recipe, such as data/recipes/sample.toml.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change a setting of the recipe."),
+    ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            "--init-from",
+            metavar="MODEL",
+            help="Start from the weights and the tokenizer of this model, to fine-tune it: the "
+            "folder of a run, an exported model, or 'shipped', which comes with the package.",
+        ),
+    ] = None,
+    old_init_from: Annotated[str | None, typer.Option("--from", hidden=True)] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")
+    ] = False,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", metavar="N", help="Keep the newest N checkpoints.", min=1),
+    ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write events for TensorBoard, into the run's folder."),
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a model. Ctrl-C and SIGTERM save it; --resume continues."""
+    if old_init_from is not None:
+        raise UsageError("train --from is called --init-from now.")
+    require_extra("torch", "train", "train")
+    from seq2seq.training.finetune import load_recipe
+    from seq2seq.training.reporter import open_reporter
+    from seq2seq.training.trainer import train as run_training
+
+    changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
+    resumed = output if resume else None
+    settings, init = load_recipe(recipe, changes, where=init_from, resumed=resumed)
+    with open_reporter(quiet) as reporter:
+        outcome = run_training(
+            settings, output, reporter, resume=resume, init=init, tensorboard=tensorboard
+        )
+    if outcome.interrupted:
+        what = "stopped; everything is saved. To continue:"
+        settings_again = [word for change in changes for word in ("--set", change)]
+        options = [*settings_again, *(["--tensorboard"] if tensorboard else []), "--resume"]
+        commands = [["train", str(recipe), "-o", str(output), *options]]
+    else:
+        _draw_curve(output)
+        what = (
+            f"done: best validation BLEU {outcome.best_bleu:.2f}, chrF {outcome.best_chrf:.2f} "
+            "(greedy). Next:"
+        )
+        commands = [
+            ["evaluate", str(output)],
+            ["export", str(output), "-o", f"{output.name}.s2s"],
+        ]
+    if not quiet:
+        for line in (what, *(f"  {shlex.join(['seq2seq', *words])}" for words in commands)):
+            typer.echo(line, err=True)
+    if outcome.interrupted:
+        raise typer.Exit(128 + outcome.stopped_by)  # as a shell counts
+
+
+def _draw_curve(run: Path) -> None:
+    """Draw `curve.png` into the folder of the run, where Matplotlib is installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from seq2seq.files import write_file
+    from seq2seq.inspection.history import read_history
+    from seq2seq.inspection.plots import training_picture
+    from seq2seq.training.run_dir import RunDir
+
+    file = RunDir(run).curve_file
+    try:
+        write_file(file, training_picture(read_history(run)).render("png"))
+    except Exception as error:  # the run is done, and none the worse without a picture
+        typer.echo(f"{file}: not drawn: {str(error) or type(error).__name__}", err=True)
