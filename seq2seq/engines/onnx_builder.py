@@ -1,7 +1,7 @@
 """Builds ONNX graphs node by node, without their weights.
 
-Each weight is an initializer whose data lie outside, as `seq2seq.engines.weights` lays them
-out, so that the embedding, which the encoder, the decoder and the softmax share, exists once.
+Each weight is an initializer whose data lie outside, as `seq2seq.engines.weights` has
+them, so that the embedding, which the encoder, the decoder and the softmax share, exists once.
 ONNX Runtime is given all of them in memory and never reads the file where they are said to lie, but
 looks whether there is one: it is a file of its own.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from seq2seq.config.model_config import ModelConfig, WeightPrecision
 from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_wire import Attribute
-from seq2seq.engines.weights import OUTPUT, layout
+from seq2seq.engines.weights import OUTPUT, linear_layers, schema
 from seq2seq.tokenizer import PAD_ID
 
 _OPSET, _IR_VERSION = 17, 8  # read by every ONNX Runtime since 1.12
@@ -36,7 +36,8 @@ class Graph:
 
     def __init__(self, model: ModelConfig, vocabulary_size: int) -> None:
         self.model = model
-        self._tensors = layout(model, vocabulary_size, self.precision)
+        self._layers = linear_layers(model)
+        self._tensors = schema(model, vocabulary_size, self.precision)
         self._nodes: list[bytes] = []
         self._initializers: dict[str, bytes] = {}
         self._numbers = count()
@@ -93,7 +94,7 @@ class Graph:
         return outputs[-1]
 
     def weight(self, name: str) -> str:
-        """A tensor of the layout, declared where it is first used."""
+        """A tensor of the schema, declared where it is first used."""
         if name not in self._initializers:
             tensor = self._tensors[name]
             self._initializers[name] = onnx_wire.outside_tensor(name, *tensor, OUTSIDE.name)
@@ -111,10 +112,10 @@ class Graph:
     def scalar(self, value: float) -> str:
         return self.constant(np.array(value, np.float32))
 
-    def product(self, name: str, *inputs: str) -> str:
-        """The product `name` of the inputs (N, X1), (N, X2)... side by side -> (N, Y)"""
+    def linear(self, name: str, *inputs: str) -> str:
+        """Apply the linear layer `name` to inputs (N, X1), (N, X2)... side by side -> (N, Y)."""
         x = self.side_by_side(*inputs)
-        bias = [self.weight(f"{name}.bias")] if f"{name}.bias" in self._tensors else []
+        bias = [self.weight(f"{name}.bias")] if self._layers[name].biases else []
         return self.node("Gemm", x, self.weight(f"{name}.weight"), *bias, transB=1)
 
     def side_by_side(self, *parts: str) -> str:
@@ -152,49 +153,52 @@ class Graph:
         return onnx_wire.model(graph, _IR_VERSION, {"": _OPSET, _MICROSOFT: 1})
 
 
-class ObservingGraph(Graph):
-    """Has the largest magnitude of each product's inputs and the readout as additional outputs.
+class CalibrationGraph(Graph):
+    """Has the largest magnitude of each layer's inputs and the readout as additional outputs.
 
     Inside of loops the inputs are states of cells, which are bounded by 1.
     """
 
     def __init__(self, model: ModelConfig, vocabulary_size: int) -> None:
         super().__init__(model, vocabulary_size)
-        self.observed: list[str] = []
+        self.measured: list[str] = []
 
-    def product(self, name: str, *inputs: str) -> str:
+    def linear(self, name: str, *inputs: str) -> str:
         if not self._inside:
-            for number, x in enumerate(inputs):
-                peak = f"{name}.step.{number}"
-                self.node("ReduceMax", self.node("Abs", x), keepdims=0, output=peak)
-                self.observed.append(peak)
-        return super().product(name, *inputs)
+            scales = self._layers[name].activation_scales
+            for scale, x in zip(scales, inputs, strict=True):
+                self.node("ReduceMax", self.node("Abs", x), keepdims=0, output=scale)
+                self.measured.append(scale)
+        return super().linear(name, *inputs)
 
     def logits(self, readout: str) -> str:
-        self.observed.append(self.node("Identity", readout, output="readout"))
+        self.measured.append(self.node("Identity", readout, output="readout"))
         return super().logits(readout)
 
     def serialise(self, inputs: Sequence[bytes], outputs: Sequence[bytes]) -> bytes:
-        observed = [
+        measured = [
             onnx_wire.value(name, onnx_wire.FLOAT, ("N", "H") if name == "readout" else ())
-            for name in self.observed
+            for name in self.measured
         ]
-        return super().serialise(inputs, [*outputs, *observed])
+        return super().serialise(inputs, [*outputs, *measured])
 
 
-class QuantisedGraph(Graph):
-    """Products in 8 bits, summed up exactly in 32; everything else in float32."""
+class QuantizedGraph(Graph):
+    """Linear layers in 8 bits, summed up exactly in 32; everything else in float32."""
 
     precision: ClassVar[WeightPrecision] = "int8"
 
-    def product(self, name: str, *inputs: str) -> str:
-        steps = [self.weight(f"{name}.step.{number}") for number in range(len(inputs))]
-        quantised = [self._quantise(x, step) for x, step in zip(inputs, steps, strict=True)]
-        bias = [self.weight(f"{name}.bias")] if f"{name}.bias" in self._tensors else []
+    def linear(self, name: str, *inputs: str) -> str:
+        layer = self._layers[name]
+        quantized = [
+            self._quantize(x, self.weight(scale))
+            for x, scale in zip(inputs, layer.activation_scales, strict=True)
+        ]
+        bias = [self.weight(f"{name}.bias")] if layer.biases else []
         return self._exact_product(
-            self.side_by_side(*quantised),
+            self.side_by_side(*quantized),
             self.weight(f"{name}.weight"),
-            self.scalar(1.0),  # the steps are in the weights
+            self.scalar(1.0),  # the activation scales are in the weights
             self.weight(f"{name}.scale"),
             *bias,
         )
@@ -210,7 +214,7 @@ class QuantisedGraph(Graph):
         step = self.scalar(1 / 127)  # a tanh lies in [-1, 1]
         weight = self.weight(OUTPUT)
         scale, bias = self.weight("embedding.scale"), self.weight("output_bias")
-        return self._exact_product(self._quantise(readout, step), weight, step, scale, bias)
+        return self._exact_product(self._quantize(readout, step), weight, step, scale, bias)
 
     def remember_candidates(self, pool: str) -> None:
         """pool (U,), ids -> candidate_weights (H, U), candidate_scales and candidate_biases (U,)
@@ -227,11 +231,11 @@ class QuantisedGraph(Graph):
     def candidate_logits(self, readout: str, columns: str) -> str:
         """readout (N, H), columns (N, C) of the pool -> (N, C)"""
         step = self.scalar(1 / 127)
-        quantised = self._quantise(readout, step)
+        quantized = self._quantize(readout, step)
         parts = "candidate_weights", step, "candidate_scales", "candidate_biases"
-        return self.node("GatherElements", self._exact_product(quantised, *parts), columns, axis=1)
+        return self.node("GatherElements", self._exact_product(quantized, *parts), columns, axis=1)
 
-    def _quantise(self, x: str, step: str) -> str:
+    def _quantize(self, x: str, step: str) -> str:
         zero = self.constant(np.array(_ZERO, np.uint8))
         return self.node("QuantizeLinear", x, step, zero)
 

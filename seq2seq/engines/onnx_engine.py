@@ -62,7 +62,7 @@ class OnnxEngine:
         shortlist: Shortlist | None = None,
         threads: int = 0,
     ) -> None:
-        """The graphs of `seq2seq.engines.onnx_graphs` over weights of their layout.
+        """The graphs of `seq2seq.engines.onnx_graphs` over weights of their schema.
 
         `threads` 0: one a core.
         """
@@ -84,28 +84,27 @@ class OnnxEngine:
         self._shortlist = shortlist
         self._reads_grid = any(value.name == "slots" for value in self._step.get_inputs())
 
-    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> OnnxState:
+    def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> OnnxState:
         """source (B, S), lengths (B,) -> the state before the first token, a row each.
 
-        Where there is a shortlist, it is longer by the ids `required` (B, R).
+        Where there is a shortlist, it is longer by the ids `forced` (B, R).
         """
         size = source.shape[1]
-        if (
-            size == 1
-        ):  # a single column would take another kernel, see `seq2seq.engines.onnx_graphs`
+        # A single column would take another kernel, see `seq2seq.engines.onnx_graphs`.
+        if size == 1:
             source = np.pad(source, [(0, 0), (0, 1)], constant_values=PAD_ID)
         inputs = {"src": source, "lengths": lengths}
         if self._shortlist is None:
             memory, ids, pool = self._run(self._encoder, inputs), None, {}
         else:
-            ids, inputs["pool"], columns = self._shortlist.candidates(source, required)
+            ids, inputs["pool"], columns = self._shortlist.candidates(source, forced)
             memory = self._run(self._encoder, inputs)
             pool = {name: memory.pop(name) for name in [*memory] if name.startswith("candidate_")}
             memory["columns"] = columns
         states = memory.pop("states")
         return OnnxState(memory, pool, ids, states, np.arange(len(source)), len(source), size)
 
-    def step(self, state: OnnxState, tokens: Ints) -> Step[OnnxState]:
+    def decode_step(self, state: OnnxState, tokens: Ints) -> Step[OnnxState]:
         """tokens (N,) -> the log-probabilities of what follows, and the state after them."""
         inputs: dict[str, NDArray[Any]] = {"tokens": tokens, "states": state.states}
         inputs.update(state.memory)
@@ -123,7 +122,8 @@ class OnnxEngine:
             attention = outputs["attention"][:, : state.source_size]
         candidates = None if state.candidates is None else state.candidates[state.sentences]
         new_state = replace(state, states=outputs["new_states"])
-        return Step(outputs["log_probs"], candidates, attention, new_state)
+        readout = outputs.get("readout")
+        return Step(outputs["log_probs"], candidates, attention, new_state, readout)
 
     def _run(
         self, session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]

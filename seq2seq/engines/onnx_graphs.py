@@ -28,8 +28,8 @@ import numpy as np
 
 from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.engines import onnx_wire
-from seq2seq.engines.onnx_builder import Graph, QuantisedGraph
-from seq2seq.engines.weights import GATES
+from seq2seq.engines.onnx_builder import Graph, QuantizedGraph
+from seq2seq.engines.weights import GATE_ORDER
 
 _ONE_PIECE = 128  # the longest sum that ONNX Runtime never cuts
 
@@ -39,7 +39,7 @@ def encoder_graph(graph: Graph, shortlist: bool = False) -> bytes:
 
     The memory is keys (B, A, D, S), values (B, A, S, D + 1) with a column of ones, and mask
     (B, 1, 1, S), 0 or -inf. With a shortlist also: pool (U,), the candidates of all sentences ->
-    what is known of them, see `QuantisedGraph.remember_candidates`.
+    what is known of them, see `QuantizedGraph.remember_candidates`.
     """
     model, size = graph.model, graph.model.hidden_size
     x = graph.embed(graph.node("Transpose", "src", perm=[1, 0]))  # (S, B, H)
@@ -54,14 +54,14 @@ def encoder_graph(graph: Graph, shortlist: bool = False) -> bytes:
     reading, _ = graph.split(at_last, size // 2, size // 2)
     _, against = graph.split(at_first, size // 2, size // 2)
     summary = graph.side_by_side(reading, against)  # (B, H)
-    graph.node("Tanh", graph.product("decoder.bridge", summary), output="states")
+    graph.node("Tanh", graph.linear("decoder.bridge", summary), output="states")
 
     inputs, outputs = [_ints("src", "B", "S"), _ints("lengths", "B")], [_floats("states", "B", "M")]
     if model.attention == "multihead":
         _remember(graph, encoded)
         outputs += _attention_memory(model)
     if shortlist:
-        assert isinstance(graph, QuantisedGraph)
+        assert isinstance(graph, QuantizedGraph)
         inputs.append(_ints("pool", "U"))
         graph.remember_candidates("pool")
         outputs += _candidate_memory(model)
@@ -86,9 +86,9 @@ def step_graph(graph: Graph, shortlist: bool = False) -> bytes:
         state = states[number * parts : (number + 1) * parts]
         name = f"decoder.layers.{number}"
         if model.cell == "gru":
-            sums = [graph.product(f"{name}.input", x), graph.product(f"{name}.hidden", state[0])]
+            sums = [graph.linear(f"{name}.input", x), graph.linear(f"{name}.hidden", state[0])]
         else:
-            sums = [graph.product(name, x, state[0])]
+            sums = [graph.linear(name, x, state[0])]
         new_state = _advance(graph, model.cell, size, sums, state)
         new_states += new_state
         x = graph.node("Add", x, new_state[0]) if number else new_state[0]
@@ -98,9 +98,9 @@ def step_graph(graph: Graph, shortlist: bool = False) -> bytes:
             features = [context]
     graph.node("Concat", *new_states, axis=-1, output="new_states")
 
-    readout = graph.node("Tanh", graph.product("decoder.project", x, *features))  # (N, H)
+    readout = graph.node("Tanh", graph.linear("decoder.project", x, *features))  # (N, H)
     if shortlist:
-        assert isinstance(graph, QuantisedGraph)
+        assert isinstance(graph, QuantizedGraph)
         columns = graph.node("Gather", "columns", "sentences")  # (N, C)
         logits = graph.candidate_logits(readout, columns)
     else:
@@ -121,8 +121,8 @@ def step_graph(graph: Graph, shortlist: bool = False) -> bytes:
 def _bidirectional(graph: Graph, name: str, x: str) -> str:
     """x (S, B, H) -> (S, B, H), the two directions side by side"""
     model, half = graph.model, graph.model.hidden_size // 2
-    width = GATES[model.cell] * half
-    sums = graph.product(f"{name}.input", graph.reshape(x, -1, 2 * half))  # (S * B, 2 G h)
+    width = len(GATE_ORDER[model.cell]) * half
+    sums = graph.linear(f"{name}.input", graph.reshape(x, -1, 2 * half))  # (S * B, 2 G h)
     forwards, backwards = graph.split(graph.grid(sums, x, 2 * width), width, width)
     sentences = graph.node("Shape", "lengths")
     shape = graph.node("Concat", sentences, graph.ints(half), axis=0)
@@ -130,7 +130,7 @@ def _bidirectional(graph: Graph, name: str, x: str) -> str:
     first = [zeros, zeros] if model.cell == "lstm" else [zeros]
 
     def step(direction: str, x: str, state: list[str]) -> list[str]:
-        from_state = graph.product(f"{name}.{direction}", state[0])
+        from_state = graph.linear(f"{name}.{direction}", state[0])
         sums = [x, from_state] if model.cell == "gru" else [graph.node("Add", x, from_state)]
         return _advance(graph, model.cell, half, sums, state)
 
@@ -147,7 +147,7 @@ def _remember(graph: Graph, encoded: str) -> None:
     """encoded (B, S, H) -> the memory, so laid out that a step only multiplies"""
     heads, size = graph.model.heads, graph.model.hidden_size
     rows = graph.reshape(encoded, -1, size)  # (B * S, H)
-    both = graph.product("decoder.attention.key_value", rows)  # (B * S, 2 H)
+    both = graph.linear("decoder.attention.key_value", rows)  # (B * S, 2 H)
     keys, values = (
         graph.grid(part, "src", heads, size // heads) for part in graph.split(both, size, size)
     )  # each (B, S, A, D)
@@ -169,7 +169,7 @@ def _remember(graph: Graph, encoded: str) -> None:
 def _attend(graph: Graph, x: str) -> str:
     """x (N, H) -> what the attention finds for each row (N, H)"""
     heads, size = graph.model.heads, graph.model.hidden_size
-    queries = graph.node("Gather", graph.product("decoder.attention.query", x), "slots")
+    queries = graph.node("Gather", graph.linear("decoder.attention.query", x), "slots")
     split = graph.reshape(queries, 0, 0, heads, size // heads)  # (B, K + 1, A, D)
     by_head = graph.node("Transpose", split, perm=[0, 2, 1, 3])  # (B, A, K + 1, D)
 
@@ -186,7 +186,7 @@ def _attend(graph: Graph, x: str) -> str:
     weights = graph.node("Div", of_rows(powers), total)  # (N, A, S)
     graph.node("ReduceMean", weights, axes=[1], keepdims=0, output="attention")
     found = graph.reshape(graph.node("Div", weighted, total), -1, size)  # (N, H)
-    return graph.product("decoder.attention.output", found)
+    return graph.linear("decoder.attention.output", found)
 
 
 def _similarity(graph: Graph, queries: str) -> str:

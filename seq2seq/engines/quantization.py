@@ -1,10 +1,10 @@
-"""Weights and activations in 8 bits, and what has to be observed for that.
+"""What 8 bits need to know of a model on real sentences, and what stands for unlisted words.
 
 A weight takes one of 127 values, the scale is its output's own: 7 bits, because on processors
 without VNNI the kernels add two products of 8 bits in a signed 16-bit number. An input takes one of
 255 values, evenly spaced up to the largest magnitude that was seen on real sentences; what a cell
-remembers never exceeds 1. These steps are fixed: an input is rounded in the same way whatever else
-is in the batch, and sums of whole numbers are exact in any order.
+remembers never exceeds 1. These activation scales are fixed: an input is rounded in the same way
+whatever else is in the batch, and sums of whole numbers are exact in any order.
 
 A shortlist needs one thing more. The softmax over a few candidates gives them all of the
 probability, also where the model sees none of them coming, and so it flatters the hypotheses that
@@ -22,11 +22,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from seq2seq.config.model_config import ModelConfig, SearchConfig
-from seq2seq.engines.onnx_builder import ObservingGraph
+from seq2seq.engines.onnx_builder import CalibrationGraph
 from seq2seq.engines.onnx_engine import OnnxEngine, OnnxState
 from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
 from seq2seq.engines.shortlist import Shortlist
-from seq2seq.engines.weights import products
+from seq2seq.engines.weights import linear_layers
 from seq2seq.search.beam import beam_search
 from seq2seq.search.engine import Ints, Step
 from seq2seq.tokenizer import EOS_ID, UNK_ID
@@ -34,106 +34,80 @@ from seq2seq.tokenizer import EOS_ID, UNK_ID
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-_WEIGHT_LIMIT = 63
-_INPUT_LIMIT = 127
-
 
 @dataclass(frozen=True, eq=False)
-class Observations:
-    """What a model was seen to do."""
+class Calibrated:
+    """What was measured as a model translated."""
 
-    peaks: Mapping[str, float]  # PRODUCT.step.NUMBER: the largest magnitude of that input
-    rest: tuple[Doubles, float] | None  # w (H,) and b of what is not in the shortlist
+    ranges: Mapping[str, float]  # the largest magnitude of an input, by its activation scale's name
+    unlisted: tuple[Doubles, float] | None  # w (H,) and b of what is not in the shortlist
+
+    def with_unlisted(self, weights: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Return `weights`, in the schema "fp32", with w and b in the place of UNK."""
+        if self.unlisted is None:
+            return dict(weights)
+        embedding, bias = weights["embedding.weight"].copy(), weights["output_bias"].copy()
+        embedding[UNK_ID], bias[UNK_ID] = self.unlisted
+        return {**weights, "embedding.weight": embedding, "output_bias": bias}
 
 
-def observe(
+def calibrate(
     model: ModelConfig,
     weights: Mapping[str, Floats],
     sources: Sequence[Sequence[int]],
     search: SearchConfig,
     shortlist: Shortlist | None,
-) -> Observations:
-    """Translate `sources` in float32 and look; `weights` have the layout "fp32"."""
-    observer = _Observer(model, weights, shortlist)
+) -> Calibrated:
+    """Translate `sources` in float32 and measure; `weights` have the schema "fp32"."""
+    engine = _CalibrationEngine(model, weights, shortlist)
     for source in sources:
-        beam_search(observer, [source], search)
-    return Observations(observer.peaks, observer.rest())
+        beam_search(engine, [source], search)
+    return Calibrated(engine.ranges, engine.unlisted())
 
 
-def quantise(
-    model: ModelConfig, weights: Mapping[str, Floats], observations: Observations
-) -> dict[str, NDArray[Any]]:
-    """The layout "int8" of `weights`, which have the layout "fp32"."""
-    quantised: dict[str, NDArray[Any]] = {
-        name: weight for name, weight in weights.items() if weight.ndim < 2
-    }
-    embedding, bias = weights["embedding.weight"].copy(), weights["output_bias"].copy()
-    if observations.rest is not None:
-        embedding[UNK_ID], bias[UNK_ID] = observations.rest
-    quantised["output_bias"] = bias
-    quantised["embedding.weight"], quantised["embedding.scale"] = _rows(embedding)
-    for name, product in products(model).items():
-        parts = np.split(weights[f"{name}.weight"], product.inputs, axis=1)
-        for number, part in enumerate(parts):
-            peak = max(observations.peaks[f"{name}.step.{number}"], 1e-6)
-            step = np.float32(peak / _INPUT_LIMIT)
-            quantised[f"{name}.step.{number}"] = np.array(step)
-            parts[number] = part * step
-        rounded, quantised[f"{name}.scale"] = _rows(np.concatenate(parts, axis=1))
-        quantised[f"{name}.weight"] = np.ascontiguousarray(rounded.T)
-    return quantised
-
-
-def _rows(weight: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """weight (Y, X) -> whole numbers (Y, X) and a scale for each row (Y,)"""
-    scale = np.maximum(np.abs(weight).max(axis=1), 1e-12) / _WEIGHT_LIMIT
-    return np.rint(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)
-
-
-class _Observer(OnnxEngine):
-    """Computes in float32 over the whole vocabulary, one sentence at a time, and takes notes."""
+class _CalibrationEngine(OnnxEngine):
+    """Computes in float32 over the whole vocabulary, one sentence at a time, and measures."""
 
     def __init__(
         self, model: ModelConfig, weights: Mapping[str, Floats], shortlist: Shortlist | None
     ) -> None:
-        graphs = [ObservingGraph(model, len(weights["embedding.weight"])) for _ in range(2)]
-        encoder, step = encoder_graph(graphs[0]), step_graph(graphs[1])
-        super().__init__(encoder, step, weights, threads=1)
-        # The states of cells, inside of loops, are not observed.
-        self.peaks = {
-            f"{name}.step.{number}": 1.0
-            for name, product in products(model).items()
-            for number in range(product.inputs)
+        graphs = [CalibrationGraph(model, len(weights["embedding.weight"])) for _ in range(2)]
+        super().__init__(encoder_graph(graphs[0]), step_graph(graphs[1]), weights, threads=1)
+        measured = {name for graph in graphs for name in graph.measured}
+        # The states of cells, inside of loops, are not measured: they never exceed 1.
+        self.ranges = {
+            name: 0.0 if name in measured else 1.0
+            for layer in linear_layers(model).values()
+            for name in layer.activation_scales
         }
-        observed = {name for graph in graphs for name in graph.observed}
-        self.peaks.update(dict.fromkeys(observed & self.peaks.keys(), 0.0))
-        self._observed = observed
         self._end = weights["embedding.weight"][EOS_ID], weights["output_bias"][EOS_ID]
-        self._list = shortlist
+        self._calibrated_list = shortlist
         self._candidates: Ints | None = None
         self._readouts: list[Floats] = []  # each (N, H)
         self._normalisers: list[Floats] = []  # (N,) ln of the sum of exp(logit) over candidates
         self._shares: list[Floats] = []  # (N,) what is not in the shortlist
 
-    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> OnnxState:
-        if self._list is not None:
-            known = self._list.candidates(source, required).ids
+    def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> OnnxState:
+        if self._calibrated_list is not None:
+            known = self._calibrated_list.candidates(source, forced).ids
             self._candidates = known[known > UNK_ID]
-        return super().start(source, lengths, required)
+        return super().encode(source, lengths, forced)
 
-    def step(self, state: OnnxState, tokens: Ints) -> Step[OnnxState]:
-        step = super().step(state, tokens)
+    def decode_step(self, state: OnnxState, tokens: Ints) -> Step[OnnxState]:
+        step = super().decode_step(state, tokens)
         if self._candidates is not None:
-            readout, log_probs = self._readouts[-1], step.log_probs
+            assert step.readout is not None
             weight, bias = self._end
-            everything = readout @ weight + bias - log_probs[:, EOS_ID]  # ln Z, (N,)
-            within = np.exp(log_probs[:, [EOS_ID, *self._candidates]]).sum(axis=1)
+            # ln Z, (N,)
+            everything = step.readout @ weight + bias - step.log_probs[:, EOS_ID]
+            within = np.exp(step.log_probs[:, [EOS_ID, *self._candidates]]).sum(axis=1)
+            self._readouts.append(step.readout)
             self._normalisers.append(everything + np.log(within))
             self._shares.append(np.clip(1 - within, 0, 1))
         return step
 
-    def rest(self) -> tuple[Doubles, float] | None:
-        """w (H,) and b such that exp(w . readout + b) is the rest's share of the softmax."""
+    def unlisted(self) -> tuple[Doubles, float] | None:
+        """Fit w (H,) and b: exp(w . readout + b) is the share of what is not in the shortlist."""
         if not self._shares:
             return None
         return _logistic_regression(
@@ -146,12 +120,8 @@ class _Observer(OnnxEngine):
         self, session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]
     ) -> dict[str, Floats]:
         outputs = super()._run(session, inputs)
-        for name in self._observed & outputs.keys():
-            output = outputs.pop(name)
-            if name in self.peaks:
-                self.peaks[name] = max(self.peaks[name], float(output))
-            else:
-                self._readouts.append(output)
+        for name in self.ranges.keys() & outputs.keys():
+            self.ranges[name] = max(self.ranges[name], float(outputs.pop(name)))
         return outputs
 
 

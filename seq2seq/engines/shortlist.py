@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from seq2seq.engines.lexicon import Lexicon, lexicons_into
-from seq2seq.engines.tensors import read_tensors
+from seq2seq.engines.weights import read_tensors
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 Ints = NDArray[np.int64]
@@ -81,10 +81,10 @@ class Shortlist:
             rows, ids = rows[0], ids[0][ids[0] != PAD_ID]
         return save({"translations": np.ascontiguousarray(rows), "frequent": ids})
 
-    def candidates(self, source: Ints, required: Ints | None = None) -> "Candidates":
+    def candidates(self, source: Ints, forced: Ints | None = None) -> "Candidates":
         """source (B, S), each with its language's tag first -> the candidates of each sentence.
 
-        The ids `required` (B, R), padded with PAD_ID, are among them.
+        The ids `forced` (B, R), padded with PAD_ID, are among them.
         """
         # What begins with no tag is no text: a try whether the graphs run.
         language = np.minimum(np.searchsorted(self.tags, source[:, 0]), len(self.tags) - 1)  # (B,)
@@ -94,8 +94,8 @@ class Shortlist:
         chosen[sentences[:, :, None], self.translations[language[:, None], source]] = True
         chosen[sentences, self.frequent[language]] = True
         chosen[:, _SPECIAL] = True
-        if required is not None:
-            chosen[sentences, required] = True
+        if forced is not None:
+            chosen[sentences, forced] = True
         rows, ids = np.nonzero(chosen)
         numbers = chosen.sum(axis=1)
         own = np.arange(len(rows)) - (numbers.cumsum() - numbers)[rows]

@@ -48,16 +48,16 @@ class TorchEngine:
         self.device = torch.device(device)
         self.model = model.to(self.device)
 
-    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> TorchState:
+    def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> TorchState:
         """source (B, S), lengths (B,) -> the state before the first token, a row each.
 
-        All ids are candidates, and those `required` among them.
+        All ids are candidates, and those `forced` among them.
         """
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             memory, layers = self.model.encode(self._tensor(source), self._tensor(lengths))
         return TorchState(memory, layers, np.arange(len(source)), source.shape[1])
 
-    def step(self, state: TorchState, tokens: Ints) -> Step[TorchState]:
+    def decode_step(self, state: TorchState, tokens: Ints) -> Step[TorchState]:
         """tokens (N,) -> the log-probabilities of what follows, and the state after them.
 
         The network takes a grid of hypotheses: places left over are computed and thrown away.

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.engines.tensors import read_tensors
+from seq2seq.engines.weights import read_tensors
 from seq2seq.errors import Seq2SeqError
 from seq2seq.identification.alphabet import Alphabet, clean
 from seq2seq.identification.network import Network

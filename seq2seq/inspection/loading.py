@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
+from seq2seq.engines.weights import activation_scales, unpack
 from seq2seq.errors import UsageError, require_extra
 from seq2seq.inspection.numpy_model import Network
 from seq2seq.model_dir.read import is_training_run, load_folder, read_weights
-from seq2seq.model_dir.restoring import restore
 from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine import Engine
 from seq2seq.search.repetition import loops
@@ -116,8 +116,8 @@ def open_model(path: Path) -> InspectedModel:
         path.name,
         Network(
             config.model,
-            restore(weights, config.model, config.precision),
-            {name: weight for name, weight in weights.items() if ".step." in name},
+            unpack(weights, config.model, config.precision),
+            activation_scales(weights, config.model) if config.precision == "int8" else None,
         ),
         shipped.engine,
         shipped.tokenizer,

@@ -4,14 +4,14 @@ It computes what `seq2seq.nn` and the graphs of `seq2seq.engines.onnx_graphs` co
 the cells of `seq2seq.nn.cells`, and keeps everything that was computed on the way. The tests hold
 all three equal.
 
-A model in 8 bits is looked at as it is: what goes into a product is rounded to the steps that were
-fixed at export, and the product is taken with the dequantised weights. That is the engine's sum of
-whole numbers, but for the last bits: here all is float64, there float32 with its own tanh. Now and
-then these bits decide which way a number is rounded, and then what follows differs by parts of a
-step. Of the model that ships, over the 3,276 steps of its translations of `data/sample/test.en`,
-96% have the engine's states to within 0.00001; in the others some state differs by up to 0.08, a
-weight of the attention by up to 0.003 and a log-probability by up to 0.18. Float32 here would
-change nothing: what was tried came to differ as often.
+A model in 8 bits is looked at as it is: what goes into a linear layer is rounded by the activation
+scales that were fixed at export, and multiplied by the dequantized weights. That is the engine's
+sum of whole numbers, but for the last bits: here all is float64, there float32 with its own tanh.
+Now and then these bits decide which way a number is rounded, and then what follows differs by parts
+of a step. Of the model that ships, over the 3,276 steps of its translations of
+`data/sample/test.en`, 96% have the engine's states to within 0.00001; in the others some state
+differs by up to 0.08, a weight of the attention by up to 0.003 and a log-probability by up to 0.18.
+Float32 here would change nothing: what was tried came to differ as often.
 
 Shapes: S source and T target tokens, G heads of D dimensions, H hidden units, h = H / 2 of one
 direction of the encoder, V vocabulary.
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.config.model_config import Cell, ModelConfig
+from seq2seq.engines.weights import cell_parameters
 from seq2seq.nn.cells import GRUStep, LSTMStep, RNNStep, Weights, gru_step, lstm_step, rnn_step
 from seq2seq.tokenizer import BOS_ID
 
@@ -36,7 +37,7 @@ State = tuple[Floats, ...]
 Trace = RNNStep | GRUStep | LSTMStep
 """What a cell computed at every step: each field is (T, H)."""
 
-_READOUT_STEP = 1 / 127  # a tanh lies in [-1, 1]
+_READOUT_SCALE = 1 / 127  # a tanh lies in [-1, 1]
 
 
 class Encoded(NamedTuple):
@@ -61,25 +62,25 @@ class Layer:
 
     cell: Cell
     weights: Weights
-    input_step: float | None  # what the inputs are rounded to; None: they are not
-    hidden_step: float | None
+    input_scale: float | None  # what the inputs are rounded to; None: they are not
+    hidden_scale: float | None
 
     def run(self, inputs: Floats, state: State) -> Trace:
         """inputs (T, X), the state before them -> what was computed at each of T steps."""
         steps: list[Trace] = []
-        for x in _rounded(inputs, self.input_step):
+        for x in _rounded(inputs, self.input_scale):
             steps.append(self._step(x, state))
             state = steps[-1][: len(state)]  # a step begins with the new state
         return type(steps[0])(*map(np.stack, zip(*steps, strict=True)))
 
     def _step(self, x: Floats, state: State) -> Trace:
-        hidden = _rounded(state[0], self.hidden_step)
+        hidden = _rounded(state[0], self.hidden_scale)
         if self.cell == "lstm":
             return lstm_step(x, hidden, state[1], self.weights)
         if self.cell == "rnn":
             return rnn_step(x, hidden, self.weights)
         step = gru_step(x, hidden, self.weights)
-        # Only products take rounded inputs; the past that a GRU keeps is not one.
+        # Only linear layers take rounded inputs; the past that a GRU keeps is not one.
         return step._replace(hidden=step.hidden + step.update * (state[0] - hidden))
 
 
@@ -90,12 +91,15 @@ class Network:
         self,
         config: ModelConfig,
         state: Mapping[str, NDArray[np.floating]],
-        steps: Mapping[str, NDArray[np.floating]] | None = None,
+        scales: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
-        """`state` is that of an `EncoderDecoder`; `steps` are PRODUCT.step.NUMBER in 8 bits."""
+        """Take the state of an `EncoderDecoder`, and in 8 bits its activation scales.
+
+        See `seq2seq.engines.weights.activation_scales`.
+        """
         self.config = config
         self._weights = {name: weight.astype(np.float64) for name, weight in state.items()}
-        self._steps = {name: float(step) for name, step in (steps or {}).items()}
+        self._scales = scales or {}
 
     def encode(self, ids: Sequence[int]) -> Encoded:
         """Read the source, the language tag first, in both directions."""
@@ -104,8 +108,8 @@ class Network:
         layers = []
         for number in range(self.config.encoder_layers):
             name = f"encoder.layers.{number}"
-            forwards = self._encoder_layer(name, "forwards").run(x, self._zeros(half))
-            against = self._encoder_layer(name, "backwards").run(x[::-1], self._zeros(half))
+            forwards = self._layer(f"{name}.forwards").run(x, self._zeros(half))
+            against = self._layer(f"{name}.backwards").run(x[::-1], self._zeros(half))
             backwards = type(against)(*(part[::-1] for part in against))
             y = np.concatenate([forwards.hidden, backwards.hidden], axis=-1)  # (S, H)
             x = x + y if number else y
@@ -121,7 +125,9 @@ class Network:
         before the next one begins.
         """
         x = self._embed([BOS_ID, *ids])  # (T, H)
-        first, *above = [self._decoder_layer(n) for n in range(self.config.decoder_layers)]
+        first, *above = [
+            self._layer(f"decoder.layers.{n}") for n in range(self.config.decoder_layers)
+        ]
         traces = [first.run(x, encoded.states[0])]
         x = traces[0].hidden
         features, attention = [], None
@@ -133,12 +139,12 @@ class Network:
         for layer, state in zip(above, encoded.states[1:], strict=True):
             traces.append(layer.run(x, state))
             x = x + traces[-1].hidden
-        readout = np.tanh(self._product("decoder.project", x, *features))  # (T, H)
+        readout = np.tanh(self._linear("decoder.project", x, *features))  # (T, H)
         return Decoded(tuple(traces), attention, readout)
 
     def logits(self, readout: Floats) -> Floats:
         """readout (T, H) -> (T, V): a word's embedding is its weight in the softmax, too"""
-        x = _rounded(readout, _READOUT_STEP if self._steps else None)
+        x = _rounded(readout, _READOUT_SCALE if self._scales else None)
         return x @ self._weights["embedding.weight"].T + self._weights["output_bias"]
 
     def _attend(self, queries: Floats, memory: Floats) -> tuple[Floats, Floats]:
@@ -146,13 +152,13 @@ class Network:
 
         weights = softmax(q k / sqrt(D)), found = weights v  (Vaswani et al. 2017, section 3.2.1)
         """
-        keys, values = np.split(self._product("decoder.attention.key_value", memory), 2, axis=-1)
+        keys, values = np.split(self._linear("decoder.attention.key_value", memory), 2, axis=-1)
         q, k, v = map(
-            self._by_head, (self._product("decoder.attention.query", queries), keys, values)
+            self._by_head, (self._linear("decoder.attention.query", queries), keys, values)
         )  # (G, T, D), (G, S, D), (G, S, D)
         weights = _softmax(q @ k.swapaxes(1, 2) / math.sqrt(q.shape[-1]))  # (G, T, S)
         found = (weights @ v).swapaxes(0, 1).reshape(queries.shape)  # (T, H)
-        return self._product("decoder.attention.output", found), weights.swapaxes(0, 1)
+        return self._linear("decoder.attention.output", found), weights.swapaxes(0, 1)
 
     def _by_head(self, x: Floats) -> Floats:
         """(T, H) -> (G, T, D)"""
@@ -161,7 +167,7 @@ class Network:
     def _first_states(self, summary: Floats) -> tuple[State, ...]:
         """summary (H,) -> the state of each decoder layer before its first token"""
         layers = self.config.decoder_layers
-        states = np.tanh(self._product("decoder.bridge", summary))  # (layers * parts * H,)
+        states = np.tanh(self._linear("decoder.bridge", summary))  # (layers * parts * H,)
         return tuple(tuple(state) for state in states.reshape(layers, -1, len(summary)))
 
     def _embed(self, ids: Sequence[int]) -> Floats:
@@ -175,35 +181,25 @@ class Network:
         normalised: Floats = centred / deviation
         return normalised * scale + bias
 
-    def _product(self, name: str, *inputs: Floats) -> Floats:
-        """The product `name` of inputs (..., X1), (..., X2) side by side -> (..., Y)"""
-        parts = [_rounded(x, self._steps.get(f"{name}.step.{n}")) for n, x in enumerate(inputs)]
+    def _linear(self, name: str, *inputs: Floats) -> Floats:
+        """Apply the linear layer `name` to inputs (..., X1), (..., X2) side by side -> (..., Y)."""
+        scales = self._scales.get(f"{name}.weight", [None] * len(inputs))
+        parts = [_rounded(x, scale) for x, scale in zip(inputs, scales, strict=True)]
         bias = self._weights.get(f"{name}.bias", 0.0)
         return np.concatenate(parts, axis=-1) @ self._weights[f"{name}.weight"].T + bias
 
     def _zeros(self, size: int) -> State:
         return (np.zeros(size),) * (2 if self.config.cell == "lstm" else 1)
 
-    def _encoder_layer(self, name: str, direction: str) -> Layer:
-        layer = f"{name}.{direction}"
-        return self._layer(layer, f"{name}.input.step.0", f"{layer}.step.0")
-
-    def _decoder_layer(self, number: int) -> Layer:
-        name = f"decoder.layers.{number}"
-        if self.config.cell == "gru":
-            return self._layer(name, f"{name}.input.step.0", f"{name}.hidden.step.0")
-        return self._layer(name, f"{name}.step.0", f"{name}.step.1")
-
-    def _layer(self, name: str, input_step: str, hidden_step: str) -> Layer:
-        parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        weights = Weights(*(self._weights[f"{name}.fused.{part}_l0"] for part in parts))
-        steps = self._steps.get(input_step), self._steps.get(hidden_step)
-        return Layer(self.config.cell, weights, *steps)
+    def _layer(self, name: str) -> Layer:
+        names = cell_parameters(name)
+        scales = (self._scales.get(weight, [None])[0] for weight in (names.input, names.hidden))
+        return Layer(self.config.cell, Weights(*map(self._weights.__getitem__, names)), *scales)
 
 
-def _rounded(x: Floats, step: float | None) -> Floats:
+def _rounded(x: Floats, scale: float | None) -> Floats:
     """To one of 256 values, as the engine does it in 8 bits."""
-    return x if step is None else np.clip(np.rint(x / step), -128, 127) * step
+    return x if scale is None else np.clip(np.rint(x / scale), -128, 127) * scale
 
 
 def _softmax(x: Floats) -> Floats:

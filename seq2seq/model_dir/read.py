@@ -27,12 +27,11 @@ from numpy.typing import NDArray
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import Direction, ModelConfig, SearchConfig, WeightPrecision
 from seq2seq.config.parse import from_table
-from seq2seq.engines.onnx_builder import Graph, QuantisedGraph
+from seq2seq.engines.onnx_builder import Graph, QuantizedGraph
 from seq2seq.engines.onnx_engine import OnnxEngine
 from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
 from seq2seq.engines.shortlist import Shortlist
-from seq2seq.engines.tensors import read_tensors
-from seq2seq.engines.weights import OUTPUT, Tensor, layout
+from seq2seq.engines.weights import OUTPUT, Tensor, read_tensors, schema
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.tokenizer import Tokenizer
 
@@ -128,7 +127,7 @@ def _load(path: Path, threads: int) -> ShippedModel:
             shortlist = Shortlist.from_bytes(data, len(tokenizer), tags)
         except ValueError as error:
             raise Seq2SeqError(f"{path / SHORTLIST}: {error}.") from None
-    graph = QuantisedGraph if config.precision == "int8" else Graph
+    graph = QuantizedGraph if config.precision == "int8" else Graph
     engine = OnnxEngine(
         encoder_graph(graph(config.model, len(tokenizer)), config.shortlist),
         step_graph(graph(config.model, len(tokenizer)), config.shortlist),
@@ -294,7 +293,7 @@ def _read_weights(
     file: Path, config: FolderConfig, vocabulary_size: int
 ) -> dict[str, NDArray[Any]]:
     """The weights as the graphs read them; raises `Seq2SeqError` unless they are this model's."""
-    expected = layout(config.model, vocabulary_size, config.precision)
+    expected = schema(config.model, vocabulary_size, config.precision)
     expected.pop(OUTPUT, None)
     largest = sum(prod(shape) * np.dtype(type_).itemsize for type_, shape in expected.values())
     data = _read(file, config, largest + _HEADER)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from seq2seq.confidence import Calibration
-from seq2seq.config.model_config import Cell, Direction, ModelConfig, SearchConfig
+from seq2seq.config.model_config import Direction, ModelConfig, SearchConfig
 from seq2seq.config.parse import to_table
+from seq2seq.engines import quantization
 from seq2seq.engines.lexicon import Lexicon
-from seq2seq.engines.quantization import observe, quantise
 from seq2seq.engines.shortlist import Shortlist, learn_shortlist
-from seq2seq.engines.weights import layout
+from seq2seq.engines.weights import pack, quantize, schema
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import replacing_folder, write_file
 from seq2seq.model_dir.read import (
@@ -33,7 +33,6 @@ from seq2seq.model_dir.read import (
     check_search,
     read_config,
 )
-from seq2seq.nn.cells import Weights
 from seq2seq.tokenizer import Tokenizer
 
 Ids = Sequence[Sequence[int]]
@@ -70,22 +69,25 @@ def export_folder(
     check_search(search)
     for direction in directions:
         tokenizer.language_id(direction.target)
-    arranged = arrange(weights, model)
-    shapes = {name: weight.shape for name, weight in arranged.items()}
-    if shapes != {name: shape for name, (_, shape) in layout(model, len(tokenizer)).items()}:
+    packed = pack(weights, model)
+    shapes = {name: weight.shape for name, weight in packed.items()}
+    if shapes != {name: shape for name, (_, shape) in schema(model, len(tokenizer)).items()}:
         raise Seq2SeqError(
             f"{output}: the weights do not fit the model's settings and a tokenizer of "
             f"{len(tokenizer)} pieces."
         )
     # Also where 8 bits follow: weights that are not finite are found out here.
-    files = {WEIGHTS: save({name: _in_16_bits(name, one) for name, one in arranged.items()})}
+    files = {WEIGHTS: save({name: _in_16_bits(name, weight) for name, weight in packed.items()})}
     shortlist = shortlist and corpora is not None
     if corpora is not None:
         candidates = _shortlist(corpora, tokenizer) if shortlist else None
         number = -(-_OBSERVED_SENTENCES // len(corpora))
-        sources = [one for ids, _ in corpora.values() for one in ids[:: -(-len(ids) // number)]]
-        observations = observe(model, arranged, sources, search, candidates)
-        files[WEIGHTS] = save(quantise(model, arranged, observations))
+        sources = [
+            source for ids, _ in corpora.values() for source in ids[:: -(-len(ids) // number)]
+        ]
+        calibrated = quantization.calibrate(model, packed, sources, search, candidates)
+        packed = calibrated.with_unlisted(packed)
+        files[WEIGHTS] = save(quantize(packed, model, calibrated.ranges))
         if candidates is not None:
             files[SHORTLIST] = candidates.to_bytes()
     files[TOKENIZER] = tokenizer.model
@@ -132,60 +134,6 @@ def _shortlist(corpora: Corpora, tokenizer: Tokenizer) -> Shortlist:
     }
     tags = {way.target: tokenizer.language_id(way.target) for way in corpora}
     return learn_shortlist(lexicons, tags, size)
-
-
-def arrange(weights: Mapping[str, Floats], model: ModelConfig) -> dict[str, Floats]:
-    """The state of an `EncoderDecoder` in the layout "fp32", see `seq2seq.engines.weights`."""
-    arranged = {name: weight for name, weight in weights.items() if ".fused." not in name}
-    for layer in range(model.encoder_layers):
-        name = f"encoder.layers.{layer}"
-        both = {
-            direction: _fused(weights, f"{name}.{direction}", model.cell)
-            for direction in ("forwards", "backwards")
-        }
-        arranged[f"{name}.input.weight"] = np.concatenate([one.input for one in both.values()])
-        arranged[f"{name}.input.bias"] = np.concatenate([one.input_bias for one in both.values()])
-        for direction, one in both.items():
-            arranged[f"{name}.{direction}.weight"] = one.hidden
-            if model.cell == "gru":
-                arranged[f"{name}.{direction}.bias"] = one.hidden_bias
-    for layer in range(model.decoder_layers):
-        name = f"decoder.layers.{layer}"
-        one = _fused(weights, name, model.cell)
-        if model.cell == "gru":
-            arranged[f"{name}.input.weight"], arranged[f"{name}.hidden.weight"] = one[:2]
-            arranged[f"{name}.input.bias"], arranged[f"{name}.hidden.bias"] = one[2:]
-        else:
-            arranged[f"{name}.weight"] = np.concatenate(one[:2], axis=1)
-            arranged[f"{name}.bias"] = one.input_bias
-    return arranged
-
-
-def _fused(weights: Mapping[str, Floats], layer: str, cell: Cell) -> Weights:
-    """The weights of one layer and direction, an LSTM's three sigmoid gates first.
-
-    The two biases are one, the input's, where they are only added (LSTM, plain cell).
-    """
-    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    found = Weights(*(weights[f"{layer}.fused.{part}_l0"] for part in parts))
-    if cell == "lstm":
-        found = _reorder(found, (0, 1, 3, 2))
-    if cell == "gru":
-        return found
-    return found._replace(
-        input_bias=found.input_bias + found.hidden_bias,
-        hidden_bias=np.zeros_like(found.hidden_bias),
-    )
-
-
-def _reorder(fused: Weights, order: Sequence[int]) -> Weights:
-    """The blocks of the gates in another order."""
-
-    def reorder(part: Floats) -> Floats:
-        blocks = np.split(part, len(order))
-        return np.concatenate([blocks[gate] for gate in order])
-
-    return Weights(*map(reorder, fused))
 
 
 def _in_16_bits(name: str, weight: Floats) -> NDArray[Any]:

@@ -130,11 +130,11 @@ def beam_search(
     tokens: Ints = np.full(len(active), BOS_ID)  # (N,) the newest of each hypothesis
     states: Ints = np.full(len(active), BETWEEN)  # (N,) of the byte rule
     dead_ends = np.zeros((len(active), 0), np.bool_)  # (B, C) bytes that none could follow
-    state = engine.start(*pad_sources(sources))
+    state = engine.encode(*pad_sources(sources))
 
     for length in count(1):
         # Ask for the log-probabilities of the next tokens, and rule out what may not come.
-        step = engine.step(state, tokens)
+        step = engine.decode_step(state, tokens)
         within = step.log_probs[np.flatnonzero(states)]
         _rule_out(step, never)
         if length == 1 and step.candidates is not None:

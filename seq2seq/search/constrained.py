@@ -91,12 +91,12 @@ def constrained_search(
         _Sentence(ids, needed, rules, n_best)
         for ids, needed in zip(sources, constraints, strict=True)
     ]
-    required = [one.ids for one in constraints]
+    forced = [needed.ids for needed in constraints]
     active = sentences
-    state = engine.start(*pad_sources(sources), pad_sources(required)[0])
+    state = engine.encode(*pad_sources(sources), pad_sources(forced)[0])
     tokens: Ints = np.full(len(active), BOS_ID)
     for length in count(1):
-        step = engine.step(state, tokens)
+        step = engine.decode_step(state, tokens)
         first = 0
         for sentence in active:
             rows = len(sentence.live)

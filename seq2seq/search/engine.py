@@ -36,6 +36,7 @@ class Step(Generic[S]):
     candidates: Ints | None  # (N, C) the ids of the columns, ascending; None: each id has its own
     attention: NDArray[np.float32]  # (N, S) mean over the heads; zeros where there is none
     state: S
+    readout: NDArray[np.float32] | None = None  # (N, H) below the softmax, where it is asked for
 
 
 class Engine(Protocol[S]):
@@ -44,14 +45,14 @@ class Engine(Protocol[S]):
     Where it considers only some `candidates`, the first four are PAD, BOS, EOS and UNK.
     """
 
-    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> S:
+    def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> S:
         """source (B, S) padded with PAD_ID, lengths (B,) -> the state before BOS: N = B rows.
 
-        The ids `required` (B, R), padded too, are among the candidates.
+        The ids `forced` (B, R), padded too, are among the candidates.
         """
         ...
 
-    def step(self, state: S, tokens: Ints) -> Step[S]:
+    def decode_step(self, state: S, tokens: Ints) -> Step[S]:
         """Read tokens (N,), the newest of each hypothesis (BOS at first)."""
         ...
 

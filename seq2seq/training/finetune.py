@@ -17,9 +17,9 @@ from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.config.parse import to_table
 from seq2seq.config.recipe import Recipe, read_table
+from seq2seq.engines.weights import unpack
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.model_dir.read import WEIGHTS, is_training_run, read_weights
-from seq2seq.model_dir.restoring import restore
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
 from seq2seq.training.run_dir import ParentModel, RunDir
 
@@ -50,7 +50,7 @@ class PretrainedInit:
         else:
             config, tokenizer, stored = read_weights(path)
             model, sha256 = config.model, config.checksums[WEIGHTS]
-            state = restore(stored, model, config.precision, config.shortlist)
+            state = unpack(stored, model, config.precision, config.shortlist)
             weights = {name: torch.from_numpy(weight) for name, weight in state.items()}
         if not all(bool(weight.isfinite().all()) for weight in weights.values()):
             raise Seq2SeqError(f"{where}: its weights are not all finite.")

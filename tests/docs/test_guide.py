@@ -21,10 +21,10 @@ from typer.main import get_command
 import seq2seq.cli.translate
 from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli.main import app
+from seq2seq.engines.weights import unpack
 from seq2seq.errors import Seq2SeqError
 from seq2seq.inspection.loading import open_model
 from seq2seq.model_dir.read import read_weights
-from seq2seq.model_dir.restoring import restore
 
 Rebuilt = Callable[[str], dict[str, Any]]
 
@@ -249,7 +249,7 @@ def test_the_gates_are_as_told(rebuilt: Rebuilt) -> None:
 def restored_weights() -> dict[str, NDArray[np.float32]]:
     """Of the model that ships, by their names in training."""
     config, _, weights = read_weights(DEFAULT_MODEL)
-    return restore(weights, config.model, config.precision)
+    return unpack(weights, config.model, config.precision)
 
 
 @pytest.mark.stress

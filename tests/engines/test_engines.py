@@ -59,11 +59,11 @@ def follow(
     script (B, K, T): the ids that each hypothesis reads. After BOS K is 1.
     """
     number, beam = script.shape[:2]
-    result = engine.step(engine.start(*pad(sources, extra)), np.full(number, BOS_ID))
+    result = engine.decode_step(engine.encode(*pad(sources, extra)), np.full(number, BOS_ID))
     yield result.log_probs[:, None], result.attention[:, None]
     rows = np.repeat(np.arange(number), beam)
     for column in range(script.shape[2]):
-        result = engine.step(result.state.select(rows), script[:, :, column].reshape(-1))
+        result = engine.decode_step(result.state.select(rows), script[:, :, column].reshape(-1))
         yield (
             result.log_probs.reshape(number, beam, -1),
             result.attention.reshape(number, beam, -1),
@@ -129,12 +129,14 @@ def test_the_shortlist_gives_its_candidates_what_they_had(folder: Path) -> None:
     path = tiny.export(model, folder / "short.s2s", quantised=True, shortlist=True)
     short = load_folder(path).engine
     tag = tiny.tokenizer().language_id("de")
-    state = short.start(*pad([np.array([tag, *source]) for source in sources]))
+    state = short.encode(*pad([np.array([tag, *source]) for source in sources]))
     assert state.candidates is not None
     known = [ids[(ids == EOS_ID) | (ids > UNK_ID)] for ids in state.candidates]
     tokens = np.full(len(sources), BOS_ID)
-    few = short.step(state, tokens)
-    every = eight.step(eight.start(*pad([np.array([tag, *one]) for one in sources])), tokens)
+    few = short.decode_step(state, tokens)
+    every = eight.decode_step(
+        eight.encode(*pad([np.array([tag, *one]) for one in sources])), tokens
+    )
     assert few.candidates is not None
     errors, shares = [], []
     for row, ids in enumerate(known):
@@ -239,13 +241,13 @@ def test_select(attention: Attention, folder: Path) -> None:
 
 def check_select(engine: Engine[S], attended: int) -> None:
     sources = random_sources(np.random.default_rng(5), [6, 3, 8])
-    first = engine.step(engine.start(*pad(sources)), np.full(3, BOS_ID))
+    first = engine.decode_step(engine.encode(*pad(sources)), np.full(3, BOS_ID))
     grown = first.state.select(np.array([0, 0, 1, 2, 2]))
-    second = engine.step(grown, np.array([10, 11, 20, 30, 31]))
+    second = engine.decode_step(grown, np.array([10, 11, 20, 30, 31]))
     # Hypotheses 11, 10, 11 of the first sentence, then 31, 31 of the third.
-    third = engine.step(second.state.select(np.array([1, 0, 1, 4, 4])), np.arange(40, 45))
+    third = engine.decode_step(second.state.select(np.array([1, 0, 1, 4, 4])), np.arange(40, 45))
     # One more time, so that rows follow a memory that has been cut.
-    fourth = engine.step(third.state.select(np.array([2, 4])), np.array([50, 51]))
+    fourth = engine.decode_step(third.state.select(np.array([2, 4])), np.array([50, 51]))
     read_by = {
         (0, 0): (0, [11, 40]),
         (0, 1): (0, [10, 41]),
@@ -268,9 +270,9 @@ def test_select_copies_no_memory_while_most_sentences_stay(folder: Path) -> None
     model = tiny.network(ModelConfig(hidden_size=16, heads=2))
     source = pad(random_sources(np.random.default_rng(6), [6, 3, 2, 2, 2, 2]))
     everyone = np.repeat(np.arange(6), 3)
-    in_torch = TorchEngine(model).start(*source)
+    in_torch = TorchEngine(model).encode(*source)
     assert in_torch.select(everyone).memory is in_torch.memory
-    in_onnx: OnnxState = onnx_engine(model, folder).start(*source)
+    in_onnx: OnnxState = onnx_engine(model, folder).encode(*source)
     assert in_onnx.select(everyone).memory is in_onnx.memory
     assert in_onnx.select(everyone[3:]).memory is in_onnx.memory
     assert len(in_onnx.select(everyone[6:]).memory["keys"]) == 4

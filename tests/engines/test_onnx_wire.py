@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from seq2seq.config.model_config import Attention, Cell, ModelConfig
 from seq2seq.engines import onnx_wire
-from seq2seq.engines.onnx_builder import OUTSIDE, Graph, ObservingGraph, QuantisedGraph
+from seq2seq.engines.onnx_builder import OUTSIDE, CalibrationGraph, Graph, QuantizedGraph
 from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
 
 V = 40
@@ -23,11 +23,11 @@ MODELS = [
 def graphs(model: ModelConfig) -> list[bytes]:
     """Every graph that a model can have."""
     found = []
-    for kind, shortlist in ((Graph, False), (ObservingGraph, False), (QuantisedGraph, False)):
+    for kind, shortlist in ((Graph, False), (CalibrationGraph, False), (QuantizedGraph, False)):
         for build in (encoder_graph, step_graph):
             found.append(build(kind(model, V), shortlist))
     for build in (encoder_graph, step_graph):
-        found.append(build(QuantisedGraph(model, V), True))
+        found.append(build(QuantizedGraph(model, V), True))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Eight bits: how far a weight can move, what is observed, and what the rest of the words gets."""
+"""Eight bits: how far a weight can move, what is measured, and what unlisted words get."""
 
 import numpy as np
 import pytest
@@ -7,15 +7,18 @@ from helpers import tiny
 from seq2seq.config.model_config import Cell, ModelConfig, SearchConfig
 from seq2seq.engines.lexicon import Lexicon
 from seq2seq.engines.quantization import (
-    Observations,
     _logistic_regression,
-    _rows,
-    observe,
-    quantise,
+    calibrate,
 )
 from seq2seq.engines.shortlist import learn_shortlist
-from seq2seq.engines.weights import OUTPUT, layout, products
-from seq2seq.model_dir.write import arrange
+from seq2seq.engines.weights import (
+    OUTPUT,
+    linear_layers,
+    pack,
+    quantize,
+    quantize_rows,
+    schema,
+)
 from seq2seq.tokenizer import UNK_ID
 
 V = 420
@@ -24,19 +27,17 @@ V = 420
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_every_weight_moves_by_half_a_step_at_most(cell: Cell) -> None:
     model = ModelConfig(cell, hidden_size=16)
-    weights = arrange(
+    weights = pack(
         {name: part.numpy() for name, part in tiny.network(model).state_dict().items()}, model
     )
-    peaks = {
-        f"{name}.step.{number}": 2.0
-        for name, product in products(model).items()
-        for number in range(product.inputs)
-    }
-    eight = quantise(model, weights, Observations(peaks, None))
-    expected = layout(model, V, "int8")
+    ranges = dict.fromkeys(
+        (name for layer in linear_layers(model).values() for name in layer.activation_scales), 2.0
+    )
+    eight = quantize(weights, model, ranges)
+    expected = schema(model, V, "int8")
     expected.pop(OUTPUT)
     assert {name: (part.dtype.type, part.shape) for name, part in eight.items()} == expected
-    for name in products(model):
+    for name in linear_layers(model):
         scale = eight[f"{name}.scale"]
         restored = eight[f"{name}.weight"].T * scale[:, None] / np.float32(2.0 / 127)
         limit = scale[:, None] / np.float32(2.0 / 127) * 0.501
@@ -49,44 +50,44 @@ def test_every_weight_moves_by_half_a_step_at_most(cell: Cell) -> None:
 
 def test_weights_that_are_0_stay_0() -> None:
     """A word that training never saw may have no weight at all."""
-    rows, scale = _rows(np.array([[0.0, 0.0], [0.5, -1.0]], np.float32))
+    rows, scale = quantize_rows(np.array([[0.0, 0.0], [0.5, -1.0]], np.float32))
     assert rows[0].tolist() == [0, 0]
     assert (scale > 0).all()
 
 
-def test_what_is_observed() -> None:
+def test_calibration_measures_the_range_of_each_input_and_what_is_unlisted() -> None:
     model = ModelConfig(hidden_size=32)
-    weights = arrange(
+    weights = pack(
         {name: part.numpy() for name, part in tiny.network(model).state_dict().items()}, model
     )
     sources, targets = tiny.corpus()
     lexicon = Lexicon.learn(sources, targets, V)
     shortlist = learn_shortlist({("en", "de"): lexicon}, {"de": 5}, V, 5, 10)
-    seen = observe(model, weights, sources[:20], SearchConfig(beam_size=2), shortlist)
-    assert seen.peaks.keys() == {name for name in layout(model, V, "int8") if ".step." in name}
+    seen = calibrate(model, weights, sources[:20], SearchConfig(beam_size=2), shortlist)
+    assert seen.ranges.keys() == {name for name in schema(model, V, "int8") if ".step." in name}
     # Embeddings are as large as the largest that occurs, states of cells never exceed 1.
     used = sorted({id_ for source in sources[:20] for id_ in source})
     largest = np.abs(weights["embedding.weight"][used]).max() * model.embedding_scale
-    assert seen.peaks["encoder.layers.0.input.step.0"] == pytest.approx(largest, rel=1e-6)
-    assert seen.peaks["encoder.layers.0.forwards.step.0"] == 1.0
-    assert 0 < seen.peaks["decoder.layers.0.step.1"] <= 1.0
-    assert seen.rest is not None
-    eight = quantise(model, weights, seen)
-    assert eight["output_bias"][UNK_ID] == pytest.approx(seen.rest[1])
+    assert seen.ranges["encoder.layers.0.input.step.0"] == pytest.approx(largest, rel=1e-6)
+    assert seen.ranges["encoder.layers.0.forwards.step.0"] == 1.0
+    assert 0 < seen.ranges["decoder.layers.0.step.1"] <= 1.0
+    assert seen.unlisted is not None
+    eight = quantize(seen.with_unlisted(weights), model, seen.ranges)
+    assert eight["output_bias"][UNK_ID] == pytest.approx(seen.unlisted[1])
     unk = eight["embedding.weight"][UNK_ID] * eight["embedding.scale"][UNK_ID]
-    assert np.abs(unk - seen.rest[0]).max() <= eight["embedding.scale"][UNK_ID]
+    assert np.abs(unk - seen.unlisted[0]).max() <= eight["embedding.scale"][UNK_ID]
 
 
-def test_without_a_shortlist_there_is_no_rest() -> None:
+def test_without_a_shortlist_nothing_is_unlisted() -> None:
     model = ModelConfig(hidden_size=16)
-    weights = arrange(
+    weights = pack(
         {name: part.numpy() for name, part in tiny.network(model).state_dict().items()}, model
     )
-    seen = observe(model, weights, tiny.corpus()[0][:3], SearchConfig(beam_size=2), None)
-    assert seen.rest is None
+    seen = calibrate(model, weights, tiny.corpus()[0][:3], SearchConfig(beam_size=2), None)
+    assert seen.unlisted is None
 
 
-def test_the_rest_is_found_from_few_rows_too() -> None:
+def test_the_unlisted_share_is_fitted_to_few_rows_too() -> None:
     """Where a whole step of Newton's method would lead ever farther away."""
     rng = np.random.default_rng(1)
     x = np.tanh(rng.normal(size=(20, 64)))

@@ -36,16 +36,16 @@ class CopyEngine:
         self.second = second
         self.batches: list[tuple[int, ...]] = []
 
-    def start(
+    def encode(
         self,
         source: NDArray[np.int64],
         lengths: NDArray[np.int64],
-        required: NDArray[np.int64] | None = None,
+        forced: NDArray[np.int64] | None = None,
     ) -> CopyState:
         self.batches.append(source.shape)
         return CopyState(source, lengths)
 
-    def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
+    def decode_step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
         number, size = state.source.shape
         position = state.position + 1
         copied = np.full(number, EOS_ID)
@@ -78,10 +78,10 @@ class ScriptEngine:
         self.vocabulary_size = vocabulary_size
         self.ids = [*ids] if for_ever else [*ids, EOS_ID]
 
-    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> ScriptState:
+    def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> ScriptState:
         return ScriptState(lengths, source.shape[1])
 
-    def step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
+    def decode_step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
         log_probs = np.full((len(tokens), self.vocabulary_size), -20, np.float32)
         log_probs[:, self.ids[state.position % len(self.ids)]] = -0.001
         inside = np.arange(state.size) < state.lengths[:, None]

@@ -55,13 +55,13 @@ class TableEngine:
         self.candidates = candidates
         self.rows: list[int] = []
 
-    def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> TableState:
+    def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> TableState:
         self.source_size = source.shape[1]
         assert all((row[n:] == PAD_ID).all() for row, n in zip(source, lengths, strict=True))
         sources = [tuple(row[:n].tolist()) for row, n in zip(source, lengths, strict=True)]
         return TableState([(b, one, ()) for b, one in enumerate(sources)])
 
-    def step(self, state: TableState, tokens: Ints) -> Step[TableState]:
+    def decode_step(self, state: TableState, tokens: Ints) -> Step[TableState]:
         self.rows.append(len(tokens))
         rows = [
             (b, source, (*prefix, token))

@@ -171,12 +171,12 @@ def differences_of_steps(
 ) -> list[tuple[float, float, float]]:
     """How far states, attention and log-probabilities are from the engine's, at each step."""
     decoded = opened.network.decode(opened.network.encode(ids), target)
-    state = opened.engine.start(np.array([ids]), np.array([len(ids)]))
+    state = opened.engine.encode(np.array([ids]), np.array([len(ids)]))
     parts = 2 if opened.network.config.cell == "lstm" else 1
     assert decoded.attention is not None
     found = []
     for t, token in enumerate([1, *target]):
-        step = opened.engine.step(state, np.array([token]))
+        step = opened.engine.decode_step(state, np.array([token]))
         state = step.state
         ours = np.concatenate([part[t] for trace in decoded.layers for part in trace[:parts]])
         attention = decoded.attention[t].mean(axis=0)

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save, save_file
 
 from seq2seq.config.model_config import ModelConfig, SearchConfig
 from seq2seq.engines import onnx_wire
-from seq2seq.engines.weights import OUTPUT, layout
+from seq2seq.engines.weights import OUTPUT, schema
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.model_dir.read import FILES, load_folder
 from seq2seq.model_dir.write import export_folder
@@ -60,8 +60,8 @@ def folder(exported: Path, tmp_path: Path) -> Path:
 
 def first_step(path: Path) -> NDArray[np.float32]:
     engine = load_folder(path, threads=1).engine
-    state = engine.start(np.array([[4, 5, 6]]), np.array([3]))
-    return engine.step(state, np.array([BOS_ID])).log_probs
+    state = engine.encode(np.array([[4, 5, 6]]), np.array([3]))
+    return engine.decode_step(state, np.array([BOS_ID])).log_probs
 
 
 def test_round_trip(exported: Path) -> None:
@@ -119,7 +119,7 @@ def test_weights_are_stored_once(cell: Any, tmp_path: Path) -> None:
     stored = load_file(path / "weights.safetensors")
     vocabulary_size = len(tiny.tokenizer())
     shapes = {name: weight.shape for name, weight in stored.items()}
-    assert shapes == {name: shape for name, (_, shape) in layout(config, vocabulary_size).items()}
+    assert shapes == {name: shape for name, (_, shape) in schema(config, vocabulary_size).items()}
     assert [name for name, shape in shapes.items() if shape == (vocabulary_size, 16)] == [
         "embedding.weight"
     ]
@@ -129,7 +129,7 @@ def test_weights_are_stored_once(cell: Any, tmp_path: Path) -> None:
 
 def test_weights_in_8_bits_are_stored_once(exported_int8: Path) -> None:
     stored = load_file(exported_int8 / "weights.safetensors")
-    tensors = layout(CONFIG, len(tiny.tokenizer()), "int8")
+    tensors = schema(CONFIG, len(tiny.tokenizer()), "int8")
     del tensors[OUTPUT]
     expected = {name: (np.dtype(type_), shape) for name, (type_, shape) in tensors.items()}
     assert {name: (weight.dtype, weight.shape) for name, weight in stored.items()} == expected

@@ -42,8 +42,8 @@ D, E = V, V + 1  # forbidden but for phrases; the models of `test_search` do not
 class WideEngine(TableEngine):
     """Knows D and E too, which it would rather say than all else."""
 
-    def step(self, state: TableState, tokens: Ints) -> Step[TableState]:
-        step = super().step(state, tokens)
+    def decode_step(self, state: TableState, tokens: Ints) -> Step[TableState]:
+        step = super().decode_step(state, tokens)
         more = np.full((len(tokens), 2), -0.1, np.float32)
         return replace(step, log_probs=np.hstack([step.log_probs, more]))
 
@@ -206,10 +206,10 @@ def test_candidates_narrow_the_search(
     allowed = dict.fromkeys(batch, (*special, *words))
 
     class Narrow(TableEngine):
-        def start(self, source: Ints, lengths: Ints, required: Ints | None = None) -> TableState:
-            assert required is not None
-            asked.append(required)
-            return super().start(source, lengths, required)
+        def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> TableState:
+            assert forced is not None
+            asked.append(forced)
+            return super().encode(source, lengths, forced)
 
     def narrow(source: Ids, prefix: Ids) -> NDArray[np.float32]:
         log_probs = np.full(V, -np.inf, dtype=np.float32)
@@ -237,8 +237,8 @@ def test_what_is_attended_to_is_said() -> None:
     """A phrase comes where the model looks at what it stands for."""
 
     class Looking(WideEngine):
-        def step(self, state: TableState, tokens: Ints) -> Step[TableState]:
-            step = super().step(state, tokens)
+        def decode_step(self, state: TableState, tokens: Ints) -> Step[TableState]:
+            step = super().decode_step(state, tokens)
             step.log_probs[:, V] = -30  # the model would never say D
             attention = np.full_like(step.attention, 0.05)
             for row, (_, source, prefix) in zip(attention, step.state.rows, strict=True):

@@ -236,8 +236,8 @@ class MisplacingEngine(CopyEngine):
         super().__init__(len(tokenizer))
         self.placeholders = tokenizer.placeholder_ids()[:2]
 
-    def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
-        step = super().step(state, tokens)
+    def decode_step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
+        step = super().decode_step(state, tokens)
         first, second = self.placeholders
         for row, source in enumerate(state.source):
             both = np.isin(source, self.placeholders)
@@ -273,13 +273,13 @@ class MiscountingEngine(CopyEngine):
             if piece.strip("\u2581").isdecimal() or piece in {f"<0x{byte:02X}>" for byte in digits}:
                 self.heard[id_] = letter
 
-    def start(
+    def encode(
         self,
         source: NDArray[np.int64],
         lengths: NDArray[np.int64],
-        required: NDArray[np.int64] | None = None,
+        forced: NDArray[np.int64] | None = None,
     ) -> CopyState:
-        return super().start(self.heard[source], lengths, required)
+        return super().encode(self.heard[source], lengths, forced)
 
 
 def test_numbers_that_are_changed_are_held_in_another_search() -> None:

@@ -174,8 +174,8 @@ def test_n_best_texts_are_distinct(text: str, seed: int) -> None:
 class SaidTwiceEngine(ScriptEngine):
     """Says `a` as a piece, or nearly as gladly as a byte, or, least of all, `b`."""
 
-    def step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
-        step = super().step(state, tokens)
+    def decode_step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
+        step = super().decode_step(state, tokens)
         if state.position == 0:
             [piece] = (id_ for id_ in range(len(tokenizer())) if tokenizer().pieces([id_]) == ["a"])
             choices = [piece, *spelled(tokenizer(), "ab")]

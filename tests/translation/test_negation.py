@@ -73,8 +73,8 @@ KALO_DIE, KALO_NIE = tiny.tokenizer().encode(["kalo die", "kalo nie"])
 class UndecidedEngine(ScriptEngine):
     """Says `kalo die`, or nearly as gladly `kalo nie`."""
 
-    def step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
-        step = super().step(state, tokens)
+    def decode_step(self, state: ScriptState, tokens: Ints) -> Step[ScriptState]:
+        step = super().decode_step(state, tokens)
         for said, log_prob in ((KALO_DIE, -0.5), (KALO_NIE, -1.0)):
             if state.position == 3:
                 step.log_probs[:, said[3]] = log_prob

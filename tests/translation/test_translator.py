@@ -281,8 +281,8 @@ def test_language_tags_are_never_generated(tokenizer: Tokenizer) -> None:
 
 def test_where_the_model_is_silent_the_source_stands(tokenizer: Tokenizer) -> None:
     class SilentEngine(CopyEngine):
-        def step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
-            step = super().step(state, tokens)
+        def decode_step(self, state: CopyState, tokens: NDArray[np.int64]) -> Step[CopyState]:
+            step = super().decode_step(state, tokens)
             step.log_probs[:, EOS_ID] = 0.0
             return step
 

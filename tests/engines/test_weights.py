@@ -1,4 +1,4 @@
-"""The weights of a model folder as training has them: export, undone."""
+"""Weights are packed for a model directory and unpacked again without loss, but for rounding."""
 
 from itertools import product
 from pathlib import Path
@@ -8,14 +8,23 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seq2seq.config.model_config import Attention, Cell, ModelConfig, SearchConfig
 from seq2seq.engines.torch_engine import TorchEngine
-from seq2seq.engines.weights import layout, products
+from seq2seq.engines.weights import (
+    OUTPUT,
+    activation_scales,
+    dequantize,
+    linear_layers,
+    pack,
+    quantize,
+    schema,
+    unpack,
+)
 from seq2seq.model_dir.read import load_folder, read_weights
-from seq2seq.model_dir.restoring import restore
-from seq2seq.model_dir.write import arrange
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.search.beam import beam_search
 from seq2seq.search.engine import Engine, S
@@ -38,7 +47,7 @@ def model(request: pytest.FixtureRequest) -> EncoderDecoder:
 def restored(folder: Path) -> EncoderDecoder:
     """The network behind a model folder, in torch."""
     config, tokenizer, weights = read_weights(folder)
-    state = restore(weights, config.model, config.precision, config.shortlist)
+    state = unpack(weights, config.model, config.precision, config.shortlist)
     network = EncoderDecoder(config.model, len(tokenizer)).eval()
     network.load_state_dict({name: torch.from_numpy(weight) for name, weight in state.items()})
     return network
@@ -49,9 +58,95 @@ def first_log_probs(network: EncoderDecoder) -> Floats:
     engine = TorchEngine(network)
     found = []
     for source in tiny.corpus()[0]:
-        state = engine.start(np.array([source]), np.array([len(source)]))
-        found.append(engine.step(state, np.array([BOS_ID])).log_probs[0])
+        state = engine.encode(np.array([source]), np.array([len(source)]))
+        found.append(engine.decode_step(state, np.array([BOS_ID])).log_probs[0])
     return np.array(found)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> ModelConfig:
+    heads = draw(st.integers(1, 3))
+    return ModelConfig(
+        draw(st.sampled_from(get_args(Cell))),
+        draw(st.sampled_from(get_args(Attention))),
+        2 * heads * draw(st.integers(1, 3)),
+        encoder_layers=draw(st.integers(1, 3)),
+        decoder_layers=draw(st.integers(1, 3)),
+        heads=heads,
+    )
+
+
+def random_weights(model: ModelConfig, seed: int) -> dict[str, Floats]:
+    """Any numbers in the schema "fp32"."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, (_, shape) in schema(model, 7).items()
+    }
+
+
+@settings(deadline=None, max_examples=60)
+@given(models(), st.integers(0, 10**6))
+def test_pack_and_unpack_are_inverses(model: ModelConfig, seed: int) -> None:
+    packed = random_weights(model, seed)
+    state = unpack(packed, model)
+    torchs = EncoderDecoder(model, 7).state_dict()
+    assert {name: part.shape for name, part in state.items()} == {
+        name: tuple(part.shape) for name, part in torchs.items()
+    }
+    again = pack(state, model)
+    assert again.keys() == packed.keys()
+    for name, weight in packed.items():
+        np.testing.assert_array_equal(again[name], weight)
+
+
+@settings(deadline=None, max_examples=60)
+@given(models(), st.integers(0, 10**6))
+def test_quantize_and_dequantize_are_inverses_up_to_rounding(model: ModelConfig, seed: int) -> None:
+    packed = random_weights(model, seed)
+    rng = np.random.default_rng(seed)
+    names = [name for layer in linear_layers(model).values() for name in layer.activation_scales]
+    ranges = {name: float(rng.uniform(0.1, 10)) for name in names}
+    quantized = quantize(packed, model, ranges)
+    assert {name: part.shape for name, part in quantized.items()} == {
+        name: shape for name, (_, shape) in schema(model, 7, "int8").items() if name != OUTPUT
+    }
+    floats = dequantize(quantized, model)
+    for name, weight in packed.items():
+        if weight.ndim == 1:
+            np.testing.assert_array_equal(floats[name], weight)
+            continue
+        error = np.abs(floats[name] - weight)
+        layer = name.removesuffix(".weight")
+        if layer in linear_layers(model):
+            parts = np.split(error, len(linear_layers(model)[layer].inputs), axis=1)
+            steps = [quantized[f"{layer}.step.{number}"] for number in range(len(parts))]
+            error = np.concatenate(
+                [part * step for part, step in zip(parts, steps, strict=True)], 1
+            )
+        assert (error <= quantized[f"{layer}.scale"][:, None] * 0.501).all()
+    again = quantize(floats, model, ranges)
+    for name, part in quantized.items():
+        if part.dtype == np.int8:
+            np.testing.assert_array_equal(again[name], part)
+        else:
+            np.testing.assert_allclose(again[name], part, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(models(), st.integers(0, 10**6))
+def test_each_weight_in_torch_has_an_activation_scale_for_each_input(
+    model: ModelConfig, seed: int
+) -> None:
+    packed = random_weights(model, seed)
+    names = [name for layer in linear_layers(model).values() for name in layer.activation_scales]
+    numbered = {name: np.array(number) for number, name in enumerate(names)}
+    scales = activation_scales(numbered, model)
+    state = unpack(packed, model)
+    assert scales.keys() == {
+        name for name, part in state.items() if part.ndim == 2 and name != "embedding.weight"
+    }
+    assert {scale for of_weight in scales.values() for scale in of_weight} == {*range(len(names))}
 
 
 def translations(engine: Engine[S]) -> list[list[tuple[int, ...]]]:
@@ -60,10 +155,10 @@ def translations(engine: Engine[S]) -> list[list[tuple[int, ...]]]:
     return [[tuple(one.ids) for one in hypotheses] for hypotheses in found]
 
 
-def test_the_layout_comes_back_exactly(model: EncoderDecoder) -> None:
+def test_packed_weights_unpack_to_what_torch_had(model: EncoderDecoder) -> None:
     weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
-    arranged = arrange(weights, model.config)
-    back = restore(arranged, model.config, "fp32")
+    packed = pack(weights, model.config)
+    back = unpack(packed, model.config)
     shapes = {name: (weight.shape, weight.dtype) for name, weight in weights.items()}
     assert {name: (weight.shape, weight.dtype) for name, weight in back.items()} == shapes
     for name, weight in weights.items():
@@ -74,13 +169,13 @@ def test_the_layout_comes_back_exactly(model: EncoderDecoder) -> None:
             np.testing.assert_array_equal(back[name], total)
         else:
             assert not back[name].any()
-    again = arrange(back, model.config)
-    assert again.keys() == arranged.keys()
-    for name, weight in arranged.items():
+    again = pack(back, model.config)
+    assert again.keys() == packed.keys()
+    for name, weight in packed.items():
         np.testing.assert_array_equal(again[name], weight)
 
 
-def test_a_restored_model_translates_as_the_exported_one(
+def test_an_unpacked_model_translates_as_the_exported_one(
     model: EncoderDecoder, tmp_path: Path
 ) -> None:
     folder = tiny.export(model, tmp_path / "model.s2s")
@@ -93,8 +188,8 @@ def test_eight_bits_come_back_close(shortlist: bool, model: EncoderDecoder, tmp_
     folder = tiny.export(model, tmp_path / "model.s2s", quantised=True, shortlist=shortlist)
     _, _, stored = read_weights(folder)
     back = restored(folder)
-    ours, theirs = (arrange(_numbers(one), model.config) for one in (back, model))
-    kinds = products(model.config)
+    ours, theirs = (pack(_numbers(one), model.config) for one in (back, model))
+    layers = linear_layers(model.config)
     for name, weight in ours.items():
         error = np.abs(weight - theirs[name])
         if shortlist and name in ("embedding.weight", "output_bias"):
@@ -104,8 +199,8 @@ def test_eight_bits_come_back_close(shortlist: bool, model: EncoderDecoder, tmp_
             assert not error.any()
             continue
         layer = name.removesuffix(".weight")
-        if layer in kinds:
-            parts = np.split(error, kinds[layer].inputs, axis=1)
+        if layer in layers:
+            parts = np.split(error, len(layers[layer].inputs), axis=1)
             scaled = [part * stored[f"{layer}.step.{number}"] for number, part in enumerate(parts)]
             error = np.concatenate(scaled, axis=1)
         # Up to half a step is rounded away.
@@ -119,7 +214,7 @@ def test_what_is_not_in_the_shortlist_takes_no_probability(tmp_path: Path) -> No
     model = tiny.network(ModelConfig(hidden_size=32, heads=2))
     folder = tiny.export(model, tmp_path / "model.s2s", quantised=True, shortlist=True)
     config, _, weights = read_weights(folder)
-    kept = restore(weights, config.model, "int8")
+    kept = unpack(weights, config.model, "int8")
     network = restored(folder)
     log_probs = first_log_probs(network)
     np.testing.assert_array_equal(log_probs[:, UNK_ID], log_probs[:, PAD_ID])
@@ -127,13 +222,13 @@ def test_what_is_not_in_the_shortlist_takes_no_probability(tmp_path: Path) -> No
     assert first_log_probs(network)[:, UNK_ID].mean() > log_probs[:, UNK_ID].mean() + 1
 
 
-def test_restoring_changes_no_weights_of_the_folder(tmp_path: Path) -> None:
+def test_unpacking_changes_no_weights_of_the_directory(tmp_path: Path) -> None:
     model = tiny.network(ModelConfig(hidden_size=16, heads=2))
     folder = tiny.export(model, tmp_path / "model.s2s", quantised=True, shortlist=True)
     config, tokenizer, weights = read_weights(folder)
     before = {name: weight.copy() for name, weight in weights.items()}
-    restore(weights, config.model, "int8", shortlist=True)
-    assert weights.keys() == layout(config.model, len(tokenizer), "int8").keys() - {"output.weight"}
+    unpack(weights, config.model, "int8", shortlist=True)
+    assert weights.keys() == schema(config.model, len(tokenizer), "int8").keys() - {"output.weight"}
     for name, weight in weights.items():
         np.testing.assert_array_equal(weight, before[name])
 
