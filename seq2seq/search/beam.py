@@ -1,7 +1,7 @@
 """Beam search: the K most promising hypotheses of each sentence grow by one token a step.
 
-A sentence has K places. At each step all extensions of its live hypotheses compete for them. An
-extension by EOS is a finished hypothesis: it keeps its place, and the beam of that sentence is one
+A sentence has K slots. At each step all extensions of its live hypotheses compete for them. An
+extension by EOS is a finished hypothesis: it keeps its slot, and the beam of that sentence is one
 narrower from then on. So a sentence ends with at most K finished hypotheses, and with K = 1 the
 search is greedy.
 
@@ -55,7 +55,7 @@ class Hypothesis:
 Outcome = Literal["kept", "finished", "beaten", "pruned", "outside"]
 """What became of an extension. Kept: it goes on. Finished: it ends with EOS, among the best so far.
 Beaten: it cannot be one of the n best any more. Pruned: too far behind the best of its length.
-Outside: the beam has no place for it.
+Outside: the beam has no slot for it.
 """
 
 
@@ -76,12 +76,12 @@ class Trace(Protocol):
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """What the log-probability of `length` tokens is divided by: ((5 + length) / 6) ** alpha."""
+    """Return the divisor of the log-probability of `length` tokens: ((5 + length) / 6) ** alpha."""
     return float(((5 + length) / 6) ** alpha)
 
 
 def longest_length(source_length: int, config: SearchConfig) -> int:
-    """The longest translation of a source, EOS counted."""
+    """Return the longest length of a translation of a source, EOS counted."""
     return int(config.max_length_ratio * source_length) + config.max_length_extra
 
 
@@ -95,7 +95,7 @@ def beam_search(
     repetition_rules: Sequence[RepetitionRule | None] | None = None,
     trace: Trace | None = None,
 ) -> list[list[Hypothesis]]:
-    """The `n_best` best translations of each source, best first.
+    """Return the `n_best` best translations of each source, best first.
 
     There are fewer where the model gives fewer a probability above 0, or pruning leaves fewer.
     PAD, BOS, UNK and the `forbidden` ids are never generated, and bytes only as `byte_rule` allows.
@@ -119,14 +119,14 @@ def beam_search(
         _Sentence(len(source), config, n_best if rule is None else config.beam_size, rule)
         for source, rule in zip(sources, rules, strict=True)
     ]
-    history: list[_Growth] = []
+    history: list[_Backpointers] = []
 
     active = sentences  # the B sentences that are not done
     limits = np.array([sentence.limit for sentence in active])  # (B,) the longest lengths
-    places = np.full(len(active), config.beam_size)  # (B,) how many hypotheses may go on
-    floors = np.full(len(active), _NEVER)  # (B,) what a log-probability must exceed
-    owners: Ints = np.arange(len(active))  # (N,) whose hypothesis each row is, ascending
-    live: Floats = np.zeros(len(active))  # (N,) log-probabilities
+    free_slots = np.full(len(active), config.beam_size)  # (B,) how many hypotheses may go on
+    bounds = np.full(len(active), _NEVER)  # (B,) what a log-probability must exceed
+    batch_index: Ints = np.arange(len(active))  # (N,) whose hypothesis each row is, ascending
+    log_probs: Floats = np.zeros(len(active))  # (N,) log-probabilities
     tokens: Ints = np.full(len(active), BOS_ID)  # (N,) the newest of each hypothesis
     states: Ints = np.full(len(active), BETWEEN)  # (N,) of the byte rule
     dead_ends = np.zeros((len(active), 0), np.bool_)  # (B, C) bytes that none could follow
@@ -140,55 +140,60 @@ def beam_search(
         if length == 1 and step.candidates is not None:
             dead_ends = byte_rule.dead_ends(step.candidates)
         if dead_ends.any():
-            step.log_probs[dead_ends[owners, : step.log_probs.shape[1]]] = _NEVER
-        no_room = np.flatnonzero((limits < length + LONGEST)[owners])
+            step.log_probs[dead_ends[batch_index, : step.log_probs.shape[1]]] = _NEVER
+        no_room = np.flatnonzero((limits < length + LONGEST)[batch_index])
         if len(no_room):
             _rule_out_beginnings(step, byte_rule, no_room)
         if len(within):
             _go_on_with_characters(step, byte_rule, states, within)
-        for row, owner in enumerate(owners.tolist() if repetition_rules else ()):
-            rule = active[owner].rule
-            if rule and limits[owner] > length and states[row] == BETWEEN:
+        for row, b in enumerate(batch_index.tolist() if repetition_rules else ()):
+            rule = active[b].rule
+            if rule and limits[b] > length and states[row] == BETWEEN:
                 _rule_out_repetition(step, row, rule.closed(_read_back(history, row)))
-        at_limit = (limits <= length)[owners]
+        at_limit = (limits <= length)[batch_index]
         step.log_probs[at_limit, :EOS_ID] = _NEVER
         step.log_probs[at_limit, EOS_ID + 1 :] = _NEVER
 
         if trace is not None:
             copied = replace(step, log_probs=step.log_probs.copy())
-            recorded = _best_extensions(owners, live, copied, places + trace.runners_up)
+            wanted = free_slots + trace.runners_up
+            recorded = _best_extensions(batch_index, log_probs, copied, wanted)
 
-        # Extend: the best extensions of each sentence, as many as it has places.
-        owners, live, parents, tokens = _best_extensions(owners, live, step, places)  # each (N',)
+        # Extend: the best extensions of each sentence, as many as it has free slots.
+        batch_index, log_probs, parents, tokens = _best_extensions(
+            batch_index, log_probs, step, free_slots
+        )  # each (N',)
 
-        # Finish: extensions by EOS leave, and take a place where they may be among the best.
+        # Finish: extensions by EOS leave, and take a slot where they may be among the best.
         is_end = tokens == EOS_ID
-        ended = is_end & (live > floors[owners])
-        for b, log_prob, parent in zip(owners[ended], live[ended], parents[ended], strict=True):
-            active[b].finish(_Ending(length, float(log_prob), int(parent)))
-            places[b] -= 1
-            floors[b] = active[b].floor()
+        ended = is_end & (log_probs > bounds[batch_index])
+        for row in np.flatnonzero(ended).tolist():
+            b = int(batch_index[row])
+            active[b].finish(_Finished(length, float(log_probs[row]), int(parents[row])))
+            free_slots[b] -= 1
+            bounds[b] = active[b].bound()
 
         # Go on: with the hypotheses that may still come among the best.
-        on = ~is_end & (live > floors[owners])
+        on = ~is_end & (log_probs > bounds[batch_index])
         if config.prune is not None:
             leaders = np.full(len(active), _NEVER)
-            np.maximum.at(leaders, owners, live)
-            on &= live >= (leaders - config.prune)[owners]
+            np.maximum.at(leaders, batch_index, log_probs)
+            on &= log_probs >= (leaders - config.prune)[batch_index]
         if trace is not None:
-            can_win = ~is_end & (live > floors[owners])
+            can_win = ~is_end & (log_probs > bounds[batch_index])
             trace.record(*recorded[1:], _outcomes(len(recorded[0]), ended, on, can_win))
         if not on.any():
             break
-        owners, live, parents, tokens = owners[on], live[on], parents[on], tokens[on]
-        remaining, owners = renumber(owners)
+        parents, tokens, log_probs = parents[on], tokens[on], log_probs[on]
+        remaining, batch_index = renumber(batch_index[on])
         if len(remaining) < len(active):
             active = [active[b] for b in remaining]
-            limits, places, floors = limits[remaining], places[remaining], floors[remaining]
+            limits, bounds = limits[remaining], bounds[remaining]
+            free_slots = free_slots[remaining]
             dead_ends = dead_ends[remaining]
 
         states = byte_rule.after(states[parents], tokens)
-        history.append(_Growth(tokens, parents, step.attention[parents]))
+        history.append(_Backpointers(tokens, parents, step.attention[parents]))
         state = step.state.select(parents)
 
     # The last step's attention belongs to EOS alone and is not needed.
@@ -196,8 +201,8 @@ def beam_search(
 
 
 @dataclass(frozen=True)
-class _Ending:
-    """A finished hypothesis, still as a place in the history."""
+class _Finished:
+    """A finished hypothesis: where in the history it ends."""
 
     length: int  # tokens, EOS counted
     log_prob: float
@@ -212,25 +217,25 @@ class _Sentence:
     config: SearchConfig
     n_best: int
     rule: RepetitionRule | None = None
-    finished: list[_Ending] = field(default_factory=list)
+    finished: list[_Finished] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.limit = longest_length(self.source_length, self.config)
         self._penalty_at_limit = length_penalty(self.limit, self.config.length_penalty)
 
-    def finish(self, ending: _Ending) -> None:
-        """Take up a finished hypothesis; among equals the earlier one stays first."""
+    def finish(self, ending: _Finished) -> None:
+        """Add a finished hypothesis; among equals the earlier one stays first."""
         self.finished.append(ending)
         self.finished.sort(key=self._score, reverse=True)
 
-    def floor(self) -> float:
-        """The log-probability that a live hypothesis must exceed to become one of the n best."""
+    def bound(self) -> float:
+        """Return the log-probability that a live hypothesis must exceed to be one of the n best."""
         if len(self.finished) < self.n_best:
             return _NEVER
         return self._score(self.finished[self.n_best - 1]) * self._penalty_at_limit
 
-    def results(self, history: "Sequence[_Growth]") -> list[Hypothesis]:
-        """The n best hypotheses, their ids and attention read back from the history."""
+    def results(self, history: "Sequence[_Backpointers]") -> list[Hypothesis]:
+        """Return the n best hypotheses, their ids and attention read back from the history."""
         if not self.finished:
             raise Seq2SeqError(
                 "the model gives no translation a probability: its weights are broken (not a "
@@ -238,24 +243,24 @@ class _Sentence:
             )
         return [self._trace(ending, history) for ending in self.finished[: self.n_best]]
 
-    def _score(self, ending: _Ending) -> float:
+    def _score(self, ending: _Finished) -> float:
         return ending.log_prob / length_penalty(ending.length, self.config.length_penalty)
 
-    def _trace(self, ending: _Ending, history: "Sequence[_Growth]") -> Hypothesis:
+    def _trace(self, ending: _Finished, history: "Sequence[_Backpointers]") -> Hypothesis:
         ids: list[int] = []
         attention = np.zeros((ending.length - 1, self.source_length), dtype=np.float32)
         row = ending.parent
         for t in reversed(range(ending.length - 1)):
-            growth = history[t]
-            ids.append(int(growth.tokens[row]))
-            attention[t] = growth.attention[row, : self.source_length]
-            row = growth.parents[row]
+            pointers = history[t]
+            ids.append(int(pointers.tokens[row]))
+            attention[t] = pointers.attention[row, : self.source_length]
+            row = pointers.parents[row]
         return Hypothesis(tuple(reversed(ids)), self._score(ending), ending.log_prob, attention)
 
 
 @dataclass(frozen=True, eq=False)
-class _Growth:
-    """One step of the search: how each of its N rows came out of those before.
+class _Backpointers:
+    """One step of the search: from which row before each of its N rows came.
 
     A hypothesis is not copied as it grows. Its ids are read back at the end, from row to parent.
     """
@@ -265,12 +270,12 @@ class _Growth:
     attention: NDArray[np.float32]  # (N, S)
 
 
-def _read_back(history: Sequence[_Growth], row: int) -> list[int]:
+def _read_back(history: Sequence[_Backpointers], row: int) -> list[int]:
     """Read the ids of a live hypothesis back, from its row to the first step."""
     ids: list[int] = []
-    for growth in reversed(history):
-        ids.append(int(growth.tokens[row]))
-        row = growth.parents[row]
+    for pointers in reversed(history):
+        ids.append(int(pointers.tokens[row]))
+        row = pointers.parents[row]
     return ids[::-1]
 
 
@@ -283,13 +288,13 @@ def _rule_out_repetition(step: Step[S], row: int, closed: NDArray[np.bool_]) -> 
 def _outcomes(
     number: int, ended: NDArray[np.bool_], on: NDArray[np.bool_], can_win: NDArray[np.bool_]
 ) -> list[Outcome]:
-    """Tell what became of `number` extensions, of which the first (N',) have a place each."""
+    """Tell what became of `number` extensions, of which the first (N',) have a slot each."""
     within = np.select([ended, on, can_win], ["finished", "kept", "pruned"], "beaten")
     return [*within.tolist(), *["outside"] * (number - len(within))]
 
 
 def _rule_out(step: Step[S], never: NDArray[np.bool_]) -> None:
-    """Nothing of `never` may come next; its last element stands for all higher ids."""
+    """Rule out the ids of `never`; its last element stands for all higher ids."""
     if step.candidates is None:
         step.log_probs[:, np.flatnonzero(never)] = _NEVER
     else:
@@ -297,7 +302,7 @@ def _rule_out(step: Step[S], never: NDArray[np.bool_]) -> None:
 
 
 def _rule_out_beginnings(step: Step[S], byte_rule: ByteRule, rows: Ints) -> None:
-    """In these rows no character of several bytes may begin."""
+    """Rule out, in these rows, the beginnings of characters of several bytes."""
     ids = np.arange(step.log_probs.shape[1]) if step.candidates is None else step.candidates[rows]
     step.log_probs[rows] = np.where(byte_rule.begins(ids), _NEVER, step.log_probs[rows])
 
@@ -305,7 +310,7 @@ def _rule_out_beginnings(step: Step[S], byte_rule: ByteRule, rows: Ints) -> None
 def _go_on_with_characters(
     step: Step[S], byte_rule: ByteRule, states: Ints, before: NDArray[np.float32]
 ) -> None:
-    """Within a character, by the `states` (N,), only its next byte may come.
+    """Rule out, within a character by the `states` (N,), all but its next byte.
 
     `before` (N', C) are the log-probabilities of these rows before any was ruled out.
     """
@@ -315,36 +320,37 @@ def _go_on_with_characters(
 
 
 def _best_extensions(
-    owners: Ints, live: Floats, step: Step[S], places: Ints
+    batch_index: Ints, log_probs: Floats, step: Step[S], free_slots: Ints
 ) -> tuple[Ints, Floats, Ints, Ints]:
-    """The best one-token extensions of the hypotheses `live` (N,) of the sentences `owners` (N,).
+    """Return the best one-token extensions of N hypotheses, by sentence, best first.
 
-    Each sentence gets as many as it has `places` (B,), or fewer where the model gives fewer a
-    probability. The log-probabilities of `step` are used up. Gives the owners, log-probabilities,
-    parents' rows and tokens of the N' extensions, by sentence, best first.
+    `batch_index` (N,) has the sentence of each, `log_probs` (N,) is theirs. Each sentence gets as
+    many as it has `free_slots` (B,), or fewer where the model gives fewer a probability. The
+    log-probabilities of `step` are used up. Gives the batch index, log-probabilities, parents' rows
+    and tokens of the N' extensions.
     """
-    width = int(places.max())
-    values, columns = _largest(step.log_probs, width)  # (N, W): no parent can win more places
-    totals = live[:, None] + values  # (N, W), in float64
-    slots, numbers = grid(owners, len(places))  # (B, K), (N,)
+    width = int(free_slots.max())
+    values, columns = _largest(step.log_probs, width)  # (N, W): no parent can win more slots
+    totals = log_probs[:, None] + values  # (N, W), in float64
+    slots, numbers = grid(batch_index, len(free_slots))  # (B, K), (N,)
     by_sentence = np.full((*slots.shape, values.shape[1]), _NEVER)
-    by_sentence[owners, numbers] = totals
-    by_sentence = by_sentence.reshape(len(places), -1)  # (B, K * W)
+    by_sentence[batch_index, numbers] = totals
+    by_sentence = by_sentence.reshape(len(free_slots), -1)  # (B, K * W)
 
     winners = np.argsort(-by_sentence, axis=1, kind="stable")[:, :width]  # (B, W')
-    best = by_sentence[np.arange(len(places))[:, None], winners]
-    wins = (best > _NEVER) & (np.arange(winners.shape[1]) < places[:, None])
-    new_owners, _ = np.nonzero(wins)  # (N',)
+    best = by_sentence[np.arange(len(free_slots))[:, None], winners]
+    wins = (best > _NEVER) & (np.arange(winners.shape[1]) < free_slots[:, None])
+    new_batch_index, _ = np.nonzero(wins)  # (N',)
     number, column = np.divmod(winners[wins], values.shape[1])
-    parents = slots[new_owners, number]
+    parents = slots[new_batch_index, number]
     tokens = columns[parents, column]
     if step.candidates is not None:
         tokens = step.candidates[parents, tokens]
-    return new_owners, best[wins], parents, tokens
+    return new_batch_index, best[wins], parents, tokens
 
 
 def _largest(array: NDArray[np.float32], number: int) -> tuple[NDArray[np.float32], Ints]:
-    """The `number` largest of each row and their columns: array (N, C) -> each (N, number).
+    """Return the `number` largest of each row and their columns: (N, C) -> each (N, number).
 
     `array` is used up.
     Taking the maximum and striking it out, `number` times over, is much faster than
@@ -362,7 +368,7 @@ def _largest(array: NDArray[np.float32], number: int) -> tuple[NDArray[np.float3
 
 
 def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[Ints, Ints]:
-    """Ids side by side, (B, S) padded with PAD_ID, and their lengths (B,)."""
+    """Put ids side by side, (B, S) padded with PAD_ID; return them and their lengths (B,)."""
     lengths = np.array([len(source) for source in sources], np.int64)
     padded = np.full((len(sources), int(lengths.max())), PAD_ID)
     for row, source in zip(padded, sources, strict=True):
