@@ -55,7 +55,7 @@ def attention(
 ) -> None:
     """Where the decoder looks for each token that it writes: all heads and their mean."""
     _check(output)
-    from seq2seq.inspection.attention_weights import attention as look
+    from seq2seq.inspection.activations import attention as look
     from seq2seq.inspection.loading import open_model
     from seq2seq.inspection.terminal import attention_lines
 
@@ -125,8 +125,8 @@ def gates(
     _check(output)
     if corpus is None and (sentences or units):
         raise UsageError("--sentences and --units are for --corpus; give one.")
-    from seq2seq.inspection.gates import gates as look
-    from seq2seq.inspection.gates import places
+    from seq2seq.inspection.activations import gates as look
+    from seq2seq.inspection.activations import places
     from seq2seq.inspection.loading import open_model
     from seq2seq.inspection.neurons import NamedUnits, read_pairs, selective_units
     from seq2seq.inspection.terminal import gates_lines, units_lines

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from seq2seq.config.model_config import Direction
 from seq2seq.corpus import read_lines, read_parallel
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.inspection.gates import Place, values_at
+from seq2seq.inspection.activations import Place, values_at
 from seq2seq.inspection.loading import InspectedModel
 
 Floats = NDArray[np.floating[Any]]

@@ -22,12 +22,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from seq2seq.inspection.attention_weights import Attention
-from seq2seq.inspection.gates import Gates, Panel
+from seq2seq.inspection.activations import Attention, Gates, Panel
 from seq2seq.inspection.history import GateNames, Row, TrainingHistory
-from seq2seq.inspection.labels import label
 from seq2seq.inspection.neurons import SelectiveUnit
 from seq2seq.inspection.search_tree import Node, SearchTree
+from seq2seq.inspection.terminal import label
 
 if TYPE_CHECKING:
     from seq2seq.inspection.gradients import GradientReport  # brings torch

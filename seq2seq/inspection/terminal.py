@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 
-from seq2seq.inspection.attention_weights import Attention
-from seq2seq.inspection.gates import Gates, Panel
-from seq2seq.inspection.labels import label
+from seq2seq.inspection.activations import Attention, Gates, Panel
 from seq2seq.inspection.neurons import NamedUnits
 from seq2seq.inspection.search_tree import Node, SearchTree
 
@@ -207,3 +205,11 @@ def _brief(name: str) -> str:
     ):
         name = name.replace(word, letters)
     return name
+
+
+def label(token: str, most: int = 14) -> str:
+    """Write a piece as a reader knows it: `▁dog` is dog, and `s`, which goes on a word, is ·s."""
+    text = token.removeprefix("▁") or "space"
+    if text == token and token[0].isalnum():
+        text = f"·{text}"
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -15,8 +15,7 @@ from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import Direction, ModelConfig, SearchConfig
 from seq2seq.config.parse import to_table
 from seq2seq.engines import quantization
-from seq2seq.engines.lexicon import Lexicon
-from seq2seq.engines.shortlist import Shortlist, learn_shortlist
+from seq2seq.engines.shortlist import Lexicon, Shortlist, learn_shortlist
 from seq2seq.engines.weights import pack, quantize, schema
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import replacing_folder, write_file

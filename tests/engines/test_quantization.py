@@ -5,12 +5,11 @@ import pytest
 from helpers import tiny
 
 from seq2seq.config.model_config import Cell, ModelConfig, SearchConfig
-from seq2seq.engines.lexicon import Lexicon
 from seq2seq.engines.quantization import (
     _logistic_regression,
     calibrate,
 )
-from seq2seq.engines.shortlist import learn_shortlist
+from seq2seq.engines.shortlist import Lexicon, learn_shortlist
 from seq2seq.engines.weights import (
     OUTPUT,
     linear_layers,

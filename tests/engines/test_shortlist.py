@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from seq2seq.engines.lexicon import Lexicon
-from seq2seq.engines.shortlist import Shortlist, learn_shortlist
+from seq2seq.engines.shortlist import Lexicon, Shortlist, learn_shortlist
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 V, TAG, OTHER = 40, 4, 5

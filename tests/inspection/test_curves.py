@@ -28,7 +28,7 @@ from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus.batches import Batch, make_batch
 from seq2seq.errors import Seq2SeqError
-from seq2seq.inspection.gates import SHOWN, places, values_at
+from seq2seq.inspection.activations import SHOWN, places, values_at
 from seq2seq.inspection.numpy_model import Network
 from seq2seq.training.gate_statistics import gate_sample, gate_statistics
 from seq2seq.training.metrics_writer import EventWriter, scalars

@@ -16,8 +16,7 @@ from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.config.model_config import Attention, Cell, ModelConfig, SearchConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.inspection import attention_weights as attention_module
-from seq2seq.inspection import gates as gates_module
+from seq2seq.inspection import activations
 from seq2seq.inspection.loading import InspectedModel, open_model
 from seq2seq.inspection.neurons import (
     COUNTS,
@@ -198,7 +197,7 @@ def differences_of_steps(
 
 def test_rows_of_attention_sum_to_1(pair: tuple[EncoderDecoder, InspectedModel]) -> None:
     _, opened = pair
-    seen = attention_module.attention(opened, SENTENCE, EN_DE)
+    seen = activations.attention(opened, SENTENCE, EN_DE)
     assert seen.weights.shape == (4, len(seen.target), len(seen.source))
     assert seen.target[-1] == "</s>"
     table = json.loads(json.dumps(seen.to_json()))
@@ -212,7 +211,7 @@ def test_rows_of_attention_sum_to_1(pair: tuple[EncoderDecoder, InspectedModel])
 
 def test_attention_is_that_of_the_translation(pair: tuple[EncoderDecoder, InspectedModel]) -> None:
     _, opened = pair
-    seen = attention_module.attention(opened, SENTENCE, EN_DE)
+    seen = activations.attention(opened, SENTENCE, EN_DE)
     ids = opened.read(SENTENCE, EN_DE)
     [best] = opened.translate([ids])
     np.testing.assert_allclose(seen.mean[:-1], best.attention, atol=1e-5)
@@ -221,18 +220,18 @@ def test_attention_is_that_of_the_translation(pair: tuple[EncoderDecoder, Inspec
 def test_a_model_without_attention_has_gates_alone(tmp_path: Path) -> None:
     opened = open_model(export(network(config("gru", "none")), tmp_path / "m.s2s"))
     with pytest.raises(Seq2SeqError, match="the model has no attention"):
-        attention_module.attention(opened, SENTENCE, EN_DE)
-    wanted = gates_module.places(opened.network.config, "decoder.2", gate="reset")
-    [panel] = gates_module.gates(opened, SENTENCE, EN_DE, wanted).panels
+        activations.attention(opened, SENTENCE, EN_DE)
+    wanted = activations.places(opened.network.config, "decoder.2", gate="reset")
+    [panel] = activations.gates(opened, SENTENCE, EN_DE, wanted).panels
     assert ((panel.values > 0) & (panel.values < 1)).all()
 
 
 def test_gates_have_a_panel_for_each_place(pair: tuple[EncoderDecoder, InspectedModel]) -> None:
     _, opened = pair
-    wanted = gates_module.places(opened.network.config)
-    names = gates_module.SHOWN[opened.network.config.cell]
+    wanted = activations.places(opened.network.config)
+    names = activations.SHOWN[opened.network.config.cell]
     assert len(wanted) == (2 * 2 + 2) * len(names)
-    seen = gates_module.gates(opened, SENTENCE, EN_DE, wanted)
+    seen = activations.gates(opened, SENTENCE, EN_DE, wanted)
     table = json.loads(json.dumps(seen.to_json()))
     for panel, row in zip(seen.panels, table["panels"], strict=True):
         assert panel.values.shape[0] == len(seen.tokens(panel.place))
@@ -242,14 +241,14 @@ def test_gates_have_a_panel_for_each_place(pair: tuple[EncoderDecoder, Inspected
 
 def test_places_are_chosen_by_name() -> None:
     model = config("lstm")
-    [place] = gates_module.places(model, "encoder.2", "backwards", "input")
+    [place] = activations.places(model, "encoder.2", "backwards", "input")
     assert str(place) == "encoder 2 backwards, update"
-    assert len(gates_module.places(model, gate="hidden")) == 6
+    assert len(activations.places(model, gate="hidden")) == 6
     for wrong in ({"layer": "encoder.3"}, {"gate": "reset"}, {"direction": "up"}):
         with pytest.raises(UsageError, match=r"^there is no .* here; there is .*, .*\.$"):
-            gates_module.places(model, **wrong)
+            activations.places(model, **wrong)
     with pytest.raises(UsageError, match="no direction 'backwards' here; there is forwards"):
-        gates_module.places(model, "decoder.1", "backwards")
+        activations.places(model, "decoder.1", "backwards")
 
 
 @pytest.mark.parametrize("sentence", ["", " \n", "abc " * 200])
@@ -373,7 +372,7 @@ def test_properties_are_of_words_and_not_of_pieces() -> None:
 def test_what_a_unit_does_is_said_by_its_sign(
     gate: str, kind: str, score: float, says: str
 ) -> None:
-    place = gates_module.Place("encoder", 1, "forwards", gate)
+    place = activations.Place("encoder", 1, "forwards", gate)
     assert str(unit_of(place, kind, score)).endswith(f", unit 3: {says}")
 
 
@@ -382,7 +381,7 @@ def test_a_unit_whose_sign_differs_on_the_other_half_is_not_named(
 ) -> None:
     _, opened = pair
     pairs = [Pair(tuple(ids), tuple(out)) for ids, out in zip(*corpus(100), strict=True)]
-    wanted = gates_module.places(opened.network.config)
+    wanted = activations.places(opened.network.config)
     named = selective_units(opened, pairs, EN_DE, wanted, per_property=9, least=0)
     assert named.units
     assert all(unit.score * unit.found_score >= 0 for unit in named.units)
@@ -390,7 +389,7 @@ def test_a_unit_whose_sign_differs_on_the_other_half_is_not_named(
     assert any(unit.score * unit.found_score < 0 for unit in evidence.units)
 
 
-def unit_of(place: gates_module.Place, kind: str, score: float) -> SelectiveUnit:
+def unit_of(place: activations.Place, kind: str, score: float) -> SelectiveUnit:
     return SelectiveUnit(place, 3, kind, score, score, 0.9, 0.1, 30, 30, (), ())
 
 
@@ -412,7 +411,7 @@ def test_scores_of_units_are_from_the_half_they_were_not_found_on(
     pairs = [
         Pair(tuple(source), tuple(target)) for source, target in zip(*corpus(300), strict=True)
     ]
-    wanted = gates_module.places(opened.network.config)
+    wanted = activations.places(opened.network.config)
     named = selective_units(opened, pairs, EN_DE, wanted, per_property=2, least=-1)
     units = named.units
     assert named.unnamed["question mark"] == "too few tokens"
@@ -446,7 +445,7 @@ def test_units_are_named_by_their_own_evidence() -> None:
     sentences = [f"The {one} sleeps ." for one in ("dog", "cat", "mouse", "bird", "child")] * 10
     sources = opened.tokenizer.encode_sources(sentences, way.target)
     pairs = [Pair(tuple(source), ()) for source in sources]
-    wanted = gates_module.places(opened.network.config, "encoder.2", gate="cell")
+    wanted = activations.places(opened.network.config, "encoder.2", gate="cell")
     named = selective_units(opened, pairs, way, wanted)
     assert named.unnamed["negation"] == named.unnamed["comma"] == "too few tokens"
     [stop] = [unit for unit in named.units if unit.property == "full stop"]
@@ -474,7 +473,7 @@ def observed(
     for source, target in pairs:
         encoded = opened.network.encode(source)
         decoded = opened.network.decode(encoded, target)
-        [at_place] = gates_module.values_at([unit.place], encoded, decoded)
+        [at_place] = activations.values_at([unit.place], encoded, decoded)
         values.append(at_place[1:, unit.unit])
         ids, language = (source[1:], "en") if unit.place.part == "encoder" else (target, "de")
         held.append(properties(opened.tokenizer.pieces(ids), language)[unit.property])
@@ -514,7 +513,7 @@ def test_a_run_looks_like_the_model_that_is_exported_from_it(
     train(recipe, run, ProgressReporter(Console(quiet=True), None, quiet=True))
     export_run(run, folder, precision="fp32")
     ours, theirs = (
-        attention_module.attention(open_model(path), "ka lo mi", EN_DE) for path in (run, folder)
+        activations.attention(open_model(path), "ka lo mi", EN_DE) for path in (run, folder)
     )
     assert (ours.source, ours.target) == (theirs.source, theirs.target)
     np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-3)  # exported in 16 bits

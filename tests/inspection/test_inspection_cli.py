@@ -16,10 +16,9 @@ from typer.testing import CliRunner
 
 from seq2seq.cli.inspect import app
 from seq2seq.config.model_config import Cell, ModelConfig
-from seq2seq.inspection.gates import SHOWN
-from seq2seq.inspection.labels import label
+from seq2seq.inspection.activations import SHOWN
 from seq2seq.inspection.search_tree import Node, SearchTree
-from seq2seq.inspection.terminal import heat_map, search_lines
+from seq2seq.inspection.terminal import heat_map, label, search_lines
 
 MODEL = str(Path(__file__).parents[1] / "golden" / "int8")
 SENTENCE = "the dog sees the mouse"
