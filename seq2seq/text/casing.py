@@ -9,7 +9,7 @@ _LEAST_LETTERS = 4  # fewer are an abbreviation
 _CAPITALS = re.compile(rf"(?<!\w)[^\W\d_a-z]{{{_LEAST_LETTERS},50}}(?!\w)")
 _LEAST_WORDS = 4
 _OPENING = "\"'([{“‘«„¿¡"
-_KNOWN = 2  # pieces; a word of more is spelled, not known
+KNOWN_PIECES = 2  # subwords; a word of more is spelled, not known
 
 
 def is_all_caps(text: str) -> bool:
@@ -54,7 +54,7 @@ def with_known_words(text: str, pieces: Callable[[str], int]) -> str:
     def known(capitals: re.Match[str]) -> str:
         word = capitals[0]
         small = word.lower()
-        knows_small_alone = word.isupper() and pieces(word) > _KNOWN >= pieces(small)
+        knows_small_alone = word.isupper() and pieces(word) > KNOWN_PIECES >= pieces(small)
         return small if knows_small_alone else word
 
     return _CAPITALS.sub(known, text)

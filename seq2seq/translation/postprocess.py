@@ -14,9 +14,10 @@ from seq2seq.text.alignment import (
     WordAlignment,
     unmasked_alignment,
     word_alignment,
+    word_numbers,
     words_made_from,
 )
-from seq2seq.text.casing import is_all_caps
+from seq2seq.text.casing import KNOWN_PIECES, is_all_caps, is_title_case
 from seq2seq.text.masking import (
     ANY_PLACEHOLDER,
     DIVIDER,
@@ -31,11 +32,14 @@ from seq2seq.text.masking import (
 from seq2seq.text.numbers import check_numbers, lost_units
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.checks import failure, is_unbalanced, negation_differs
-from seq2seq.translation.preprocess import Piece, words_between
+from seq2seq.translation.preprocess import WITHOUT_SPACES, Piece, words_between
 from seq2seq.translation.result import Part
 
 _PLACEHOLDER_SYMBOL = re.compile(r"<ph(\d+)>")
 _WORD = re.compile(r"\S+")
+_NAME = re.compile(r"(?<=[\w,.;] )[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2,}\b")
+_CAPITAL_NOUNS = ("de", "lb")  # languages where a capital is no sign of a name
+_SPELLED = 4  # subwords of a word that a model puts together
 _ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
 _STOPS = ".!?…。！？"
 _CLOSING = " \"'”’“»)]"
@@ -154,6 +158,8 @@ class Writer:
             notes = (*notes, "the model has nothing to say, and the source stands")
         if sorted(numbers) != [*range(len(inner.spans))]:
             return None
+        if self.guard:
+            written = self._names_copied(piece, hypothesis, written)
         written, terms = self._terms_placed(piece, hypothesis, written)
         if self.guard and not inner.text.rstrip(_CLOSING).endswith(tuple(_STOPS)):
             written = _without_end(written)
@@ -196,6 +202,43 @@ class Writer:
         if wanted and not _same_spans(wanted, self.protection.mask(text).spans):
             return None
         return Part(source, piece.ids, text, hypothesis, piece.separator, links, confidence, notes)
+
+    def _names_copied(self, piece: Piece, hypothesis: Hypothesis, written: str) -> str:
+        """Copy a name that the model can only spell to where it was spelled otherwise.
+
+        Kansai, not Kanaiai. A name is a word with a capital inside a sentence; it is spelled where
+        it has many subwords, on both sides.
+        """
+        text = piece.inner.text
+        found = [*piece.terms, *piece.replacing]
+        names = [
+            name
+            for name in _NAME.finditer(text)
+            if len(self.tokenizer.encode([name[0]])[0]) > KNOWN_PIECES
+            and name[0] not in written
+            and not any(start <= name.start() < end for _, start, end in found)
+        ]
+        strange = {self.source, self.target} & WITHOUT_SPACES or self.source in _CAPITAL_NOUNS
+        if not names or strange or is_title_case(text):
+            return written
+        words = [*_WORD.finditer(written)]
+        pieces = self.tokenizer.pieces(hypothesis.ids)
+        sizes = Counter(word_numbers(pieces))
+        chosen = words_made_from(
+            [words_between(text, *name.span()) for name in names],
+            hypothesis.attention,
+            self.tokenizer.pieces(piece.ids),
+            pieces,
+            _words_that_stay(piece, written),
+        )
+        spelled = [
+            (*_letters(words[number]), name[0])
+            for name, number in zip(names, chosen, strict=True)
+            if number is not None and number < len(words) and sizes[number] >= _SPELLED
+        ]
+        for start, end, name in sorted(spelled, reverse=True):
+            written = written[:start] + name + written[end:]
+        return written
 
     def _terms_placed(
         self, piece: Piece, hypothesis: Hypothesis, written: str
@@ -309,8 +352,6 @@ def _without_end(written: str) -> str:
 
 def _words_that_stay(piece: Piece, written: str) -> list[int]:
     """The numbers of the words that no term may replace: spans, and terms that the search said."""
-    if not piece.replacing:
-        return []
     said = [re.escape(found.term.target) for found in piece.terms]
     held = [m.span() for m in re.finditer("|".join([PLACEHOLDER, *said]), written, re.IGNORECASE)]
     return [
