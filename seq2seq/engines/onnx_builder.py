@@ -51,7 +51,7 @@ class Graph:
         domain: str = "",
         **attributes: Attribute,
     ) -> str:
-        """A node with one output, which has a name of its own unless it is one of the graph's."""
+        """Add a node with one output, which gets a name of its own unless `output` is one."""
         output = output or f"{operator}_{next(self._numbers)}"
         self._nodes.append(onnx_wire.node(operator, inputs, [output], domain, **attributes))
         return output
@@ -94,7 +94,7 @@ class Graph:
         return outputs[-1]
 
     def weight(self, name: str) -> str:
-        """A tensor of the schema, declared where it is first used."""
+        """Declare a tensor of the schema where it is first used."""
         if name not in self._initializers:
             tensor = self._tensors[name]
             self._initializers[name] = onnx_wire.outside_tensor(name, *tensor, OUTSIDE.name)
@@ -106,7 +106,7 @@ class Graph:
         return name
 
     def ints(self, *values: int) -> str:
-        """A vector of whole numbers: axes, sizes, positions."""
+        """Declare a vector of whole numbers: axes, sizes, positions."""
         return self.constant(np.array(values, np.int64))
 
     def scalar(self, value: float) -> str:
@@ -147,7 +147,7 @@ class Graph:
         return self.node("Reshape", x, shape)
 
     def serialise(self, inputs: Sequence[bytes], outputs: Sequence[bytes]) -> bytes:
-        """The ONNX model; inputs and outputs are of `onnx_wire.value`."""
+        """Serialise the ONNX model; inputs and outputs are of `onnx_wire.value`."""
         initializers = self._initializers.values()
         graph = onnx_wire.graph("seq2seq", self._nodes, inputs, outputs, initializers)
         return onnx_wire.model(graph, _IR_VERSION, {"": _OPSET, _MICROSOFT: 1})

@@ -36,7 +36,7 @@ class OnnxState:
     source_size: int  # S; a model without attention has no memory to tell it
 
     def select(self, rows: Ints) -> Self:
-        """The state of the hypotheses `rows` (N',)."""
+        """Return the state of the hypotheses `rows` (N',)."""
         states, sentences = self.states[rows], self.sentences[rows]
         kept, renumbered = renumber(sentences)
         if len(kept) > _WORTH_KEEPING * self.number:
@@ -62,7 +62,7 @@ class OnnxEngine:
         shortlist: Shortlist | None = None,
         threads: int = 0,
     ) -> None:
-        """The graphs of `seq2seq.engines.onnx_graphs` over weights of their schema.
+        """Run the graphs of `seq2seq.engines.onnx_graphs` over weights of their schema.
 
         `threads` 0: one a core.
         """

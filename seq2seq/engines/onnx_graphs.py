@@ -144,7 +144,7 @@ def _bidirectional(graph: Graph, name: str, x: str) -> str:
 
 
 def _remember(graph: Graph, encoded: str) -> None:
-    """encoded (B, S, H) -> the memory, so laid out that a step only multiplies"""
+    """Store the memory of encoded (B, S, H), so laid out that a step only multiplies."""
     heads, size = graph.model.heads, graph.model.hidden_size
     rows = graph.reshape(encoded, -1, size)  # (B * S, H)
     both = graph.linear("decoder.attention.key_value", rows)  # (B * S, 2 H)
@@ -190,7 +190,7 @@ def _attend(graph: Graph, x: str) -> str:
 
 
 def _similarity(graph: Graph, queries: str) -> str:
-    """queries (B, A, K + 1, D) by keys (B, A, D, S) -> (B, A, K + 1, S)"""
+    """Multiply queries (B, A, K + 1, D) by keys (B, A, D, S) -> (B, A, K + 1, S)."""
     dimensions = graph.model.hidden_size // graph.model.heads
     sizes = [min(_ONE_PIECE, dimensions - begin) for begin in range(0, dimensions, _ONE_PIECE)]
     parts = zip(graph.split(queries, *sizes), graph.split("keys", *sizes, axis=2), strict=True)
@@ -201,7 +201,7 @@ def _similarity(graph: Graph, queries: str) -> str:
 def _advance(
     graph: Graph, cell: Cell, size: int, sums: Sequence[str], state: Sequence[str]
 ) -> list[str]:
-    """The new state of a cell: what `seq2seq.nn.cells` has as equations.
+    """Return the new state of a cell: what `seq2seq.nn.cells` has as equations.
 
     `sums` is what input and state say to each gate, biases included (N, G * size). A GRU gets
     two: the input's and the state's.

@@ -123,22 +123,22 @@ def _messages(number: int, values: Iterable[bytes]) -> bytes:
 
 
 def integer(number: int, value: int) -> bytes:
-    """A field of type int32, int64 or an enumeration."""
+    """Write a field of type int32, int64 or an enumeration."""
     return _varint(number << 3 | _VARINT) + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
 
 
 def single(number: int, value: float) -> bytes:
-    """A field of type float."""
+    """Write a field of type float."""
     return _varint(number << 3 | _FIXED32) + struct.pack("<f", value)
 
 
 def text(number: int, value: str) -> bytes:
-    """A field of type string."""
+    """Write a field of type string."""
     return message(number, value.encode())
 
 
 def message(number: int, value: bytes) -> bytes:
-    """A field that is a message, or of type bytes."""
+    """Write a field that is a message, or of type bytes."""
     if number < 16 and len(value) < 0x80:  # as nearly always: both numbers are one byte
         return bytes((number << 3 | _LENGTH, len(value))) + value
     return _varint(number << 3 | _LENGTH) + _varint(len(value)) + value

@@ -46,7 +46,7 @@ class Shortlist:
 
     @classmethod
     def from_bytes(cls, data: bytes, vocabulary_size: int, tags: Sequence[int]) -> Self:
-        """What `to_bytes` gave; raises `ValueError` unless it is of this vocabulary and `tags`."""
+        """Read what `to_bytes` wrote; raise `ValueError` unless it fits vocabulary and `tags`."""
         try:
             tensors = read_tensors(data)
         except ValueError as error:
@@ -78,11 +78,11 @@ class Shortlist:
 
     @staticmethod
     def most_bytes(vocabulary_size: int, languages: int) -> int:
-        """What its tensors can come to."""
+        """Return the most bytes that its tensors can take."""
         return languages * vocabulary_size * (_MOST_TRANSLATIONS + 1) * 4
 
     def to_bytes(self) -> bytes:
-        """As a safetensors file: (V, L) and (F,) where there is one language."""
+        """Write a safetensors file, with (V, L) and (F,) where there is one language."""
         rows, ids = self.translations, self.frequent
         if len(self.tags) == 1:
             rows, ids = rows[0], ids[0][ids[0] != PAD_ID]
@@ -136,7 +136,7 @@ def learn_shortlist(
     translations: int = 100,
     frequent: int = 100,
 ) -> Shortlist:
-    """From the lexicon of each pair of languages; `tags` has those of the target languages."""
+    """Learn from the lexicon of each pair of languages; `tags` has those of the targets."""
     languages = sorted(tags, key=tags.__getitem__)
     frequent = min(frequent, vocabulary_size)
     narrow = np.min_scalar_type(vocabulary_size - 1)
@@ -161,7 +161,7 @@ class Lexicon:
 
     @classmethod
     def learn(cls, sources: Ids, targets: Ids, vocabulary_size: int, rounds: int = 4) -> "Lexicon":
-        """By IBM Model 1, with the language tag in front of a source as the empty word."""
+        """Learn by IBM Model 1, with the language tag in front of a source as the empty word."""
         size = sum(len(s) * len(t) for s, t in zip(sources, targets, strict=True))
         every = max(1, -(-size // _MOST_COOCCURRENCES))
         source, target, pair_of = _cooccurrences(sources[::every], targets[::every])
@@ -185,7 +185,7 @@ class Lexicon:
 
     @classmethod
     def joined(cls, lexicons: Iterable["Lexicon"], vocabulary_size: int) -> "Lexicon":
-        """All links of several, their counts summed."""
+        """Join the links of several, their counts summed."""
         parts = list(lexicons)
         keys = np.concatenate([part.source * vocabulary_size + part.target for part in parts])
         links, which = np.unique(keys, return_inverse=True)
@@ -205,11 +205,11 @@ class Lexicon:
         return Lexicon.summed(links, which, counts[counts > 0], vocabulary_size)
 
     def weighed(self, weight: float) -> "Lexicon":
-        """With all counts times `weight`."""
+        """Multiply all counts by `weight`."""
         return Lexicon(self.source, self.target, self.count * weight)
 
     def best(self, number: int, vocabulary_size: int) -> tuple[Ints, Doubles]:
-        """The likeliest translations of each piece, (V, number), and their counts; 0 fills up."""
+        """Return the likeliest translations of each piece, (V, number), and their counts."""
         order = np.lexsort((self.target, -self.count, self.source))
         source = self.source[order]
         rank = np.arange(len(order)) - np.searchsorted(source, np.arange(vocabulary_size))[source]
@@ -238,7 +238,7 @@ def lexicons_into(
 
 
 def _cooccurrences(sources: Ids, targets: Ids) -> tuple[Ints, Ints, Ints]:
-    """All pairs of a source and a target piece of one sentence, and which target position it is."""
+    """Pair each source piece with each target piece of its sentence; also give target positions."""
     source: list[Ints] = []
     target: list[Ints] = []
     position: list[Ints] = []

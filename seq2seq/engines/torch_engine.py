@@ -27,7 +27,7 @@ class TorchState:
     source_size: int  # S; the memory of a model without attention is empty
 
     def select(self, rows: Ints) -> Self:
-        """The state of the hypotheses `rows` (N',)."""
+        """Return the state of the hypotheses `rows` (N',)."""
         device = self.layers[0][0].device
         kept, sentences = renumber(self.sentences[rows])
         memory = self.memory

@@ -31,7 +31,7 @@ class Attention:
         return mean
 
     def of_heads(self, numbers: Sequence[int]) -> Self:
-        """Some heads only; raises `UsageError` where there is no such head."""
+        """Keep some heads only; raise `UsageError` where there is no such head."""
         for number in numbers:
             if number not in self.heads:
                 raise UsageError(f"there is no head {number}; the model has {len(self.heads)}.")
@@ -41,7 +41,7 @@ class Attention:
         return replace(self, heads=tuple(numbers), weights=self.weights[rows])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists; `weights` by head, target token, source token."""
+        """Return plain lists; `weights` by head, target token, source token."""
         return {
             "source": list(self.source),
             "target": list(self.target),
@@ -53,7 +53,7 @@ class Attention:
 
 
 def attention(model: InspectedModel, sentence: str, direction: Direction) -> Attention:
-    """The attention as `model` translates `sentence`."""
+    """Return the attention as `model` translates `sentence`."""
     ids = model.read(sentence, direction)
     [best] = model.translate([ids])
     weights = model.network.decode(model.network.encode(ids), best.ids).attention
@@ -115,7 +115,7 @@ class Panel:
     order: NDArray[np.int64]  # (H,) the units by the token where each is highest
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists; `values` by token, then by unit in its own order."""
+        """Return plain lists; `values` by token, then by unit in its own order."""
         return {
             **self.place._asdict(),
             "order": self.order.tolist(),
@@ -134,17 +134,17 @@ class Gates:
     cell: Cell
 
     def tokens(self, place: Place) -> tuple[str, ...]:
-        """What the layer of a panel reads."""
+        """Return the tokens that the layer of a panel reads."""
         return self.source if place.part == "encoder" else self.target
 
     def of_unit(self, place: Place, unit: int) -> Floats:
-        """The values (T,) of one unit at one of the places."""
+        """Return the values (T,) of one unit at one of the places."""
         [panel] = (panel for panel in self.panels if panel.place == place)
         values: Floats = panel.values[:, unit]
         return values
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists, see `Panel.to_json`."""
+        """Return plain lists, see `Panel.to_json`."""
         return {
             "source": list(self.source),
             "target": list(self.target),
@@ -160,7 +160,7 @@ def places(
     direction: str | None = None,
     gate: str | None = None,
 ) -> list[Place]:
-    """All places of a model, or those of a layer (such as "encoder.1"), a direction, a gate.
+    """Return all places of a model, or those of a layer (such as "encoder.1"), a direction, a gate.
 
     Raises `UsageError`, which lists what there is, where there is none.
     """
@@ -194,7 +194,7 @@ def places(
 def gates(
     model: InspectedModel, sentence: str, direction: Direction, wanted: Sequence[Place]
 ) -> Gates:
-    """What happens at the `wanted` places as `model` translates `sentence`."""
+    """Return the values at the `wanted` places as `model` translates `sentence`."""
     ids = model.read(sentence, direction)
     [best] = model.translate([ids])
     encoded = model.network.encode(ids)
@@ -215,7 +215,7 @@ def gates(
 def values_at(
     wanted: Sequence[Place], encoded: Encoded, decoded: Decoded | None
 ) -> Iterator[Floats]:
-    """The values (T, H) at each place."""
+    """Yield the values (T, H) at each place."""
     for place in wanted:
         if place.part == "encoder":
             trace: Trace = encoded.layers[place.layer - 1][place.direction == "backwards"]
@@ -226,7 +226,7 @@ def values_at(
 
 
 def _by_peak(values: Floats) -> NDArray[np.int64]:
-    """values (T, H) -> the units in the order of the token where each is highest.
+    """Order the units of values (T, H) by the token where each is highest.
 
     What is compared is how far a unit is above its own mean, so that one that is always open does
     not count as open at the first token.

@@ -89,7 +89,7 @@ class GradientCurve:
     norms: Floats  # (D + 1,) of distances 0 to D
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Return plain types."""
         return {**asdict(self), "norms": self.norms.tolist()}
 
 
@@ -112,14 +112,14 @@ class GradientReport:
     memory: tuple[MemoryResult, ...]
 
     def limits(self, variant: str) -> tuple[int | None, int | None]:
-        """The longest delay that was learnt, and the one that was not; None: there was none."""
+        """Return the longest delay that was learnt and the shortest that was not, or None."""
         results = [result for result in self.memory if result.variant == variant]
-        learnt = [one.delay for one in results if one.accuracy >= self.settings.learnt]
-        failed = [one.delay for one in results if one.accuracy < self.settings.learnt]
+        learnt = [result.delay for result in results if result.accuracy >= self.settings.learnt]
+        failed = [result.delay for result in results if result.accuracy < self.settings.learnt]
         return max(learnt, default=None), min(failed, default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Return plain types."""
         return {
             "settings": asdict(self.settings),
             "curves": [curve.to_json() for curve in self.curves],
@@ -132,19 +132,19 @@ def measure(
     variants: Sequence[Variant] = VARIANTS,
     on_result: Callable[[MemoryResult], object] = lambda _: None,
 ) -> GradientReport:
-    """Gradients at the beginning, memory by delay until one is not learnt, gradients after that.
+    """Measure gradients at the beginning, memory by delay, and gradients after training.
 
-    `on_result` is told of each training that is done.
+    Delays grow until one is not learnt. `on_result` is told of each training that is done.
     """
     curves: list[GradientCurve] = []
     memory: list[MemoryResult] = []
     with _repeatable():
         for variant in variants:
-            model = Recaller(variant, settings)
+            model = CopyMemoryModel(variant, settings)
             curves.append(_curve(model, None))
-            learnt: Recaller | None = None
+            learnt: CopyMemoryModel | None = None
             for delay in settings.delays:
-                model = Recaller(variant, settings)
+                model = CopyMemoryModel(variant, settings)
                 memory.append(model.learn(delay))
                 on_result(memory[-1])
                 if memory[-1].accuracy < settings.learnt:
@@ -155,7 +155,7 @@ def measure(
     return GradientReport(settings, tuple(curves), tuple(memory))
 
 
-class Recaller(nn.Module):
+class CopyMemoryModel(nn.Module):
     """A recurrent layer and a softmax over the symbols."""
 
     def __init__(self, variant: Variant, settings: Settings) -> None:
@@ -173,7 +173,7 @@ class Recaller(nn.Module):
             self.layer.fused.bias_hh_l0.data[size : 2 * size] = 0.0
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """inputs (B, T, X) -> scores of the symbols at the end (B, A)"""
+        """Score the symbols at the end (B, A) of inputs (B, T, X)."""
         outputs, _ = self.layer(inputs)
         scores: Tensor = self.readout(outputs[:, -1])
         return scores
@@ -215,7 +215,7 @@ def recall_task(
     return functional.one_hot(ids, symbols + 2).float(), answers.squeeze(1)
 
 
-def gradient_norms(model: Recaller, inputs: Tensor, answers: Tensor) -> Floats:
+def gradient_norms(model: CopyMemoryModel, inputs: Tensor, answers: Tensor) -> Floats:
     """|d loss / d x_t| over the distance T - t: a root mean square over the batch.
 
     inputs (B, T, X), answers (B,) that the loss at the end asks for -> (T,), the last input first.
@@ -227,7 +227,7 @@ def gradient_norms(model: Recaller, inputs: Tensor, answers: Tensor) -> Floats:
     return norms
 
 
-def _curve(model: Recaller, trained_delay: int | None) -> GradientCurve:
+def _curve(model: CopyMemoryModel, trained_delay: int | None) -> GradientCurve:
     """In float64: gradients get very small."""
     settings = model.settings
     random = torch.Generator().manual_seed(settings.seed)
@@ -243,7 +243,7 @@ def _repeatable() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.random.fork_rng(devices=[]):  # each `Recaller` seeds it
+        with torch.random.fork_rng(devices=[]):  # each `CopyMemoryModel` seeds it
             yield
     finally:
         torch.set_num_threads(threads)

@@ -32,7 +32,7 @@ class GateNames(NamedTuple):
 
     @classmethod
     def of(cls, table: GateTable) -> Self:
-        """Raises `ValueError` where the layers or the gates differ."""
+        """Read the names of a table; raise `ValueError` where the layers or the gates differ."""
         [gates] = {tuple(layer) for layer in table.values()}
         [figures] = {tuple(gate) for layer in table.values() for gate in layer.values()}
         return cls(tuple(table), gates, figures)
@@ -95,7 +95,7 @@ class TrainingHistory:
         return GateNames.of(self.gates[-1]["gates"]) if self.gates else GateNames()
 
     def to_json(self) -> dict[str, Any]:
-        """The rows as they are in metrics.jsonl, by their kind."""
+        """Return the rows as they are in metrics.jsonl, by their kind."""
         return {
             "run": self.name,
             "steps": self.steps,
@@ -113,9 +113,9 @@ def _quality(validation: Row) -> tuple[float, float, float]:
 
 
 def read_history(run: Path) -> TrainingHistory:
-    """The rows of a run folder, or of a metrics.jsonl; the run may be at work.
+    """Read the rows of a run directory, or of a metrics.jsonl; the run may be at work.
 
-    Raises `Seq2SeqError` where there are none, or a row cannot be read.
+    Raise `Seq2SeqError` where there are none, or a row cannot be read.
     """
     file = run / "metrics.jsonl" if run.is_dir() else run
     rows: list[Row] = []
@@ -160,7 +160,7 @@ def _lines(file: Path, run: Path) -> Sequence[bytes]:
 
 
 def history_lines(history: TrainingHistory) -> Iterator[str]:
-    """A table of the validations, and one of the gates at the last, in 80 columns."""
+    """Yield a table of the validations, and one of the gates at the last, in 80 columns."""
     yield f"{history.name}: {history.steps:,} steps, epoch {history.epochs}"
     yield "loss and rate are those that training last told of, up to each step"
     yield f"{'step':>9} {'epoch':>6} {'loss':>8} {'rate':>10} {'perplexity':>11} {'BLEU':>7}"
@@ -180,13 +180,13 @@ def history_lines(history: TrainingHistory) -> Iterator[str]:
 
 
 def _validation_line(row: Row, latest: Row, best: bool) -> str:
-    one = row or latest
+    shown = row or latest
     loss, rate = (
         (f"{latest['loss']:.3f}", f"{latest['learning_rate']:.2e}") if latest else ("-", "-")
     )
     perplexity, bleu = (f"{row['perplexity']:.2f}", f"{row['bleu']:.2f}") if row else ("-", "-")
     return (
-        f"{one['step']:>9,} {one['epoch']:>6} {loss:>8} {rate:>10} {perplexity:>11} {bleu:>7}"
+        f"{shown['step']:>9,} {shown['epoch']:>6} {loss:>8} {rate:>10} {perplexity:>11} {bleu:>7}"
         f"{'  best' if best else ''}"
     )
 
@@ -202,6 +202,7 @@ def _gate_lines(row: Row, names: GateNames) -> Iterator[str]:
     yield f"{'':<20}{''.join(f'{name:>19}' for name in names.gates)}"
     for layer, gates in table.items():
         told = (
-            f"{one['mean']:.2f} {one['open']:4.0%} {one['closed']:4.0%}" for one in gates.values()
+            f"{gate['mean']:.2f} {gate['open']:4.0%} {gate['closed']:4.0%}"
+            for gate in gates.values()
         )
-        yield f"{layer:<20}{''.join(f'{one:>19}' for one in told)}"
+        yield f"{layer:<20}{''.join(f'{cell:>19}' for cell in told)}"

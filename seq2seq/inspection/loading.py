@@ -42,11 +42,11 @@ class InspectedModel:
         return ByteRule(self.tokenizer.byte_ids())
 
     def between(self, source: str | None, target: str | None) -> Direction:
-        """A direction of the model; raises `UsageError`, which lists them."""
+        """Choose a direction of the model; raise `UsageError`, which lists them."""
         return choose_direction(self.directions, source, target)
 
     def read(self, sentence: str, direction: Direction) -> tuple[int, ...]:
-        """What the encoder reads: `sentence` as one piece, prepared as `translate` prepares it.
+        """Return what the encoder reads: `sentence` as one piece, prepared as by `translate`.
 
         Text in capitals is read as ordinary text. The rest of what `translate` would do otherwise
         is told by `differences`. Raises `UsageError` where the sentence is empty or too long.
@@ -65,7 +65,7 @@ class InspectedModel:
         return tuple(ids)
 
     def differences(self, sentence: str, direction: Direction) -> Iterator[str]:
-        """What `translate` would do otherwise with `sentence`, a line for each thing.
+        """Yield what `translate` would do otherwise with `sentence`, a line for each thing.
 
         It translates several sentences apart, carries spans such as links through unread, leaves
         alone what has no letter, puts capitals back, and searches again where it finds a loop.
@@ -99,7 +99,7 @@ class InspectedModel:
         )
 
     def translate(self, sources: Sequence[Sequence[int]]) -> list[Hypothesis]:
-        """The best translation of each source, by the search that `translate` uses."""
+        """Return the best translation of each source, by the search that `translate` uses."""
         found = beam_search(
             self.engine, sources, self.search, forbidden=self.forbidden, byte_rule=self.byte_rule
         )
@@ -107,7 +107,7 @@ class InspectedModel:
 
 
 def open_model(path: Path) -> InspectedModel:
-    """A model folder (without torch) or the best model of a training run (by torch)."""
+    """Open a model directory (without torch) or the best model of a training run (by torch)."""
     if is_training_run(path):
         return _open_run(path)
     shipped = load_folder(path, threads=1)

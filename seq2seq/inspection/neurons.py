@@ -168,7 +168,7 @@ def selective_units(
     per_property: int = 1,
     least: float = LEAST,
 ) -> NamedUnits:
-    """The units at the `wanted` places that score highest for each property, `least` or more."""
+    """Return the units at the `wanted` places that score highest, `least` or more, by property."""
     first, second = (_observe(model, pairs[half::2], direction, wanted) for half in (0, 1))
     best: dict[str, list[_Find]] = {}
     for place in wanted:
@@ -213,7 +213,7 @@ class _Observed:
 def _observe(
     model: InspectedModel, pairs: Iterable[Pair], direction: Direction, wanted: Sequence[Place]
 ) -> dict[str, _Observed]:
-    """What is seen of encoder and decoder. The tag and BOS, first in every sentence, are left out.
+    """Observe encoder and decoder, but for the tag and BOS, first in every sentence.
 
     Their gates are like no others, and would be all that is found.
     """
@@ -241,7 +241,7 @@ def _observe(
 
 
 def properties(tokens: Sequence[str], language: str) -> dict[str, Floats]:
-    """The properties of each of T tokens, each (T,)."""
+    """Return the properties of each of T tokens, each (T,)."""
     tokens = _spelled(tokens)
     words = _words(tokens)
     size = len(tokens)
@@ -277,7 +277,7 @@ def _spelled(tokens: Sequence[str]) -> list[str]:
 
 
 def _words(tokens: Sequence[str]) -> list[str]:
-    """The word that each token is part of, without punctuation around it."""
+    """Return the word that each token is part of, without punctuation around it."""
     numbers = np.cumsum([token.startswith("▁") for token in tokens])
     texts: dict[int, str] = {}
     for number, token in zip(numbers, tokens, strict=True):
@@ -327,7 +327,7 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _sides(held: Floats, name: str) -> tuple[Mask, Mask]:
-    """The tokens with a property and those without it; of a count the highest and lowest quarter"""
+    """Split tokens by a property; of a count give the highest and lowest quarter"""
     if name in COUNTS:
         return held >= np.quantile(held, 0.75), held <= np.quantile(held, 0.25)
     return held == 1, held == 0
@@ -338,7 +338,7 @@ def _enough(held: Floats, name: str) -> bool:
 
 
 def _evidence(observed: _Observed, find: _Find, name: str) -> SelectiveUnit:
-    """The unit on the half that it was not found on."""
+    """Measure the unit on the half that it was not found on."""
     values = observed.values[find.place][:, find.unit]  # (N,)
     held = observed.properties[name]
     high, low = _sides(held, name)

@@ -66,7 +66,7 @@ class Layer:
     hidden_scale: float | None
 
     def run(self, inputs: Floats, state: State) -> Trace:
-        """inputs (T, X), the state before them -> what was computed at each of T steps."""
+        """Run over inputs (T, X) from a state; return what was computed at each of T steps."""
         steps: list[Trace] = []
         for x in _rounded(inputs, self.input_scale):
             steps.append(self._step(x, state))
@@ -148,7 +148,7 @@ class Network:
         return x @ self._weights["embedding.weight"].T + self._weights["output_bias"]
 
     def _attend(self, queries: Floats, memory: Floats) -> tuple[Floats, Floats]:
-        """queries (T, H), memory (S, H) -> what was found (T, H), weights (T, G, S).
+        """Attend with queries (T, H) to memory (S, H) -> context (T, H), weights (T, G, S).
 
         weights = softmax(q k / sqrt(D)), found = weights v  (Vaswani et al. 2017, section 3.2.1)
         """

@@ -54,7 +54,7 @@ class Picture:
     description: str
 
     def render(self, format_: str) -> bytes:
-        """The file, of the format html, png or svg; HTML is one page, with the SVG in it."""
+        """Write the file, of the format html, png or svg; HTML is one page, with the SVG in it."""
         if format_ == "html":
             return self._page().encode()
         metadata: dict[str, Any] = {"Title": self.title, "Description": self.description}
@@ -93,7 +93,7 @@ def _style() -> Iterator[None]:
 
 
 def attention_picture(attention: Attention) -> Picture:
-    """The mean over the heads, large, and each head beside it."""
+    """Draw the mean over the heads, large, and each head beside it."""
     with _style():
         heads, rows, columns = attention.weights.shape
         across = math.ceil(math.sqrt(heads)) if heads > 1 else 0
@@ -142,7 +142,7 @@ def _attention_map(
 
 
 def gates_picture(gates: Gates, units: Sequence[SelectiveUnit] = ()) -> Picture:
-    """A map of each gate and layer, units down and tokens across; below, the selective units."""
+    """Draw a map of each gate and layer, units down, tokens across; below, selective units."""
     layers = list(dict.fromkeys(panel.place.layer_name for panel in gates.panels))
     names = list(dict.fromkeys(panel.place.gate for panel in gates.panels))
     with _style():
@@ -232,7 +232,7 @@ def _unit_strip(axes: Axes, gates: Gates, unit: SelectiveUnit) -> None:
 
 
 def search_picture(tree: SearchTree) -> Picture:
-    """Steps from left to right, hypotheses by rank from top to bottom."""
+    """Draw steps from left to right, hypotheses by rank from top to bottom."""
     with _style():
         last = max(node.step for node in tree.nodes)
         at = _positions(tree)
@@ -352,7 +352,7 @@ _LINES: Sequence[dict[str, Any]] = [
 
 
 def gradients_picture(report: "GradientReport") -> Picture:
-    """The gradient over distance before and after training, and what was remembered."""
+    """Draw the gradient over distance before and after training, and what was remembered."""
     variants = list(dict.fromkeys(curve.variant for curve in report.curves))
     lines = dict(zip(variants, itertools.cycle(_LINES), strict=False))
     with _style():
@@ -436,7 +436,7 @@ _FIGURES = {
 
 
 def training_picture(history: TrainingHistory) -> Picture:
-    """Loss, BLEU and learning rate over the steps; below, the gates of each layer."""
+    """Draw loss, BLEU and learning rate over the steps; below, the gates of each layer."""
     names = history.gate_names
     down = len(names.figures)
     with _style():
@@ -519,7 +519,7 @@ def _mark_rollback(curves: Sequence[Axes], step: int) -> None:
 
 
 def _draw_gates(across: Sequence[Axes], name: str, names: GateNames, rows: Sequence[Row]) -> None:
-    """One figure of each gate, in each layer; all to the same scale."""
+    """Draw one figure of each gate, in each layer; all to the same scale."""
     title, unit, factor = _FIGURES[name]
     steps = [row["step"] for row in rows]
     for axes, gate in zip(across, names.gates, strict=True):
@@ -540,7 +540,7 @@ def _gate_name(gate: str, names: GateNames) -> str:
 
 
 def _every(rows: Sequence[Row]) -> int:
-    """A marker at each of so many, so that they do not hide the line."""
+    """Return how many points share a marker, so that markers do not hide the line."""
     return 1 + len(rows) // 20
 
 
@@ -567,7 +567,7 @@ def _tell_training(history: TrainingHistory) -> str:
     if history.gates:
         kind = history.gate_names.figures[0]  # mean or saturated
         layers = (
-            f"{layer} {', '.join(f'{gate} {one[kind]:.2f}' for gate, one in gates.items())}"
+            f"{layer} {', '.join(f'{gate} {figures[kind]:.2f}' for gate, figures in gates.items())}"
             for layer, gates in history.gates[-1]["gates"].items()
         )
         told.append(f"At the last validation, {kind}: {'; '.join(layers)}.")
@@ -577,7 +577,7 @@ def _tell_training(history: TrainingHistory) -> str:
 def _name_ticks(
     axes: Axes, axis: Literal["x", "y"], tokens: Sequence[str], size: float = 7.0
 ) -> None:
-    """A tick for each token."""
+    """Set a tick for each token."""
     names = [label(token) for token in tokens]
     if axis == "x":
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)

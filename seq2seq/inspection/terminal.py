@@ -25,7 +25,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def attention_lines(attention: Attention) -> Iterator[str]:
-    """The mean over the shown heads, and at the end of each row the strongest source token."""
+    """Yield the mean over the shown heads, and after each row the strongest source token."""
     mean = attention.mean
     strongest = [f"{row.max():4.0%} {label(attention.source[row.argmax()])}" for row in mean]
     heads = "head" if len(attention.heads) == 1 else "mean of heads"
@@ -36,7 +36,7 @@ def attention_lines(attention: Attention) -> Iterator[str]:
 
 
 def gates_lines(gates: Gates) -> Iterator[str]:
-    """The mean over the units at each place; of one place alone, its units in groups."""
+    """Yield the mean over the units at each place; of one place alone, its units in groups."""
     if len(gates.panels) == 1:
         [panel] = gates.panels
         groups = np.array_split(panel.order, min(_GROUPS, len(panel.order)))
@@ -60,7 +60,7 @@ def gates_lines(gates: Gates) -> Iterator[str]:
 def _means(
     part: str, names: Sequence[str], tokens: Sequence[str], panels: Sequence[Panel]
 ) -> Iterator[str]:
-    """A row for each panel. States have a sign, so it is their sizes that have a mean."""
+    """Yield a row for each panel. States have a sign, so the mean is that of their sizes."""
     values = np.stack([abs(panel.values).mean(axis=1) for panel in panels])
     is_gate = panels[0].place.is_gate
     largest = 1.0 if is_gate else float(values.max())
@@ -80,7 +80,7 @@ def _unsigned(
 
 
 def units_lines(named: NamedUnits) -> Iterator[str]:
-    """Each unit with its evidence; then the properties that none goes with."""
+    """Yield each unit with its evidence; then the properties that none goes with."""
     for unit in named.units:
         yield f"{unit.score:+.2f}  {unit}"
         yield (
@@ -95,7 +95,10 @@ def units_lines(named: NamedUnits) -> Iterator[str]:
 
 
 def search_lines(tree: SearchTree) -> Iterator[str]:
-    """A branch for each hypothesis: its token, its log-probability, and what became of it."""
+    """Yield a branch for each hypothesis: its token, its log-probability, and what became of it.
+
+    By hand, since rich's tree indents every level: forty tokens would be 160 columns.
+    """
     yield f"beam {tree.beam_size}; ln p of each hypothesis; * is the way to the translation"
     yield "<s>"
     for line in _branches(tree, None, ""):
@@ -103,7 +106,7 @@ def search_lines(tree: SearchTree) -> Iterator[str]:
 
 
 def _branches(tree: SearchTree, number: int | None, indent: str) -> Iterator[str]:
-    """What grew out of a node; an only one stands below it, so that only branches indent."""
+    """Yield what grew out of a node; an only child stands below it: only branches indent."""
     children = tree.children(number)
     if number is not None and len(children) == 1:
         [child] = children
@@ -129,13 +132,14 @@ def _told(node: Node) -> str:
 
 
 def gradients_lines(report: "GradientReport") -> Iterator[str]:
-    """A row for each cell: its gradient at some distances, before and after, and its memory."""
+    """Yield a row for each cell: its gradient at some distances, and its memory."""
     far = report.settings.distance
     distances = [1, far // 10, far // 2, far]
-    yield f"|d loss / d x_t|, nats, at a distance of  {''.join(f'{one:>9}' for one in distances)}"
+    heading = "".join(f"{steps:>9}" for steps in distances)
+    yield f"|d loss / d x_t|, nats, at a distance of  {heading}"
     for curve in report.curves:
         when = "initial" if curve.trained_delay is None else f"trained, delay {curve.trained_delay}"
-        norms = "".join(f"{curve.norms[one]:>9.0e}" for one in distances)
+        norms = "".join(f"{curve.norms[steps]:>9.0e}" for steps in distances)
         yield f"{curve.variant:<20} {when:<18}   {norms}"
     yield ""
     yield f"{'one symbol remembered':<24}{'learnt up to':>14}{'failed at':>12}{'right there':>14}"
@@ -152,7 +156,7 @@ def heat_map(
     values: Floats,
     notes: Sequence[str] = (),
 ) -> Iterator[str]:
-    """values (R, C) in [0, 1] as shades; what has too many columns comes in several pieces.
+    """Yield values (R, C) in [0, 1] as shades; what has too many columns comes in several pieces.
 
     Names of columns are written downwards; `notes` stand behind the rows.
     """
@@ -164,7 +168,9 @@ def heat_map(
     for begin in range(0, len(columns), across):
         names = columns[begin : begin + across]
         for letters in _downwards(names):
-            yield (" " * (wide + 1) + "".join(set_cell_size(one, cell) for one in letters)).rstrip()
+            yield (
+                " " * (wide + 1) + "".join(set_cell_size(letter, cell) for letter in letters)
+            ).rstrip()
         for number, name in enumerate(rows):
             shades = "".join(cell * _shade(value) for value in values[number, begin:][:across])
             note = f" {set_cell_size(notes[number], behind)}" if notes else ""
@@ -172,7 +178,7 @@ def heat_map(
 
 
 def _downwards(names: Sequence[str]) -> Iterator[list[str]]:
-    """Lines of letters, one of each name; the names end on the same line."""
+    """Yield lines of letters, one of each name; the names end on the same line."""
     short = [name[:_HEADING] for name in names]
     height = max(map(len, short))
     for letters in zip(*(name.rjust(height) for name in short), strict=True):
@@ -196,7 +202,7 @@ def _scale(low: float, high: float) -> str:
 
 
 def _brief(name: str) -> str:
-    """So that a layer, its direction and its gate fit before a row."""
+    """Shorten a name, so that a layer, its direction and its gate fit before a row."""
     for word, letters in (
         ("encoder ", "enc"),
         ("decoder ", "dec"),

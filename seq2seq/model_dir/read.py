@@ -1,4 +1,4 @@
-"""A model folder: everything `translate` needs, and nothing that could run code.
+"""A model directory: everything `translate` needs, and nothing that could run code.
 
 config.json             format version, languages, shape of the network, search settings, and the
                         SHA-256 of the other files
@@ -105,7 +105,7 @@ def load_folder(path: Path, threads: int = 0) -> ShippedModel:
 
 
 def read_weights(path: Path) -> tuple[FolderConfig, Tokenizer, dict[str, NDArray[Any]]]:
-    """Settings, tokenizer and weights of a model folder, checked as `load_folder` checks them."""
+    """Read settings, tokenizer and weights, checked as `load_folder` checks them."""
     try:
         config = read_config(path)
         tokenizer = _read_tokenizer(path / TOKENIZER, config)
@@ -147,13 +147,13 @@ def _load(path: Path, threads: int) -> ShippedModel:
 
 
 def _targets(config: FolderConfig) -> list[str]:
-    """The languages it translates into, each once."""
+    """Return the languages that it translates into, each once."""
     return [*dict.fromkeys(direction.target for direction in config.directions)]
 
 
 def _legible(message: str) -> str:
-    """On one line and not too long, whatever strangers write into their files."""
-    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in message)
+    """Put a message on one line, not too long, whatever strangers write into their files."""
+    line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
     if len(line) <= _LONGEST_MESSAGE:
         return line
     half = _LONGEST_MESSAGE // 2
@@ -166,7 +166,7 @@ def is_training_run(path: Path) -> bool:
 
 
 def read_config(path: Path) -> FolderConfig:
-    """The settings of a model folder; raises `Seq2SeqError` where they are not sound."""
+    """Read the settings of a model directory; raise `Seq2SeqError` where they are not sound."""
     file = path / CONFIG
     try:
         if not path.is_dir():
@@ -208,7 +208,7 @@ def read_config(path: Path) -> FolderConfig:
 
 
 def _check_bounds(config: FolderConfig) -> None:
-    """Raises `UsageError` where a setting is more than any model needs."""
+    """Raise `UsageError` where a setting is more than any model needs."""
     if not 0 < len(config.directions) <= _MOST_DIRECTIONS:
         raise UsageError(f"'directions' must be at least 1 and at most {_MOST_DIRECTIONS:,}.")
     for number, direction in enumerate(config.directions):
@@ -221,7 +221,7 @@ def _check_bounds(config: FolderConfig) -> None:
 
 
 def check_search(search: SearchConfig) -> None:
-    """Raises `UsageError` where a model folder may not ask for so long a search.
+    """Raise `UsageError` where a model directory may not ask for so long a search.
 
     Who translates can still widen it.
     """
@@ -245,7 +245,7 @@ def check_search(search: SearchConfig) -> None:
 
 
 def _read(file: Path, config: FolderConfig, largest: int | None = None) -> bytes:
-    """A file of the folder, checked against its checksum.
+    """Read a file of the directory, checked against its checksum.
 
     It is read once: the bytes that were checked are those that are used.
     """
@@ -259,7 +259,7 @@ def _read(file: Path, config: FolderConfig, largest: int | None = None) -> bytes
 
 
 def _read_bytes(file: Path, largest: int | None = None) -> bytes:
-    """A file or what a link leads to, unless it is too large or, as a pipe is, without end."""
+    """Read a file or what a link leads to, unless it is too large or, as a pipe is, endless."""
     largest = min(_LARGEST[file.name], largest or _LARGEST[file.name])
     try:
         if file.exists() and not file.is_file():
@@ -292,7 +292,7 @@ def _read_tokenizer(file: Path, config: FolderConfig) -> Tokenizer:
 def _read_weights(
     file: Path, config: FolderConfig, vocabulary_size: int
 ) -> dict[str, NDArray[Any]]:
-    """The weights as the graphs read them; raises `Seq2SeqError` unless they are this model's."""
+    """Read the weights as the graphs need them; raise `Seq2SeqError` where they do not fit."""
     expected = schema(config.model, vocabulary_size, config.precision)
     expected.pop(OUTPUT, None)
     largest = sum(prod(shape) * np.dtype(type_).itemsize for type_, shape in expected.values())
@@ -335,7 +335,7 @@ def _check_weights(
         if weight.dtype not in types:
             raise Seq2SeqError(
                 f"{file}: '{name}' holds {weight.dtype}, not "
-                f"{' or '.join(np.dtype(one).name for one in types)}."
+                f"{' or '.join(np.dtype(known).name for known in types)}."
             )
         if ".step." in name and weight <= 0:
             raise Seq2SeqError(f"{file}: '{name}' is {weight}, but must be above 0.")

@@ -1,4 +1,4 @@
-"""Writes a model folder: what ships and what `translate` runs."""
+"""Write a model directory: what `translate` runs."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -110,10 +110,10 @@ def export_folder(
 
 
 def add_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
-    """Put into a model folder what makes a score a confidence; of other directions it stays."""
+    """Add calibrations to a model directory; those of other directions stay."""
     config = read_config(path)
     measured = {calibration.direction for calibration in calibrations}
-    others = (one for one in config.calibrations if one.direction not in measured)
+    others = (kept for kept in config.calibrations if kept.direction not in measured)
     config = replace(config, calibrations=(*others, *calibrations))
     try:
         write_file(path / CONFIG, _config_json(config))
@@ -136,7 +136,7 @@ def _shortlist(corpora: Corpora, tokenizer: Tokenizer) -> Shortlist:
 
 
 def _in_16_bits(name: str, weight: Floats) -> NDArray[Any]:
-    """Matrices in 16 bits; biases and norms are few, and keep their 32."""
+    """Store matrices in 16 bits; biases and norms are few, and keep their 32."""
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(weight, np.float16 if weight.ndim > 1 else np.float32)
     if not np.isfinite(stored).all():
@@ -145,7 +145,7 @@ def _in_16_bits(name: str, weight: Floats) -> NDArray[Any]:
 
 
 def _refuse_others(output: Path) -> None:
-    """Raises `UsageError` unless `output` is free, empty or a model folder."""
+    """Raise `UsageError` unless `output` is free, empty or a model directory."""
     if not output.exists():
         return
     if not output.is_dir():

@@ -31,12 +31,12 @@ class MultiHeadAttention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def remember(self, encoded: Tensor, mask: Tensor) -> Memory:
-        """encoded (B, S, H), mask (B, S) -> keys and values of each head."""
+        """Project encoded (B, S, H), mask (B, S) -> keys and values of each head."""
         keys, values = self.key_value(encoded).chunk(2, dim=-1)  # each (B, S, H)
         return Memory(self._split(keys), self._split(values), mask)
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """queries (B, T, H) -> context (B, T, H), weights (B, G, T, S) that sum to 1 over S."""
+        """Attend with queries (B, T, H) -> context (B, T, H), weights (B, G, T, S) summing to 1."""
         q = self._split(self.query(queries))  # (B, G, T, D)
         scores = q @ memory.keys.transpose(-1, -2) / math.sqrt(q.shape[-1])  # (B, G, T, S)
         hidden = ~memory.mask[:, None, None, :]  # (B, 1, 1, S)

@@ -43,9 +43,9 @@ class Decoder(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def initial_states(self, summary: Tensor) -> list[State]:
-        """summary (B, H) -> the state of each layer before the first token."""
-        parts = self.bridge(summary).tanh().chunk(len(self.layers) * self.parts, dim=-1)
+    def initial_states(self, final_state: Tensor) -> list[State]:
+        """Make of final_state (B, H) the state of each layer before the first token."""
+        parts = self.bridge(final_state).tanh().chunk(len(self.layers) * self.parts, dim=-1)
         return [parts[i : i + self.parts] for i in range(0, len(parts), self.parts)]
 
     def forward(self, embedded: Tensor, memory: Memory, states: list[State]) -> Decoded:
@@ -82,7 +82,7 @@ class Decoder(nn.Module):
         return Decoded(features, weights, new_states)
 
     def readout(self, features: Tensor) -> Tensor:
-        """features (..., F) -> (..., H), to be compared with the embedding of each word."""
+        """Make of features (..., F) what the embedding of each word is compared with (..., H)."""
         output: Tensor = self.dropout(self.project(features).tanh())
         return output
 

@@ -9,7 +9,7 @@ from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 
 
 class BidirectionalLayer(nn.Module):
-    """Two layers of H / 2 units, one in reading order, one against it; padding never leaks."""
+    """Two layers of H / 2 units, one forward, one backward; padding never leaks."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -18,10 +18,10 @@ class BidirectionalLayer(nn.Module):
         self.backwards = RecurrentLayer(config.cell, size, size // 2)
 
     def forward(self, inputs: Tensor, reverse: Tensor) -> Tensor:
-        """inputs (B, S, H), reverse (B * S,) from `reverse_rows` -> (B, S, H)."""
-        reading, _ = self.forwards(inputs)  # (B, S, H/2)
-        against, _ = self.backwards(_permute(inputs, reverse))
-        return torch.cat([reading, _permute(against, reverse)], dim=-1)
+        """Read inputs (B, S, H) both ways; reverse (B * S,) is from `reverse_rows` -> (B, S, H)."""
+        forward, _ = self.forwards(inputs)  # (B, S, H/2)
+        backward, _ = self.backwards(_permute(inputs, reverse))
+        return torch.cat([forward, _permute(backward, reverse)], dim=-1)
 
 
 class Encoder(nn.Module):
@@ -36,9 +36,9 @@ class Encoder(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """embedded (B, S, H), lengths (B,) -> encoded (B, S, H), summary (B, H).
+        """Encode embedded (B, S, H), lengths (B,) -> encoded (B, S, H), final state (B, H).
 
-        The summary is what both directions know at their last token: the whole sentence.
+        The final state is what both directions know at their last token: the whole sentence.
         """
         reverse = reverse_rows(lengths, embedded.shape[1])
         x = embedded
@@ -46,19 +46,19 @@ class Encoder(nn.Module):
             y = self.dropout(layer(x, reverse))
             x = y if number == 0 else x + y
         encoded = self.norm(x)  # (B, S, H)
-        reading, against = encoded.chunk(2, dim=-1)  # each (B, S, H/2)
+        forward, backward = encoded.chunk(2, dim=-1)  # each (B, S, H/2)
         ends = torch.arange(len(lengths), device=lengths.device) * encoded.shape[1] + lengths - 1
-        summary = torch.cat([_rows(reading, ends), against[:, 0]], dim=-1)  # (B, H)
-        return encoded, summary
+        final_state = torch.cat([_rows(forward, ends), backward[:, 0]], dim=-1)  # (B, H)
+        return encoded, final_state
 
 
 def _permute(x: Tensor, rows: Tensor) -> Tensor:
-    """The (B * S) rows of x (B, S, H) in another order."""
+    """Put the (B * S) rows of x (B, S, H) in another order."""
     return _rows(x, rows).view_as(x)
 
 
 def _rows(x: Tensor, rows: Tensor) -> Tensor:
-    """Rows of the (B * S, H) view of x (B, S, H), no row twice."""
+    """Take rows of the (B * S, H) view of x (B, S, H), no row twice."""
     # By torch's list (`use_deterministic_algorithms`) the backward pass of x[rows] adds in no fixed
     # order on a CPU, and that of index_select on a GPU: where no row comes twice, none is needed.
     return x.flatten(0, 1).index_select(0, rows)

@@ -38,8 +38,8 @@ class EncoderDecoder(nn.Module):
         self.dropout = Dropout(dropout)
 
     def encode(self, src: Tensor, lengths: Tensor) -> tuple[Memory, list[State]]:
-        """src (B, S), lengths (B,) -> the memory, the decoder's states before its first token."""
-        encoded, summary = self.encoder(self._embed(src), lengths)
+        """Encode src (B, S), lengths (B,) -> the memory, the decoder's states before BOS."""
+        encoded, final_state = self.encoder(self._embed(src), lengths)
         mask = torch.arange(src.shape[1], device=src.device) < lengths.unsqueeze(1)  # (B, S)
         attention = self.decoder.attention
         if attention is None:
@@ -47,7 +47,7 @@ class EncoderDecoder(nn.Module):
             memory = Memory(nothing, nothing, mask[:, :0])
         else:
             memory = attention.remember(encoded, mask)
-        return memory, self.decoder.initial_states(summary)
+        return memory, self.decoder.initial_states(final_state)
 
     def forward(self, src: Tensor, lengths: Tensor, tgt_in: Tensor, positions: Tensor) -> Tensor:
         """Teacher forcing: the readout at the target positions that count.

@@ -36,7 +36,7 @@ class RecurrentLayer(nn.Module):
             self.fused.bias_ih_l0.data[hidden_size : 2 * hidden_size] = 1.0
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """inputs (B, T, X), state each (B, H) or zeros -> outputs (B, T, H), the last state."""
+        """Run over inputs (B, T, X) from a state or zeros -> outputs (B, T, H), the last state."""
         if state is None:
             outputs, last = self.fused(inputs)
         else:

@@ -58,7 +58,7 @@ class Constraints:
 
     @property
     def ids(self) -> list[int]:
-        """Those of all phrases."""
+        """The ids of all phrases."""
         return [id_ for phrase in self.phrases for id_ in phrase.ids]
 
 
@@ -72,7 +72,7 @@ def constrained_search(
     continuing: Sequence[int] = (),
     byte_rule: ByteRule = NO_BYTES,
 ) -> list[list[Hypothesis]]:
-    """The `n_best` best translations of each source that meet its constraints, best first.
+    """Return the `n_best` best translations of each source that meet its constraints.
 
     The `forbidden` ids come up in phrases alone, and as often as there. `continuing` are those that
     go on with a word. Bytes come as `byte_rule` allows. Nothing is said in a row more often than in
@@ -106,8 +106,8 @@ def constrained_search(
         if not active:
             break
         grown = [hypothesis for sentence in active for hypothesis in sentence.live]
-        tokens = np.array([one.ids[-1] for one in grown])
-        state = step.state.select(np.array([one.row for one in grown]))
+        tokens = np.array([hypothesis.ids[-1] for hypothesis in grown])
+        state = step.state.select(np.array([hypothesis.row for hypothesis in grown]))
     return [sentence.results() for sentence in sentences]
 
 
@@ -144,7 +144,7 @@ class _Progress:
         return ids
 
     def after(self, id_: int) -> Self:
-        """A phrase that is broken off has to begin again."""
+        """Return the progress after `id_`; a phrase that is broken off has to begin again."""
         numbers = self.open.get(id_)
         if numbers is None:
             return replace(self, begun=(), place=0).after(id_) if self.begun else self
@@ -162,7 +162,7 @@ class _Progress:
     def share(
         self, numbers: Sequence[int], attention: NDArray[np.float32], whole_word: float
     ) -> float:
-        """How likely it is that one of the phrases `numbers` is what is said next.
+        """Return how likely it is that one of the phrases `numbers` is what is said next.
 
         At least the attention to what they stand for, as if the model copied it (Gu et al. 2016),
         where the word before is whole, as it is with the probability `whole_word`; and once a
@@ -173,9 +173,9 @@ class _Progress:
         if copied and self.is_firm and self.begun == tuple(numbers):
             return 1.0
         shares = (
-            float(attention[[*one.positions]].sum())
-            * (whole_word if one.begins_word and not self.begun else 1.0)
-            for one in copied
+            float(attention[[*phrase.positions]].sum())
+            * (whole_word if phrase.begins_word and not self.begun else 1.0)
+            for phrase in copied
         )
         return max(shares, default=0.0)
 
@@ -215,17 +215,17 @@ class _Sentence:
         self._beginning = self._closed  # (C,) which begin a character of several bytes
 
     def extend(self, step: Step[S], first: int, length: int) -> None:
-        """One step; the rows of this sentence begin at `first`. `length` counts what is added."""
+        """Take a step to `length` tokens; the rows of this sentence begin at `first`."""
         extensions: list[_Extension] = []
         if not len(self._columns):
             candidates = None if step.candidates is None else step.candidates[first]
             self._look(candidates, step.log_probs.shape[1])
-        floor = self._floor()
-        for row, one in enumerate(self.live, first):
+        bound = self._bound()
+        for row, hypothesis in enumerate(self.live, first):
             attention = step.attention[row, : self._source_length]
             log_probs = step.log_probs[row]
-            extensions += self._extensions(one, row, log_probs, attention, length, floor)
-        extensions.sort(key=lambda one: (-one.log_prob, one.row, one.id))
+            extensions += self._extensions(hypothesis, row, log_probs, attention, length, bound)
+        extensions.sort(key=lambda extension: (-extension.log_prob, extension.row, extension.id))
         chosen = self._allocate(extensions)
         parents = self.live
         self.live = []
@@ -238,7 +238,7 @@ class _Sentence:
                 self.live.append(self._grown(parent, extension, attention))
 
     def results(self) -> list[Hypothesis]:
-        """The best finished hypotheses."""
+        """Return the best finished hypotheses."""
         if not self._finished:
             raise Seq2SeqError(
                 "the model gives no translation a probability: its weights are broken (not a "
@@ -248,16 +248,16 @@ class _Sentence:
 
     def _extensions(
         self,
-        one: _Live,
+        hypothesis: _Live,
         row: int,
         log_probs: NDArray[np.float32],
         attention: NDArray[np.float32],
         length: int,
-        floor: float,
+        bound: float,
     ) -> "list[_Extension]":
-        """The best extensions of a hypothesis, and those that meet a constraint."""
+        """Return the best extensions of a hypothesis, and those that meet a constraint."""
         total = log_probs[: len(self._columns)].astype(np.float64)  # (C,)
-        progress = one.progress
+        progress = hypothesis.progress
         whole_word = 1.0
         if progress.open:
             whole_word -= float(np.exp(total[self._continuing]).sum())
@@ -267,24 +267,24 @@ class _Sentence:
             share = progress.share(numbers, attention, whole_word)
             total[column] = max(total[column], np.log(min(max(share, _LEAST_SHARE), 1.0)))
             meets.append(column)
-        total += one.log_prob
+        total += hypothesis.log_prob
         closed = self._closed.copy()
-        if one.ends_word:
+        if hypothesis.ends_word:
             closed |= self._continuing
         if self._repetition_rule:
-            closed |= self._repetition_rule.closed(one.ids).take(self._columns, mode="clip")
+            closed |= self._repetition_rule.closed(hypothesis.ids).take(self._columns, mode="clip")
         else:
-            closed[self._places(closes_loop(one.ids, self._allowed))] = True
+            closed[self._places(closes_loop(hypothesis.ids, self._allowed))] = True
         if self._limit - length < progress.missing + progress.place + LONGEST:
             closed |= self._beginning
-        if one.state != BETWEEN:
-            closed = ~self._rules.byte_rule.allowed(one.state, self._columns)
+        if hypothesis.state != BETWEEN:
+            closed = ~self._rules.byte_rule.allowed(hypothesis.state, self._columns)
             meets = [column for column in meets if not closed[column]]
         if progress.is_firm:
             closed[:] = True
         elif progress.missing:
             closed[EOS_ID] = True
-        elif length >= self._limit and one.state == BETWEEN:
+        elif length >= self._limit and hypothesis.state == BETWEEN:
             closed[:] = True
             closed[EOS_ID] = False
         closed[meets] = False
@@ -295,7 +295,7 @@ class _Sentence:
         extensions: list[_Extension] = []
         for column in {*best.tolist(), *meets}:
             log_prob = float(total[column])
-            if not log_prob > floor:  # nor is NaN
+            if not log_prob > bound:  # nor is NaN
                 continue
             id_ = int(self._columns[column])
             after = progress.after(id_) if progress.begun or id_ in progress.open else progress
@@ -317,7 +317,7 @@ class _Sentence:
         self._continuing = self._rules.continuing.take(self._columns, mode="clip")
 
     def _places(self, ids: Collection[int]) -> Ints:
-        """Where those of the `ids` are that are among the candidates."""
+        """Return where those of the `ids` are that are among the candidates."""
         wanted = np.array(sorted(ids), np.int64)
         places = np.minimum(np.searchsorted(self._columns, wanted), len(self._columns) - 1)
         found: Ints = places[self._columns[places] == wanted]
@@ -337,27 +337,29 @@ class _Sentence:
             int(self._rules.byte_rule.after(np.array(parent.state), np.array(extension.id))),
         )
 
-    def _finish(self, one: _Live, log_prob: float) -> None:
-        length = len(one.ids) + 1
+    def _finish(self, hypothesis: _Live, log_prob: float) -> None:
+        length = len(hypothesis.ids) + 1
         score = log_prob / length_penalty(length, self._rules.config.length_penalty)
-        attention = np.array(one.attention, np.float32).reshape(len(one.ids), self._source_length)
-        self._finished.append(Hypothesis(one.ids, score, log_prob, attention))
+        attention = np.array(hypothesis.attention, np.float32).reshape(
+            len(hypothesis.ids), self._source_length
+        )
+        self._finished.append(Hypothesis(hypothesis.ids, score, log_prob, attention))
         self._finished.sort(key=lambda hypothesis: hypothesis.score, reverse=True)
 
-    def _floor(self) -> float:
-        """What cannot become one of the n best any more need not go on; see `beam_search`."""
+    def _bound(self) -> float:
+        """Return what a log-probability must exceed to go on; see `beam_search`."""
         if len(self._finished) < self._n_best:
             return _NEVER
         penalty = length_penalty(self._limit, self._rules.config.length_penalty)
         return self._finished[self._n_best - 1].score * penalty
 
     def _allocate(self, extensions: "Sequence[_Extension]") -> "list[_Extension]":
-        """Turn about, the best of those that miss fewest ids, of those that miss more..."""
+        """Choose in turn the best of those that miss fewest ids, of those that miss more..."""
         banks: defaultdict[int, list[_Extension]] = defaultdict(list)
-        for one in extensions:
-            banks[one.progress.missing].append(one)
+        for extension in extensions:
+            banks[extension.progress.missing].append(extension)
         turns = zip_longest(*(banks[missing] for missing in sorted(banks)))
-        return [one for one in chain.from_iterable(turns) if one][: self._width]
+        return [turn for turn in chain.from_iterable(turns) if turn][: self._width]
 
 
 class _Extension(NamedTuple):

@@ -17,7 +17,7 @@ class DecoderState(Protocol):
     """What the decoder remembers of N hypotheses."""
 
     def select(self, rows: Ints) -> Self:
-        """The state of the hypotheses with the row numbers `rows` (N',).
+        """Return the state of the hypotheses with the row numbers `rows` (N',).
 
         Rows may be missing, repeated or in another order within their sentence. A sentence without
         rows leaves.
@@ -46,7 +46,7 @@ class Engine(Protocol[S]):
     """
 
     def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> S:
-        """source (B, S) padded with PAD_ID, lengths (B,) -> the state before BOS: N = B rows.
+        """Encode source (B, S) padded with PAD_ID, lengths (B,) -> the state before BOS, N = B.
 
         The ids `forced` (B, R), padded too, are among the candidates.
         """
@@ -58,9 +58,9 @@ class Engine(Protocol[S]):
 
 
 def grid(sentences: Ints, number: int) -> tuple[Ints, Ints]:
-    """Rows as a grid of places: sentences (N,), ascending -> slots (B, K) and numbers (N,).
+    """Arrange rows in a grid: sentences (N,), ascending -> slots (B, K) and numbers (N,).
 
-    B is the `number` of sentences. `slots` has the row in each place; places left over repeat a
+    B is the `number` of sentences. `slots` has the row in each slot; slots left over repeat a
     row. `numbers` has the k of each row.
     """
     counts = np.bincount(sentences, minlength=number)  # (B,)
@@ -72,7 +72,7 @@ def grid(sentences: Ints, number: int) -> tuple[Ints, Ints]:
 
 
 def renumber(sentences: Ints) -> tuple[Ints, Ints]:
-    """sentences (N,), ascending -> those that occur (B',) and (N,) their numbers among them."""
+    """Renumber sentences (N,), ascending -> those that occur (B',), new numbers (N,)."""
     is_first = np.empty(len(sentences), np.bool_)
     is_first[:1] = True
     np.not_equal(sentences[1:], sentences[:-1], out=is_first[1:])

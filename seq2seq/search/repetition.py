@@ -22,8 +22,8 @@ def repeats(ids: Sequence[int], longest_run: int = _LONGEST_LOOP) -> int:
     most = 1
     for size in range(1, longest_run + 1):
         same = longest = 0  # how many ids equal those `size` places before, in a row
-        for one, before in zip(ids[size:], ids, strict=False):
-            if one != before:
+        for id_, before in zip(ids[size:], ids, strict=False):
+            if id_ != before:
                 same = 0
             else:
                 same += 1
@@ -60,7 +60,7 @@ def _is_most_of(times: int, length: int) -> bool:
 
 
 def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
-    """The ids that, after `ids`, would say something once more than `allowed` times."""
+    """Return the ids that, after `ids`, would say something once more than `allowed` times."""
     closing: set[int] = set()
     if len(ids) >= allowed + 2:  # three ids in a row, so often
         last = ids[-2], ids[-1]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from seq2seq.inspection.gradients import (
     VARIANTS,
+    CopyMemoryModel,
     GradientReport,
-    Recaller,
     Settings,
     Variant,
     gradient_norms,
@@ -24,15 +24,15 @@ SMALL = Settings(hidden_size=6, symbols=3, distance=12, delays=(1, 3), steps=20,
 B, T = 3, 7
 
 
-def setup(variant: Variant) -> tuple[Recaller, Tensor, Tensor]:
+def setup(variant: Variant) -> tuple[CopyMemoryModel, Tensor, Tensor]:
     """A layer in float64, inputs (B, T, X), answers (B,)."""
-    model = Recaller(variant, SMALL).double()
+    model = CopyMemoryModel(variant, SMALL).double()
     torch.manual_seed(3)
     inputs = torch.randn(B, T, SMALL.symbols + 2, dtype=torch.float64)
     return model, inputs, torch.randint(SMALL.symbols, (B,))
 
 
-def last_state(model: Recaller, inputs: Tensor) -> Tensor:
+def last_state(model: CopyMemoryModel, inputs: Tensor) -> Tensor:
     """h_T (B, H) by the cell's equations, step by step."""
     weights = Weights(*(parameter.detach() for parameter in model.layer.fused.parameters()))
     hidden = cell = torch.zeros(len(inputs), SMALL.hidden_size, dtype=torch.float64)
@@ -48,7 +48,7 @@ def last_state(model: Recaller, inputs: Tensor) -> Tensor:
     return hidden
 
 
-def losses(model: Recaller, inputs: Tensor, answers: Tensor) -> Tensor:
+def losses(model: CopyMemoryModel, inputs: Tensor, answers: Tensor) -> Tensor:
     """-ln p of each answer (B,), by the equations."""
     scores = last_state(model, inputs) @ model.readout.weight.T + model.readout.bias
     return (scores.logsumexp(dim=-1) - scores[range(B), answers]).detach()
