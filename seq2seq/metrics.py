@@ -1,4 +1,4 @@
-"""BLEU and chrF as sacreBLEU computes them: detokenised text, a signature, an interval.
+"""Compute BLEU and chrF as sacreBLEU does: detokenised text, a signature, an interval.
 
 BLEU counts words, and what a word is follows the target language as sacreBLEU recommends: most
 languages part their words by spaces (13a), Chinese is cut into characters (zh), Japanese and Korean
@@ -8,15 +8,18 @@ Where a dictionary or the subwords are not at hand, characters are counted; the 
 
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from seq2seq.errors import Seq2SeqError
 
 BOOTSTRAP_SAMPLES = 1000
+
+Tokenize = Literal["moses"]
+"""Other tokens than sacreBLEU's own, that published figures are over."""
 
 _TOKENIZER_LANGUAGES = {
     "zh": "zh zho chi cmn yue wuu nan hak gan hsn cdo lzh",
@@ -70,14 +73,14 @@ def tokenizer_advice(languages: Iterable[str]) -> Iterator[str]:
 
 
 def bleu(language: str, **options: Any) -> Any:
-    """sacreBLEU's cased BLEU for text in `language`, with exponential smoothing."""
+    """Make sacreBLEU's cased BLEU for text in `language`, with exponential smoothing."""
     from sacrebleu.metrics import BLEU
 
-    return BLEU(tokenize=bleu_tokenizer(language), **options)
+    return BLEU(**{"tokenize": bleu_tokenizer(language)} | options)
 
 
 def chrf() -> Any:
-    """sacreBLEU's chrF, with scores that are all of one type.
+    """Make sacreBLEU's chrF, with scores that are all of one type.
 
     Its own are NumPy's or Python's, and statistics.mean refuses to mix them: an interval over a few
     bad translations would end in a TypeError.
@@ -92,22 +95,22 @@ def chrf() -> Any:
 
 
 def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str], language: str) -> float:
-    """BLEU of translations into `language`, from 0 to 100."""
+    """Compute BLEU of translations into `language`, from 0 to 100."""
     return float(bleu(language).corpus_score(list(hypotheses), [list(references)]).score)
 
 
 def corpus_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """chrF of translations, from 0 to 100."""
+    """Compute chrF of translations, from 0 to 100."""
     return float(chrf().corpus_score(list(hypotheses), [list(references)]).score)
 
 
 def sentence_chrf(hypothesis: str, reference: str) -> float:
-    """chrF of one sentence, from 0 to 100."""
+    """Compute chrF of a sentence, from 0 to 100."""
     return float(chrf().sentence_score(hypothesis, [reference]).score)
 
 
 def validation_rank(bleu: float, chrf: float, nll: float) -> tuple[float, float, float]:
-    """By what the best of several validations is chosen: the greater, the better.
+    """Rank a validation: the greater, the better.
 
     BLEU to two decimals, as it is reported; where that is the same, as it is 0 at first or with
     sentences of fewer than four words, chrF; then `nll`, the negative log-likelihood of a token.
@@ -116,11 +119,15 @@ def validation_rank(bleu: float, chrf: float, nll: float) -> tuple[float, float,
 
 
 def score(
-    hypotheses: Sequence[str], references: Sequence[str], language: str
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    language: str,
+    tokenize: Tokenize | None = None,
 ) -> tuple[MetricScore, ...]:
-    """BLEU, chrF, and lower-cased BLEU, over detokenised text, which sacreBLEU tokenises itself.
+    """Compute BLEU, chrF and lower-cased BLEU over detokenised text, as sacreBLEU tokenises it.
 
-    Published "tokenised, lower-cased" figures lie near the last one; they are from Moses' tokens.
+    With `tokenize="moses"` also BLEU over Moses' tokens of lower-cased text, as publications on
+    Multi30k report it. French comes out some points higher, since `l'herbe` is two tokens.
     """
     if len(hypotheses) != len(references):
         raise Seq2SeqError(
@@ -132,11 +139,32 @@ def score(
         ("chrF", chrf()),
         ("BLEU, lower-cased", bleu(language, lowercase=True)),
     )
-    return tuple(_score(name, metric, hypotheses, references) for name, metric in metrics)
+    scores = [_score(name, metric, hypotheses, references) for name, metric in metrics]
+    if tokenize == "moses":
+        split = _moses_tokens(language)
+        metric = bleu(language, tokenize="none", force=True)  # force: tokens are what is wanted
+        sides = [[split(line) for line in lines] for lines in (hypotheses, references)]
+        scores.append(_score("BLEU, Moses tokens", metric, *sides))
+    return tuple(scores)
+
+
+def _moses_tokens(language: str) -> Callable[[str], str]:
+    """Return a function from text to its tokens in lower case, with spaces between them.
+
+    Lower case, then Moses' normalised punctuation, then its tokens: as the files `*.lc.norm.tok.*`
+    of Multi30k were made.
+    """
+    try:
+        from sacremoses import MosesPunctNormalizer, MosesTokenizer
+    except ModuleNotFoundError:
+        raise Seq2SeqError("--tokenize moses needs sacremoses: pip install sacremoses") from None
+    normalise = MosesPunctNormalizer(language).normalize
+    tokenise = MosesTokenizer(language).tokenize
+    return lambda text: str(tokenise(normalise(text.lower()), return_str=True))
 
 
 def signature_lines(signatures: Iterable[tuple[object, str]]) -> Iterator[str]:
-    """Each different signature; where there are several, behind the directions that it is of."""
+    """Yield each different signature; if there are several, each after its directions."""
     directions: dict[str, list[str]] = {}
     for direction, signature in signatures:
         directions.setdefault(signature, []).append(str(direction))
@@ -147,7 +175,7 @@ def signature_lines(signatures: Iterable[tuple[object, str]]) -> Iterator[str]:
 
 
 def words(text: str, language: str) -> list[str]:
-    """What white space parts; in a language without spaces, what its BLEU tokenizer parts."""
+    """Split at white space or, in a language without spaces, as its BLEU tokenizer does."""
     if recommended_tokenizer(language) in ("13a", "ko-mecab"):
         return text.split()
     return str(_tokenizer(bleu_tokenizer(language))(text)).split()

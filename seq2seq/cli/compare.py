@@ -23,9 +23,8 @@ from seq2seq.cli.options import (
 from seq2seq.errors import require_extra
 
 if TYPE_CHECKING:
-    from seq2seq.evaluation import Both, Comparison
-    from seq2seq.evaluation.lexical import FrequencyScore, MissingWord, Wording
-    from seq2seq.evaluation.scores import LengthScore, PairedScore, SentenceScore
+    from seq2seq.evaluation.comparison import Comparison, LengthScore, PairedScore, SentenceScore
+    from seq2seq.evaluation.lexical import Both, FrequencyScore, LexicalStatistics, MissingWord
 
 _WIDTH = 80
 _LOOPS = 10  # sentences that are named
@@ -59,7 +58,7 @@ def compare(
         ),
     ] = None,
     show: Annotated[
-        int, typer.Option("--show", min=0, metavar="N", help="So many sentences each way.")
+        int, typer.Option("--show", min=0, metavar="N", help="Show N sentences for each system.")
     ] = 5,
     beam_size: BeamSizeOption = None,
     threads: ThreadsOption = 0,
@@ -74,7 +73,8 @@ def compare(
     missing or repeated, and the sentences that differ most; of several directions a summary.
     """
     require_extra("sacrebleu", "compare", "train")
-    from seq2seq.evaluation import Both, compare_systems
+    from seq2seq.evaluation.comparison import compare_systems
+    from seq2seq.evaluation.lexical import Both
 
     comparisons = compare_systems(
         Both(a, b),
@@ -86,27 +86,26 @@ def compare(
         show_progress=not quiet,
     )
     if as_json:
-        lines: Iterator[str] = (one.to_json() for one in comparisons)
+        lines: Iterator[str] = (comparison.to_json() for comparison in comparisons)
     else:
         lines = _report(comparisons[0]) if len(comparisons) == 1 else _summary(comparisons)
     typer.echo("\n".join(lines))
 
 
 def _summary(comparisons: Sequence["Comparison"]) -> Iterator[str]:
-    """A line a direction."""
+    """Write a line for each direction."""
     first = comparisons[0]
     yield from _names(first.systems)
     yield ""
     yield f"{'':19}" + "".join(f"{metric.name:>18}{'':12}" for metric in first.metrics).rstrip()
     columns = f"{'A':>7}{'B':>7}{'B - A':>7}{'p':>6}   "
     yield f"direction sentences{columns * len(first.metrics)}".rstrip()
-    for one in comparisons:
-        yield (
-            f"{one.direction!s:<9}{one.sentences:>10,}" + "".join(map(_brief, one.metrics)).rstrip()
-        )
+    for comparison in comparisons:
+        scores = "".join(map(_brief, comparison.metrics)).rstrip()
+        yield f"{comparison.direction!s:<9}{comparison.sentences:>10,}{scores}"
     yield ""
-    yield "Behind p stands which one is better; - means that the test cannot tell."
-    yield "Choose one direction by --from and --to for all that differs in it."
+    yield "After p: which one is significantly better; - is neither."
+    yield "Choose a direction by --from and --to for the full report on it."
     yield from _about_the_test(comparisons)
 
 
@@ -116,7 +115,7 @@ def _brief(metric: "PairedScore") -> str:
 
 
 def _report(comparison: "Comparison") -> Iterator[str]:
-    """All that differs in one direction."""
+    """Write all that differs in a direction."""
     yield from _names(comparison.systems)
     yield f"{comparison.direction}, {comparison.sentences:,} sentences of {comparison.test}"
     yield from _metrics(comparison)
@@ -136,10 +135,11 @@ def _names(systems: "Both[str]") -> Iterator[str]:
 def _metrics(comparison: "Comparison") -> Iterator[str]:
     yield ""
     yield f"{'':8}{'A':>7}{'B':>9}{'B - A':>9}{'p':>8}"
-    for one in comparison.metrics:
+    for metric in comparison.metrics:
         yield (
-            f"{one.name:<8}{one.scores.a:>7.2f}{one.scores.b:>9.2f}{one.difference:>+9.2f}"
-            f"{one.p_value:>8.3f}   {_verdict(one, comparison.sentences)}"
+            f"{metric.name:<8}{metric.scores.a:>7.2f}{metric.scores.b:>9.2f}"
+            f"{metric.difference:>+9.2f}{metric.p_value:>8.3f}   "
+            f"{_verdict(metric, comparison.sentences)}"
         )
     better = comparison.better_in
     yield ""
@@ -151,32 +151,33 @@ def _metrics(comparison: "Comparison") -> Iterator[str]:
 
 
 def _verdict(metric: "PairedScore", sentences: int) -> str:
-    from seq2seq.evaluation.scores import TOO_FEW
+    from seq2seq.evaluation.comparison import TOO_FEW
 
     if metric.better is not None:
         return f"{metric.better.upper()} is better"
     if not metric.difference:
         return "the same score"
     if sentences < TOO_FEW:
-        return f"too few to tell: take {TOO_FEW}, or many more"
-    return "the test cannot tell"
+        return f"too few sentences: take {TOO_FEW}, or many more"
+    return "not significant"
 
 
 def _about_the_test(comparisons: Sequence["Comparison"]) -> Iterator[str]:
-    from seq2seq.evaluation.scores import SIGNIFICANT
+    from seq2seq.evaluation.comparison import SIGNIFICANT
     from seq2seq.metrics import signature_lines, tokenizer_advice
 
     yield from _wrapped(
-        f"p is from paired bootstrap resampling by sacreBLEU: below {SIGNIFICANT} the difference "
-        "is hardly chance, though of 20 such tests of equals one comes out so. It is the chance of "
-        "the sentences, not of training: two seeds of one recipe may differ as much, so train "
-        "several before you call a recipe better."
+        f"p-values: paired bootstrap resampling (sacreBLEU). p < {SIGNIFICANT} is significant; "
+        "expect one false positive in 20 comparisons of equal systems. The test does not cover "
+        "training: two seeds of one recipe may differ as much, so train several before you call a "
+        "recipe better."
     )
     for advice in tokenizer_advice(comparison.direction.target for comparison in comparisons):
         yield from _wrapped(advice)
     for number in range(len(comparisons[0].metrics)):
         yield from signature_lines(
-            (one.direction, one.metrics[number].signature) for one in comparisons
+            (comparison.direction, comparison.metrics[number].signature)
+            for comparison in comparisons
         )
 
 
@@ -185,8 +186,8 @@ def _lengths(scores: Sequence["LengthScore"]) -> Iterator[str]:
     yield "By length of the source"
     yield f"{'':16}{'BLEU':>18}{'chrF':>27}"
     yield f"words  sentences{'A':>9}{'B':>9}{'B - A':>9}{'A':>9}{'B':>9}{'B - A':>9}"
-    for one in scores:
-        yield f"{one.words:<7}{one.sentences:>9,}{_pair(one.bleu)}{_pair(one.chrf)}"
+    for score in scores:
+        yield f"{score.words:<7}{score.sentences:>9,}{_pair(score.bleu)}{_pair(score.chrf)}"
 
 
 def _pair(both: "Both[float]") -> str:
@@ -198,15 +199,16 @@ def _frequencies(scores: Sequence["FrequencyScore"], text: str) -> Iterator[str]
     yield f"By frequency of words in {text}"
     yield f"{'':16}{'F-measure':>22}{'recall':>18}{'precision':>18}".rstrip()
     yield f"occurring  words{'A':>9}{'B':>9}{'B - A':>9}{'A':>9}{'B':>9}{'A':>9}{'B':>9}"
-    for one in scores:
-        a, b = one.accuracy.a, one.accuracy.b
+    for score in scores:
+        a, b = score.accuracy.a, score.accuracy.b
         yield (
-            f"{one.frequency:<8}{one.reference_words:>8,}{a.f:>9.3f}{b.f:>9.3f}{b.f - a.f:>+9.3f}"
+            f"{score.frequency:<8}{score.reference_words:>8,}"
+            f"{a.f:>9.3f}{b.f:>9.3f}{b.f - a.f:>+9.3f}"
             f"{a.recall:>9.3f}{b.recall:>9.3f}{a.precision:>9.3f}{b.precision:>9.3f}"
         )
 
 
-def _wording(wording: "Both[Wording]") -> Iterator[str]:
+def _wording(wording: "Both[LexicalStatistics]") -> Iterator[str]:
     a, b = wording.a, wording.b
     rows = (
         ("Words", "A", "B"),
@@ -232,16 +234,17 @@ def _missing(missing: "Both[tuple[MissingWord, ...]]") -> Iterator[str]:
     yield f"{'Missing from A more often than from B':<42}Missing from B more often than from A"
     yield "    ".join([f"{'':16}{'A only':>7}{'B only':>7}{'in all':>8}"] * 2)
     for pair in zip_longest(missing.a, missing.b):
-        yield "    ".join(_missing_word(one) for one in pair).rstrip()
+        yield "    ".join(_missing_word(word) for word in pair).rstrip()
 
 
-def _missing_word(one: "MissingWord | None") -> str:
+def _missing_word(missing: "MissingWord | None") -> str:
     from rich.cells import set_cell_size
 
-    if one is None:
+    if missing is None:
         return " " * 38
-    word = set_cell_size(_printable(one.word), 16)
-    return f"{word}{one.missing.a:>7,}{one.missing.b:>7,}{one.in_references:>8,}"
+    word = set_cell_size(_printable(missing.word), 16)
+    counts = missing.missing
+    return f"{word}{counts.a:>7,}{counts.b:>7,}{missing.in_references:>8,}"
 
 
 def _sentences(better: str, sentences: Sequence["SentenceScore"]) -> Iterator[str]:
@@ -249,17 +252,17 @@ def _sentences(better: str, sentences: Sequence["SentenceScore"]) -> Iterator[st
         return
     yield ""
     yield f"Sentences in which {better} is better by most"
-    for one in sentences:
+    for sentence in sentences:
         yield ""
-        yield f"{one.number:,}: chrF {one.chrf.a:.1f} of A, {one.chrf.b:.1f} of B"
-        yield from _wrapped(one.source, "  source     ")
-        yield from _wrapped(one.reference, "  reference  ")
-        yield from _wrapped(one.translations.a, "  A          ")
-        yield from _wrapped(one.translations.b, "  B          ")
+        yield f"{sentence.number:,}: chrF {sentence.chrf.a:.1f} of A, {sentence.chrf.b:.1f} of B"
+        yield from _wrapped(sentence.source, "  source     ")
+        yield from _wrapped(sentence.reference, "  reference  ")
+        yield from _wrapped(sentence.translations.a, "  A          ")
+        yield from _wrapped(sentence.translations.b, "  B          ")
 
 
 def _wrapped(text: str, before: str = "") -> Iterator[str]:
-    """Lines as wide as a terminal; `before` stands before the first, white space before others."""
+    """Wrap to lines of a terminal, the first after `before` and the others indented."""
     from rich.console import Console
     from rich.text import Text
 

@@ -24,6 +24,7 @@ from seq2seq.cli.options import (
 )
 from seq2seq.cli.streams import open_output
 from seq2seq.errors import require_extra
+from seq2seq.metrics import Tokenize
 
 
 @reported_errors("seq2seq")
@@ -38,6 +39,12 @@ def evaluate(
     beam_size: BeamSizeOption = None,
     length_penalty: LengthPenaltyOption = None,
     prune: PruneOption = None,
+    tokenize: Annotated[
+        Tokenize | None,
+        typer.Option(
+            "--tokenize", help="Report BLEU over these tokens too, lower-cased, as publications do."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the translations here.")
     ] = None,
@@ -52,15 +59,16 @@ def evaluate(
     """
     require_extra("sacrebleu", "evaluate", "train")
     from seq2seq.evaluation.test_sets import evaluate_model, table
+    from seq2seq.translation.base import TranslateOptions
 
-    test = evaluation_set(src, ref, corpus, recipe, source_language, target_language)
+    test_set = evaluation_set(src, ref, corpus, recipe, source_language, target_language)
+    options = TranslateOptions(beam_size=beam_size, length_penalty=length_penalty, prune=prune)
     with open_output(output) if output is not None else nullcontext() as sink:
         evaluations = evaluate_model(
             model,
-            test,
-            beam_size=beam_size,
-            length_penalty=length_penalty,
-            prune=prune,
+            test_set,
+            options,
+            tokenize=tokenize,
             threads=threads,
             sink=sink,
             show_progress=not quiet,

@@ -1,41 +1,99 @@
-"""Two systems, translated, tested and counted: a `Comparison` for each test set."""
+"""Compare two systems on the same test sets, in the manner of compare-mt (Neubig 2019).
+
+Is one better by BLEU and chrF, and is that significant; for which lengths, in which sentences; and
+which words does each get right, leave out or repeat (`lexical`).
+"""
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any, Protocol
 
-from seq2seq.config.model_config import Direction
+from seq2seq.config.model_config import Direction, choose_direction
 from seq2seq.corpus import DirectedText, read_lines, read_parallel
-from seq2seq.errors import UsageError
+from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.evaluation.lexical import (
     Bag,
+    Both,
     FrequencyScore,
+    LexicalStatistics,
     MissingWord,
-    Wording,
+    Range,
+    Side,
     bag,
     by_frequency,
     count_words,
+    lexical_statistics,
     missing_words,
-    wording,
+    range_of,
 )
-from seq2seq.evaluation.scores import (
-    LengthScore,
-    Outputs,
-    PairedScore,
-    SentenceScore,
-    Tally,
-    by_length,
-    by_sentence,
-    most_different,
-    paired_scores,
-    tally,
-)
-from seq2seq.evaluation.sides import Both
-from seq2seq.evaluation.systems import open_system, read_tests
-from seq2seq.evaluation.test_sets import EvaluationSet
+from seq2seq.evaluation.test_sets import EvaluationSet, open_translator, translate_test
+from seq2seq.metrics import BOOTSTRAP_SAMPLES, bleu, chrf, sentence_chrf, words
+from seq2seq.model_dir.read import is_training_run
+from seq2seq.translation.base import TranslateOptions
+
+SIGNIFICANT = 0.05
+"""The p-value below which a difference is significant."""
+
+TOO_FEW = 30
+"""Sentences; resampling fewer says nothing about other sentences."""
+
+LENGTHS = (Range(1, 5), Range(6, 10), Range(11, 15), Range(16, 20), Range(21, None))
+"""Words of the source."""
+
+Outputs = Both[Sequence[str]]
 
 _MISSING_WORDS = 10
+
+
+@dataclass(frozen=True)
+class PairedScore:
+    """The scores of both by one metric, and whether the difference is significant."""
+
+    name: str
+    scores: Both[float]  # from 0 to 100
+    difference: float  # B - A
+    p_value: float  # by paired bootstrap resampling (Koehn 2004)
+    better: Side | None  # None: not significant
+    signature: str
+
+
+@dataclass(frozen=True)
+class LengthScore:
+    """The scores of the sentences whose source has so many words."""
+
+    words: str
+    sentences: int
+    bleu: Both[float]
+    chrf: Both[float]
+
+
+@dataclass(frozen=True)
+class SentenceScore:
+    """A sentence, both of its translations, and their scores."""
+
+    number: int  # in the test set, from 1
+    source: str
+    reference: str
+    translations: Both[str]
+    chrf: Both[float]
+
+    @property
+    def difference(self) -> float:
+        """chrF of B - A."""
+        return self.chrf.b - self.chrf.a
+
+
+@dataclass(frozen=True)
+class WinCounts:
+    """In how many sentences A or B is better, by chrF, and in how many neither."""
+
+    a: int
+    b: int
+    neither: int
+    identical: int  # of neither: those that are the same, letter for letter
 
 
 @dataclass(frozen=True)
@@ -47,19 +105,19 @@ class Comparison:
 
     systems: Both[str]  # as they were named
     direction: Direction  # in JSON such as "en-de"
-    test: str  # where the sentences are from
+    test: str  # name of the test set
     sentences: int
     metrics: tuple[PairedScore, ...]  # BLEU and chrF
-    better_in: Tally  # how many sentences
+    better_in: WinCounts  # how many sentences
     by_length: tuple[LengthScore, ...]
     frequencies_of: str  # the text that the frequencies were counted in
     by_frequency: tuple[FrequencyScore, ...]
-    wording: Both[Wording]
+    wording: Both[LexicalStatistics]
     missing_words: Both[tuple[MissingWord, ...]]  # a: those that A lacks more often
     most_different: Both[tuple[SentenceScore, ...]]  # a: those that A translates better
 
     def to_json(self) -> str:
-        """Everything, as one JSON object on one line."""
+        """Write everything as one JSON object on one line."""
         return json.dumps(asdict(self) | {"direction": str(self.direction)}, ensure_ascii=False)
 
 
@@ -80,7 +138,7 @@ def compare_systems(
     references are counted. `show` is how many of the sentences that differ most are kept.
     """
     opened = systems.each(lambda path: open_system(path, threads, beam_size))
-    tests = read_tests(opened, test_set)
+    tests = _read_tests(opened, test_set)
     lines = _training_lines(train, tests)
     opened.each(lambda system: system.check(tests))  # before work is done in vain
     outputs = opened.each(lambda system: system.translate(tests, show_progress))
@@ -113,14 +171,108 @@ def compare(
         text.name,
         len(sentences),
         paired_scores(outputs, references, language),
-        tally(sentences),
+        count_wins(sentences),
         by_length(direction, sources, references, outputs),
         counted_in,
         by_frequency(bags, output_bags, counts),
-        outputs.each(lambda lines: wording(references, lines, language)),
+        outputs.each(lambda lines: lexical_statistics(references, lines, language)),
         missing_words(bags, output_bags, _MISSING_WORDS),
         most_different(sentences, show),
     )
+
+
+def paired_scores(
+    outputs: Outputs, references: Sequence[str], language: str
+) -> tuple[PairedScore, ...]:
+    """Score translations into `language`, and test the difference by paired bootstrap."""
+    from sacrebleu.significance import PairedTest
+
+    test = PairedTest(
+        [("A", list(outputs.a)), ("B", list(outputs.b))],
+        {"BLEU": bleu(language), "chrF": chrf()},
+        [list(references)],
+        test_type="bs",
+        n_samples=BOOTSTRAP_SAMPLES,
+    )
+    signatures, results = test()
+    return tuple(
+        _paired(name, results[key], str(signatures[key]), len(references))
+        for name, key in (("BLEU", "BLEU"), ("chrF", "chrF2"))
+    )
+
+
+def _paired(name: str, results: Sequence[Any], signature: str, sentences: int) -> PairedScore:
+    scores = Both(*(float(result.score) for result in results))
+    difference = scores.b - scores.a
+    # Any drawing has at least the difference that equals have; sacreBLEU counts only those above.
+    p_value = float(results[1].p_value) if difference else 1.0
+    significant = p_value < SIGNIFICANT and sentences >= TOO_FEW
+    better: Side | None = ("b" if difference > 0 else "a") if significant else None
+    return PairedScore(name, scores, difference, p_value, better, signature)
+
+
+def by_length(
+    direction: Direction, sources: Sequence[str], references: Sequence[str], outputs: Outputs
+) -> tuple[LengthScore, ...]:
+    """Score short and long sentences apart; ranges without a sentence are left out."""
+    places: dict[Range, list[int]] = {length: [] for length in LENGTHS}
+    for place, source in enumerate(sources):
+        places[range_of(len(words(source, direction.source)), LENGTHS)].append(place)
+
+    def scores(metric: Any, chosen: Sequence[int]) -> Both[float]:
+        expected = [[references[i] for i in chosen]]
+        return outputs.each(
+            lambda lines: float(metric.corpus_score([lines[i] for i in chosen], expected).score)
+        )
+
+    return tuple(
+        LengthScore(
+            str(length),
+            len(chosen),
+            scores(bleu(direction.target, force=True), chosen),
+            scores(chrf(), chosen),
+        )
+        for length, chosen in places.items()
+        if chosen
+    )
+
+
+def by_sentence(
+    sources: Sequence[str], references: Sequence[str], outputs: Outputs
+) -> list[SentenceScore]:
+    """Score every sentence, in order."""
+    rows = zip(sources, references, outputs.a, outputs.b, strict=True)
+    return [
+        SentenceScore(
+            number,
+            source,
+            reference,
+            Both(a, b),
+            Both(sentence_chrf(a, reference), sentence_chrf(b, reference)),
+        )
+        for number, (source, reference, a, b) in enumerate(rows, start=1)
+    ]
+
+
+def count_wins(sentences: Sequence[SentenceScore]) -> WinCounts:
+    """Count in how many sentences each is better."""
+    differences = [sentence.difference for sentence in sentences]
+    return WinCounts(
+        sum(difference < 0 for difference in differences),
+        sum(difference > 0 for difference in differences),
+        sum(difference == 0 for difference in differences),
+        sum(sentence.translations.a == sentence.translations.b for sentence in sentences),
+    )
+
+
+def most_different(
+    sentences: Sequence[SentenceScore], number: int
+) -> Both[tuple[SentenceScore, ...]]:
+    """Pick the sentences in which A, and those in which B is better by most, largest first."""
+    ordered = sorted(sentences, key=lambda sentence: sentence.difference)
+    a = [sentence for sentence in ordered if sentence.difference < 0]
+    b = [sentence for sentence in reversed(ordered) if sentence.difference > 0]
+    return Both(tuple(a[:number]), tuple(b[:number]))
 
 
 def _vocabulary(*texts: Iterable[Bag]) -> set[str]:
@@ -139,3 +291,87 @@ def _training_lines(
         languages = directions[0].source, directions[0].target
         return str(train), read_parallel(str(train), *languages).target
     return str(train), read_lines(train)
+
+
+class System(Protocol):
+    """Has, or makes, translations of test sets."""
+
+    def check(self, tests: Sequence[DirectedText]) -> None:
+        """Raise `Seq2SeqError` if it has none of these."""
+
+    def translate(self, tests: Sequence[DirectedText], show_progress: bool) -> list[list[str]]:
+        """Return the translations of each test set, in order."""
+
+
+class Model:
+    """A model, exported or in the directory of its run."""
+
+    def __init__(self, path: Path, threads: int = 0, beam_size: int | None = None) -> None:
+        """Load it; `threads` 0: one per core."""
+        self.path = path
+        self.translator = open_translator(path, threads)
+        self._beam_size = beam_size
+
+    def check(self, tests: Sequence[DirectedText]) -> None:
+        """Raise `UsageError` if the model does not know the languages."""
+        try:
+            for test in tests:
+                direction = test.direction
+                choose_direction(self.translator.directions, direction.source, direction.target)
+        except UsageError as error:
+            raise UsageError(f"{self.path}: {error}") from None
+
+    def translate(self, tests: Sequence[DirectedText], show_progress: bool) -> list[list[str]]:
+        """Translate each test set."""
+        name = f"{self.path.name}, " if show_progress else None
+        options = TranslateOptions(beam_size=self._beam_size)
+        return [
+            [line.text for line in translate_test(self.translator, test, options, name)]
+            for test in tests
+        ]
+
+
+class TranslatedFile:
+    """A file with a translation on each line; of several test sets, in their order."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it."""
+        self.path = path
+        self.lines = read_lines(path)
+
+    def check(self, tests: Sequence[DirectedText]) -> None:
+        """Raise `Seq2SeqError` if there are not as many lines as sentences."""
+        sentences = sum(len(test.text) for test in tests)
+        if len(self.lines) != sentences:
+            raise Seq2SeqError(
+                f"{self.path} has {len(self.lines):,} lines for {sentences:,} sentences: it needs "
+                "a translation of each, one a line."
+            )
+
+    def translate(self, tests: Sequence[DirectedText], show_progress: bool) -> list[list[str]]:
+        """Return the lines of each test set."""
+        lines = iter(self.lines)
+        return [[*islice(lines, len(test.text))] for test in tests]
+
+
+def open_system(path: Path, threads: int = 0, beam_size: int | None = None) -> System:
+    """Open a model, which is a directory, or a file (or pipe) of translations."""
+    if path.is_dir():
+        return Model(path, threads, beam_size)
+    if path.exists():
+        return TranslatedFile(path)
+    raise Seq2SeqError(f"{path}: there is no such model, and no such file of translations.")
+
+
+def _read_tests(systems: Both[System], test_set: EvaluationSet) -> list[DirectedText]:
+    """Read the test sets; if none is given, those of the recipe of a run that is compared.
+
+    Two files do not know their languages, which only matters where they are part of a file's name.
+    """
+    models = [system for system in (systems.a, systems.b) if isinstance(system, Model)]
+    if not models:
+        direction = Direction(test_set.source_language or "src", test_set.target_language or "ref")
+        return test_set.read([direction])
+    run = next((model.path for model in models if is_training_run(model.path)), None)
+    model = next((model for model in models if model.path == run), models[0])
+    return test_set.read(model.translator.directions, run)

@@ -1,19 +1,54 @@
-"""The words of A and of B beside those of the reference: right, missing, said too often.
+"""Lexical statistics of two systems, A and B: words that are right, missing or repeated.
 
-Words are what white space parts, or in a language without spaces what its BLEU tokenizer does; the
-punctuation around them is left out, capitals are as they are.
+Words are separated by white space, or in a language without spaces by its BLEU tokenizer; the
+punctuation around them is stripped, capitals are kept.
 All counts are clipped sentence by sentence: a word that the reference has twice can be right twice.
 """
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from seq2seq import metrics
-from seq2seq.evaluation.sides import Both, Range, range_of
 from seq2seq.search.repetition import loops
+
+T_co = TypeVar("T_co", covariant=True)
+U = TypeVar("U")
+
+Side = Literal["a", "b"]
+
+
+@dataclass(frozen=True)
+class Both(Generic[T_co]):
+    """A value for system A and one for system B."""
+
+    a: T_co
+    b: T_co
+
+    def each(self, function: Callable[[T_co], U]) -> "Both[U]":
+        """Apply `function` to both."""
+        return Both(function(self.a), function(self.b))
+
+
+class Range(NamedTuple):
+    """Whole numbers from `least` to `most`; None: no upper bound."""
+
+    least: int
+    most: int | None
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return f"{self.least}+"
+        return f"{self.least}" if self.least == self.most else f"{self.least}-{self.most}"
+
+
+def range_of(number: int, ranges: Sequence[Range]) -> Range:
+    """Return the first of ascending `ranges` that reaches as far as `number`."""
+    return next(each for each in ranges if each.most is None or number <= each.most)
+
 
 FREQUENCIES = (
     Range(0, 0),
@@ -30,7 +65,7 @@ Bag = Counter[str]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How well words are translated, each from 0 to 1."""
+    """Recall and precision of words, each from 0 to 1."""
 
     recall: float  # of the reference's words, the share that is said
     precision: float  # of the words said, the share that the reference has
@@ -39,7 +74,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class FrequencyScore:
-    """The words that occur so often."""
+    """The words of one range of frequency."""
 
     frequency: str
     reference_words: int
@@ -47,14 +82,14 @@ class FrequencyScore:
 
 
 @dataclass(frozen=True)
-class Wording:
-    """Too few and too many words, over a whole test set."""
+class LexicalStatistics:
+    """Missing and repeated words of a system, over a whole test set."""
 
     words: int
     length_ratio: float  # words by those of the reference
     missing: int  # words of the reference that are not said
     repeated: int  # words said more than once, and more often than in the reference
-    loops: tuple[int, ...]  # sentences, from 1, that say up to six words again and again
+    loops: tuple[int, ...]  # numbers of sentences, from 1, that repeat up to six words in a loop
 
 
 @dataclass(frozen=True)
@@ -67,50 +102,50 @@ class MissingWord:
 
 
 def words(text: str, language: str) -> list[str]:
-    """The words of `text`."""
+    """Split `text` into words."""
     bare = (piece.strip(_punctuation()) for piece in metrics.words(text, language))
     return [word for word in bare if word]
 
 
 @cache
 def _punctuation() -> str:
-    """Punctuation and symbols of most scripts."""
+    """Return the punctuation and symbols of most scripts."""
     characters = map(chr, range(0x10000))
-    return "".join(one for one in characters if unicodedata.category(one)[0] in "PS")
+    return "".join(mark for mark in characters if unicodedata.category(mark)[0] in "PS")
 
 
 def bag(text: str, language: str) -> Bag:
-    """How often `text` has each of its words."""
+    """Count the words of `text`."""
     return Counter(words(text, language))
 
 
-def count_words(lines: Iterable[str], wanted: Collection[str], language: str) -> Bag:
-    """How often each of the `wanted` words occurs; others would only take memory."""
+def count_words(lines: Iterable[str], vocabulary: Collection[str], language: str) -> Bag:
+    """Count the words of `vocabulary` in `lines`; others would only take memory."""
     counts: Bag = Counter()
     for line in lines:
-        counts.update(word for word in words(line, language) if word in wanted)
+        counts.update(word for word in words(line, language) if word in vocabulary)
     return counts
 
 
 def by_frequency(
     references: Sequence[Bag], outputs: Both[Sequence[Bag]], counts: Mapping[str, int]
 ) -> tuple[FrequencyScore, ...]:
-    """How well words are translated that occur often, or hardly ever, by `counts`.
+    """Compute how well frequent and rare words are translated; `counts` says how often they occur.
 
-    Classes of which the references have no word are left out.
+    Ranges of which the references have no word are left out.
     """
 
-    def totals(bags: Iterable[Bag]) -> Counter[str]:
-        """Words in each class."""
-        found: Counter[str] = Counter()
-        for one in bags:
-            for word, times in one.items():
-                found[str(range_of(counts.get(word, 0), FREQUENCIES))] += times
-        return found
+    def count(bags: Iterable[Bag]) -> Counter[str]:
+        """Count the words in each range."""
+        totals: Counter[str] = Counter()
+        for words_of_sentence in bags:
+            for word, times in words_of_sentence.items():
+                totals[str(range_of(counts.get(word, 0), FREQUENCIES))] += times
+        return totals
 
-    needed = totals(references)
-    said = outputs.each(totals)
-    right = outputs.each(lambda bags: totals(_shared(references, bags)))
+    needed = count(references)
+    said = outputs.each(count)
+    right = outputs.each(lambda bags: count(_shared(references, bags)))
     return tuple(
         FrequencyScore(
             name,
@@ -126,7 +161,7 @@ def by_frequency(
 
 
 def _shared(references: Iterable[Bag], bags: Iterable[Bag]) -> Iterator[Bag]:
-    return (one & other for one, other in zip(references, bags, strict=True))
+    return (reference & said for reference, said in zip(references, bags, strict=True))
 
 
 def _accuracy(right: int, needed: int, said: int) -> Accuracy:
@@ -141,30 +176,32 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def wording(references: Sequence[str], output: Sequence[str], language: str) -> Wording:
-    """Count what is missing and what is said too often."""
+def lexical_statistics(
+    references: Sequence[str], output: Sequence[str], language: str
+) -> LexicalStatistics:
+    """Count what is missing and what is repeated."""
     pairs = [
         (words(reference, language), words(translation, language))
         for reference, translation in zip(references, output, strict=True)
     ]
-    bags = [(Counter(one), Counter(other)) for one, other in pairs]
+    bags = [(Counter(reference), Counter(translation)) for reference, translation in pairs]
     needed, said = (sum(len(pair[side]) for pair in pairs) for side in (0, 1))
-    return Wording(
+    return LexicalStatistics(
         said,
         _share(said, needed),
-        sum((one - other).total() for one, other in bags),
+        sum((reference - translation).total() for reference, translation in bags),
         sum(
-            times - max(1, one[word])
-            for one, other in bags
-            for word, times in other.items()
-            if times > max(1, one[word])
+            times - max(1, reference[word])
+            for reference, translation in bags
+            for word, times in translation.items()
+            if times > max(1, reference[word])
         ),
         tuple(number for number, pair in enumerate(pairs, start=1) if _loops(*pair)),
     )
 
 
 def _loops(reference: Sequence[str], output: Sequence[str]) -> bool:
-    """Whether the same words stand in a row more than twice, and more often than there."""
+    """Tell whether words are repeated in a row more than twice, and more than in the reference."""
     numbers = {word: number for number, word in enumerate({*reference, *output})}
     return loops([numbers[word] for word in reference], [numbers[word] for word in output])
 
@@ -172,7 +209,7 @@ def _loops(reference: Sequence[str], output: Sequence[str]) -> bool:
 def missing_words(
     references: Sequence[Bag], outputs: Both[Sequence[Bag]], number: int
 ) -> Both[tuple[MissingWord, ...]]:
-    """The words that A lacks more often than B, and the reverse.
+    """List the words that A lacks more often than B, and the reverse.
 
     First comes the greatest difference, and of equal ones the rarer word.
 

@@ -1,9 +1,9 @@
-"""A test set translated and scored: by an exported model, or by the best model of a run."""
+"""Translate test sets with an exported model, or with the best model of a run, and score them."""
 
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,7 @@ from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel
 from seq2seq.errors import Seq2SeqError, UsageError, require_extra
 from seq2seq.metrics import (
     MetricScore,
+    Tokenize,
     score,
     sentence_chrf,
     signature_lines,
@@ -47,7 +48,7 @@ class Evaluation:
         return self.sentences / self.seconds
 
     def to_json(self) -> str:
-        """Everything, as one JSON object on one line."""
+        """Write everything as one JSON object on one line."""
         table = asdict(self) | {"sentences_per_second": self.sentences_per_second}
         return json.dumps(table | {"direction": str(self.direction)}, ensure_ascii=False)
 
@@ -62,14 +63,14 @@ class Evaluation:
             lines.append(f"  {metric.signature}")
         lines += tokenizer_advice([self.direction.target])
         if self.calibration_error is not None:
-            lines.append(f"confidence is off by {self.calibration_error:.3f} of 1 (expected error)")
+            lines.append(f"confidence: expected calibration error {self.calibration_error:.3f}")
         if self.sentences < SMALL:
-            lines += ["", f"{self.sentences} sentences are few: trust the interval, not the score."]
+            lines += ["", f"few sentences ({self.sentences}): trust the interval, not the score."]
         return "\n".join(lines)
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
-    """Several directions of one model: a line each, and what is the same for all at the end."""
+    """Write a table of several directions of a model, with signatures at the end."""
     first = evaluations[0]
     metrics = [metric.name for metric in first.scores]
     lines = [
@@ -77,25 +78,28 @@ def table(evaluations: Sequence[Evaluation]) -> str:
         "",
         "direction  sentences" + "".join(f"{name:>20}" for name in metrics),
     ]
-    for one in evaluations:
-        scores = (f"{metric.score:.2f} ± {metric.interval:.2f}" for metric in one.scores)
+    for evaluation in evaluations:
+        scores = (f"{metric.score:.2f} ± {metric.interval:.2f}" for metric in evaluation.scores)
         lines.append(
-            f"{one.direction!s:<9}  {one.sentences:>9,}"
+            f"{evaluation.direction!s:<9}  {evaluation.sentences:>9,}"
             + "".join(f"{score:>20}" for score in scores)
         )
     for number, name in enumerate(metrics):
-        signatures = ((one.direction, one.scores[number].signature) for one in evaluations)
+        signatures = (
+            (evaluation.direction, evaluation.scores[number].signature)
+            for evaluation in evaluations
+        )
         lines += ["", name, *(f"  {line}" for line in signature_lines(signatures))]
-    lines += tokenizer_advice(one.direction.target for one in evaluations)
+    lines += tokenizer_advice(evaluation.direction.target for evaluation in evaluations)
     return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """What is to be translated: of several the first that is given.
+    """The test sets to translate; of several that are given, the first counts.
 
     `files` are source and reference, line by line; `corpus` is what `read_parallel` takes; `recipe`
-    names test sets of its own. Without any of them they are those of the training run's recipe.
+    names test sets of its own. Without any of them the test sets are those of the run's recipe.
     """
 
     files: tuple[Path, Path] | None = None
@@ -104,133 +108,47 @@ class EvaluationSet:
     source_language: str | None = None
     target_language: str | None = None
 
-    def read(self, model: Path, translator: Translator) -> list[DirectedText]:
-        """The texts, each with its direction; raises `UsageError` where there are none."""
-        languages = self.source_language, self.target_language
+    def read(self, directions: Sequence[Direction], run: Path | None = None) -> list[DirectedText]:
+        """Read the texts; raises `UsageError` if there are none.
+
+        `directions` are those of the model; `run` is the run whose test sets are read if no others
+        are given.
+        """
         if self.files is None and self.corpus is None:
-            tests = self._of_recipe(model)
-            fitting = [
-                test
-                for test in tests
-                if self.source_language in (None, test.direction.source)
-                and self.target_language in (None, test.direction.target)
-            ]
-            if not fitting:
-                raise UsageError(
-                    "none of the test sets is of these languages."
-                    if tests
-                    else "the recipe names no test set; give --src and --ref, or --corpus."
-                )
-            return fitting
-        direction = choose_direction(translator.directions, *languages)
+            return self._of_recipe(run)
+        direction = choose_direction(directions, self.source_language, self.target_language)
         if self.files is not None:
             return [DirectedText(direction, _line_by_line(*self.files))]
         assert self.corpus is not None
         text = read_parallel(self.corpus, direction.source, direction.target)
         return [DirectedText(direction, text)]
 
-    def _of_recipe(self, model: Path) -> Sequence[DirectedText]:
+    def _of_recipe(self, run: Path | None) -> list[DirectedText]:
+        """Read the test sets of a recipe that are in the languages asked for."""
         if self.recipe is not None:
-            return read_tests(Recipe.load(self.recipe).corpus)
-        if not is_training_run(model):
+            recipe = Recipe.load(self.recipe)
+        elif run is not None:
+            from seq2seq.training.run_dir import RunDir
+
+            recipe = RunDir.open(run).recipe()
+        else:
             raise UsageError("nothing to translate: give --src and --ref, --corpus, or --recipe.")
-        from seq2seq.training.run_dir import RunDir
-
-        return read_tests(RunDir.open(model).recipe().corpus)
-
-
-def evaluate_model(
-    model: Path,
-    test_set: EvaluationSet,
-    *,
-    beam_size: int | None = None,
-    length_penalty: float | None = None,
-    prune: float | None = None,
-    threads: int = 0,
-    sink: BinaryIO | None = None,
-    show_progress: bool = False,
-) -> list[Evaluation]:
-    """Translate test sets with an exported model, or with the best model of a run, and score them.
-
-    The translations go to `sink`, one a line.
-    """
-    translator = open_translator(model, threads)
-    tests = test_set.read(model, translator)
-    # All of them first: what the model does not translate must not end it halfway.
-    directions = [
-        choose_direction(translator.directions, test.direction.source, test.direction.target)
-        for test in tests
-    ]
-    options = [
-        TranslateOptions(
-            source=direction.source,
-            target=direction.target,
-            beam_size=beam_size,
-            length_penalty=length_penalty,
-            prune=prune,
-            keep_parts=False,
-        )
-        for direction in directions
-    ]
-    return [
-        _evaluate(model, translator, test, chosen, sink, show_progress)
-        for test, chosen in zip(tests, options, strict=True)
-    ]
-
-
-def _evaluate(
-    model: Path,
-    translator: Translator,
-    test: DirectedText,
-    options: TranslateOptions,
-    sink: BinaryIO | None,
-    show_progress: bool,
-) -> Evaluation:
-    direction, text = test
-    started = time.perf_counter()
-    lines: Iterable[Translation] = translator.stream(text.source, options)
-    if show_progress:
-        from rich.console import Console
-        from rich.progress import track
-
-        console = Console(stderr=True)
-        hidden = not console.is_terminal
-        lines = track(
-            lines, f"{direction}", len(text), console=console, disable=hidden, transient=True
-        )
-    translations = [*lines]
-    seconds = time.perf_counter() - started
-    hypotheses = [translation.text for translation in translations]
-    if sink is not None:
-        sink.writelines(f"{line}\n".encode() for line in hypotheses)
-    scores = score(hypotheses, text.target, direction.target)
-    beam_size = options.beam_size or translator.search.beam_size
-    return Evaluation(
-        str(model),
-        direction,
-        text.name,
-        len(text),
-        scores,
-        seconds,
-        beam_size,
-        _calibration_error(translations, text.target),
-    )
-
-
-def _calibration_error(
-    translations: Sequence[Translation], references: Sequence[str]
-) -> float | None:
-    pairs = [
-        (translation.confidence, sentence_chrf(translation.text, reference) / 100)
-        for translation, reference in zip(translations, references, strict=True)
-        if translation.confidence is not None
-    ]
-    confidence, quality = [one for one, _ in pairs], [other for _, other in pairs]
-    return calibration_error(confidence, quality) if pairs else None
+        tests = read_tests(recipe.corpus)
+        if not tests:
+            raise UsageError("the recipe names no test set; give --src and --ref, or --corpus.")
+        matching = [
+            test
+            for test in tests
+            if self.source_language in (None, test.direction.source)
+            and self.target_language in (None, test.direction.target)
+        ]
+        if not matching:
+            raise UsageError("none of the test sets is of these languages.")
+        return matching
 
 
 def open_translator(model: Path, threads: int = 0) -> Translator:
-    """A translator over an exported model, or over the best model of a training run (by torch)."""
+    """Open an exported model, or the best model of a training run (by torch)."""
     if not is_training_run(model):
         return Translator(model, threads)
     require_extra("torch", f"{model} is a training run, which", "train")
@@ -243,6 +161,105 @@ def open_translator(model: Path, threads: int = 0) -> Translator:
         torch.set_num_threads(threads)
     network, tokenizer, recipe = RunDir.open(model).best_model()
     return Translator.over(TorchEngine(network), tokenizer, recipe.directions, recipe.search)
+
+
+def translate_test(
+    translator: Translator,
+    test: DirectedText,
+    options: TranslateOptions,
+    progress: str | None = None,
+) -> list[Translation]:
+    """Translate the sources of a test set in its direction.
+
+    A bar on a terminal shows the progress, with the text `progress` in front of the direction.
+    """
+    direction, text = test
+    options = replace(options, source=direction.source, target=direction.target, keep_parts=False)
+    lines: Iterable[Translation] = translator.stream(text.source, options)
+    if progress is not None:
+        from rich.console import Console
+        from rich.progress import track
+
+        console = Console(stderr=True)
+        lines = track(
+            lines,
+            f"{progress}{direction}",
+            len(text),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+    return [*lines]
+
+
+def evaluate_model(
+    model: Path,
+    test_set: EvaluationSet,
+    options: TranslateOptions,
+    *,
+    tokenize: Tokenize | None = None,
+    threads: int = 0,
+    sink: BinaryIO | None = None,
+    show_progress: bool = False,
+) -> list[Evaluation]:
+    """Translate test sets with an exported model or the best model of a run, and score them.
+
+    The translations are written to `sink`, one a line. `tokenize` is for `metrics.score`.
+    """
+    translator = open_translator(model, threads)
+    tests = test_set.read(translator.directions, model if is_training_run(model) else None)
+    for test in tests:  # before any work is done in vain
+        choose_direction(translator.directions, test.direction.source, test.direction.target)
+    return [
+        _evaluate(model, translator, test, options, tokenize, sink, show_progress) for test in tests
+    ]
+
+
+def _evaluate(
+    model: Path,
+    translator: Translator,
+    test: DirectedText,
+    options: TranslateOptions,
+    tokenize: Tokenize | None,
+    sink: BinaryIO | None,
+    show_progress: bool,
+) -> Evaluation:
+    direction, text = test
+    started = time.perf_counter()
+    translations = translate_test(translator, test, options, "" if show_progress else None)
+    seconds = time.perf_counter() - started
+    hypotheses = [translation.text for translation in translations]
+    if sink is not None:
+        sink.writelines(f"{line}\n".encode() for line in hypotheses)
+    return Evaluation(
+        str(model),
+        direction,
+        text.name,
+        len(text),
+        score(hypotheses, text.target, direction.target, tokenize),
+        seconds,
+        options.beam_size or translator.search.beam_size,
+        _calibration_error(translations, text.target),
+    )
+
+
+def confidence_and_quality(
+    translations: Sequence[Translation], references: Sequence[str]
+) -> tuple[list[float], list[float]]:
+    """Return the confidence of each translation that has one, and its sentence chrF / 100."""
+    confident = [
+        (translation.confidence, sentence_chrf(translation.text, reference) / 100)
+        for translation, reference in zip(translations, references, strict=True)
+        if translation.confidence is not None
+    ]
+    return [confidence for confidence, _ in confident], [quality for _, quality in confident]
+
+
+def _calibration_error(
+    translations: Sequence[Translation], references: Sequence[str]
+) -> float | None:
+    confidence, quality = confidence_and_quality(translations, references)
+    return calibration_error(confidence, quality) if confidence else None
 
 
 def _line_by_line(source: Path, reference: Path) -> ParallelText:

@@ -174,3 +174,25 @@ def test_the_best_validation_has_the_highest_bleu_then_chrf_then_likelihood() ->
     ranks = [validation_rank(*one) for one in ascending]
     assert ranks == sorted(ranks)
     assert len({*ranks}) == len(ranks)
+
+
+def test_moses_tokens_are_counted_in_lower_case() -> None:
+    references = [
+        "Un homme s'assoit dans l'herbe.",
+        "Il dit « oui ».",
+        "L'arbre est vert.",
+        "Une fille court.",
+    ]
+    hypotheses = [references[0].upper(), 'Il dit " oui ".', references[2], "Une fille saute."]
+    *_, moses = score(hypotheses, references, "fr", "moses")
+    assert moses.name == "BLEU, Moses tokens"
+    assert "tok:none" in moses.signature
+    tokens = [
+        "un homme s' assoit dans l' herbe .",
+        'il dit " oui " .',
+        "l' arbre est vert .",
+        "une fille court .",
+    ]
+    metric = sacrebleu.BLEU(tokenize="none", force=True)
+    expected = metric.corpus_score([*tokens[:3], "une fille saute ."], [tokens]).score
+    assert moses.score == pytest.approx(expected)
