@@ -21,7 +21,7 @@ from seq2seq.files import (
     replacing_folder,
     write_file,
 )
-from seq2seq.model_dir.read import load_folder, read_config
+from seq2seq.model_dir.read import load_model_dir, read_config
 from seq2seq.model_dir.write import add_calibrations
 
 NEIGHBOURS = ["{}.old", "{}.partial", ".{}.partial", ".{}.old", ".{}", "{}~", "{}.tmp", "lock"]
@@ -243,7 +243,7 @@ class TestModelFolders:
             tiny.export(tiny.network(ModelConfig(hidden_size=16, heads=2)), tmp_path / "m.s2s")
         assert names(tmp_path) == before | {"m.s2s"}
         assert all(names(tmp_path / name) == {"thesis.tex"} for name in before)
-        load_folder(tmp_path / "m.s2s", threads=1)
+        load_model_dir(tmp_path / "m.s2s", threads=1)
 
     def test_calibrations_of_other_directions_stay(self, tmp_path: Path) -> None:
         model = tiny.export(tiny.network(ModelConfig(hidden_size=16, heads=2)), tmp_path / "m.s2s")

@@ -76,7 +76,7 @@ def test_a_translator_is_pickled_by_the_path_of_its_model() -> None:
 
 
 def test_a_translator_over_an_engine_of_this_process_is_not_pickled() -> None:
-    with pytest.raises(TypeError, match="loaded from a model folder"):
+    with pytest.raises(TypeError, match="loaded from a model directory"):
         pickle.dumps(copying())
 
 

@@ -87,7 +87,7 @@ def train(
 @app.command()
 @reported_errors(_NAME)
 def translate(
-    model: Annotated[Path, typer.Option(help="A model folder.")] = DEFAULT_MODEL,
+    model: Annotated[Path, typer.Option(help="A model directory.")] = DEFAULT_MODEL,
     text: Annotated[Path, typer.Option(help="Sentences, one a line.")] = SENTENCES,
     rounds: Annotated[int, typer.Option(help="Rounds over the sentences.")] = 3,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
@@ -124,7 +124,7 @@ class Subject:
     """A form of the model that `models` compares."""
 
     name: str
-    path: Path  # a model folder; the training run for the torch engine
+    path: Path  # a model directory; the training run for the torch engine
     prune: float | None = None
 
 
@@ -285,7 +285,7 @@ class Turn:
 @reported_errors(_NAME)
 def start(
     model: Annotated[
-        Path | None, typer.Option(help="A model folder.", show_default="the model that ships")
+        Path | None, typer.Option(help="A model directory.", show_default="the model that ships")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds over the commands.")] = 21,
 ) -> None:

@@ -124,7 +124,7 @@ def train(
 def table(
     run: RunOption,
     model: Annotated[
-        list[Path], typer.Option(help="A model folder of the run; give it again for another.")
+        list[Path], typer.Option(help="A model directory of the run; give it again for another.")
     ],
     work: WorkOption = _WORK,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds over all systems.")] = 3,
@@ -415,7 +415,7 @@ def _open(path: Path) -> "RunDir":
 
 
 def _check_model(path: Path, run: "RunDir") -> None:
-    """Before hours are spent: a model folder that is whole, and of the same vocabulary."""
+    """Before hours are spent: a model directory that is whole, and of the same vocabulary."""
     if Translator(path, 1).tokenizer.model != run.tokenizer_file.read_bytes():
         raise UsageError(f"{path}: has another vocabulary than {run.path}; export that run.")
 

@@ -18,7 +18,7 @@ _CURLY = {"'": "\u2019", '"': "\u201d", "...": "\u2026"}
 
 
 def main(
-    models: Annotated[list[Path] | None, typer.Argument(help="Model folders.")] = None,
+    models: Annotated[list[Path] | None, typer.Argument(help="Model directories.")] = None,
     corpus: Annotated[str, typer.Option(help="A prefix or TSV file.")] = "data/sample/test",
     source: Annotated[str | None, typer.Option("-f", "--from")] = None,
     target: Annotated[str | None, typer.Option("-t", "--to")] = None,

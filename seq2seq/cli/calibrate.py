@@ -12,7 +12,7 @@ from seq2seq.errors import Seq2SeqError, UsageError
 
 @reported_errors("seq2seq")
 def calibrate(
-    model: Annotated[Path, typer.Argument(help="An exported model folder.")],
+    model: Annotated[Path, typer.Argument(help="An exported model directory.")],
     corpus: Annotated[
         str | None,
         typer.Option("--corpus", help="Held-out pairs of one direction: a prefix or a TSV file."),

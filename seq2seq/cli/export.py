@@ -1,4 +1,4 @@
-"""`seq2seq export`: a training run to a model folder."""
+"""`seq2seq export`: a training run to a model directory."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from seq2seq.errors import require_extra
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The model folder to write, such as mine.s2s.")
+        Path, typer.Option("-o", "--output", help="The model directory to write, such as mine.s2s.")
     ],
     card: Annotated[
         Path | None,
@@ -41,7 +41,7 @@ def export(
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Write the model folder that `translate -m` runs: small, and without torch.
+    """Write the model directory that `translate -m` runs: small, and without torch.
 
     int8 needs the training corpus, to see how large activations get and what translates what.
     """

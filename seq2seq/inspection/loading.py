@@ -9,7 +9,7 @@ from seq2seq.config.model_config import Direction, SearchConfig, choose_directio
 from seq2seq.engines.weights import activation_scales, unpack
 from seq2seq.errors import UsageError, require_extra
 from seq2seq.inspection.numpy_model import Network
-from seq2seq.model_dir.read import is_training_run, load_folder, read_weights
+from seq2seq.model_dir.read import is_training_run, load_model_dir, read_weights
 from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine import Engine
 from seq2seq.search.repetition import loops
@@ -110,7 +110,7 @@ def open_model(path: Path) -> InspectedModel:
     """Open a model directory (without torch) or the best model of a training run (by torch)."""
     if is_training_run(path):
         return _open_run(path)
-    shipped = load_folder(path, threads=1)
+    shipped = load_model_dir(path, threads=1)
     config, _, weights = read_weights(path)
     return InspectedModel(
         path.name,

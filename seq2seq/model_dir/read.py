@@ -7,8 +7,8 @@ shortlist.safetensors   where there is one; see `seq2seq.engines.shortlist`
 tokenizer.model         SentencePiece
 README.md               the model card; the only file that may be edited, so it has no checksum
 
-A folder from a stranger is data: loading it runs no code of it. The graphs are the program's own,
-built from the settings; what the settings ask for has bounds, and is compared with what the files
+A directory from a stranger is data: loading it runs no code of it. The graphs are our own, built
+from the settings; what the settings ask for has bounds, and is compared with what the files
 hold before much memory is taken.
 """
 
@@ -44,7 +44,7 @@ TOKENIZER = "tokenizer.model"
 CARD = "README.md"
 FILES = (CONFIG, WEIGHTS, SHORTLIST, TOKENIZER, CARD)
 OLDER_FILES = ("encoder.onnx", "step.onnx")
-"""What folders of format version 1 and 2 also had."""
+"""What directories of format version 1 and 2 also had."""
 
 _LARGEST: Mapping[str, int] = {  # bytes; what is larger is not read
     CONFIG: 1 << 20,
@@ -67,7 +67,7 @@ _LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True)
-class FolderConfig:
+class ModelDirConfig:
     """What `config.json` holds."""
 
     format_version: int
@@ -81,8 +81,8 @@ class FolderConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class ShippedModel:
-    """A model folder that is loaded and ready to translate."""
+class LoadedModel:
+    """A model directory that is loaded and ready to translate."""
 
     engine: OnnxEngine
     tokenizer: Tokenizer
@@ -93,8 +93,8 @@ class ShippedModel:
     path: Path
 
 
-def load_folder(path: Path, threads: int = 0) -> ShippedModel:
-    """Read and check a model folder; raises `Seq2SeqError` naming the file that is at fault.
+def load_model_dir(path: Path, threads: int = 0) -> LoadedModel:
+    """Read and check a model directory; raises `Seq2SeqError` naming the file that is at fault.
 
     `threads` 0: one a core.
     """
@@ -104,8 +104,8 @@ def load_folder(path: Path, threads: int = 0) -> ShippedModel:
         raise Seq2SeqError(_legible(str(error))) from None
 
 
-def read_weights(path: Path) -> tuple[FolderConfig, Tokenizer, dict[str, NDArray[Any]]]:
-    """Read settings, tokenizer and weights, checked as `load_folder` checks them."""
+def read_weights(path: Path) -> tuple[ModelDirConfig, Tokenizer, dict[str, NDArray[Any]]]:
+    """Read settings, tokenizer and weights, checked as `load_model_dir` checks them."""
     try:
         config = read_config(path)
         tokenizer = _read_tokenizer(path / TOKENIZER, config)
@@ -114,7 +114,7 @@ def read_weights(path: Path) -> tuple[FolderConfig, Tokenizer, dict[str, NDArray
         raise Seq2SeqError(_legible(str(error))) from None
 
 
-def _load(path: Path, threads: int) -> ShippedModel:
+def _load(path: Path, threads: int) -> LoadedModel:
     config = read_config(path)
     tokenizer = _read_tokenizer(path / TOKENIZER, config)
     weights = _read_weights(path / WEIGHTS, config, len(tokenizer))
@@ -135,7 +135,7 @@ def _load(path: Path, threads: int) -> ShippedModel:
         shortlist,
         threads,
     )
-    return ShippedModel(
+    return LoadedModel(
         engine,
         tokenizer,
         config.directions,
@@ -146,7 +146,7 @@ def _load(path: Path, threads: int) -> ShippedModel:
     )
 
 
-def _targets(config: FolderConfig) -> list[str]:
+def _targets(config: ModelDirConfig) -> list[str]:
     """Return the languages that it translates into, each once."""
     return [*dict.fromkeys(direction.target for direction in config.directions)]
 
@@ -161,23 +161,23 @@ def _legible(message: str) -> str:
 
 
 def is_training_run(path: Path) -> bool:
-    """Tell the folder of a training run from a model folder."""
+    """Tell the directory of a training run from a model directory."""
     return (path / "recipe.json").is_file()
 
 
-def read_config(path: Path) -> FolderConfig:
+def read_config(path: Path) -> ModelDirConfig:
     """Read the settings of a model directory; raise `Seq2SeqError` where they are not sound."""
     file = path / CONFIG
     try:
         if not path.is_dir():
             what = "a file" if path.exists() else "not there"
-            raise Seq2SeqError(f"{path}: {what}; a model is a folder that `seq2seq export` made.")
+            raise Seq2SeqError(f"{path}: {what}; a model is a directory made by `seq2seq export`.")
         if not file.exists() and is_training_run(path):
             raise Seq2SeqError(
                 f"{path}: a training run; export it first: seq2seq export {path} -o NAME.s2s"
             )
         if not file.exists():
-            raise Seq2SeqError(f"{path}: not a model folder: it has no {CONFIG}.")
+            raise Seq2SeqError(f"{path}: not a model directory: it has no {CONFIG}.")
     except OSError as error:
         raise Seq2SeqError(f"{path}: cannot be read: {error.strerror}.") from None
     try:
@@ -186,7 +186,7 @@ def read_config(path: Path) -> FolderConfig:
         raise Seq2SeqError(f"{file}: damaged: {error}.") from None
     version = table.get("format_version") if isinstance(table, dict) else None
     if type(version) is not int:  # True is an instance of int
-        raise Seq2SeqError(f"{file}: not the config of a model folder: no format_version.")
+        raise Seq2SeqError(f"{file}: not the config of a model directory: no format_version.")
     if version > FORMAT_VERSION:
         raise Seq2SeqError(
             f"{file}: format version {version} is newer than this program, which reads up to "
@@ -198,7 +198,7 @@ def read_config(path: Path) -> FolderConfig:
             f"{_OLDEST_VERSION} to {FORMAT_VERSION}; export the model again."
         )
     try:
-        config = from_table(FolderConfig, table)
+        config = from_table(ModelDirConfig, table)
         _check_bounds(config)
     except UsageError as error:
         raise Seq2SeqError(f"{file}: {error}") from None
@@ -207,7 +207,7 @@ def read_config(path: Path) -> FolderConfig:
     return config
 
 
-def _check_bounds(config: FolderConfig) -> None:
+def _check_bounds(config: ModelDirConfig) -> None:
     """Raise `UsageError` where a setting is more than any model needs."""
     if not 0 < len(config.directions) <= _MOST_DIRECTIONS:
         raise UsageError(f"'directions' must be at least 1 and at most {_MOST_DIRECTIONS:,}.")
@@ -226,25 +226,25 @@ def check_search(search: SearchConfig) -> None:
     Who translates can still widen it.
     """
     if search.beam_size > _WIDEST_BEAM:
-        raise UsageError(f"'search.beam_size' must be at most {_WIDEST_BEAM} in a model folder.")
+        raise UsageError(f"'search.beam_size' must be at most {_WIDEST_BEAM} in a model directory.")
     if not _SHORTEST_LIMIT <= search.max_source_length <= _LONGEST_SOURCE:
         raise UsageError(
             f"'search.max_source_length' must lie in [{_SHORTEST_LIMIT}, {_LONGEST_SOURCE}] in a "
-            "model folder."
+            "model directory."
         )
     if search.max_length_extra > _LONGEST_EXTRA:
         raise UsageError(
-            f"'search.max_length_extra' must be at most {_LONGEST_EXTRA} in a model folder."
+            f"'search.max_length_extra' must be at most {_LONGEST_EXTRA} in a model directory."
         )
     longest = search.max_length_ratio * search.max_source_length + search.max_length_extra
     if search.beam_size * longest > _MOST_TOKENS:
         raise UsageError(
             "'search' must have a beam_size * (max_length_ratio * max_source_length + "
-            f"max_length_extra) of at most {_MOST_TOKENS} in a model folder."
+            f"max_length_extra) of at most {_MOST_TOKENS} in a model directory."
         )
 
 
-def _read(file: Path, config: FolderConfig, largest: int | None = None) -> bytes:
+def _read(file: Path, config: ModelDirConfig, largest: int | None = None) -> bytes:
     """Read a file of the directory, checked against its checksum.
 
     It is read once: the bytes that were checked are those that are used.
@@ -263,22 +263,22 @@ def _read_bytes(file: Path, largest: int | None = None) -> bytes:
     largest = min(_LARGEST[file.name], largest or _LARGEST[file.name])
     try:
         if file.exists() and not file.is_file():
-            raise Seq2SeqError(f"{file}: not a file; the model folder is not whole.")
+            raise Seq2SeqError(f"{file}: not a file; the model directory is not whole.")
         with file.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > largest:
                 raise Seq2SeqError(
-                    f"{file}: {size:,} bytes, too large for this model folder, where it has at "
+                    f"{file}: {size:,} bytes, too large for this model directory, where it has at "
                     f"most {largest:,}."
                 )
             return stream.read(size)
     except FileNotFoundError:
-        raise Seq2SeqError(f"{file}: missing; the model folder is not whole.") from None
+        raise Seq2SeqError(f"{file}: missing; the model directory is not whole.") from None
     except OSError as error:
         raise Seq2SeqError(f"{file}: cannot be read: {error.strerror}.") from None
 
 
-def _read_tokenizer(file: Path, config: FolderConfig) -> Tokenizer:
+def _read_tokenizer(file: Path, config: ModelDirConfig) -> Tokenizer:
     data = _read(file, config)
     tokenizer = Tokenizer(data, name=str(file))
     try:
@@ -290,7 +290,7 @@ def _read_tokenizer(file: Path, config: FolderConfig) -> Tokenizer:
 
 
 def _read_weights(
-    file: Path, config: FolderConfig, vocabulary_size: int
+    file: Path, config: ModelDirConfig, vocabulary_size: int
 ) -> dict[str, NDArray[Any]]:
     """Read the weights as the graphs need them; raise `Seq2SeqError` where they do not fit."""
     expected = schema(config.model, vocabulary_size, config.precision)

@@ -28,7 +28,7 @@ from seq2seq.model_dir.read import (
     SHORTLIST,
     TOKENIZER,
     WEIGHTS,
-    FolderConfig,
+    ModelDirConfig,
     check_search,
     read_config,
 )
@@ -43,7 +43,7 @@ _OBSERVED_SENTENCES = 300  # some ten thousand hypotheses
 Floats = NDArray[np.float32]
 
 
-def export_folder(
+def export_model_dir(
     weights: Mapping[str, Floats],
     model: ModelConfig,
     tokenizer: Tokenizer,
@@ -55,12 +55,12 @@ def export_folder(
     shortlist: bool = True,
     calibrate: Callable[[Path], Sequence[Calibration]] | None = None,
 ) -> None:
-    """Write the model folder `output`; it appears whole or not at all.
+    """Write the model directory `output`; it appears whole or not at all.
 
     `weights` is the state of an `EncoderDecoder`, `card` the text of the model card. With
     `corpora`, those it was trained on, the model is exported in 8 bits, and with a shortlist unless
     that is false. The first of `directions` is what is translated unless another is asked for.
-    `calibrate` is given the model folder before it takes its place. An older model folder is
+    `calibrate` is given the model directory before it takes its place. An older model directory is
     replaced; raises `UsageError` where something else is in the way.
     """
     output = output.resolve()
@@ -90,7 +90,7 @@ def export_folder(
         if candidates is not None:
             files[SHORTLIST] = candidates.to_bytes()
     files[TOKENIZER] = tokenizer.model
-    config = FolderConfig(
+    config = ModelDirConfig(
         FORMAT_VERSION,
         tuple(directions),
         "fp32" if corpora is None else "int8",
@@ -121,7 +121,7 @@ def add_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
         raise Seq2SeqError(f"{path}: cannot be written: {error.strerror}.") from None
 
 
-def _config_json(config: FolderConfig) -> bytes:
+def _config_json(config: ModelDirConfig) -> bytes:
     return (json.dumps(to_table(config), indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -149,9 +149,9 @@ def _refuse_others(output: Path) -> None:
     if not output.exists():
         return
     if not output.is_dir():
-        raise UsageError(f"{output}: a file is in the way; choose another folder with -o.")
+        raise UsageError(f"{output}: a file is in the way; choose another directory with -o.")
     names = {path.name for path in output.iterdir()}
     if names and (CONFIG not in names or not names <= {*FILES, *OLDER_FILES}):
         raise UsageError(
-            f"{output}: a folder that is not a model is in the way; choose another with -o."
+            f"{output}: a directory that is not a model is in the way; choose another with -o."
         )

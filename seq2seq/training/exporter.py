@@ -14,7 +14,7 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded
 from seq2seq.metrics import bleu_tokenizer, validation_rank
 from seq2seq.model_dir.read import read_config
-from seq2seq.model_dir.write import Corpora, export_folder
+from seq2seq.model_dir.write import Corpora, export_model_dir
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run_dir import RunDir
@@ -63,7 +63,7 @@ def export_run(
             text = read_bounded(card, _LARGEST_CARD).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise Seq2SeqError(f"{card}: cannot be read: {error}.") from None
-    export_folder(
+    export_model_dir(
         {name: tensor.numpy() for name, tensor in model.state_dict().items()},
         recipe.model,
         tokenizer,

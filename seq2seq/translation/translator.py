@@ -46,8 +46,8 @@ class Translator(BaseTranslator):
     [translation] = translator.translate(["Where is the station?"])
     print(translation.text, translation.score)
 
-    A translator of a model folder may be called from several threads at once, and sent to another
-    process, which loads the folder again. `search` and
+    A translator of a model directory may be called from several threads at once, and sent to
+    another process, which loads it again. `search` and
     `calibrations` are the model's own; the options of a call change them for that call.
     """
 
@@ -79,16 +79,16 @@ class Translator(BaseTranslator):
         source: str | None = None,
         target: str | None = None,
     ) -> None:
-        """Load a model folder; without `model` the bundled model for these languages.
+        """Load a model directory; without `model` the bundled model for these languages.
 
         `source` and `target` are the languages of calls that name none. `threads` 0: one per core.
         Raises `UsageError` where the model does not know the languages, and `Seq2SeqError`, which
         names the file, where one is missing, damaged or of another model.
         """
-        from seq2seq.model_dir.read import load_folder  # brings ONNX Runtime
+        from seq2seq.model_dir.read import load_model_dir  # brings ONNX Runtime
 
         folder = bundled_model(source, target) if model is None else Path(model)
-        loaded = load_folder(folder, threads)
+        loaded = load_model_dir(folder, threads)
         self._set_up(
             loaded.engine,
             loaded.tokenizer,
@@ -132,9 +132,9 @@ class Translator(BaseTranslator):
         self.calibrations = {calibration.direction: calibration for calibration in calibrations}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the path of the model folder, not the model."""
+        """Pickle the path of the model directory, not the model."""
         if self._folder is None:
-            raise TypeError("only a translator that was loaded from a model folder can be pickled")
+            raise TypeError("only a translator loaded from a model directory can be pickled")
         load = partial(Translator, source=self.direction.source, target=self.direction.target)
         return load, (self._folder.resolve(), self._threads)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seq2seq.config.model_config import Attention, Cell, ModelConfig, SearchConfig
 from seq2seq.engines.onnx_engine import OnnxEngine, OnnxState
 from seq2seq.engines.torch_engine import TorchEngine
-from seq2seq.model_dir.read import load_folder
+from seq2seq.model_dir.read import load_model_dir
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.search.beam import beam_search
 from seq2seq.search.engine import Engine, S
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def onnx_engine(model: EncoderDecoder, folder: Path, threads: int = 1) -> OnnxEngine:
-    return load_folder(tiny.export(model, folder / "model.s2s"), threads).engine
+    return load_model_dir(tiny.export(model, folder / "model.s2s"), threads).engine
 
 
 def pad(sources: Sequence[Ints], extra: int = 0) -> tuple[Ints, Ints]:
@@ -112,8 +112,8 @@ def test_eight_bits_come_close(folder: Path) -> None:
     rng = np.random.default_rng(7)
     sources = random_sources(rng, [5, 12, 1, 30])
     script = rng.integers(4, V, size=(4, 3, 5))
-    exact = load_folder(tiny.export(model, folder / "exact.s2s")).engine
-    eight = load_folder(tiny.export(model, folder / "eight.s2s", quantised=True)).engine
+    exact = load_model_dir(tiny.export(model, folder / "exact.s2s")).engine
+    eight = load_model_dir(tiny.export(model, folder / "eight.s2s", quantised=True)).engine
     steps = zip(*(follow(engine, sources, script) for engine in (exact, eight)), strict=True)
     for (expected, _), (close, _) in steps:
         assert np.abs(close - expected).mean() < 0.1
@@ -125,9 +125,9 @@ def test_the_shortlist_gives_its_candidates_what_they_had(folder: Path) -> None:
     model = tiny.network(ModelConfig(hidden_size=64))
     rng = np.random.default_rng(8)
     sources = [source.tolist() for source in random_sources(rng, [4, 9, 1, 7] * 10)]
-    eight = load_folder(tiny.export(model, folder / "eight.s2s", quantised=True)).engine
+    eight = load_model_dir(tiny.export(model, folder / "eight.s2s", quantised=True)).engine
     path = tiny.export(model, folder / "short.s2s", quantised=True, shortlist=True)
-    short = load_folder(path).engine
+    short = load_model_dir(path).engine
     tag = tiny.tokenizer().language_id("de")
     state = short.encode(*pad([np.array([tag, *source]) for source in sources]))
     assert state.candidates is not None
@@ -164,7 +164,7 @@ def twins(
     # An odd head size and a vocabulary that no vector register divides.
     model = tiny.network(ModelConfig(cell, attention, 30, heads=2))
     path = tiny.export(model, folder / "t.s2s", *FORMATS[form])
-    one, two, five = (load_folder(path, threads).engine for threads in (1, 2, 5))
+    one, two, five = (load_model_dir(path, threads).engine for threads in (1, 2, 5))
     return one, two, five
 
 
@@ -205,7 +205,7 @@ def test_same_bits_of_long_sentences(heads: int, form: str, folder: Path) -> Non
     rng = np.random.default_rng(3)
     model = tiny.network(ModelConfig(hidden_size=64, heads=heads))
     path = tiny.export(model, folder / "l.s2s", *FORMATS[form])
-    one, two = (load_folder(path, threads).engine for threads in (1, 2))
+    one, two = (load_model_dir(path, threads).engine for threads in (1, 2))
     sources = random_sources(rng, [300, 700, 130, 2])
     script = rng.integers(4, V, size=(4, 5, 2))
     for b, source in enumerate(sources):

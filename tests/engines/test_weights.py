@@ -24,7 +24,7 @@ from seq2seq.engines.weights import (
     schema,
     unpack,
 )
-from seq2seq.model_dir.read import load_folder, read_weights
+from seq2seq.model_dir.read import load_model_dir, read_weights
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.search.beam import beam_search
 from seq2seq.search.engine import Engine, S
@@ -45,7 +45,7 @@ def model(request: pytest.FixtureRequest) -> EncoderDecoder:
 
 
 def restored(folder: Path) -> EncoderDecoder:
-    """The network behind a model folder, in torch."""
+    """The network behind a model directory, in torch."""
     config, tokenizer, weights = read_weights(folder)
     state = unpack(weights, config.model, config.precision, config.shortlist)
     network = EncoderDecoder(config.model, len(tokenizer)).eval()
@@ -179,7 +179,7 @@ def test_an_unpacked_model_translates_as_the_exported_one(
     model: EncoderDecoder, tmp_path: Path
 ) -> None:
     folder = tiny.export(model, tmp_path / "model.s2s")
-    exported = translations(load_folder(folder, threads=1).engine)
+    exported = translations(load_model_dir(folder, threads=1).engine)
     assert translations(TorchEngine(restored(folder))) == exported
 
 

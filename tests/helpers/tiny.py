@@ -1,4 +1,4 @@
-"""Small models with random weights, for the tests of the engines and of the model folder."""
+"""Small models with random weights, for the tests of the engines and of the model directory."""
 
 import random
 from functools import cache
@@ -8,7 +8,7 @@ import torch
 
 from seq2seq.config.model_config import Direction, ModelConfig, SearchConfig
 from seq2seq.config.recipe import TokenizerConfig
-from seq2seq.model_dir.write import export_folder
+from seq2seq.model_dir.write import export_model_dir
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 
@@ -58,9 +58,9 @@ def corpus(number: int = 60) -> tuple[list[list[int]], list[list[int]]]:
 def export(
     model: EncoderDecoder, output: Path, quantised: bool = False, shortlist: bool = False
 ) -> Path:
-    """The model folder of `model`."""
+    """The model directory of `model`."""
     weights = {name: weight.numpy() for name, weight in model.state_dict().items()}
-    export_folder(
+    export_model_dir(
         weights,
         model.config,
         tokenizer(),

@@ -21,8 +21,8 @@ from seq2seq.config.model_config import ModelConfig, SearchConfig
 from seq2seq.engines import onnx_wire
 from seq2seq.engines.weights import OUTPUT, schema
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.model_dir.read import FILES, load_folder
-from seq2seq.model_dir.write import export_folder
+from seq2seq.model_dir.read import FILES, load_model_dir
+from seq2seq.model_dir.write import export_model_dir
 from seq2seq.tokenizer import BOS_ID
 
 CONFIG = ModelConfig(hidden_size=16, heads=2)
@@ -37,7 +37,9 @@ def export_int8(output: Path, shortlist: bool = True) -> Path:
     search = SearchConfig(beam_size=3)
     tokenizer = tiny.tokenizer()
     corpora = {tiny.EN_DE: (side, side)}
-    export_folder(weights, CONFIG, tokenizer, [tiny.EN_DE], search, "", output, corpora, shortlist)
+    export_model_dir(
+        weights, CONFIG, tokenizer, [tiny.EN_DE], search, "", output, corpora, shortlist
+    )
     return output
 
 
@@ -48,7 +50,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported_int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a shortlist: every file that a model folder can have."""
+    """With a shortlist: every file that a model directory can have."""
     return export_int8(tmp_path_factory.mktemp("models") / "int8.s2s")
 
 
@@ -59,13 +61,13 @@ def folder(exported: Path, tmp_path: Path) -> Path:
 
 
 def first_step(path: Path) -> NDArray[np.float32]:
-    engine = load_folder(path, threads=1).engine
+    engine = load_model_dir(path, threads=1).engine
     state = engine.encode(np.array([[4, 5, 6]]), np.array([3]))
     return engine.decode_step(state, np.array([BOS_ID])).log_probs
 
 
 def test_round_trip(exported: Path) -> None:
-    shipped = load_folder(exported, threads=1)
+    shipped = load_model_dir(exported, threads=1)
     assert {path.name for path in exported.iterdir()} == set(FILES) - {"shortlist.safetensors"}
     assert len({path.stat().st_mode for path in exported.iterdir()}) == 1
     assert shipped.path == exported
@@ -137,8 +139,8 @@ def test_weights_in_8_bits_are_stored_once(exported_int8: Path) -> None:
 
 def test_loading_imports_neither_torch_nor_onnx(exported: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from seq2seq.model_dir.read import load_folder; "
-        f"load_folder(Path({str(exported)!r}), threads=1); "
+        "import sys; from pathlib import Path; from seq2seq.model_dir.read import load_model_dir; "
+        f"load_model_dir(Path({str(exported)!r}), threads=1); "
         "print(*{'torch', 'onnx', 'datasets'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -164,7 +166,7 @@ def test_export_leaves_other_things_alone(tmp_path: Path) -> None:
     thesis.mkdir()
     (thesis / "config.json").write_text("{}")
     (thesis / "chapter.tex").write_text("text")
-    with pytest.raises(UsageError, match="thesis: a folder that is not a model is in the way"):
+    with pytest.raises(UsageError, match="thesis: a directory that is not a model is in the way"):
         tiny.export(model, thesis)
     assert (thesis / "chapter.tex").read_text() == "text"
     with pytest.raises(UsageError, match=r"chapter.tex: a file is in the way"):
@@ -180,7 +182,7 @@ def test_export_refuses_what_does_not_fit(tmp_path: Path) -> None:
     def export(weights: dict[str, NDArray[np.float32]], vocabulary_size: int) -> None:
         tokenizer = tiny.tokenizer(vocabulary_size)
         output = tmp_path / "m.s2s"
-        export_folder(weights, CONFIG, tokenizer, [tiny.EN_DE], SearchConfig(), "", output)
+        export_model_dir(weights, CONFIG, tokenizer, [tiny.EN_DE], SearchConfig(), "", output)
 
     with pytest.raises(Seq2SeqError, match="a tokenizer of 430 pieces"):
         export(weights, 430)
@@ -214,7 +216,7 @@ def test_export_refuses_a_search_that_no_folder_may_ask_for(tmp_path: Path) -> N
     weights = {name: w.numpy() for name, w in tiny.network(CONFIG).state_dict().items()}
     search = SearchConfig(beam_size=500)
     with pytest.raises(UsageError, match=r"beam_size' must be at most 100 in a model"):
-        export_folder(
+        export_model_dir(
             weights, CONFIG, tiny.tokenizer(), [tiny.EN_DE], search, "", tmp_path / "m.s2s"
         )
     assert not list(tmp_path.iterdir())
@@ -246,7 +248,7 @@ def edit_search(**changes: Any) -> Callable[[Path], None]:
 
 
 def sealed(edit: Callable[[Path], None]) -> Callable[[Path], None]:
-    """The same with checksums that fit: a model folder by someone who means ill."""
+    """The same with checksums that fit: a model directory by someone who means ill."""
 
     def edit_and_seal(folder: Path) -> None:
         edit(folder)
@@ -365,11 +367,14 @@ def piece(letters: bytes, score: float = 0.0) -> bytes:
 
 ALTERED = "altered: its checksum is not the one in config.json; copy or export the model again"
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
-    "no config": (remove("config.json"), "not a model folder: it has no config.json"),
+    "no config": (remove("config.json"), "not a model directory: it has no config.json"),
     "not JSON": (cut("config.json", 40), "config.json: damaged"),
     "not UTF-8": (write("config.json", b"\xff\xfe"), "config.json: damaged"),
     "deep JSON": (write("config.json", b"[" * 100_000), "config.json: damaged"),
-    "other JSON": (write("config.json", b"[1]"), "config.json: not the config of a model folder"),
+    "other JSON": (
+        write("config.json", b"[1]"),
+        "config.json: not the config of a model directory",
+    ),
     "endless config": (grow("config.json", 5 << 20), "config.json: 5,242,880 bytes, too large"),
     "config a folder": (make_folder("config.json"), "config.json: not a file"),
     "no version": (edit_config(format_version=None), "config.json: .*no format_version"),
@@ -423,7 +428,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "wide beam": (edit_search(beam_size=101), "'search.beam_size' must be at most 100 in a model"),
     "short pieces": (
         edit_search(max_source_length=9),
-        r"'search.max_source_length' must lie in \[10, 10000\] in a model folder",
+        r"'search.max_source_length' must lie in \[10, 10000\] in a model directory",
     ),
     "long pieces": (edit_search(max_source_length=10**9), "'search.max_source_length' must lie"),
     "endless search": (edit_search(max_length_extra=10**9), "'search.max_length_extra' must be at"),
@@ -579,7 +584,7 @@ def test_bad_folder(problem: str, folder: Path) -> None:
     (folder.parent / "secret").write_bytes(b"secret")
     damage(folder)
     with pytest.raises(Seq2SeqError, match=message) as raised:
-        load_folder(folder, threads=1)
+        load_model_dir(folder, threads=1)
     text = str(raised.value)
     assert text.startswith(str(folder))
     assert text.isprintable()
@@ -632,7 +637,7 @@ def test_bad_folder_in_8_bits(problem: str, exported_int8: Path, tmp_path: Path)
     folder = Path(shutil.copytree(exported_int8, tmp_path / "model.s2s"))
     damage(folder)
     with pytest.raises(Seq2SeqError, match=message):
-        load_folder(folder, threads=1)
+        load_model_dir(folder, threads=1)
 
 
 def test_checksums_of_other_files_are_not_looked_at(folder: Path) -> None:
@@ -652,7 +657,7 @@ def test_every_altered_file_is_noticed(name: str, exported_int8: Path, tmp_path:
     for altered in (flipped, whole[:-1], whole + b"\0", b""):
         (folder / name).write_bytes(altered)
         with pytest.raises(Seq2SeqError, match=f"{name}: {ALTERED}"):
-            load_folder(folder, threads=1)
+            load_model_dir(folder, threads=1)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
@@ -661,16 +666,16 @@ def test_a_pipe_is_not_waited_for(folder: Path) -> None:
         (folder / name).unlink()
         os.mkfifo(folder / name)
         with pytest.raises(Seq2SeqError, match=f"{name}: not a file"):
-            load_folder(folder, threads=1)
+            load_model_dir(folder, threads=1)
 
 
 def test_not_a_folder(exported: Path, tmp_path: Path) -> None:
-    with pytest.raises(Seq2SeqError, match="nowhere: not there; a model is a folder"):
-        load_folder(tmp_path / "nowhere")
-    with pytest.raises(Seq2SeqError, match="a file; a model is a folder"):
-        load_folder(exported / "tokenizer.model")
+    with pytest.raises(Seq2SeqError, match="nowhere: not there; a model is a directory"):
+        load_model_dir(tmp_path / "nowhere")
+    with pytest.raises(Seq2SeqError, match="a file; a model is a directory"):
+        load_model_dir(exported / "tokenizer.model")
     with pytest.raises(Seq2SeqError, match="cannot be read: File name too long"):
-        load_folder(tmp_path / ("x" * 300))
+        load_model_dir(tmp_path / ("x" * 300))
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(Seq2SeqError, match=r"a training run; .* seq2seq export .* -o NAME\.s2s"):
-        load_folder(tmp_path)
+        load_model_dir(tmp_path)

@@ -1,12 +1,12 @@
-"""Damage model folders in every way we could think of, and see that `translate` never falls over.
+"""Damage model directories in every way we could think of: `translate` never falls over.
 
     python tests/stress/fuzz_models.py --model seq2seq/models/en-de.s2s --count 2000 --seed 1
 
-Each case is a copy of a model folder with one kind of damage, half of them with checksums that fit,
-as from someone who means ill. A child process loads it and translates two sentences. It may answer
-with two lines, or with one sentence on stderr and exit code 1; a traceback, a signal, more than ten
-seconds or too much memory is a fault. A case depends on seed and number alone: `--only 17` repeats
-it, and `--keep` leaves the folders of faulty cases. Linux and macOS.
+Each case is a copy of a model directory with one kind of damage, half of them with checksums that
+fit, as from someone who means ill. A child process loads it and translates two sentences. It may
+answer with two lines, or with one sentence on stderr and exit code 1; a traceback, a signal, more
+than ten seconds or too much memory is a fault. A case depends on seed and number alone: `--only 17`
+repeats it, and `--keep` leaves the folders of faulty cases. Linux and macOS.
 """
 
 import io
@@ -507,7 +507,7 @@ def case(
 
 @reported_errors(_NAME)
 def main(
-    model: Annotated[Path, typer.Option(help="A model folder.")] = seq2seq.bundled.DEFAULT_MODEL,
+    model: Annotated[Path, typer.Option(help="A model directory.")] = seq2seq.bundled.DEFAULT_MODEL,
     count: Annotated[int, typer.Option(min=1, help="How many cases.")] = 2000,
     seed: Annotated[int, typer.Option(help="Another seed, other cases.")] = 1,
     only: Annotated[int | None, typer.Option(help="Just the case of this number.")] = None,

@@ -481,7 +481,7 @@ def _table(tallies: Mapping[str, Tally]) -> str:
 def fuzz(
     count: Annotated[int, typer.Option(min=1, help="Texts.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Another one, other texts.")] = 1,
-    model: Annotated[Path, typer.Option(help="A model folder.")] = DEFAULT_MODEL,
+    model: Annotated[Path, typer.Option(help="A model directory.")] = DEFAULT_MODEL,
     patience: Annotated[
         float, typer.Option(help="Seconds without a line are a hang; more on a busy machine.")
     ] = 10.0,

@@ -108,7 +108,7 @@ class Load:
 def main(
     requests: Annotated[int, typer.Option(help="Of each run of the load.", min=100)] = 10_000,
     clients: Annotated[int, typer.Option(help="At the same time.", min=2)] = 64,
-    model: Annotated[Path | None, typer.Option("-m", "--model", help="A model folder.")] = None,
+    model: Annotated[Path | None, typer.Option("-m", "--model", help="A model directory.")] = None,
     threads: Annotated[int, typer.Option(help="Of the server; 0: one a core.", min=0)] = 0,
     option: Annotated[
         list[str] | None, typer.Option(help="One more option of the server, as --option=--quiet.")

@@ -1,4 +1,4 @@
-"""Damaged model folders end in a translation or in one sentence, never in anything else."""
+"""Damaged model directories end in a translation or in one sentence, never in anything else."""
 
 import os
 import subprocess

@@ -90,7 +90,7 @@ def trained(recipe: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(trained: Path) -> Path:
-    """A model folder in 8 bits, with a shortlist."""
+    """A model directory in 8 bits, with a shortlist."""
     done = run("export", trained, "-o", trained.parent / "mine.s2s")
     assert done.returncode == 0, done.stderr
     return trained.parent / "mine.s2s"

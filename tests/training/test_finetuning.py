@@ -30,7 +30,7 @@ from seq2seq.cli import main
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.config.recipe import CorpusConfig, Recipe
 from seq2seq.errors import UsageError
-from seq2seq.model_dir.read import load_folder
+from seq2seq.model_dir.read import load_model_dir
 from seq2seq.tokenizer import PAD_ID, UNK_ID
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training import validation as validation_module
@@ -57,7 +57,7 @@ def recipe(recipe: Recipe) -> Recipe:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A model folder as it mostly is: in 8 bits, with a shortlist."""
+    """A model directory as it mostly is: in 8 bits, with a shortlist."""
     return tiny.export(tiny.network(MODEL), tmp_path / "model.s2s", quantised=True, shortlist=True)
 
 
@@ -347,7 +347,7 @@ def test_a_fine_tuned_model_has_no_shortlist_of_a_small_corpus(
     whole_run(recipe, run, PretrainedInit.load(str(model)))
     export_run(run, output)
     assert not (output / "shortlist.safetensors").exists()
-    load_folder(output)
+    load_model_dir(output)
     export_run(run, output, corpus=str(recipe.corpus[0].train))
     assert (output / "shortlist.safetensors").exists()
 

@@ -1,4 +1,4 @@
-"""Any text at all, through a model folder of random weights: one line in, one line out."""
+"""Any text at all, through a model directory of random weights: one line in, one line out."""
 
 from collections.abc import Iterator
 from dataclasses import replace
