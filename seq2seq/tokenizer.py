@@ -60,28 +60,28 @@ _SPACES = str.maketrans(
 
 
 def normalise_source(text: str) -> str:
-    """NFKC, straight quotes, no invisible characters, single spaces: what the encoder reads."""
+    """Normalise to what the encoder reads: NFKC, straight quotes, single spaces, all visible."""
     visible = without_invisible(text)
     return " ".join(unicodedata.normalize("NFKC", visible.translate(_STRAIGHT)).split())
 
 
 def plain_spaces(text: str) -> str:
-    """Ordinary spaces in place of those that are wider, narrower or do not break."""
+    """Put ordinary spaces in place of those that are wider, narrower or do not break."""
     return text if text.isascii() else text.translate(_SPACES)
 
 
 def language_tag(language: str) -> str:
-    """The control symbol that asks for `language`; text never encodes to it."""
+    """Return the control symbol that asks for `language`; text never encodes to it."""
     return f"<2{language}>"
 
 
 def formality_tag(formality: Formality) -> str:
-    """The control symbol that asks for a form of address; text never encodes to it."""
+    """Return the control symbol that asks for a form of address; text never encodes to it."""
     return f"<{formality}>"
 
 
 class Tokenizer:
-    """Encodes and decodes with a SentencePiece model. V is `len(tokenizer)`."""
+    """Encode and decode with a SentencePiece model. V is `len(tokenizer)`."""
 
     def __init__(self, model: bytes, *, name: str = "tokenizer") -> None:
         """Take a serialised SentencePiece model that `Tokenizer.train` made.
@@ -181,7 +181,7 @@ class Tokenizer:
         return int(self._processor.get_piece_size())
 
     def language_id(self, language: str) -> int:
-        """The id of the tag that asks for `language`; raises `Seq2SeqError` without one."""
+        """Return the id of the tag that asks for `language`; raises `Seq2SeqError` without one."""
         identifier = int(self._processor.piece_to_id(language_tag(language)))
         if identifier == UNK_ID:
             raise Seq2SeqError(
@@ -191,7 +191,7 @@ class Tokenizer:
         return identifier
 
     def formality_id(self, formality: Formality) -> int:
-        """The id of the tag that asks for a form of address; raises `Seq2SeqError` without one."""
+        """Return the id of the tag for a form of address; raises `Seq2SeqError` without one."""
         identifier = int(self._processor.piece_to_id(formality_tag(formality)))
         if identifier == UNK_ID:
             raise Seq2SeqError(
@@ -201,11 +201,11 @@ class Tokenizer:
         return identifier
 
     def tag_ids(self) -> list[int]:
-        """The ids of all tags: they follow the special ids, before all other pieces."""
+        """Return the ids of all tags: they follow the special ids, before all other pieces."""
         return list(takewhile(self._processor.is_control, count(UNK_ID + 1)))
 
     def placeholder_ids(self) -> list[int]:
-        """The ids of the `PLACEHOLDERS`."""
+        """Return the ids of the `PLACEHOLDERS`."""
         return [int(self._processor.piece_to_id(placeholder)) for placeholder in PLACEHOLDERS]
 
     def _spells(self, character: str) -> bool:
@@ -214,20 +214,20 @@ class Tokenizer:
         # What NFKC makes of a symbol is another one: of a trade mark two letters.
         is_symbol = unicodedata.category(character) in ("Sc", "Sk", "Sm", "So", "No")
         normalised = character if is_symbol else normalise_source(character)
-        return all(self._processor.piece_to_id(one) != UNK_ID for one in normalised)
+        return all(self._processor.piece_to_id(letter) != UNK_ID for letter in normalised)
 
     def byte_ids(self) -> tuple[int, ...]:
-        """The ids of the 256 bytes."""
+        """Return the ids of the 256 bytes."""
         return self._byte_ids
 
     @cached_property
     def continuing_ids(self) -> list[int]:
-        """The ids that go on with a word when they follow it."""
+        """Return the ids that go on with a word when they follow it."""
         return [i for i, piece in enumerate(self._pieces) if piece[:1].isalnum()]
 
     @cached_property
     def letter_ids(self) -> list[int]:
-        """The ids of pieces that have a letter; bytes are none."""
+        """Return the ids of pieces that have a letter; bytes have none."""
         silent = {*self._byte_ids, *range(UNK_ID + 1), *self.tag_ids(), *self.placeholder_ids()}
         return [
             i
@@ -236,13 +236,13 @@ class Tokenizer:
         ]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The most likely ids of each text, without BOS and EOS. The empty text has none."""
+        """Return the most likely ids of each text, without BOS and EOS; none of the empty text."""
         return self._encode(texts)
 
     def encode_sources(
         self, texts: Sequence[str], language: str, formality: Formality | None = None
     ) -> list[list[int]]:
-        """What the encoder reads for each text.
+        """Return what the encoder reads for each text.
 
         That is the tag of the target `language`, the tag of the form of address where one is asked
         for, then the ids of the normalised text.
@@ -251,12 +251,12 @@ class Tokenizer:
         return [[*tags, *ids] for ids in self._encode([normalise_source(text) for text in texts])]
 
     def source_tags(self, language: str, formality: Formality | None = None) -> list[int]:
-        """The ids before a source that ask for a language, and for a form of address."""
+        """Return the ids before a source that ask for a language and a form of address."""
         tags = [self.language_id(language)]
         return tags if formality is None else [*tags, self.formality_id(formality)]
 
     def sampler(self, alpha: float) -> "TextSampler":
-        """Draws ids of texts at random.
+        """Return a sampler that draws ids of texts at random.
 
         A unigram model draws by probability ** `alpha`, a BPE model drops merges at rate `alpha`.
         """
@@ -275,12 +275,12 @@ class Tokenizer:
         return TextSampler(words, whole)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; control symbols (BOS, EOS, padding, language tags) are silent."""
+        """Return the text of `ids`; control symbols (BOS, EOS, padding, tags) are silent."""
         text = str(self._processor.decode(list(ids)))
         return text[1:] if text.startswith(" ") else text
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """The pieces behind `ids`, a space written as U+2581."""
+        """Return the pieces behind `ids`, a space written as U+2581."""
         return [self._pieces[i] for i in ids]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -300,18 +300,18 @@ class Tokenizer:
 
 
 class TextSampler:
-    """Cuts texts at random, unlike SentencePiece's own sampling the same way in every process.
+    """Cut texts at random, unlike SentencePiece's own sampling the same way in every process.
 
     Never cuts a placeholder.
     """
 
     def __init__(self, words: Sampler, whole: Mapping[str, Sequence[int]]) -> None:
-        """`words` cuts words; what is `whole` has these ids always."""
+        """Take what cuts words, and what is `whole`, which always has these ids."""
         self._words = words
         self._whole = whole
 
     def draw(self, text: str, random: Random) -> list[int]:
-        """The ids of one random segmentation, without BOS and EOS."""
+        """Draw the ids of a random segmentation, without BOS and EOS."""
         ids: list[int] = []
         for part in _WHOLE.split(f" {text}" if text else ""):
             if part in self._whole:
@@ -345,7 +345,7 @@ def _required_characters(sentences: Iterable[str]) -> str:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Why SentencePiece could not be trained, without the names of its own options."""
+    """Say why SentencePiece could not be trained, without the names of its own options."""
     message = str(error)
     if most := re.search(r"too high .* value <= (\d+)", message):
         return f"it can be at most {most[1]}"

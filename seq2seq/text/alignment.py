@@ -29,7 +29,7 @@ def word_alignment(
     target: Sequence[str],
     from_source: bool = False,
 ) -> WordAlignment:
-    """attention (T, S) and the pieces of both sides -> links between their words.
+    """Link the words of both sides by the attention (T, S) between their pieces.
 
     Each target word has one, to the source word that it looks at most. With `from_source` it is
     the source words that have one each: to the target word that looks at them most.
@@ -85,42 +85,42 @@ def _word_attention(
 def unmasked_alignment(
     links: WordAlignment, source: MaskedText, target: MaskedText
 ) -> WordAlignment:
-    """Turn links between the words that a model read and wrote into those between whole texts.
+    """Turn links between the words that a model read and wrote into links between whole texts.
 
     A span of several words is linked word by word.
     """
     if not (source.spans or target.spans):
         mine, yours = len(source.text.split()), len(target.text.split())
-        return tuple((one, other) for one, other in links if one < mine and other < yours)
+        return tuple((first, second) for first, second in links if first < mine and second < yours)
     ours, theirs = _ranges(*source), _ranges(*target)
     found: list[tuple[int, int]] = []
-    for one, other in links:
-        if one < len(ours) and other < len(theirs):
-            here, there = ours[one], theirs[other]
+    for first, second in links:
+        if first < len(ours) and second < len(theirs):
+            here, there = ours[first], theirs[second]
             same = len(here) == len(there)
             found += zip(here, there, strict=True) if same else ((here[0], word) for word in there)
     return tuple(found)
 
 
 def joined_alignment(parts: Iterable[tuple[str, str, str, WordAlignment]]) -> WordAlignment:
-    """The links of parts (source, target, separator, links) as those of the whole."""
+    """Join the links of parts (source, target, separator, links) to those of the whole text."""
     ours, theirs = _Counter(), _Counter()
     found: dict[tuple[int, int], None] = {}
     for source, target, separator, links in parts:
         first, second = ours.add(source + separator), theirs.add(target + separator)
-        found.update(dict.fromkeys((first + one, second + other) for one, other in links))
+        found.update(dict.fromkeys((first + here, second + there) for here, there in links))
     return tuple(sorted(found, key=lambda link: (link[1], link[0])))
 
 
 class _Counter:
-    """Counts words of a text that comes in parts, which may end within a word."""
+    """Count the words of a text that comes in parts, which may end within a word."""
 
     def __init__(self) -> None:
         self._words = 0
         self._within = False
 
     def add(self, text: str) -> int:
-        """The number of the first word of `text`."""
+        """Add `text`, and return the number of its first word."""
         continues = self._within and not text[:1].isspace() and bool(text)
         first = self._words - continues
         self._words = first + len(_WORD.findall(text))
@@ -130,7 +130,7 @@ class _Counter:
 
 
 def word_numbers(pieces: Sequence[str]) -> list[int]:
-    """The number of the word that each piece is of; -1 of a tag."""
+    """Return the number of the word that each piece belongs to; -1 for a tag."""
     numbers: list[int] = []
     word, begun = 0, False
     for piece in pieces:
@@ -145,9 +145,11 @@ def word_numbers(pieces: Sequence[str]) -> list[int]:
 
 
 def _ranges(text: str, spans: Sequence[Span]) -> list[range]:
-    """For each word of a masked text without inline tags, the words that it is of the whole one."""
+    """Find the words of the whole text that each word of a masked one without inline tags is."""
     coming = iter(spans)
-    lengths = [len(next(coming).text) if one in (PLACEHOLDER, INLINE_TAG) else 1 for one in text]
+    lengths = [
+        len(next(coming).text) if letter in (PLACEHOLDER, INLINE_TAG) else 1 for letter in text
+    ]
     offsets = [0, *accumulate(lengths)]
     starts = [match.start() for match in _WORD.finditer(restore(text, spans))]
     ranges: list[range] = []

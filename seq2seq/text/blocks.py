@@ -56,7 +56,7 @@ _LONGEST_PARAGRAPH, _LONGEST_BLOCK = 1000, 20_000  # lines; what is longer comes
 
 
 def segments(text: str, unit: Unit, language: str = "") -> Iterator[Part]:
-    """What is to be translated, each with what follows it; a segment may be empty."""
+    """Split a text into what is to be translated and what follows it; a segment may be empty."""
     if unit == "line":
         parts: Iterable[str] = [text.strip()]
     else:
@@ -73,7 +73,7 @@ def segments(text: str, unit: Unit, language: str = "") -> Iterator[Part]:
 
 
 def _sentences(block: str, language: str) -> Iterator[Part]:
-    """The sentences of a block, and what is around them."""
+    """Split a block into its sentences, and what is around them."""
     body = block[_end_of_marker(block) :].lstrip()
     if len(body) < len(block):
         yield Part("", block[: len(block) - len(body)])
@@ -91,7 +91,7 @@ def _sentences(block: str, language: str) -> Iterator[Part]:
 
 
 def _end_of_marker(block: str) -> int:
-    """Where the words of a block begin: behind its markers, and the name of who speaks."""
+    """Find where the words of a block begin: behind its markers and the name of the speaker."""
     marker = _MARKER.match(block)
     assert marker  # it matches nothing at least
     label = _LABEL.match(block, marker.end())
@@ -102,7 +102,7 @@ def _end_of_marker(block: str) -> int:
 
 
 def _cells(row: str, border: re.Pattern[str]) -> Iterator[Part]:
-    """The cells of a row, each with the border behind it."""
+    """Split a row into cells, each with the border behind it."""
     first, *parts = border.split(row)
     if first:
         yield from _cell(first)
@@ -120,7 +120,7 @@ def _cell(cell: str) -> Iterator[Part]:
 
 
 def blocks(chunks: Iterable[Iterable[str]], unit: Unit) -> Iterator[Iterator[str]]:
-    """Chunks of lines to chunks of texts, which joined are the lines again.
+    """Turn chunks of lines into chunks of texts, which joined are the lines again.
 
     In "paragraph" a text is a paragraph, or the blank lines between two; else it is a line. But
     code between fences is one text with its fences, and so are the front matter of a file, the head
@@ -134,7 +134,7 @@ def blocks(chunks: Iterable[Iterable[str]], unit: Unit) -> Iterator[Iterator[str
 
 
 class _Blocks:
-    """Puts lines together."""
+    """Put lines together to texts."""
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
@@ -145,7 +145,7 @@ class _Blocks:
         self._is_comment = False  # what is held, in such a file
 
     def of(self, lines: Iterable[str]) -> Iterator[str]:
-        """The texts that are whole."""
+        """Take further lines, and return the texts that are whole."""
         for line in lines:
             if len(self._held) == (_LONGEST_BLOCK if self._end else _LONGEST_PARAGRAPH):
                 yield from self.rest()
@@ -171,7 +171,7 @@ class _Blocks:
                 yield from self.rest()
 
     def rest(self) -> Iterator[str]:
-        """The last text, whole or not."""
+        """Return the last text, whole or not."""
         if self._held:
             text = "".join(self._held)
             self._held, self._end, self._is_comment = [], None, False
@@ -187,7 +187,7 @@ class _Blocks:
 
 
 def _end_of_block(line: str, is_first: bool) -> re.Pattern[str] | None:
-    """What ends the block that `line` opens: code, a comment, front matter; None if it does not."""
+    """Return what ends the block that `line` opens (code, comment, front matter), None if none."""
     fence = _FENCE.match(line)
     if fence and line.count(fence[1]) == 1:
         return re.compile(rf"[^\S\n]*{fence[1]}(?!{fence[1][0]})")
@@ -203,7 +203,7 @@ def _is_blank(line: str) -> bool:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """The lines, each with its end."""
+    """Split a text into lines, each with its end."""
     start = 0
     while start < len(text):
         end = text.find("\n", start) + 1 or len(text)
@@ -212,9 +212,10 @@ def lines_of(text: str) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Lines that belong together, with their ends.
+    """Join lines that belong together, with their ends.
 
-    Until one is blank, has nothing but spans, such as code, or begins with a marker.
+    A paragraph goes on until a line is blank, has nothing but spans, such as code, or begins with a
+    marker.
     """
     held: list[str] = []
     for line in lines_of(text):
@@ -236,5 +237,5 @@ def _ends_paragraph(line: str) -> bool:
 
 
 def _stands_alone(line: str) -> bool:
-    """Whether a line has no words, or is a row of a table."""
+    """Tell whether a line has no words, or is a row of a table."""
     return not any(map(str.isalnum, line)) or _ROW.fullmatch(line) is not None

@@ -13,7 +13,7 @@ KNOWN_PIECES = 2  # subwords; a word of more is spelled, not known
 
 
 def is_all_caps(text: str) -> bool:
-    """Whether all letters are capitals, and too many for an abbreviation.
+    """Tell whether all letters are capitals, and too many for an abbreviation.
 
     A single word is an abbreviation unless an exclamation mark follows.
     """
@@ -39,7 +39,7 @@ def is_title_case(text: str) -> bool:
 
 
 def sentence_case(text: str) -> str:
-    """The text in lower case but for its first letter."""
+    """Write a text in lower case but for its first letter."""
     lower = text.lower()
     first = next((i for i, letter in enumerate(lower) if letter.isalpha()), 0)
     return lower[:first] + lower[first : first + 1].upper() + lower[first + 1 :]

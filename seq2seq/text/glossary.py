@@ -32,9 +32,9 @@ class Found(NamedTuple):
 
 
 class Glossary:
-    """Finds the terms of a text. Whole words count, and the longest term at each place.
+    """Find the terms of a text. Whole words count, and the longest term at each place.
 
-    A term in lower case is found in any case; one with capitals as it is written.
+    A term in lower case is found in any case; a term with capitals as it is written.
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:
@@ -45,8 +45,8 @@ class Glossary:
             if not words or not term.target.strip():
                 raise UsageError(f"glossary: {term.source!r} needs a term and a translation.")
             by_first_word[words[0].casefold()].append((tuple(words), term))
-        for found in by_first_word.values():
-            found.sort(key=lambda one: len(one[0]), reverse=True)
+        for alternatives in by_first_word.values():
+            alternatives.sort(key=lambda alternative: len(alternative[0]), reverse=True)
         self._by_first_word = by_first_word
 
     @classmethod
@@ -77,7 +77,7 @@ class Glossary:
         return cls(Term(source, target) for source, target in terms.items())
 
     def find(self, text: str) -> list[Found]:
-        """The terms of `text`, in order; one that occurs twice is there twice."""
+        """Return the terms of `text`, in order; a term that occurs twice is there twice."""
         matches = [*_WORD.finditer(text)]
         words = [normalise_source(match[0]) for match in matches]
         terms: list[Found] = []
@@ -100,6 +100,6 @@ def _words(text: str) -> list[str]:
 
 def _same(needle: tuple[str, ...], words: list[str]) -> bool:
     return len(needle) == len(words) and all(
-        one == word or (one.islower() and (one == word.lower() or one.upper() == word))
-        for one, word in zip(needle, words, strict=True)
+        wanted == word or (wanted.islower() and (wanted == word.lower() or wanted.upper() == word))
+        for wanted, word in zip(needle, words, strict=True)
     )

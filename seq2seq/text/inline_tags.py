@@ -25,7 +25,7 @@ _REST_OF_WORD = re.compile(r"\S*")
 
 
 class _Tag(NamedTuple):
-    """A inline span of the source."""
+    """An inline span of the source."""
 
     span: Span
     offset: int
@@ -35,7 +35,7 @@ class _Tag(NamedTuple):
 
 
 class _Mark(NamedTuple):
-    """Where a tag goes in the target."""
+    """The place of a tag in the target."""
 
     offset: int
     number: int  # of the tag
@@ -72,7 +72,7 @@ _WHOLE = -1  # stands for what is around all pairs
 
 
 class _Placing:
-    """Finds where the tags of one text go in its translation.
+    """Find where the tags of a text go in its translation.
 
     A pair has the number of the tag that opens it. Pairs without text are no pairs here.
     """
@@ -99,14 +99,14 @@ class _Placing:
         self._ranges: dict[int, tuple[int, int]] = {_WHOLE: (0, len(target))}  # in the target
 
     def marks(self) -> list[_Mark] | None:
-        """In the order of the target; None where a pair encloses nothing."""
+        """Place all tags, in the order of the target; None where a pair encloses nothing."""
         for parent in (_WHOLE, *sorted(self._ends)):  # a pair before what is inside
             if not self._give_ranges(parent):
                 return None
         return [*self._marks_inside(_WHOLE)]
 
     def _give_ranges(self, parent: int) -> bool:
-        """To the pairs in `parent`: inside its own, and apart; whether all have some."""
+        """Give ranges to the pairs in `parent`, inside its own and apart; tell if all got one."""
         low, high = self._ranges[parent]
         wanted = list[tuple[int, int, int]]()
         for begin in self._children[parent]:
@@ -147,15 +147,15 @@ class _Placing:
                 yield _Mark(place, number, before + INLINE_TAG + after)
 
     def _end_of_word(self, place: int) -> int:
-        """Behind the punctuation that follows."""
+        """Return the place behind the punctuation that follows."""
         match = _REST_OF_WORD.match(self._target, place)
         assert match  # nothing at least
         return match.end()
 
     def _offsets(self, parent: int) -> Iterator[tuple[int, int]]:
-        """Where what is right inside `parent` begins, and its number.
+        """Find where each tag or pair right inside `parent` begins, with its number.
 
-        At either end of a pair, and behind one, it stays there if nothing but space is between.
+        At either end of a pair, and behind a pair, it stays there if nothing but space is between.
         """
         low, high = self._ranges[parent]
         begun, stop = 0, len(self._text)
@@ -177,7 +177,7 @@ class _Placing:
 
 
 class _Finder:
-    """Finds the place in a target that is like a place in its source."""
+    """Find the place in a target that corresponds to a place in its source."""
 
     def __init__(self, source: str, target: str, links: WordAlignment) -> None:
         self._source, self._target = source, target
@@ -185,7 +185,7 @@ class _Finder:
         self._links = [link for link in links if link[1] < len(self._theirs)]
 
     def enclosing(self, start: int, end: int) -> tuple[int, int]:
-        """What encloses the words made from those between `start` and `end`."""
+        """Find the range of the words made from those between `start` and `end`."""
         if not self._source[:start].strip() and not self._source[end:].strip():
             return 0, len(self._target)
         inside = [i for i, w in enumerate(self._ours) if w.letters < end and w.letters_end > start]
@@ -200,19 +200,19 @@ class _Finder:
         )
         return first.start if quoted else first.letters, last.end if stopped else last.letters_end
 
-    def following(self, one: _Tag) -> int:
-        """Behind the word that `one` is behind, or before the one that it is joined to."""
-        if not self._source[one.offset :].strip():
+    def following(self, tag: _Tag) -> int:
+        """Find the place behind the word that `tag` follows, or before the word it is joined to."""
+        if not self._source[tag.offset :].strip():
             return len(self._target)
-        if one.leads and self._source[one.offset].isalnum():
-            joined = [i for i, word in enumerate(self._ours) if word.end > one.offset]
+        if tag.leads and self._source[tag.offset].isalnum():
+            joined = [i for i, word in enumerate(self._ours) if word.end > tag.offset]
             made = [self._theirs[theirs] for ours, theirs in self._links if ours in joined[:1]]
             if made:
                 return min(made).start
-        return self._after(one.offset)
+        return self._after(tag.offset)
 
     def _after(self, offset: int) -> int:
-        """Behind the words made from the last one that begins before `offset`."""
+        """Find the place behind the words made from the last word that begins before `offset`."""
         before = [i for i, word in enumerate(self._ours) if word.letters < offset]
         if not before or not self._theirs:
             return 0
@@ -239,7 +239,7 @@ def _with_placeholders_linked(
 
 
 def _words_of_spans(masked: MaskedText) -> dict[int, int]:
-    """The number of each span, with that of the word that its placeholder is in."""
+    """Map the number of each span to that of the word that its placeholder is in."""
     coming = iter(masked.spans)
     return {
         next(coming).number: number
@@ -264,7 +264,7 @@ def _tags(source: MaskedText) -> Iterator[_Tag]:
 
 
 def _nesting(spans: Iterable[Span], ends: Mapping[int, int]) -> dict[int, int] | None:
-    """Of each pair the one that it is in, by the numbers of their first tags; None if they cross.
+    """Map each pair to the pair around it, by the numbers of first tags; None if pairs cross.
 
     `ends` are the pairs' last tags by their first ones.
     """
@@ -304,5 +304,5 @@ def _words(text: str) -> list[_Word]:
 
 
 def _is_space(text: str, offset: int) -> bool:
-    """Whether there is white space at `offset`, or nothing."""
+    """Tell whether there is white space at `offset`, or nothing."""
     return not 0 <= offset < len(text) or text[offset].isspace()

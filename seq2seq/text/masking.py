@@ -65,7 +65,7 @@ class _Match(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Of a span in its text."""
+    """The place of a span in its text."""
 
     start: int
     end: int
@@ -83,7 +83,7 @@ class MaskedText(NamedTuple):
 
 @dataclass(frozen=True)
 class Protection:
-    """What is protected: the kinds of the table, and more.
+    """Mask what is protected: the kinds of the table, and more.
 
     `patterns` are a user's own, and win over those of the table. `spells` tells whether the model
     has seen a character; by default it has seen all.
@@ -113,7 +113,7 @@ class Protection:
 
 
 def compiled(patterns: Iterable[str], files: Iterable[Path] = ()) -> tuple[re.Pattern[str], ...]:
-    """Compile a user's regular expressions, and those in `files`, one a line; `#` begins a comment.
+    """Compile a user's regular expressions, and those in `files`: one per line, `#` for comments.
 
     Raises `UsageError` that tells which is none, or matches where there is nothing.
     """
@@ -124,7 +124,7 @@ def compiled(patterns: Iterable[str], files: Iterable[Path] = ()) -> tuple[re.Pa
 
 
 def _patterns_in(path: Path) -> Iterator[tuple[str, str]]:
-    """Each pattern of a file, and before it where it stands."""
+    """Read the patterns of a file, each with its file and line."""
     try:
         lines = read_bounded(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
     except OSError as error:
@@ -163,7 +163,7 @@ def mask_placeholders(text: str) -> MaskedText:
 
 
 def _users(patterns: Iterable[re.Pattern[str]], text: str) -> list[_Match]:
-    """What a user's patterns find; an earlier pattern wins."""
+    """Find what a user's patterns match; an earlier pattern wins."""
     matches: list[_Match] = []
     for pattern in patterns:
         found = [_Match(*m.span(), "user", False) for m in pattern.finditer(text) if m[0].strip()]
@@ -172,7 +172,7 @@ def _users(patterns: Iterable[re.Pattern[str]], text: str) -> list[_Match]:
 
 
 def _numbers(text: str) -> list[_Match]:
-    """Numbers in figures that are words of their own."""
+    """Find the numbers in figures that are words of their own."""
     return [
         _Match(*match.span(), "number", False)
         for match in NUMBER.finditer(text)
@@ -188,7 +188,7 @@ def _of_table(match: re.Match[str]) -> _Match:
 
 
 def _with_others(matches: list[_Match], others: list[_Match]) -> list[_Match]:
-    """Both in order, without those of the `others` that overlap with one of the first."""
+    """Merge both in order, without the `others` that overlap with one of the first."""
     if not (matches and others):
         return matches or others
     starts = [match.start for match in matches]
@@ -280,23 +280,23 @@ def as_written(masked: MaskedText) -> MaskedText:
 
 
 def without_inline_tags(masked: MaskedText) -> MaskedText:
-    """What the model reads: the text without inline tags, and the other spans."""
+    """Return what the model reads: the text without inline tags, and the other spans."""
     own = [span for span in masked.spans if not span.is_inline]
     return MaskedText(masked.text.replace(INLINE_TAG, ""), own)
 
 
 def number_of_spans(text: str) -> int:
-    """How many spans a masked text has."""
+    """Count the spans of a masked text."""
     return len(ANY_PLACEHOLDER.findall(text))
 
 
 def split_at_spans(text: str) -> list[str]:
-    """The parts of a masked text, each a span or without one; none is empty."""
+    """Split a masked text into spans and what is between them; no part is empty."""
     return [part for part in re.split(f"({ANY_PLACEHOLDER.pattern})", text) if part]
 
 
 def pairs(spans: Sequence[str]) -> dict[int, int]:
-    """The places of the tags that open, each with that of the one that closes it."""
+    """Map the place of each opening tag to that of the tag that closes it."""
     found: dict[int, int] = {}
     opened: list[tuple[str, int]] = []
     unclosed: Counter[str] = Counter()
@@ -315,7 +315,7 @@ def pairs(spans: Sequence[str]) -> dict[int, int]:
 
 
 def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:
-    """What a span opens or closes, "" for nothing, and whether it opens it."""
+    """Return what a span opens or closes ("" for nothing), and whether it opens it."""
     if span in ("**", "__", "~~", "*", "_"):
         return span, not unclosed.get(span)
     if span in ("[", "![") or span.startswith("]("):
@@ -327,14 +327,14 @@ def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:
 
 
 def _may_be_inline(text: str, match: _Match) -> bool:
-    """Whether it is of an inline kind, and not between two letters."""
+    """Tell whether a match is of an inline kind, and not between two letters."""
     start, end = match.start, match.end
     between = start and text[start - 1].isalnum() and text[end : end + 1].isalnum()
     return match.is_inline and not between
 
 
 def _between_letters(text: str, matches: Sequence[_Match]) -> set[int]:
-    """Which are of a row that stands between two letters, as where one element follows another."""
+    """Find the matches of rows between two letters, as where one element follows another."""
     found: set[int] = set()
     first = 0  # of the row
     for number, match in enumerate(matches):
@@ -347,7 +347,7 @@ def _between_letters(text: str, matches: Sequence[_Match]) -> set[int]:
 
 
 def _without_punctuation(match: re.Match[str]) -> str:
-    """A link ends before the punctuation of the sentence that it is in."""
+    """Cut the punctuation of the sentence off the end of a link."""
     span = match[0]
     if not re.match(r"[A-Za-z][A-Za-z\d+.-]*://|www\.|mailto:", span):
         return span

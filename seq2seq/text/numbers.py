@@ -114,7 +114,8 @@ def check_numbers(source: str, text: str, target: str = "", language: str = "") 
         return NumberCheck(text, ())
     values, others = _values(source, ours, text), [*map(_value, theirs)]
     if _MINUS.search(source) or _MINUS.search(text):  # a sign may be a word
-        values, others = ([one.lstrip("-") for one in some] for some in (values, others))
+        values = [value.lstrip("-") for value in values]
+        others = [value.lstrip("-") for value in others]
     lacking, strange = _lacking(values, others), _lacking(others, values)
     missing = [ours[place] for place in lacking]
     if missing and lacking == strange and len(ours) == len(theirs):
@@ -146,7 +147,7 @@ def lost_units(source: str, text: str) -> list[str]:
 
 
 def _values(source: str, numbers: Sequence[str], text: str) -> list[str]:
-    """What the numbers of a source are worth; an hour before a.m. or p.m. as the text has it."""
+    """Return the values of a source's numbers; an hour before a.m. or p.m. as `text` has it."""
     values = [*map(_value, numbers)]
     there = {_value(number) for number in NUMBER.findall(text)}
     for hour, minutes, half in _HALF_DAY.findall(source):
@@ -159,7 +160,7 @@ def _values(source: str, numbers: Sequence[str], text: str) -> list[str]:
 
 
 def _was_a_word(number: str, source: str, language: str) -> bool:
-    """Whether `source` may have a number of its translation as a word."""
+    """Tell whether `source` may have a number of its translation as a word."""
     words, large = _WORDS.get(language), _LARGE_WORDS.get(language)
     if words is None or large is None:
         return not _is_large(number)
@@ -169,13 +170,13 @@ def _was_a_word(number: str, source: str, language: str) -> bool:
 
 
 def _is_large(number: str) -> bool:
-    """Whether it is not commonly written as a word."""
+    """Tell whether a number is not commonly written as a word."""
     digits = _digits(number)
     return len(digits) > 2 or int(digits) > _SPELLED_OUT
 
 
 def _may_be_a_word(number: str, text: str, language: str) -> bool:
-    """Whether `text` may have a number as a word."""
+    """Tell whether `text` may have a number as a word."""
     if _is_large(number):
         as_word = _ROUND.get(_value(number))
         return as_word is not None and as_word.search(text) is not None
@@ -206,9 +207,9 @@ def _digits(number: str) -> str:
 
 
 def _value(number: str) -> str:
-    """The same for all ways to write a number: sign, digits, and what parts it but thousands."""
+    """Normalise a number: sign, digits, and every separator but that of thousands."""
     sign = "-" if number[0] in "-−" else ""
-    plain = "".join(str(unicodedata.decimal(one, one)) for one in number.lstrip("-−"))
+    plain = "".join(str(unicodedata.decimal(digit, digit)) for digit in number.lstrip("-−"))
     grouped = _GROUPED.fullmatch(plain)
     if grouped:
         whole = re.sub(r"\D", "", grouped[1])
@@ -245,7 +246,7 @@ def localised_amount(amount: str, language: str, source: str = "") -> str:
 
 
 def _lacking(numbers: Sequence[str], others: Sequence[str]) -> list[int]:
-    """The places of the `numbers` that `others` do not have, as often as they lack them."""
+    """Find the `numbers` that `others` lack, as often as they lack them; return their places."""
     left = Counter(others)
     places = []
     for place, number in enumerate(numbers):

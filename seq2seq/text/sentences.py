@@ -45,7 +45,7 @@ class Part:
 
 
 def sentences(text: str, language: str = "") -> Iterator[Part]:
-    """The sentences of `text`, which may go over several lines.
+    """Split `text` into sentences, which may go over several lines.
 
     Texts and separators, joined in order, are `text` again. Where the `language` is not known, the
     abbreviations of all count.
@@ -57,7 +57,7 @@ def sentences(text: str, language: str = "") -> Iterator[Part]:
 
 
 def split(text: str, limit: int, length: Length) -> Iterator[Part]:
-    """The pieces of `text`, none longer than `limit` by `length` (single characters aside).
+    """Cut `text` into pieces, none longer than `limit` by `length` (single characters aside).
 
     Each is cut off when it is asked for. Texts and separators, joined in order, are `text` again.
     Where words are put together, their lengths are taken to add up. What `length` says of a part
@@ -85,7 +85,7 @@ def _split(text: str, limit: int, length: Length, cuts: Sequence[Cut]) -> Iterat
 
 
 def _pack(parts: Iterable[str], limit: int, length: Length) -> Iterator[str]:
-    """Neighbours put together as long as they fit."""
+    """Put neighbours together as long as they fit."""
     packed: list[str] = []
     room = limit
     for part in parts:
@@ -100,7 +100,7 @@ def _pack(parts: Iterable[str], limit: int, length: Length) -> Iterator[str]:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """Parts that end with a sentence or a line."""
+    """Cut a text behind each sentence and line."""
     matches = _LINE_OR_SENTENCE_END.finditer(text)
     return _cut_after(text, (m for m in matches if "\n" in m[0] or _ends_sentence(text, m)))
 
@@ -126,7 +126,7 @@ def _cut_after(text: str, matches: Iterable[re.Match[str]]) -> Iterator[str]:
 
 
 def _ends_sentence(text: str, match: re.Match[str], language: str = "") -> bool:
-    """Whether the white space after a full stop, or after a closing mark, ends a sentence."""
+    """Tell whether the white space after a full stop, or a closing mark, ends a sentence."""
     if match[0] and not match[0].isspace():
         return True
     begins = _BEGINNING.match(text, match.end())
@@ -157,7 +157,7 @@ def _is_abbreviation(stem: str, following: str, language: str) -> bool:
 
 
 def _halves(text: str) -> tuple[str, str]:
-    """Two parts of about one size; a letter keeps the marks that follow it."""
+    """Cut a text into two parts of about one size; a letter keeps the marks that follow it."""
     middle = len(text) // 2
     cut = middle
     while cut and _belong_together(text[cut - 1], text[cut]):

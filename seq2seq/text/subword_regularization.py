@@ -31,17 +31,17 @@ class Pieces:
     byte_ids: tuple[int, ...]  # of the 256 bytes
 
     def spell(self, piece: str) -> list[int]:
-        """The id of `piece`, or those of its bytes."""
+        """Return the id of `piece`, or those of its bytes."""
         if piece in self.ids:
             return [self.ids[piece]]
         return [self.byte_ids[byte] for byte in piece.encode()]
 
 
 class Sampler(Protocol):
-    """Cuts words at random. A word has no space but one before it, written as U+2581."""
+    """Cut words at random. A word has no space but one before it, written as U+2581."""
 
     def draw(self, word: str, random: Random) -> list[int]:
-        """The ids of one random segmentation."""
+        """Draw the ids of a random segmentation."""
 
 
 class _Ways(NamedTuple):
@@ -52,7 +52,7 @@ class _Ways(NamedTuple):
 
 
 class UnigramSampler:
-    """Each segmentation with a probability in proportion to p ** alpha (Kudo 2018).
+    """Draw each segmentation in proportion to its probability ** alpha (Kudo 2018).
 
     Forward filtering, backward sampling: the exact distribution over all segmentations.
     """
@@ -65,7 +65,7 @@ class UnigramSampler:
         self._lattice = lru_cache(_CACHED_WORDS)(self._make_lattice)
 
     def draw(self, word: str, random: Random) -> list[int]:
-        """The ids of one random segmentation."""
+        """Draw the ids of a random segmentation."""
         lattice = self._lattice(word)
         cuts = [len(word)]
         while cuts[-1]:
@@ -77,7 +77,7 @@ class UnigramSampler:
         return [i for start, end in pairwise(cuts) for i in self._pieces.spell(word[start:end])]
 
     def _make_lattice(self, word: str) -> list[_Ways]:
-        """The ways to each place 0 ... len(word)."""
+        """Find the ways to each place 0 ... len(word)."""
         totals = [0.0]  # log of the summed weights of all segmentations up to each place
         lattice = [_Ways([], [])]
         for end in range(1, len(word) + 1):
@@ -97,14 +97,14 @@ class UnigramSampler:
 
 
 class DropoutSampler:
-    """Byte-pair encoding that passes over each merge with a probability (Provilkov et al. 2020)."""
+    """Encode byte pairs, passing over each merge with a probability (Provilkov et al. 2020)."""
 
     def __init__(self, pieces: Pieces, rate: float) -> None:
         self._pieces = pieces
         self._rate = rate
 
     def draw(self, word: str, random: Random) -> list[int]:
-        """The ids of one random segmentation."""
+        """Draw the ids of a random segmentation."""
         symbols = list(word)
         while True:
             merges = [

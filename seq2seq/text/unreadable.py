@@ -60,7 +60,7 @@ def _symbols(
 
 
 def _is_seen(character: str, spells: Callable[[str], bool]) -> bool:
-    """Whether a model can read it; a capital where it can read the small letter."""
+    """Tell whether a model can read a character; a capital where it can read the small letter."""
     return (
         spells(character)
         or character.isspace()
@@ -71,6 +71,6 @@ def _is_seen(character: str, spells: Callable[[str], bool]) -> bool:
 
 
 def _is_seen_composed(word: str, spells: Callable[[str], bool]) -> bool:
-    """Whether letters and the marks that follow them are seen together."""
+    """Tell whether letters and the marks that follow them are seen together."""
     composed = unicodedata.normalize("NFC", word)
     return all(_is_seen(character, spells) for character in composed)
