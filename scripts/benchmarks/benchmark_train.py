@@ -84,7 +84,7 @@ def _steps(
 ) -> Callable[[Batch], None]:
     settings = TrainingConfig(precision=precision)
     model = EncoderDecoder(
-        config, vocabulary_size, dropout=settings.dropout, word_dropout=settings.word_dropout
+        config, vocabulary_size, dropout=settings.dropout, embedding_dropout=settings.word_dropout
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 

@@ -51,10 +51,10 @@ def encoder_graph(graph: Graph, shortlist: bool = False) -> bytes:
     last = graph.node("Unsqueeze", graph.node("Sub", "lengths", graph.ints(1)), graph.ints(1))
     at_last = graph.node("GatherND", encoded, last, batch_dims=1)  # (B, H)
     at_first = graph.node("Gather", encoded, graph.constant(np.array(0)), axis=1)  # (B, H)
-    reading, _ = graph.split(at_last, size // 2, size // 2)
-    _, against = graph.split(at_first, size // 2, size // 2)
-    summary = graph.side_by_side(reading, against)  # (B, H)
-    graph.node("Tanh", graph.linear("decoder.bridge", summary), output="states")
+    forward, _ = graph.split(at_last, size // 2, size // 2)
+    _, backward = graph.split(at_first, size // 2, size // 2)
+    final_state = graph.side_by_side(forward, backward)  # (B, H)
+    graph.node("Tanh", graph.linear("decoder.bridge", final_state), output="states")
 
     inputs, outputs = [_ints("src", "B", "S"), _ints("lengths", "B")], [_floats("states", "B", "M")]
     if model.attention == "multihead":
@@ -138,9 +138,11 @@ def _bidirectional(graph: Graph, name: str, x: str) -> str:
         """Each sentence by its own length: padding stays at the end."""
         return graph.node("ReverseSequence", x, "lengths", time_axis=0, batch_axis=1)
 
-    there = graph.scan(lambda x, state: step("forwards", x, state), forwards, first)
-    back = graph.scan(lambda x, state: step("backwards", x, state), reverse(backwards), first)
-    return graph.side_by_side(there, reverse(back))
+    read_forward = graph.scan(lambda x, state: step("forwards", x, state), forwards, first)
+    read_backward = graph.scan(
+        lambda x, state: step("backwards", x, state), reverse(backwards), first
+    )
+    return graph.side_by_side(read_forward, reverse(read_backward))
 
 
 def _remember(graph: Graph, encoded: str) -> None:

@@ -109,14 +109,14 @@ class Network:
         for number in range(self.config.encoder_layers):
             name = f"encoder.layers.{number}"
             forwards = self._layer(f"{name}.forwards").run(x, self._zeros(half))
-            against = self._layer(f"{name}.backwards").run(x[::-1], self._zeros(half))
-            backwards = type(against)(*(part[::-1] for part in against))
+            reverse = self._layer(f"{name}.backwards").run(x[::-1], self._zeros(half))
+            backwards = type(reverse)(*(part[::-1] for part in reverse))
             y = np.concatenate([forwards.hidden, backwards.hidden], axis=-1)  # (S, H)
             x = x + y if number else y
             layers.append((forwards, backwards))
         memory = self._norm("encoder.norm", x)
-        summary = np.concatenate([memory[-1, :half], memory[0, half:]])  # (H,)
-        return Encoded(tuple(layers), memory, self._first_states(summary))
+        final_state = np.concatenate([memory[-1, :half], memory[0, half:]])  # (H,)
+        return Encoded(tuple(layers), memory, self._first_states(final_state))
 
     def decode(self, encoded: Encoded, ids: Sequence[int]) -> Decoded:
         """Read BOS and `ids`, a translation: T = len(ids) + 1 steps, the last of which says EOS.
@@ -164,11 +164,11 @@ class Network:
         """(T, H) -> (G, T, D)"""
         return x.reshape(len(x), self.config.heads, -1).swapaxes(0, 1)
 
-    def _first_states(self, summary: Floats) -> tuple[State, ...]:
-        """summary (H,) -> the state of each decoder layer before its first token"""
+    def _first_states(self, final_state: Floats) -> tuple[State, ...]:
+        """final_state (H,) -> the state of each decoder layer before its first token"""
         layers = self.config.decoder_layers
-        states = np.tanh(self._linear("decoder.bridge", summary))  # (layers * parts * H,)
-        return tuple(tuple(state) for state in states.reshape(layers, -1, len(summary)))
+        states = np.tanh(self._linear("decoder.bridge", final_state))  # (layers * parts * H,)
+        return tuple(tuple(state) for state in states.reshape(layers, -1, len(final_state)))
 
     def _embed(self, ids: Sequence[int]) -> Floats:
         embedded: Floats = self._weights["embedding.weight"][list(ids)]

@@ -25,11 +25,11 @@ class EncoderDecoder(nn.Module):
         vocabulary_size: int,
         *,
         dropout: float = 0.0,
-        word_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.config = config
-        self.word_dropout = word_dropout
+        self.embedding_dropout = embedding_dropout
         self.embedding = nn.Embedding(vocabulary_size, config.hidden_size)
         nn.init.normal_(self.embedding.weight, std=config.hidden_size**-0.5)
         self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
@@ -80,9 +80,9 @@ class EncoderDecoder(nn.Module):
     def _embed(self, ids: Tensor) -> Tensor:
         """ids (B, T) -> (B, T, H)"""
         x: Tensor = self.embedding(ids) * self.config.embedding_scale
-        if self.training and self.word_dropout:
+        if self.training and self.embedding_dropout:
             # Whole words vanish: the model learns to lean on their context (Gal & Ghahramani 2016).
-            kept = torch.rand(ids.shape, device=ids.device) >= self.word_dropout
-            x = x * kept.unsqueeze(-1) / (1 - self.word_dropout)
+            kept = torch.rand(ids.shape, device=ids.device) >= self.embedding_dropout
+            x = x * kept.unsqueeze(-1) / (1 - self.embedding_dropout)
         dropped: Tensor = self.dropout(x)
         return dropped

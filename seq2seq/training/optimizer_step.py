@@ -74,7 +74,7 @@ class Learner:
             recipe.model,
             vocabulary_size,
             dropout=settings.dropout,
-            word_dropout=settings.word_dropout,
+            embedding_dropout=settings.word_dropout,
         ).to(self.device)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         self._optimizer = torch.optim.AdamW(

@@ -321,9 +321,9 @@ def test_dropped_positions_are_independent() -> None:
     assert correlations.abs().max().item() < 0.05
 
 
-def test_word_dropout_drops_whole_words() -> None:
+def test_embedding_dropout_drops_whole_embeddings() -> None:
     torch.manual_seed(1)
-    model = EncoderDecoder(ModelConfig(hidden_size=H, heads=G), V, word_dropout=0.25).train()
+    model = EncoderDecoder(ModelConfig(hidden_size=H, heads=G), V, embedding_dropout=0.25).train()
     ids = torch.full((40, 50), EOS_ID)
     words = model._embed(ids)  # (B, T, H)
     gone = (words == 0).all(dim=-1)
@@ -335,7 +335,7 @@ def test_word_dropout_drops_whole_words() -> None:
 
 def test_training_mode_alone_makes_it_random() -> None:
     config = ModelConfig(hidden_size=H, heads=G)
-    model = EncoderDecoder(config, V, dropout=0.3, word_dropout=0.1)
+    model = EncoderDecoder(config, V, dropout=0.3, embedding_dropout=0.1)
     batch = make_batch(range(len(SOURCES)), SOURCES, TARGETS)
     random = [forward(model.train(), batch)[0] for _ in range(2)]
     still = [forward(model.eval(), batch)[0] for _ in range(2)]
