@@ -70,7 +70,7 @@ def train(
     hidden_size: Annotated[int, typer.Option(help="H.")] = 256,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all.")] = 0,
 ) -> None:
-    """Target tokens a second of whole training steps: forward, loss, backward, clip, AdamW.
+    """Target tokens a second of the training steps of a run, from the batch to the moving average.
 
     The pairs are random ids with the lengths of image captions (13 to 14 subwords a side,
     deviation 4), dropout 0.3, word dropout 0.1, label smoothing 0.1, 2 + 2 layers.

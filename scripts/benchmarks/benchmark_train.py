@@ -1,4 +1,4 @@
-"""Training steps for `benchmark.py train`: the only part of the benchmarks that needs torch."""
+"""Measure training steps for `benchmark.py train`: the steps of `Learner`, as in a run."""
 
 import statistics
 import time
@@ -8,13 +8,12 @@ import numpy as np
 import torch
 
 from seq2seq.config.model_config import ModelConfig
-from seq2seq.config.recipe import Precision, TrainingConfig
+from seq2seq.config.recipe import CorpusConfig, Precision, Recipe, TrainingConfig
 from seq2seq.corpus.batches import Batch, make_batch, plan_batches
-from seq2seq.nn.model import EncoderDecoder
-from seq2seq.training.loss import smoothed_cross_entropy
-from seq2seq.training.optimizer_step import autocast, forward
+from seq2seq.training.optimizer_step import Learner, can_use_bfloat16
 
-_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+_GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # matrices of a cell
+_RATE = 1e-4
 
 
 def measure_training(
@@ -25,25 +24,29 @@ def measure_training(
     threads: int,
     bar: Callable[[range], Iterable[int]],
 ) -> None:
-    """Print target tokens a second in both precisions; `bar` shows how far the rounds are."""
+    """Print target tokens a second of `Learner.train_step` in each precision that runs here.
+
+    `bar` shows the progress of the rounds.
+    """
     if threads:
         torch.set_num_threads(threads)
-    torch.manual_seed(1)
     config = ModelConfig(hidden_size=hidden_size)
     batches = _caption_batches(vocabulary_size, batch_tokens)
     tokens = sum(batch.tokens for batch in batches)
     work = sum(_useful_flops(config, vocabulary_size, batch) for batch in batches)
-    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
-    trainers = {p: _steps(config, vocabulary_size, p) for p in precisions}
+    precisions: list[Precision] = ["float32"]
+    if can_use_bfloat16(torch.device("cuda" if torch.cuda.is_available() else "cpu")):
+        precisions.append("bfloat16")
+    learners = {p: _learner(config, vocabulary_size, p) for p in precisions}
     seconds: dict[str, list[float]] = {p: [] for p in precisions}
     for batch in batches[:3]:
         for precision in precisions:
-            trainers[precision](batch)
+            learners[precision].train_step(batch, _RATE, step=0)
     for _ in bar(range(rounds)):
         for precision in precisions:
             started = time.perf_counter()
             for batch in batches:
-                trainers[precision](batch)
+                learners[precision].train_step(batch, _RATE, step=0)
             seconds[precision].append(time.perf_counter() - started)
     padding = sum(batch.padding for batch in batches) / sum(
         batch.src.size + batch.tgt_out.size for batch in batches
@@ -64,7 +67,7 @@ def measure_training(
 
 
 def _caption_batches(vocabulary_size: int, batch_tokens: int) -> list[Batch]:
-    """Twenty batches of random ids, cut from an epoch of 4,000 pairs."""
+    """Make twenty batches of random ids, cut from an epoch of 4,000 pairs."""
     random = np.random.default_rng(1)
 
     def sentences(mean: float) -> list[list[int]]:
@@ -79,35 +82,15 @@ def _caption_batches(vocabulary_size: int, batch_tokens: int) -> list[Batch]:
     ]
 
 
-def _steps(
-    config: ModelConfig, vocabulary_size: int, precision: Precision
-) -> Callable[[Batch], None]:
-    settings = TrainingConfig(precision=precision)
-    model = EncoderDecoder(
-        config, vocabulary_size, dropout=settings.dropout, embedding_dropout=settings.word_dropout
-    )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-
-    def step(batch: Batch) -> None:
-        with autocast(torch.device("cpu"), precision):
-            readout, targets = forward(model, batch)
-            loss, _ = smoothed_cross_entropy(
-                readout,
-                model.embedding.weight,
-                model.output_bias,
-                targets,
-                settings.label_smoothing,
-            )
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss / batch.tokens)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        optimizer.step()
-
-    return step
+def _learner(config: ModelConfig, vocabulary_size: int, precision: Precision) -> Learner:
+    """Make the learner of a run that has the default settings."""
+    corpus = CorpusConfig("en", "de", train="unused", valid="unused")
+    recipe = Recipe((corpus,), model=config, training=TrainingConfig(precision=precision))
+    return Learner(recipe, vocabulary_size)
 
 
 def _useful_flops(config: ModelConfig, vocabulary_size: int, batch: Batch) -> float:
-    """Multiplications and additions of the matrix products at real positions, without padding.
+    """Count multiplications and additions of matrix products at real positions, without padding.
 
     Forward and backward: three products for each one.
     """
@@ -122,7 +105,7 @@ def _useful_flops(config: ModelConfig, vocabulary_size: int, batch: Batch) -> fl
 
 
 def _product_rate(precision: Precision) -> float:
-    """GFLOP/s of a 1024-cube matrix product, median of 15."""
+    """Measure GFLOP/s of a 1024-cube matrix product, median of 15."""
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
     a, b = torch.randn(1024, 1024).to(dtype), torch.randn(1024, 1024).to(dtype)
     seconds = []

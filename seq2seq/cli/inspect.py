@@ -54,7 +54,7 @@ def attention(
     as_json: JsonOption = False,
 ) -> None:
     """Where the decoder looks for each token that it writes: all heads and their mean."""
-    _check(output)
+    check_output(output)
     from seq2seq.inspection.activations import attention as look
     from seq2seq.inspection.loading import open_model
     from seq2seq.inspection.terminal import attention_lines
@@ -68,8 +68,8 @@ def attention(
     if output is not None:
         from seq2seq.inspection.plots import attention_picture
 
-        _draw(attention_picture(seen), output)
-    _tell(seen.to_json(), attention_lines(seen), output, as_json)
+        draw(attention_picture(seen), output)
+    tell(seen.to_json(), attention_lines(seen), output, as_json)
 
 
 @app.command()
@@ -122,7 +122,7 @@ def gates(
     as_json: JsonOption = False,
 ) -> None:
     """What the gates of each layer do over the tokens, and which units do what."""
-    _check(output)
+    check_output(output)
     if corpus is None and (sentences or units):
         raise UsageError("--sentences and --units are for --corpus; give one.")
     from seq2seq.inspection.activations import gates as look
@@ -144,9 +144,9 @@ def gates(
     if output is not None:
         from seq2seq.inspection.plots import gates_picture
 
-        _draw(gates_picture(seen, named.units), output)
+        draw(gates_picture(seen, named.units), output)
     table = seen.to_json() | named.to_json()
-    _tell(table, chain(gates_lines(seen), units_lines(named)), output, as_json)
+    tell(table, chain(gates_lines(seen), units_lines(named)), output, as_json)
 
 
 @app.command()
@@ -165,7 +165,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """The beam as a tree: what was kept, what was dropped, and with which scores."""
-    _check(output)
+    check_output(output)
     from seq2seq.inspection.loading import open_model
     from seq2seq.inspection.search_tree import search_tree
     from seq2seq.inspection.terminal import search_lines
@@ -178,8 +178,8 @@ def search(
     if output is not None:
         from seq2seq.inspection.plots import search_picture
 
-        _draw(search_picture(tree), output)
-    _tell(tree.to_json(), search_lines(tree), output, as_json)
+        draw(search_picture(tree), output)
+    tell(tree.to_json(), search_lines(tree), output, as_json)
 
 
 @app.command()
@@ -204,7 +204,7 @@ def gradients(
 
     It takes some minutes, and gives the same numbers every time.
     """
-    _check(output)
+    check_output(output)
     require_extra("torch", "inspect gradients", "train")
     from itertools import count, takewhile
 
@@ -217,16 +217,16 @@ def gradients(
     settings = Settings(delays=delays, distractors=distractors, steps=steps, seed=seed)
     with Console(stderr=True, quiet=quiet).status("measuring") as status:
 
-        def tell(result: MemoryResult) -> None:
+        def show(result: MemoryResult) -> None:
             status.update(f"{result.variant}, delay {result.delay}: {result.accuracy:.0%} right")
 
-        report = measure(settings, on_result=tell)
+        report = measure(settings, on_result=show)
     if output is not None:
         from seq2seq.inspection.plots import gradients_picture
 
-        _draw(gradients_picture(report), output)
+        draw(gradients_picture(report), output)
     drawn_alone = output if quiet else None  # after minutes the numbers are told as well
-    _tell(report.to_json(), gradients_lines(report), drawn_alone, as_json)
+    tell(report.to_json(), gradients_lines(report), drawn_alone, as_json)
 
 
 @app.command()
@@ -239,15 +239,15 @@ def training(
     as_json: JsonOption = False,
 ) -> None:
     """How a run went, or goes: loss, BLEU, learning rate and gates over the steps."""
-    _check(output)
+    check_output(output)
     from seq2seq.inspection.history import history_lines, read_history
 
     history = read_history(run)
     if output is not None:
         from seq2seq.inspection.plots import training_picture
 
-        _draw(training_picture(history), output)
-    _tell(history.to_json(), history_lines(history), output, as_json)
+        draw(training_picture(history), output)
+    tell(history.to_json(), history_lines(history), output, as_json)
 
 
 def _note(model: "InspectedModel", sentence: str, direction: Direction) -> None:
@@ -256,7 +256,7 @@ def _note(model: "InspectedModel", sentence: str, direction: Direction) -> None:
         typer.echo(f"seq2seq inspect: note: translate would {difference}.", err=True)
 
 
-def _check(output: Path | None) -> None:
+def check_output(output: Path | None) -> None:
     """Raises where a picture cannot be drawn, before any work is done."""
     if output is None:
         return
@@ -265,13 +265,13 @@ def _check(output: Path | None) -> None:
     require_extra("matplotlib", "a picture", "inspect")
 
 
-def _draw(picture: "Picture", output: Path) -> None:
+def draw(picture: "Picture", output: Path) -> None:
     data = picture.render(output.suffix[1:].lower())
     with open_output(output) as sink:
         sink.write(data)
 
 
-def _tell(table: dict[str, Any], lines: Iterable[str], output: Path | None, as_json: bool) -> None:
+def tell(table: dict[str, Any], lines: Iterable[str], output: Path | None, as_json: bool) -> None:
     """As JSON where that is wanted, or else in characters where there is no picture.
 
     In UTF-8 whatever the locale.

@@ -10,9 +10,11 @@ from seq2seq.cli.evaluate import evaluate
 from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.export import export
 from seq2seq.cli.inspect import app as inspect_app
+from seq2seq.cli.inspect_confidence import confidence
 from seq2seq.cli.options import VersionOption
 from seq2seq.cli.serve import serve
 from seq2seq.cli.train import train
+from seq2seq.cli.train_identifier import train_identifier
 
 app = typer.Typer(
     name="seq2seq",
@@ -32,6 +34,8 @@ def _options(version: VersionOption = False) -> None:
 # Each imports what it needs when it is called.
 for command in (check, train, evaluate, compare, calibrate, distill, export, serve):
     app.command()(command)
+app.command("train-identifier")(train_identifier)
+inspect_app.command()(confidence)
 app.add_typer(inspect_app)
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from seq2seq.inspection.activations import Attention, Gates, Panel
 from seq2seq.inspection.history import GateNames, Row, TrainingHistory
 from seq2seq.inspection.neurons import SelectiveUnit
+from seq2seq.inspection.reliability import Reliability, reliability_lines
 from seq2seq.inspection.search_tree import Node, SearchTree
 from seq2seq.inspection.terminal import label
 
@@ -433,6 +434,28 @@ _FIGURES = {
     "saturated": ("saturated", "units and tokens, |h| above 0.9 (%)", 100),
 }
 """What a row tells of a gate: in the title, at the axis, and in which unit."""
+
+
+def reliability_picture(measured: Reliability) -> Picture:
+    """Draw quality against confidence, and below how many sentences each bin has."""
+    x, y, errors = (
+        [getattr(part, name) for part in measured.bins]
+        for name in ("confidence", "quality", "standard_error")
+    )
+    with _style():
+        figure = Figure(figsize=(5, 5), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        above.plot([0, 1], [0, 1], "k:", label="perfect calibration")
+        label = "mean of a bin ± standard error"
+        above.errorbar(x, y, errors, fmt="ko-", capsize=3, label=label)
+        above.set(ylabel="sentence chrF / 100", ylim=(0, 1))
+        above.legend()
+        centres = [(part.low + part.high) / 2 for part in measured.bins]
+        below.bar(centres, [part.sentences for part in measured.bins], 0.08, color="0.5")
+        below.set(xlabel="confidence", ylabel="sentences", xlim=(0, 1))
+    summary, *lines = reliability_lines(measured)
+    figure.suptitle(summary)
+    return Picture(figure, f"Confidence, {measured.direction}", "\n".join((summary, *lines)))
 
 
 def training_picture(history: TrainingHistory) -> Picture:

@@ -342,11 +342,11 @@ class TestTraining:
         with pytest.raises(Seq2SeqError, match="at least two languages"):
             train({"en": ["a"]}, {"en": ["a"]}, [], SMALL)
 
-    def test_the_script(self, tmp_path: Path) -> None:
+    def test_the_command_trains_tests_and_writes_a_card(self, tmp_path: Path) -> None:
         recipe = ROOT / "data" / "recipes" / "sample.toml"
         model = tmp_path / "m.safetensors"
-        script = ROOT / "scripts" / "train_identifier.py"
-        command: list[str | Path] = [sys.executable, script, recipe, "-o", model]
+        command: list[str | Path] = [sys.executable, "-m", "seq2seq", "train-identifier"]
+        command += [recipe, "-o", model]
         settings = ["--steps", "3", "--hidden-size", "8"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
 
