@@ -26,7 +26,7 @@ def calibrate(
     threads: ThreadsOption = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Learn how good translations of what probability are, from held-out pairs.
+    """Calibrate a model's confidence on held-out sentence pairs.
 
     `seq2seq export` does so with the validation corpus. The directions that are measured are
     replaced, the others stay.
@@ -50,10 +50,10 @@ def calibrate(
         way = choose_direction(translator.directions, source_language, target_language)
         texts = (DirectedText(way, read_parallel(corpus, way.source, way.target)),)
     with Console(stderr=True, quiet=quiet).status("translating"):
-        found = measure(translator, texts)
-    if not found:
+        calibrations = measure(translator, texts)
+    if not calibrations:
         raise Seq2SeqError("there are too few held-out pairs: some hundred are needed.")
-    add_calibrations(model, found)
+    add_calibrations(model, calibrations)
     if not quiet:
-        ways = ", ".join(str(one.direction) for one in found)
-        typer.echo(f"{model}: calibrated for {ways}", err=True)
+        directions = ", ".join(str(calibration.direction) for calibration in calibrations)
+        typer.echo(f"{model}: calibrated for {directions}", err=True)

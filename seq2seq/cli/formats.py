@@ -47,14 +47,17 @@ class Plain:
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
         """A line, or one for each candidate; the source and a tab before it to `tee`."""
         shown = translation.candidates if self.n_best else translation.candidates[:1]
-        fields = [[one.text] for one in shown]
+        fields = [[candidate.text] for candidate in shown]
         if self.n_best:
+            scores = [f"{candidate.score:.4f}" for candidate in shown]
             fields = [
-                [str(number - 1), one.text, f"Score= {one.score:.4f}", f"{one.score:.4f}"]
-                for one in shown
+                [str(number - 1), candidate.text, f"Score= {score}", score]
+                for candidate, score in zip(shown, scores, strict=True)
             ]
         if self.alignment:
-            fields = [[*row, _pharaoh(one)] for row, one in zip(fields, shown, strict=True)]
+            fields = [
+                [*row, _pharaoh(candidate)] for row, candidate in zip(fields, shown, strict=True)
+            ]
         if self.n_best or self.alignment or self.tee:
             fields = [[*map(_on_one_line, row)] for row in fields]
         before = f"{_on_one_line(line)}\t" if self.tee else ""
@@ -136,7 +139,8 @@ class Json:
         known["notes"] = list(best.notes)
         if self.n_best:
             known["alternatives"] = [
-                {self._translation: one.text, **_figures(one)} for one in translation.candidates[1:]
+                {self._translation: candidate.text, **_figures(candidate)}
+                for candidate in translation.candidates[1:]
             ]
         import json
 

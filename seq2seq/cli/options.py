@@ -28,7 +28,7 @@ AnyToOption = Annotated[
     str | None, typer.Option("-t", "--to", metavar="LANGUAGE", help="Translate into this language.")
 ]
 SrcOption = Annotated[
-    Path | None, typer.Option("--src", help="Source sentences, one a line (plain or .gz).")
+    Path | None, typer.Option("--src", help="Source sentences, one per line (plain or .gz).")
 ]
 RefOption = Annotated[
     Path | None, typer.Option("--ref", help="Their reference translations, line by line.")
@@ -64,7 +64,7 @@ ProtectPatternsOption = Annotated[
     typer.Option(
         "--protect-patterns",
         metavar="FILE",
-        help="Keep what those in this file find, one a line; # begins a comment.",
+        help="Keep what those in this file find, one per line; # begins a comment.",
     ),
 ]
 PruneOption = Annotated[
@@ -78,7 +78,7 @@ PruneOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[
-    int, typer.Option("--threads", min=0, max=1024, help="CPU threads; 0: one a core.")
+    int, typer.Option("--threads", min=0, max=1024, help="CPU threads; 0: one per core.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]

@@ -66,12 +66,14 @@ def translate(
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option("-m", "--model", metavar="FOLDER", help="A model that `seq2seq export` made."),
+        typer.Option(
+            "-m", "--model", metavar="DIR", help="A model directory made by `seq2seq export`."
+        ),
     ] = None,
     source_language: Annotated[
         str | None,
         typer.Option(
-            "-f", "--from", metavar="LANGUAGE", help="Language of the text; auto: find it out."
+            "-f", "--from", metavar="LANGUAGE", help="Language of the text; auto: identify it."
         ),
     ] = None,
     target_language: AnyToOption = None,
@@ -81,14 +83,14 @@ def translate(
         typer.Option(
             "--n-best",
             min=1,
-            help="Print so many a sentence, as Moses does: NUMBER ||| TEXT ||| Score= S ||| S.",
+            help="Print N candidates each, as Moses does: NUMBER ||| TEXT ||| Score= S ||| S.",
         ),
     ] = None,
     length_penalty: LengthPenaltyOption = None,
     prune: PruneOption = None,
     max_length: Annotated[
         int | None,
-        typer.Option("--max-length", min=1, help="Cut longer texts into pieces of so many tokens."),
+        typer.Option("--max-length", min=1, help="Cut sentences of more tokens than this."),
     ] = None,
     unit: Annotated[
         Unit | None,
@@ -116,7 +118,7 @@ def translate(
             "--min-confidence",
             min=0,
             max=1,
-            help="Leave sentences of less confidence, in ⟦ and ⟧.",
+            help="Leave sentences with less confidence untranslated, in ⟦ and ⟧.",
         ),
     ] = None,
     min_score: Annotated[str | None, typer.Option("--min-score", hidden=True)] = None,
@@ -134,7 +136,7 @@ def translate(
         ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Write JSON, an object a line, with all that is known.")
+        bool, typer.Option("--json", help="Write JSON, one object per line, with scores and notes.")
     ] = False,
     column: Annotated[
         str | None,

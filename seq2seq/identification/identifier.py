@@ -1,4 +1,4 @@
-"""Which language is this? The classifier that ships, or one of your own."""
+"""Identify the language of a text, with the bundled classifier or one of your own."""
 
 import os
 import re
@@ -17,12 +17,12 @@ from seq2seq.identification.network import Network
 from seq2seq.identification.word_table import BYTES, familiarity
 
 SURE = 0.9
-"""How likely a text is in a language that is not translated, before it is left as it is."""
+"""Probability from which a text is in a language that is not translated, and left as it is."""
 
 LEFT_AS_UNKNOWN = "left as it is: it is in no language that is known"
 """The note on a text for which `source_of` is None."""
 
-SHIPPED = Path(__file__).resolve().parents[1] / "models" / "languages.safetensors"
+BUNDLED = Path(__file__).resolve().parents[1] / "models" / "languages.safetensors"
 
 _LARGEST = 4 << 20  # bytes
 _MOST_UNITS = 512
@@ -32,7 +32,7 @@ _TOGETHER = 16  # texts
 
 
 class LanguageIdentifier:
-    """Tells the languages apart that it was trained on, and these from all other languages.
+    """A classifier of the languages that it was trained on; texts in others it tells from these.
 
     It reads the first 300 characters of a text, from its first letter on, so a text of any length
     takes some milliseconds at most. It may be asked by several threads at once.
@@ -52,19 +52,19 @@ class LanguageIdentifier:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:
-        """The model in the file `path`, or the one that ships.
+        """Load the model in the file `path`, or the bundled one.
 
         Raises `Seq2SeqError` for a file that is missing, damaged or not such a model. It may come
         from a stranger: it is data, nothing in it is executed, and its size has bounds.
         """
-        file = SHIPPED if path is None else Path(path)
+        file = BUNDLED if path is None else Path(path)
         try:
             return cls(*_parts(read_tensors(_read(file))))
         except ValueError as error:
             raise Seq2SeqError(f"{file}: not a language identifier: {error}.") from None
 
     def identify(self, text: str) -> list[tuple[str, float]]:
-        """Each language and its probability, the likeliest first; `source_of` decides by them.
+        """Return each language and its probability, the likeliest first.
 
         They add up to 1, or to less where the text may well be in none of them: to the share of its
         words that the likeliest language has, where that is at most half, and to 0 where there is
@@ -73,7 +73,7 @@ class LanguageIdentifier:
         return self.identify_batch([text])[0]
 
     def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """`identify` for each of the texts, side by side."""
+        """Identify several texts together, as `identify` does each."""
         cleaned = [clean(text) for text in texts]
         telling = [n for n, text in enumerate(cleaned) if self._alphabet.knows(text)]
         telling.sort(key=lambda n: len(cleaned[n]))  # texts of like length take no padding
@@ -106,7 +106,7 @@ def source_of(guesses: Sequence[tuple[str, float]], known: Container[str]) -> st
 
 
 def _read(file: Path) -> bytes:
-    """The file or what a link leads to, unless it is too large or, as a pipe is, without end."""
+    """Read a file, following links; raise `ValueError` where it is too large or not a file."""
     try:
         if file.exists() and not file.is_file():
             raise ValueError("not a file")
@@ -124,7 +124,7 @@ def _read(file: Path) -> bytes:
 def _parts(
     tensors: dict[str, NDArray[Any]],
 ) -> tuple[list[str], Alphabet, Network, NDArray[np.uint8]]:
-    """What `as_tensors` made tensors of; raises `ValueError`, which tells why, for all else.
+    """Undo `as_tensors`; raise `ValueError`, which says why, for other tensors.
 
     A file without the words of its languages, as older ones are, takes every word for one of them.
     """
@@ -149,7 +149,7 @@ def as_tensors(
     network: Network,
     words: NDArray[np.uint8],
 ) -> dict[str, NDArray[Any]]:
-    """A model as the tensors of its file: weights in 16 bits, text as numbers."""
+    """Return a model as the tensors of its file: weights in 16 bits, text as numbers."""
     weights = {name: part.astype(np.float16) for name, part in network._asdict().items()}
     return {
         "languages": np.frombuffer(" ".join(languages).encode(), np.uint8),
@@ -180,7 +180,7 @@ def _characters(stored: NDArray[Any]) -> list[str]:
 
 
 def _check_weights(network: Network, languages: int, characters: int) -> None:
-    """Raises `ValueError` unless the shapes fit one another, and what was read beside them."""
+    """Raise `ValueError` unless the shapes fit one another, the languages and the alphabet."""
     if network.capital.ndim != 1 or network.hidden.ndim != 3:
         raise ValueError("'capital' or 'hidden' has not the dimensions that it needs")
     x, h = network.capital.size, network.hidden.shape[-1]

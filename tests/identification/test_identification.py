@@ -30,7 +30,7 @@ from seq2seq.identification.examples import (
     names_of,
     sentences_of,
 )
-from seq2seq.identification.identifier import SHIPPED
+from seq2seq.identification.identifier import BUNDLED
 from seq2seq.identification.training import IdentifierConfig, ManyToOne, characters_of, train
 from seq2seq.identification.word_table import BYTES, familiarity, table_of
 from seq2seq.nn.cells import Weights, lstm_step
@@ -67,8 +67,8 @@ def small(corpus: Corpus) -> bytes:
 
 class TestShipped:
     def test_it_is_small_and_has_a_card(self) -> None:
-        assert SHIPPED.stat().st_size < 1_000_000
-        assert "CC BY 2.0 FR" in SHIPPED.with_suffix(".md").read_text(encoding="utf-8")
+        assert BUNDLED.stat().st_size < 1_000_000
+        assert "CC BY 2.0 FR" in BUNDLED.with_suffix(".md").read_text(encoding="utf-8")
 
     def test_its_languages(self, shipped: LanguageIdentifier) -> None:
         assert shipped.languages == ("de", "en", "es", "fr")
