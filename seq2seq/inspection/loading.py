@@ -17,7 +17,7 @@ from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.casing import is_all_caps
 from seq2seq.text.masking import Protection
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation.preprocess import Reader
+from seq2seq.translation.preprocess import Preprocessor
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class InspectedModel:
         """
         if not sentence.strip():
             raise UsageError("the sentence is empty; give one to look at.")
-        piece = self._reader(direction, protect=False).whole(sentence.strip())
+        piece = self._preprocessor(direction, protect=False).whole(sentence.strip())
         # What has no letter `translate` would not give to the model at all.
         ids = piece.ids or self.tokenizer.encode_sources([piece.text], direction.target)[0]
         most = self.search.max_source_length
@@ -70,7 +70,7 @@ class InspectedModel:
         It translates several sentences apart, carries spans such as links through unread, leaves
         alone what has no letter, puts capitals back, and searches again where it finds a loop.
         """
-        pieces = [*self._reader(direction, protect=True).read(sentence, "sentence")]
+        pieces = [*self._preprocessor(direction, protect=True).preprocess(sentence, "sentence")]
         number = sum(bool(piece.ids) for piece in pieces)
         if number == 0:
             yield "leave this as it is, since it has no letter"
@@ -87,9 +87,9 @@ class InspectedModel:
         if loops(ids, best.ids):
             yield "search again, since this translation repeats itself"
 
-    def _reader(self, direction: Direction, protect: bool) -> Reader:
+    def _preprocessor(self, direction: Direction, protect: bool) -> Preprocessor:
         limit = self.search.max_source_length
-        return Reader(
+        return Preprocessor(
             self.tokenizer,
             direction.source,
             direction.target,

@@ -99,8 +99,9 @@ def beam_search(
 
     There are fewer where the model gives fewer a probability above 0, or pruning leaves fewer.
     PAD, BOS, UNK and the `forbidden` ids are never generated, and bytes only as `byte_rule` allows.
-    A source with a repetition rule has as many hypotheses as the beam, all within the rule.
-    A `trace` changes nothing; it is for a single source.
+    A source with a repetition rule has hypotheses within it, as many as the beam, which does not
+    narrow; then it goes on only for what may be the best. A `trace` changes nothing; it is for a
+    single source.
     """
     assert trace is None or len(sources) == 1
     if not 1 <= n_best <= config.beam_size:
@@ -170,7 +171,7 @@ def beam_search(
         for row in np.flatnonzero(ended).tolist():
             b = int(batch_index[row])
             active[b].finish(_Finished(length, float(log_probs[row]), int(parents[row])))
-            free_slots[b] -= 1
+            free_slots[b] -= active[b].rule is None  # what the rule leaves may be far behind
             bounds[b] = active[b].bound()
 
         # Go on: with the hypotheses that may still come among the best.
@@ -232,7 +233,8 @@ class _Sentence:
         """Return the log-probability that a live hypothesis must exceed to be one of the n best."""
         if len(self.finished) < self.n_best:
             return _NEVER
-        return self._score(self.finished[self.n_best - 1]) * self._penalty_at_limit
+        to_beat = 0 if self.rule else self.n_best - 1  # with a rule there is enough to choose from
+        return self._score(self.finished[to_beat]) * self._penalty_at_limit
 
     def results(self, history: "Sequence[_Backpointers]") -> list[Hypothesis]:
         """Return the n best hypotheses, their ids and attention read back from the history."""

@@ -76,7 +76,8 @@ def constrained_search(
 
     The `forbidden` ids come up in phrases alone, and as often as there. `continuing` are those that
     go on with a word. Bytes come as `byte_rule` allows. Nothing is said in a row more often than in
-    the source, or twice where constraints have no repetition rule.
+    the source, or twice where constraints have no repetition rule; with one there are as
+    many as the beam has.
     """
     if not sources:
         return []
@@ -88,7 +89,7 @@ def constrained_search(
         config,
     )
     sentences = [
-        _Sentence(ids, needed, rules, n_best)
+        _Sentence(ids, needed, rules, config.beam_size if needed.repetition_rule else n_best)
         for ids, needed in zip(sources, constraints, strict=True)
     ]
     forced = [needed.ids for needed in constraints]
@@ -351,7 +352,8 @@ class _Sentence:
         if len(self._finished) < self._n_best:
             return _NEVER
         penalty = length_penalty(self._limit, self._rules.config.length_penalty)
-        return self._finished[self._n_best - 1].score * penalty
+        to_beat = 0 if self._repetition_rule else self._n_best - 1
+        return self._finished[to_beat].score * penalty
 
     def _allocate(self, extensions: "Sequence[_Extension]") -> "list[_Extension]":
         """Choose in turn the best of those that miss fewest ids, of those that miss more..."""

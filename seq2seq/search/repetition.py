@@ -61,6 +61,8 @@ def _is_most_of(times: int, length: int) -> bool:
 
 def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
     """Return the ids that, after `ids`, would say something once more than `allowed` times."""
+    if ids and ids[-1] not in ids[:-1]:  # most often: then it can only be said once more at once
+        return {ids[-1]} if allowed == 1 else set()
     closing: set[int] = set()
     if len(ids) >= allowed + 2:  # three ids in a row, so often
         last = ids[-2], ids[-1]

@@ -15,22 +15,28 @@ The word lists of four languages make that a hint, not a proof.
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from seq2seq.config.model_config import SearchConfig
+from seq2seq.search.beam import Hypothesis, longest_length
+from seq2seq.search.repetition import loops
 from seq2seq.text.masking import PLACEHOLDER
+from seq2seq.translation.postprocess import Output, words_that_stay
+from seq2seq.translation.preprocess import Segment
 
 _SIDE_BY_SIDE = re.compile(rf"{PLACEHOLDER}[^\w{PLACEHOLDER}]*(?={PLACEHOLDER})")
 
+_INNER_END = re.compile(r"[.!?…]\s+(?=\S)")
 _WORD = re.compile(  # where words have no spaces between them, each character counts as one
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\uabff\uf900-\ufaff\U00020000-\U0003ffff]"
     r"|[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\uabff\uf900-\ufaff"
     r"\U00020000-\U0003ffff]+"
 )
-_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
-_CHUNK = re.compile(r"\S+")
 _LEAST_LETTERS = 5  # of a phrase that is not said twice in a row; shorter ones may: nous nous
 _LONGEST_PHRASE = 8  # words
 _LONGEST_RUN = 24  # characters
-_LEAST_CHUNK = 12  # characters; shorter ones have few runs of three that could come back
+_LONG_CHUNK = re.compile(r"\S{12,}")  # shorter ones have few runs of three that could come back
 _LEAST_NEW = 0.6  # of the runs of three letters in a word
 
 _NEGATED = {
@@ -62,36 +68,117 @@ _MAY_BE_NEGATED = {
 Check = Callable[[str, str], str | None]
 
 
-def without_letters(source: str, text: str) -> str | None:
-    """Say whether nothing is said where something was."""
-    says_something = any(map(str.isalpha, text)) or not any(map(str.isalpha, source))
-    return None if says_something else "has no letter"
+class Verdict(NamedTuple):
+    """What speaks against a hypothesis."""
+
+    failure: str | None = None  # why it is no translation, or None where it may be one
+    changes_numbers: bool = False  # a number is lost, or new
+    negation_differs: bool = False  # only the source or only the translation is negated
+
+    @property
+    def doubts(self) -> tuple[bool, bool]:
+        """Return a key that sorts the best hypotheses first."""
+        return self.changes_numbers, self.negation_differs
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader should know."""
+        return ("only the source or only the translation is negated",) * self.negation_differs
 
 
-def repetition(source: str, text: str) -> str | None:
-    """Say whether the same is said again and again, and was not in the source."""
-    return "repeats itself" if repeats_itself(source, text) else None
+NO_VERDICT = Verdict()
+"""Nothing is known against a hypothesis."""
 
 
-def side_by_side(source: str, text: str) -> str | None:
-    """Say whether words between placeholders are lost, or say something else."""
-    closer = len(_SIDE_BY_SIDE.findall(text)) > len(_SIDE_BY_SIDE.findall(source))
-    return "has no word between placeholders" if closer else None
+@dataclass(frozen=True)
+class Checker:
+    """Checks what a search has found."""
+
+    source: str  # the language
+    target: str  # likewise
+    search: SearchConfig
+    placeholder_ids: frozenset[int]
+
+    def check(self, segment: Segment, output: Output, forced: int = 0) -> Verdict:
+        """Check a hypothesis of a segment.
+
+        `forced` is the number of ids that the search had to say: by so many it may be longer.
+        """
+        source, text = segment.model_input.text, output.said
+        longest = longest_length(len(segment.ids), self.search) + forced
+        if len(output.hypothesis.ids) + 1 >= longest:
+            return Verdict("reached the maximum length")
+        if loops(segment.ids, output.hypothesis.ids):
+            return Verdict("repeats itself")
+        if self._swaps_placeholders(segment, output.hypothesis):
+            return Verdict("swaps placeholders")
+        replacing = len(segment.replacing)
+        if replacing and len(text.split()) - len(words_that_stay(segment, text)) < replacing:
+            return Verdict("is too short for its glossary")
+        if _has_term_behind_end(segment, text):
+            return Verdict("has a glossary term behind its end")
+        return Verdict(
+            failure(source, text),
+            output.changes_numbers,
+            negation_differs(source, text, self.source, self.target),
+        )
+
+    def _swaps_placeholders(self, segment: Segment, hypothesis: Hypothesis) -> bool:
+        """Tell whether a placeholder was said while the model looked at another one."""
+        if segment.text.count(PLACEHOLDER) < 2:
+            return False
+        columns = [column for column, id_ in enumerate(segment.ids) if id_ in self.placeholder_ids]
+        for id_, attention in zip(hypothesis.ids, hypothesis.attention, strict=True):
+            if id_ in self.placeholder_ids and id_ in segment.ids:
+                own = attention[segment.ids.index(id_)]
+                if own < attention[columns].max():
+                    return True
+        return False
 
 
-CHECKS: tuple[Check, ...] = (without_letters, repetition, side_by_side)
+def _has_term_behind_end(segment: Segment, text: str) -> bool:
+    """Tell whether a term stands alone behind the last full stop, in a source of one sentence."""
+    if not segment.terms or _INNER_END.search(segment.model_input.text):
+        return False
+    *_, last = _INNER_END.split(text.casefold())
+    words = last.strip(" .!?…")
+    return last != text.casefold() and any(
+        words == found.term.target.casefold().strip(" .!?…") for found in segment.terms
+    )
 
 
 def failure(source: str, text: str) -> str | None:
-    """Say why `text` cannot be a translation of `source`, or None.
+    """Return why `text` cannot be a translation of `source`, or None.
 
-    The words follow "the translation that was found first".
+    The words follow "searched again, since the first translation".
     """
     for check in CHECKS:
         reason = check(source, text)
         if reason:
             return reason
     return None
+
+
+def without_letters(source: str, text: str) -> str | None:
+    """Fail where nothing is said, and something was."""
+    says_something = any(map(str.isalpha, text)) or not any(map(str.isalpha, source))
+    return None if says_something else "has no letters"
+
+
+def repetition(source: str, text: str) -> str | None:
+    """Fail where the same is said again and again, and was not in the source."""
+    return "repeats itself" if repeats_itself(source, text) else None
+
+
+def side_by_side(source: str, text: str) -> str | None:
+    """Fail where words between placeholders are lost, or say something else."""
+    if PLACEHOLDER not in text:
+        return None
+    closer = len(_SIDE_BY_SIDE.findall(text)) > len(_SIDE_BY_SIDE.findall(source))
+    return "has no words between placeholders" if closer else None
+
+
+CHECKS: tuple[Check, ...] = (without_letters, repetition, side_by_side)
 
 
 def negation_differs(source: str, text: str, source_language: str, target_language: str) -> bool:
@@ -101,20 +188,13 @@ def negation_differs(source: str, text: str, source_language: str, target_langua
     """
     if not (source_language in _NEGATED and target_language in _NEGATED):
         return False
-    source, text = _TAG_QUESTION.sub("?", source), _TAG_QUESTION.sub("?", text)
+    if source.endswith("?"):
+        source, text = _TAG_QUESTION.sub("?", source), _TAG_QUESTION.sub("?", text)
     if _IS_NEGATED[source_language].search(source):
         return _MAY_BE_NEGATED[target_language].search(text) is None
     return (
         _IS_NEGATED[target_language].search(text) is not None
         and _MAY_BE_NEGATED[source_language].search(source) is None
-    )
-
-
-def is_unbalanced(text: str) -> bool:
-    """Tell whether a bracket or a double quotation mark lacks its other half."""
-    quotes = sum(map(text.count, '"„“”«»'))
-    return quotes % 2 == 1 or any(
-        text.count(left) != text.count(right) for left, right in _BRACKETS
     )
 
 
@@ -158,7 +238,7 @@ def _most_often(words: Sequence[str]) -> int:
 
 def _has_loop_in_word(text: str) -> bool:
     """Tell whether some long word, hyphens and all, is hardly more than one run of letters."""
-    return any(_is_loop(chunk[0]) for chunk in _CHUNK.finditer(text.casefold()))
+    return any(map(_is_loop, _LONG_CHUNK.findall(text.casefold())))
 
 
 def _stands_twice(chunk: str, size: int) -> bool:
@@ -172,10 +252,10 @@ def _stands_twice(chunk: str, size: int) -> bool:
 
 
 def _is_loop(chunk: str) -> bool:
-    if len(chunk) < _LEAST_CHUNK:
+    threes = [chunk[i : i + 3] for i in range(len(chunk) - 2)]
+    if len(set(threes)) == len(threes):  # most often: then no longer run comes twice either
         return False
     if any(_stands_twice(chunk, size) for size in range(_LEAST_LETTERS, _LONGEST_RUN + 1)):
         return True
-    threes = [chunk[i : i + 3] for i in range(len(chunk) - 2)]
     lettered = [three for three in threes if any(map(str.isalpha, three))]
     return len(lettered) * 2 > len(threes) and len(set(lettered)) < _LEAST_NEW * len(lettered)

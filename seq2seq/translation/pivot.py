@@ -14,7 +14,7 @@ from seq2seq.errors import UsageError
 from seq2seq.text.alignment import WordAlignment
 from seq2seq.text.blocks import Unit
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
-from seq2seq.translation.result import Candidate, Part, Translation
+from seq2seq.translation.result import Candidate, SegmentTranslation, Translation
 
 
 class DirectedTranslator(BaseTranslator):
@@ -167,10 +167,10 @@ class _Halfway:
         return Translation(self.source, tuple(candidates))
 
     def _joined(self, candidate: Candidate, keep_part: bool) -> Candidate:
-        parts: tuple[Part, ...] = ()
+        parts: tuple[SegmentTranslation, ...] = ()
         if keep_part:
             links = composed_links(self.links, candidate.alignment)
-            parts = (Part(self.source, (), candidate.text, None, "", links),)
+            parts = (SegmentTranslation(self.source, (), candidate.text, None, "", links),)
         notes = (*self.notes, *(f"from {self.pivot!r}: {note}" for note in candidate.notes))
         return Candidate(candidate.text, self.score + candidate.score, None, notes, parts)
 

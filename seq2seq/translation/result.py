@@ -1,4 +1,4 @@
-"""What a translation is: a text's candidates, and the parts that each was put together from."""
+"""The result: a text with its candidates, each put together from translated segments."""
 
 import re
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ _LINE_ENDS = re.compile(r"[\r\n]+")
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """What became of one piece of a text: a line or a sentence is one, unless it is too long."""
+class SegmentTranslation:
+    """A segment of a text and its translation."""
 
     source: str
     source_ids: tuple[int, ...]  # (S,) the language tag first
     text: str
     hypothesis: Hypothesis | None  # ids and attention; None where the source passed through
-    separator: str  # the white space between this part and the next
-    links: WordAlignment = ()  # between the words of source and text
+    separator: str  # the white space behind it
+    alignment: WordAlignment = ()  # between the words of source and text
     confidence: float | None = None  # None also where the source passed through
     notes: tuple[str, ...] = ()
 
@@ -32,19 +32,20 @@ class Candidate:
     `score` is the natural log-probability over the length penalty: at most 0, higher is better. Of
     several parts it is the mean by source length, and 0 where there was nothing to translate.
     `confidence` is the expected chrF / 100, in [0, 1], of several parts the mean in the same way;
-    None where the model has no calibration, or there was nothing to translate.
+    None where the model has no calibration, or there was nothing to translate. `parts` are the
+    translated segments; there are none where the call does not keep them.
     """
 
     text: str
     score: float
     confidence: float | None
     notes: tuple[str, ...]  # what a reader should know of it
-    parts: tuple[Part, ...]  # none where the translator was told not to keep them
+    parts: tuple[SegmentTranslation, ...]
 
     @property
     def alignment(self) -> WordAlignment:
-        """Pairs of a source word and the target word made from it, by number from 0."""
-        parts = ((part.source, part.text, part.separator, part.links) for part in self.parts)
+        """Return pairs of a source word and the target word made from it, by number from 0."""
+        parts = ((part.source, part.text, part.separator, part.alignment) for part in self.parts)
         return joined_alignment(parts)
 
 
@@ -57,100 +58,102 @@ class Translation:
 
     @classmethod
     def unchanged(cls, text: str, *notes: str) -> Self:
-        """Of a text that needs none, or that nobody can translate."""
+        """Return the text itself as its translation, where there is none."""
         return cls(text, (Candidate(text, 0.0, None, notes, ()),))
 
     @property
     def text(self) -> str:
-        """The best translation."""
+        """Return the best translation."""
         return self.candidates[0].text
 
     @property
     def score(self) -> float:
-        """The score of the best translation, see `Candidate`."""
+        """Return the score of the best translation, see `Candidate`."""
         return self.candidates[0].score
 
     @property
     def confidence(self) -> float | None:
-        """How good the best translation can be expected to be, see `Candidate`."""
+        """Return how good the best translation can be expected to be, see `Candidate`."""
         return self.candidates[0].confidence
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the best translation."""
+        """Return what a reader should know of the best translation."""
         return self.candidates[0].notes
 
     @property
     def alignment(self) -> WordAlignment:
-        """The alignment of the best translation, see `Candidate`."""
+        """Return the alignment of the best translation, see `Candidate`."""
         return self.candidates[0].alignment
 
     @property
-    def parts(self) -> tuple[Part, ...]:
-        """The parts of the best translation."""
+    def parts(self) -> tuple[SegmentTranslation, ...]:
+        """Return the translated segments of the best translation."""
         return self.candidates[0].parts
 
 
-class Draft:
-    """The candidates of a text, as far as its pieces are done."""
+class TranslationBuilder:
+    """Puts the candidates of a text together, segment by segment."""
 
     def __init__(self, keep_parts: bool, one_line: bool) -> None:
         self._keep_parts = keep_parts
         self._one_line = one_line
-        self._begun = [_Begun()]
+        self._candidates = [_CandidateBuilder()]
 
-    def add(self, parts: Sequence[Part]) -> None:
-        """Candidate number r takes part number r, or the last one."""
-        if not (parts[0].source or parts[0].separator or parts[0].notes):
+    def add(self, translations: Sequence[SegmentTranslation]) -> None:
+        """Add the next segment: candidate number r gets translation number r, or the last."""
+        first = translations[0]
+        if not (first.source or first.separator or first.notes):
             return
-        while len(self._begun) < len(parts):  # had the last ones until now
-            self._begun.append(self._begun[-1].copy())
-        for rank, begun in enumerate(self._begun):
-            begun.add(parts[min(rank, len(parts) - 1)], self._keep_parts)
+        while len(self._candidates) < len(translations):  # as the last one until now
+            self._candidates.append(self._candidates[-1].copy())
+        for rank, candidate in enumerate(self._candidates):
+            candidate.add(translations[min(rank, len(translations) - 1)], self._keep_parts)
 
-    def candidates(self) -> tuple[Candidate, ...]:
-        """What has been added, each text once."""
+    def build(self, source: str) -> Translation:
+        """Return the translation of `source`: what was added, each text once."""
         candidates: dict[str, Candidate] = {}
-        for begun in self._begun:
-            one = begun.candidate(self._one_line)
-            candidates.setdefault(one.text, one)
-        return tuple(candidates.values())
+        for builder in self._candidates:
+            candidate = builder.build(self._one_line)
+            candidates.setdefault(candidate.text, candidate)
+        return Translation(source, tuple(candidates.values()))
 
 
 @dataclass(eq=False)
-class _Begun:
-    """A candidate under way."""
+class _CandidateBuilder:
+    """Adds up the segments of one candidate."""
 
     texts: list[str] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
+    parts: list[SegmentTranslation] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
-    total: float = 0.0  # of the scores, each times its weight
-    confidence: float = 0.0  # likewise
-    weight: int = 0  # of the sources, by their length
-    calibrated: int = 0  # the weight of those that have a confidence
+    score_sum: float = 0.0  # each score times the length of its source
+    score_weight: int = 0  # the lengths of the sources that have a score
+    confidence_sum: float = 0.0
+    confidence_weight: int = 0
 
-    def copy(self) -> "_Begun":
+    def copy(self) -> "_CandidateBuilder":
         return replace(self, texts=[*self.texts], parts=[*self.parts], notes={**self.notes})
 
-    def add(self, part: Part, keep: bool) -> None:
+    def add(self, part: SegmentTranslation, keep: bool) -> None:
         self.texts += (part.text, part.separator)
         self.notes.update(dict.fromkeys(part.notes))
         if keep:
             self.parts.append(part)
-        weight = len(part.source_ids)
+        length = len(part.source_ids)
         if part.hypothesis:
-            self.total += part.hypothesis.score * weight
-            self.weight += weight
+            self.score_sum += part.hypothesis.score * length
+            self.score_weight += length
         if part.confidence is not None:
-            self.confidence += part.confidence * weight
-            self.calibrated += weight
+            self.confidence_sum += part.confidence * length
+            self.confidence_weight += length
 
-    def candidate(self, one_line: bool) -> Candidate:
+    def build(self, one_line: bool) -> Candidate:
         text = "".join(self.texts)
+        has_confidence = self.confidence_weight > 0
         return Candidate(
             _LINE_ENDS.sub(" ", text) if one_line else text,
-            self.total / (self.weight or 1),
-            self.confidence / self.calibrated if self.calibrated else None,
+            self.score_sum / (self.score_weight or 1),
+            self.confidence_sum / self.confidence_weight if has_confidence else None,
             tuple(self.notes),
             tuple(self.parts),
         )

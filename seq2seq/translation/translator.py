@@ -1,17 +1,19 @@
-"""Text in, `Translation` out: read, search, write, join.
+"""Text in, `Translation` out: preprocess, search, postprocess, result.
 
-A blank line gives the empty one. Text without a letter (numbers, punctuation, pictures) has nothing
-to translate and passes through unchanged. Placeholders, links, tags and code come out as they went
-in, each once.
+A text is cut into segments, which are searched in batches. A segment whose translation is a failure
+is searched again, with repetition ruled out and its numbers masked; at last its source is kept. A
+blank line gives the empty one. Text without a letter (numbers, punctuation, pictures) passes
+through unchanged. Placeholders, links, tags and code come out as they went in, each once.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import partial
 from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from seq2seq.bundled import bundled_model
 from seq2seq.confidence import Calibration
@@ -24,16 +26,17 @@ from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.masking import PLACEHOLDER, Protection
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.base import BaseTranslator, TranslateOptions, require_text
-from seq2seq.translation.postprocess import Judgement, Writer
-from seq2seq.translation.preprocess import Piece, Reader
-from seq2seq.translation.result import Draft, Part, Translation
+from seq2seq.translation.checks import NO_VERDICT, Checker, Verdict
+from seq2seq.translation.postprocess import Output, Postprocessor
+from seq2seq.translation.preprocess import Preprocessor, Segment
+from seq2seq.translation.result import SegmentTranslation, Translation, TranslationBuilder
 
 if TYPE_CHECKING:
     from seq2seq.search.constrained import Constraints
 
 _BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
 _BATCH_IDS = 4096  # padding counted: long sentences go in smaller batches, and memory is bounded
-_READ_AHEAD = 2048  # pieces: enough to find some of like length for every batch
+_READ_AHEAD = 2048  # segments: enough to find some of like length for every batch
 _READ_AT_FIRST = 512  # so that the first lines do not wait for their like
 
 
@@ -149,209 +152,267 @@ class Translator(BaseTranslator):
         return _Call(self, options).translate(lines)
 
 
+class _State(Enum):
+    """Where a segment is on its way."""
+
+    TO_SEARCH = auto()
+    TO_SEARCH_AGAIN = auto()  # the first translation is a failure, or doubtful
+    TRANSLATED = auto()
+    SPAN_LOST = auto()  # what is between its spans is to be translated by itself
+
+
+_SEARCHES = (_State.TO_SEARCH, _State.TO_SEARCH_AGAIN)
+
+_Checked = list[tuple[Output, Verdict]]
+
+
+@dataclass(eq=False)
+class _Job:
+    """A segment on its way from preprocessing to the result."""
+
+    segment: Segment
+    ends: str | None  # the text that ends with it
+    state: _State
+    constraints: "Constraints | None" = None
+    repetition_rule: RepetitionRule | None = None
+    first: tuple[Segment, _Checked] | None = None  # from the first search, if that was no failure
+    translations: list[SegmentTranslation] = field(default_factory=list)
+
+
 class _Call:
-    """One call of a translator."""
+    """One call of a translator: preprocess, search, postprocess, result."""
 
     def __init__(self, translator: Translator, options: TranslateOptions) -> None:
         tokenizer, direction = translator.tokenizer, translator.direction_for(options)
-        self._engine = translator.engine
-        self._search = translator.search.changed(
+        self._options, self._tokenizer, self._engine = options, tokenizer, translator.engine
+        self._search_config = translator.search.changed(
             beam_size=options.beam_size,
             length_penalty=options.length_penalty,
             prune=options.prune,
             max_source_length=options.max_length,
         )
-        _check(options, self._search, translator.calibrations)
-        self._options, self._n_best = options, options.n_best
+        _check(options, self._search_config, translator.calibrations)
         protection = Protection(options.protect_patterns, tokenizer.spells)
-        self._reader = Reader(
+        self._preprocessor = Preprocessor(
             tokenizer,
             direction.source,
             direction.target,
-            self._search.max_source_length,
+            self._search_config.max_source_length,
             protection if options.protect else None,
             options.glossary,
             options.formality,
         )
-        calibration = translator.calibrations.get(direction)
-        self._writer = Writer(
+        self._checker = Checker(
+            direction.source,
+            direction.target,
+            self._search_config,
+            frozenset(tokenizer.placeholder_ids()),
+        )
+        self._postprocessor = Postprocessor(
             tokenizer,
             direction.source,
             direction.target,
-            calibration,
+            translator.calibrations.get(direction),
             options.min_confidence,
-            self._search,
             options.keep_parts,
             options.guard,
             protection,
         )
         self._forbidden = [*tokenizer.tag_ids(), *tokenizer.placeholder_ids()]
         self._byte_rule = ByteRule(tokenizer.byte_ids())
-        self._tokenizer = tokenizer
-        # Of several hypotheses some have the same text, so all that the beam finds are asked for.
-        beam = self._search.beam_size
-        self._hypotheses = beam if 1 < self._n_best < beam else self._n_best
 
     def translate(self, lines: Iterable[str]) -> Iterator[Translation]:
-        coming = self._read(lines)
-        queue: deque[_Waiting] = deque()  # read and not given back yet, in order
-        draft = self._draft()
+        """Read ahead, search batch by batch, and yield each text that is complete."""
+        upcoming = self._preprocess(lines)
+        queue: deque[_Job] = deque()  # read and not yet yielded, in order
+        builder = self._builder()
         failure: Exception | None = None
-        given = 0
+        finished = 0
         while True:
-            room = min(_READ_AHEAD, _READ_AT_FIRST + given) - len(queue)
+            room = min(_READ_AHEAD, _READ_AT_FIRST + finished) - len(queue)
             try:
-                queue.extend(islice(coming, max(0, room)))
-            except Exception as error:
+                queue.extend(islice(upcoming, max(0, room)))
+            except Exception as error:  # what was read before comes first
                 failure = error
             if not queue:
                 break
-            if queue[0].parts is None:
-                self._translate_first([one for one in queue if one.parts is None])
-            while queue and queue[0].parts is not None:
-                first = queue.popleft()
-                given += 1
-                if not first.parts:  # a span was lost
-                    queue.extendleft(reversed([*self._around(first)]))
-                    continue
-                draft.add(first.parts)
-                if first.ends is not None:
-                    yield Translation(first.ends, draft.candidates())
-                    draft = self._draft()
+            if queue[0].state in _SEARCHES:
+                batch = _first_batch(queue)
+                for job, hypotheses in zip(batch, self._search(batch), strict=True):
+                    self._postprocess(job, hypotheses)
+            elif queue[0].state is _State.SPAN_LOST:
+                queue.extendleft(reversed([*self._around_spans(queue.popleft())]))
+            else:
+                job = queue.popleft()
+                finished += 1
+                builder.add(job.translations)
+                if job.ends is not None:
+                    yield builder.build(job.ends)
+                    builder = self._builder()
                 elif self._options.on_part:
-                    self._options.on_part(first.parts[0].source + first.piece.separator)
+                    self._options.on_part(job.translations[0].source + job.segment.separator)
         if failure:
             raise failure
 
-    def _draft(self) -> Draft:
-        return Draft(self._options.keep_parts, one_line=self._options.unit == "line")
+    def _builder(self) -> TranslationBuilder:
+        return TranslationBuilder(self._options.keep_parts, one_line=self._options.unit == "line")
 
-    def _read(self, lines: Iterable[str]) -> "Iterator[_Waiting]":
+    def _preprocess(self, lines: Iterable[str]) -> Iterator[_Job]:
         for number, line in enumerate(lines):
             text = require_text(line, number)
-            yield from self._waiting(self._reader.read(text, self._options.unit), text)
+            yield from self._jobs(self._preprocessor.preprocess(text, self._options.unit), text)
 
-    def _around(self, one: "_Waiting") -> "Iterator[_Waiting]":
-        return self._waiting(self._reader.around(one.piece), one.ends)
+    def _around_spans(self, job: _Job) -> Iterator[_Job]:
+        return self._jobs(self._preprocessor.around_spans(job.segment), job.ends)
 
-    def _waiting(self, pieces: Iterable[Piece], ends: str | None) -> "Iterator[_Waiting]":
-        for piece, following in pairwise(chain(pieces, [None])):
-            assert piece
-            parts = None if piece.ids else self._writer.write(piece, (), 1)
-            yield _Waiting(piece, None if following else ends, parts)
-
-    def _translate_first(self, waiting: "Sequence[_Waiting]") -> None:
-        """Find the parts of the first, and of those that are best searched beside it.
-
-        Second searches, which are few, wait for one another until a text waits for them.
-        """
-        first = waiting[0]
-        alike = [one for one in waiting if (one.again is None) == (first.again is None)]
-        batch = next(batch for batch in _batches(alike) if first in batch)
-        if first.again:
-            self._translate_again(batch)
-        else:
-            self._translate(batch)
-
-    def _translate(self, batch: "Sequence[_Waiting]") -> None:
-        """Find the parts of each, but of those whose search failed."""
-        constraints = [self._reader.constraints(one.piece) for one in batch]
-        plain = [one for one, needs in zip(batch, constraints, strict=True) if needs is None]
-        sources = [one.piece.ids for one in plain]
-        found = beam_search(
-            self._engine,
-            sources,
-            self._search,
-            self._hypotheses,
-            self._forbidden,
-            self._byte_rule,
-        )
-        bound = [(one, needs) for one, needs in zip(batch, constraints, strict=True) if needs]
-        if bound:
-            plain += [one for one, _ in bound]
-            needing = [(one.piece, needs) for one, needs in bound]
-            found += self._search_within(needing, self._hypotheses)
-        for one, hypotheses in zip(plain, found, strict=True):
-            sound, best, failure = self._sift(one.piece, hypotheses)
-            if failure:
-                held = self._reader.with_numbers_held(one.piece) or one.piece
-                again = self._reader.as_sentence(held)
-                one.again = _noted(again, f"the translation that was found first {failure}")
-                continue
-            parts = self._writer.write(one.piece, sound, self._n_best)
-            counted = self._reader.with_numbers_held(one.piece) if best.changes_numbers else None
-            if counted:
-                one.again = _noted(counted, "the translation that was found first changes a number")
-            elif best.negation_differs:
-                again = self._reader.as_sentence(one.piece)
-                one.again = _noted(
-                    again, "the translation that was found first is negated otherwise"
-                )
-            if one.again:
-                one.first = parts
+    def _jobs(self, segments: Iterable[Segment], text: str | None) -> Iterator[_Job]:
+        """Yield a job for each segment; the last one ends `text`."""
+        for segment, following in pairwise(chain(segments, [None])):
+            assert segment
+            ends = None if following else text
+            if segment.ids:
+                constraints = self._preprocessor.constraints(segment)
+                yield _Job(segment, ends, _State.TO_SEARCH, constraints)
             else:
-                one.parts = parts
+                passed = [self._postprocessor.pass_through(segment)]
+                yield _Job(segment, ends, _State.TRANSLATED, translations=passed)
 
-    def _translate_again(self, waiting: "Sequence[_Waiting]") -> None:
-        """Find the parts of those that are searched again; at last the source stands.
-
-        What was wrong in a number or the negation alone stands where no other translation is right.
-        Where it failed or changed a number, the numbers are held as spans.
-        """
-        from seq2seq.search.constrained import Constraints
-
-        pieces = [one.again for one in waiting if one.again]
-        needs = [self._reader.constraints(piece) or Constraints() for piece in pieces]
-        tokenizer = self._tokenizer
-        strict = [
-            replace(
-                one,
-                repetition_rule=RepetitionRule(
-                    piece.ids, tokenizer.continuing_ids, tokenizer.letter_ids
-                ),
+    def _search(self, batch: Sequence[_Job]) -> list[list[Hypothesis]]:
+        """Return the best hypotheses of each segment."""
+        sources = [job.segment.ids for job in batch]
+        config, n_best = self._search_config, self._options.n_best
+        # Several hypotheses may have the same text, so all that the beam finds are asked for.
+        number = config.beam_size if n_best > 1 else n_best
+        rules = [job.repetition_rule for job in batch]
+        constraints = [job.constraints for job in batch if job.constraints]
+        if not constraints:
+            return beam_search(
+                self._engine,
+                sources,
+                config,
+                number,
+                self._forbidden,
+                self._byte_rule,
+                rules if any(rules) else None,
             )
-            for piece, one in zip(pieces, needs, strict=True)
-        ]
-        again = [*zip(pieces, strict, strict=True)]
-        found = self._search_within(again, self._search.beam_size)
-        for one, piece, hypotheses in zip(waiting, pieces, found, strict=True):
-            sound, best, _ = self._sift(piece, hypotheses)
-            parts = self._writer.write(piece, sound, self._n_best)
-            if one.first is not None and (not parts or best.negation_differs):
-                one.parts = one.first
-                continue
-            one.piece = piece
-            if sound or PLACEHOLDER in piece.text:
-                one.parts = parts  # without any, what is between the spans is translated
-            else:
-                one.parts = self._writer.unchanged(piece, hypotheses[0])
-
-    def _sift(self, piece: Piece, hypotheses: Sequence[Hypothesis]) -> "_Sifted":
-        """Tell the hypotheses that may be translations from failures."""
-        needs = self._reader.constraints(piece)
-        size = needs.size if needs else 0
-        judged = [(one, self._writer.judge(piece, one, size)) for one in hypotheses]
-        sound = [(one, judgement) for one, judgement in judged if not judgement.failure]
-        sound.sort(key=lambda pair: (pair[1].changes_numbers, pair[1].negation_differs))
-        _, best = (sound or judged)[0]
-        return _Sifted([one for one, _ in sound], best, judged[0][1].failure)
-
-    def _search_within(
-        self, needing: "Sequence[tuple[Piece, Constraints]]", number: int
-    ) -> list[list[Hypothesis]]:
-        """Up to `number` hypotheses of each that meet its constraints."""
         from seq2seq.search.constrained import constrained_search  # few texts need it
 
         return constrained_search(
             self._engine,
-            [piece.ids for piece, _ in needing],
-            [needs for _, needs in needing],
-            self._search,
+            sources,
+            constraints,
+            config,
             number,
             self._forbidden,
             self._tokenizer.continuing_ids,
             self._byte_rule,
         )
+
+    def _postprocess(self, job: _Job, hypotheses: Sequence[Hypothesis]) -> None:
+        """Make translations of the hypotheses of a segment, or have it searched again."""
+        checked = [self._check(job, hypothesis) for hypothesis in hypotheses]
+        acceptable = [(output, verdict) for output, verdict in checked if not verdict.failure]
+        acceptable.sort(key=lambda pair: pair[1].doubts)
+        if job.state is _State.TO_SEARCH_AGAIN:
+            self._finish_second_search(job, acceptable, hypotheses[0])
+            return
+        _, first_verdict = checked[0]
+        if first_verdict.failure:
+            masked = self._preprocessor.with_numbers_masked(job.segment) or job.segment
+            sentence = self._preprocessor.as_sentence(masked)
+            self._search_again(job, sentence, first_verdict.failure)
+            return
+        _, verdict = acceptable[0]
+        masked_numbers = (
+            self._preprocessor.with_numbers_masked(job.segment) if verdict.changes_numbers else None
+        )
+        if masked_numbers or verdict.negation_differs:
+            job.first = job.segment, acceptable
+        if masked_numbers:
+            self._search_again(job, masked_numbers, "changes a number")
+        elif verdict.negation_differs:
+            sentence = self._preprocessor.as_sentence(job.segment)
+            self._search_again(job, sentence, "is negated differently")
+        else:
+            self._finish(job, self._write(job.segment, acceptable))
+
+    def _check(self, job: _Job, hypothesis: Hypothesis) -> tuple[Output, Verdict]:
+        """Return a hypothesis as text, and what speaks against it."""
+        output = self._postprocessor.decode(job.segment, hypothesis)
+        if not self._options.guard:
+            return output, NO_VERDICT
+        forced = job.constraints.size if job.constraints else 0
+        return output, self._checker.check(job.segment, output, forced)
+
+    def _write(self, segment: Segment, checked: _Checked) -> list[SegmentTranslation]:
+        """Return up to `n_best` translations, each text once; none where all have lost a span."""
+        translations: dict[str, SegmentTranslation] = {}
+        for output, verdict in checked:
+            translation = self._postprocessor.write(segment, output, verdict.notes)
+            if translation:
+                translations.setdefault(translation.text, translation)
+            if len(translations) == self._options.n_best:
+                break
+        return [*translations.values()]
+
+    def _finish(self, job: _Job, translations: list[SegmentTranslation]) -> None:
+        job.translations = translations
+        job.state = _State.TRANSLATED if translations else _State.SPAN_LOST
+
+    def _search_again(self, job: _Job, segment: Segment, reason: str) -> None:
+        """Have a segment searched a second time, as `segment`, with repetition ruled out."""
+        note = f"searched again, since the first translation {reason}"
+        job.segment = replace(segment, notes=(*segment.notes, note))
+        job.state = _State.TO_SEARCH_AGAIN
+        tokenizer = self._tokenizer
+        rule = RepetitionRule(segment.ids, tokenizer.continuing_ids, tokenizer.letter_ids)
+        constraints = self._preprocessor.constraints(segment)
+        if constraints:
+            job.constraints = replace(constraints, repetition_rule=rule)
+        else:
+            job.repetition_rule = rule
+
+    def _finish_second_search(self, job: _Job, checked: _Checked, failed: Hypothesis) -> None:
+        """Take the second translations; where there are none, the first, or the source at last."""
+        translations = self._write(job.segment, checked)
+        if job.first and (not translations or checked[0][1].negation_differs):
+            job.segment, first = job.first
+            self._finish(job, self._write(job.segment, first))
+        elif checked or PLACEHOLDER in job.segment.text:
+            self._finish(job, translations)
+        else:
+            self._finish(
+                job,
+                [
+                    self._postprocessor.keep_source(
+                        job.segment, failed, "no acceptable translation was found"
+                    )
+                ],
+            )
+
+
+def _first_batch(queue: Iterable[_Job]) -> list[_Job]:
+    """Return the first segment that is to be searched, with others of similar length.
+
+    Segments with constraints, which take another search, are in batches of their own.
+    """
+    waiting = [job for job in queue if job.state in _SEARCHES]
+    first = waiting[0]
+    alike = [job for job in waiting if bool(job.constraints) == bool(first.constraints)]
+    return next(batch for batch in _batches(alike) if first in batch)
+
+
+def _batches(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
+    """Yield segments of similar length together, the shortest first."""
+    batch: list[_Job] = []
+    for job in sorted(jobs, key=lambda job: len(job.segment.ids)):
+        size = (len(batch) + 1) * len(job.segment.ids)
+        if batch and (len(batch) == _BATCH_SENTENCES or size > _BATCH_IDS):
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
 
 
 def _check(
@@ -371,40 +432,3 @@ def _check(
         raise UsageError(
             "a minimum confidence needs a model that is calibrated; run `seq2seq calibrate` on it."
         )
-
-
-@dataclass(eq=False)
-class _Waiting:
-    """A piece, and what became of it."""
-
-    piece: Piece
-    ends: str | None  # the text whose last piece it is
-    parts: list[Part] | None  # until it was searched
-    again: Piece | None = None  # as it is searched again
-    first: list[Part] | None = None  # from its first search, where that is not quite wrong
-
-
-class _Sifted(NamedTuple):
-    """What the hypotheses of a piece are good for."""
-
-    sound: list[Hypothesis]  # that may be translations, first those right in number and negation
-    best: Judgement  # of the first of these, or of all
-    failure: str | None  # of the first of all
-
-
-def _noted(piece: Piece, note: str) -> Piece:
-    return replace(piece, notes=(*piece.notes, note))
-
-
-def _batches(waiting: Iterable[_Waiting]) -> Iterator[list[_Waiting]]:
-    """Pieces of like length side by side, the shortest first."""
-    batch: list[_Waiting] = []
-    for one in sorted(waiting, key=lambda one: len(one.piece.ids)):
-        size = (len(batch) + 1) * len(one.piece.ids)
-        full = len(batch) == _BATCH_SENTENCES or size > _BATCH_IDS
-        if batch and full:
-            yield batch
-            batch = []
-        batch.append(one)
-    if batch:
-        yield batch

@@ -69,7 +69,7 @@ def test_lines_become_objects() -> None:
     [line] = written(Json("x", n_best=True), "kalo", n_best=2)
     assert len(json.loads(line)["alternatives"]) == 1
     [line] = written(Json("x"), "kalo, " * 100)
-    assert "was cut at its clauses" in json.loads(line)["notes"][0]
+    assert "was split into clauses" in json.loads(line)["notes"][0]
 
 
 def test_a_field_is_translated_and_the_others_kept() -> None:
@@ -233,7 +233,7 @@ def test_notes_say_where_they_belong() -> None:
     long = "the house, " * 100
     done = run("-b", "1", "--unit", "paragraph", stdin=f"{long}\n{long}\n\n{long}\n")
     assert done.returncode == 0
-    told = r"a sentence of more than \d+ subwords was cut at its clauses\.\n"
+    told = r"a sentence of more than \d+ subwords was split into clauses\.\n"
     lines = [rf"translate: stdin, line {n}: {told}" for n in (1, 4)]
     assert re.fullmatch("".join(lines), notes_of_cuts(done.stderr))
     done = run("-b", "1", "17", long)

@@ -20,7 +20,7 @@ from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.server import make_server, open_socket, serve
 from seq2seq.text.blocks import Unit
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
-from seq2seq.translation.result import Candidate, Part, Translation
+from seq2seq.translation.result import Candidate, SegmentTranslation, Translation
 from seq2seq.translation.router import Identifier, Router
 
 _TAG = re.compile(r"(<[^<>]*>)")
@@ -62,7 +62,10 @@ def _translation(text: str, n_best: int, keep_parts: bool) -> Translation:
     links = tuple((n, n) for n in range(len(text.split())))
     bare = text.rstrip()
     texts = [shout(bare) + "!" * rank + text[len(bare) :] for rank in range(n_best)]
-    parts = [(Part(text, (), output, None, "", links),) if keep_parts else () for output in texts]
+    parts = [
+        (SegmentTranslation(text, (), output, None, "", links),) if keep_parts else ()
+        for output in texts
+    ]
     notes = tuple(f"the number {word} is in it" for word in text.split() if word.isdecimal())
     candidates = [
         Candidate(output, -1.0, 0.75, notes, kept)

@@ -8,7 +8,7 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.text.alignment import word_numbers
 from seq2seq.text.formality import Formality, formality_of
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation.preprocess import Reader
+from seq2seq.translation.preprocess import Preprocessor
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def polite() -> Tokenizer:
 
 
 def read(tokenizer: Tokenizer, target: str, formality: Formality | None, text: str) -> list[str]:
-    reader = Reader(tokenizer, "en", target, 100, None, None, formality)
-    [piece] = reader.read(text, "line")
-    return tokenizer.pieces(piece.ids)
+    preprocessor = Preprocessor(tokenizer, "en", target, 100, None, None, formality)
+    [segment] = preprocessor.preprocess(text, "line")
+    return tokenizer.pieces(segment.ids)
 
 
 @pytest.mark.parametrize("text", ["katola", "katola {name} lopa"])

@@ -10,15 +10,15 @@ from helpers.engines import ScriptEngine, copying, hostile, translator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.search.beam import Hypothesis
 from seq2seq.text.alignment import word_numbers
 from seq2seq.text.glossary import Found, Glossary, Term
 from seq2seq.text.masking import Protection
-from seq2seq.translation.postprocess import Writer, _hangs_on, _in_capitals
-from seq2seq.translation.preprocess import Piece, Reader
-from seq2seq.translation.result import Part
+from seq2seq.translation.checks import _has_term_behind_end
+from seq2seq.translation.postprocess import Postprocessor, _in_capitals
+from seq2seq.translation.preprocess import Preprocessor, Segment
+from seq2seq.translation.result import SegmentTranslation
 
 TERMS = {
     "kalo": "Kohl",
@@ -67,16 +67,16 @@ def test_whole_words_longest_first_case_by_the_term(
 
 
 def test_a_term_alone_behind_the_full_stop_is_hung_on() -> None:
-    piece = Piece("the wog.", "", terms=(Found(Term("wog", "Rad"), 4, 7),))
-    assert _hangs_on(piece, "Das da. Rad.")
-    assert not _hangs_on(piece, "Das Rad.")
-    assert not _hangs_on(piece, "Rad.")
+    segment = Segment("the wog.", "", terms=(Found(Term("wog", "Rad"), 4, 7),))
+    assert _has_term_behind_end(segment, "Das da. Rad.")
+    assert not _has_term_behind_end(segment, "Das Rad.")
+    assert not _has_term_behind_end(segment, "Rad.")
 
 
 def test_in_capitals_other_words_are_left_alone() -> None:
     """The term is as the glossary has it, and only where it is a word."""
-    piece = Piece("WOG", "", terms=(Found(Term("wog", "in"), 0, 3),))
-    assert _in_capitals("mein Kind in China", piece) == "MEIN KIND in CHINA"
+    segment = Segment("WOG", "", terms=(Found(Term("wog", "in"), 0, 3),))
+    assert _in_capitals("mein Kind in China", segment) == "MEIN KIND in CHINA"
 
 
 @given(st.text(), st.lists(st.sampled_from([*TERMS, " ", ".", "\U000f0000"])).map("".join))
@@ -160,18 +160,20 @@ SAID = st.lists(st.sampled_from(["miren", "wog.", "(Elbo)", "ka-lo", "l'elbo,"])
 
 def written(
     source: list[str], said: list[str], looking: int, glossary: Glossary | None = None
-) -> Part:
+) -> SegmentTranslation:
     """What becomes of `said` where the word number `looking` was made from the last one."""
     tokenizer = copying().tokenizer
-    reader = Reader(tokenizer, "en", "de", 50, Protection(), glossary)
-    [piece] = reader.read(" ".join(source), "line")
+    preprocessor = Preprocessor(tokenizer, "en", "de", 50, Protection(), glossary)
+    [segment] = preprocessor.preprocess(" ".join(source), "line")
     [ids] = tokenizer.encode([" ".join(said)])
-    own = word_numbers(tokenizer.pieces(piece.ids))
-    attention = np.full((len(ids), len(piece.ids)), 0.01, np.float32)
+    own = word_numbers(tokenizer.pieces(segment.ids))
+    attention = np.full((len(ids), len(segment.ids)), 0.01, np.float32)
     rows = [word == looking for word in word_numbers(tokenizer.pieces(ids))]
     attention[np.ix_(rows, [word == len(source) - 1 for word in own])] = 0.9
-    writer = Writer(tokenizer, "en", "de", None, 0.0, SearchConfig(), True, True, Protection())
-    [part] = writer.write(piece, [Hypothesis(tuple(ids), -1.0, -1.0, attention)], 1)
+    postprocessor = Postprocessor(tokenizer, "en", "de", None, 0.0, True, True, Protection())
+    hypothesis = Hypothesis(tuple(ids), -1.0, -1.0, attention)
+    part = postprocessor.write(segment, postprocessor.decode(segment, hypothesis))
+    assert part
     return part
 
 
@@ -187,7 +189,7 @@ def test_a_term_takes_the_place_of_the_word_made_from_its_source(
     expected = " ".join([*said[:looking], changed, *said[looking + 1 :]])
     assert part.text == expected.removesuffix(".")  # the source has no full stop
     place = len(" ".join(said[:looking]).split())
-    assert {(2, place + i) for i in range(len(term.split()))} <= {*part.links}
+    assert {(2, place + i) for i in range(len(term.split()))} <= {*part.alignment}
 
 
 @pytest.mark.parametrize(
@@ -204,6 +206,7 @@ def test_a_name_is_copied_where_it_was_spelled(name: str, said: str, copied: str
 
 def test_in_languages_without_spaces_the_search_says_the_terms() -> None:
     over = copying()
-    reader = Reader(over.tokenizer, "zh", "de", 50, None, Glossary([Term("kalo", "Rad")]))
-    [piece] = reader.read("kalo", "line")
-    assert (len(piece.terms), len(piece.replacing)) == (1, 0)
+    glossary = Glossary([Term("kalo", "Rad")])
+    preprocessor = Preprocessor(over.tokenizer, "zh", "de", 50, None, glossary)
+    [segment] = preprocessor.preprocess("kalo", "line")
+    assert (len(segment.terms), len(segment.replacing)) == (1, 0)

@@ -24,7 +24,7 @@ from seq2seq.text.masking import Protection, mask, restore
 from seq2seq.text.numbers import check_numbers
 from seq2seq.text.sentences import sentences
 from seq2seq.tokenizer import Tokenizer, normalise_source
-from seq2seq.translation.preprocess import Reader
+from seq2seq.translation.preprocess import Preprocessor
 
 _PACKAGE = Path(__file__).parents[2] / "seq2seq"
 _CHARACTERS = [
@@ -87,8 +87,12 @@ def _tokenizer() -> Tokenizer:
 
 def _read(unit: Unit) -> Work:
     tokenizer = _tokenizer()
-    reader = Reader(tokenizer, "en", "de", 100, Protection(spells=tokenizer.spells), None)
-    return lambda text: [[*reader.around(piece)] for piece in reader.read(text, unit)]
+    preprocessor = Preprocessor(
+        tokenizer, "en", "de", 100, Protection(spells=tokenizer.spells), None
+    )
+    return lambda text: [
+        [*preprocessor.around_spans(s)] for s in preprocessor.preprocess(text, unit)
+    ]
 
 
 def _html(text: str) -> str:

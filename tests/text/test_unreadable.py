@@ -66,9 +66,7 @@ def test_text_in_another_script_stays_with_a_note(tokenizer: Tokenizer) -> None:
     for translator in hostile().values():
         [translation] = translator.translate(["我爱你。"])
         assert translation.text == "我爱你。"
-        assert translation.notes == (
-            "this is not in letters that the model knows, and stays as it is",
-        )
+        assert translation.notes == ("the model does not know this script; the text was kept",)
 
 
 @settings(max_examples=8)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
-from seq2seq.translation.checks import failure, is_unbalanced, repeats_itself
+from seq2seq.translation.checks import failure, repeats_itself
+from seq2seq.translation.postprocess import is_unbalanced
 from seq2seq.translation.translator import Translator
 
-NOT_FOUND = "no translation was found, and the source stands"
+NOT_FOUND = "no acceptable translation was found; the source text was kept"
 
 
 @pytest.mark.parametrize(
@@ -55,13 +56,13 @@ def test_what_a_language_repeats_by_itself_is_no_loop(source: str, text: str) ->
 
 
 def test_nothing_but_marks_is_no_translation_of_words() -> None:
-    assert failure("yes", ".") == "has no letter"
+    assert failure("yes", ".") == "has no letters"
     assert failure("5 %", "5") is None
 
 
 def test_words_between_two_placeholders_do_not_go() -> None:
     first, second = "\U000f0000", "\U000f0000"
-    reason = "has no word between placeholders"
+    reason = "has no words between placeholders"
     assert failure(f"From {first} to {second}", f"{first}, {second} kalo") == reason
     assert failure(f"From {first} to {second}", f"Von {first} zu {second}") is None
     assert failure(f"{first}, {second} kalo", f"kalo {first}, {second}") is None
@@ -76,7 +77,7 @@ def engine_saying(text: str) -> ScriptEngine:
 def test_where_nothing_was_said_another_search_says_something(said: str) -> None:
     [translation] = translator(engine_saying(said)).translate(["kalo"])
     assert any(map(str.isalpha, translation.text))
-    assert "the translation that was found first has no letter" in translation.notes
+    assert "searched again, since the first translation has no letters" in translation.notes
 
 
 @pytest.mark.parametrize("name", hostile())

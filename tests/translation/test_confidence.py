@@ -138,7 +138,7 @@ def test_what_is_not_certain_enough_is_left() -> None:
     [left] = calibrated(copying()).translate([text], unit="sentence", min_confidence=0.95)
     assert left.text == "# ⟦Kalo miren.⟧\n- ⟦{x} <b>wog</b>!⟧ 17"
     assert left.alignment == ()
-    assert all(note.startswith("left untranslated: a confidence of 0.") for note in left.notes)
+    assert all(note.startswith("left untranslated: confidence 0.") for note in left.notes)
     assert left.notes
     assert left.confidence is not None
     assert left.confidence < 0.95
@@ -203,5 +203,5 @@ def test_a_long_sentence_that_is_cut_is_told_once() -> None:
     for over in (copying(), hostile()["nothing"]):
         [translation] = over.translate(["kalo {x} miren, " * 40])
         assert len(translation.parts) > 1
-        told = "a sentence of more than 120 subwords was cut at its clauses"
+        told = "a sentence of more than 120 subwords was split into clauses"
         assert [note for note in translation.notes if "cut" in note] == [told]

@@ -99,4 +99,4 @@ def test_it_is_told_and_halves_the_confidence() -> None:
     translator = Translator.over(engine, tokenizer, [tiny.EN_DE], GREEDY, [calibration])
     [same, contrary] = translator.translate(["not kalo wog", "kalo wog"])
     assert (same.confidence, contrary.confidence) == (0.8, 0.4)
-    assert contrary.notes == ("a negation is in the source or in the translation alone",)
+    assert contrary.notes == ("only the source or only the translation is negated",)

@@ -34,7 +34,7 @@ from seq2seq.translation.pivot import (
     composed_links,
     two_steps,
 )
-from seq2seq.translation.result import Candidate, Part, Translation
+from seq2seq.translation.result import Candidate, SegmentTranslation, Translation
 from seq2seq.translation.router import Router
 from seq2seq.translation.translator import Translator
 
@@ -93,7 +93,7 @@ class Script(BaseTranslator):
 
     def _candidates(self, source: str, n_best: int) -> Iterator[Candidate]:
         for rank, (text, links) in enumerate(self._say(source)[:n_best]):
-            part = Part(source, (), text, None, "", links)
+            part = SegmentTranslation(source, (), text, None, "", links)
             yield Candidate(text, -1.0 - rank, 0.5, (*self._notes, f"read {source}"), (part,))
 
 
