@@ -182,7 +182,7 @@ def models(
         raise UsageError(f"{run}: its recipe names no test set; give one with --corpus.")
     text = read_parallel(source, recipe.source_language, recipe.target_language)
     test, references = list(text.source[:sentences]), list(text.target[:sentences])
-    settings = [Setting(*one) for one in product(threads, (True, False), _BEAMS)]
+    settings = [Setting(*chosen) for chosen in product(threads, (True, False), _BEAMS)]
     found: Found = {}
     with tempfile.TemporaryDirectory() if work is None else nullcontext(work) as folder:
         subjects = _export(run, Path(folder), prune)
@@ -217,7 +217,7 @@ def models(
 
 
 def _export(run: Path, folder: Path, prune: float) -> list[Subject]:
-    """The forms of the run's model, the torch one first; the others are written to `folder`."""
+    """Export the run's model in each form to `folder`; return them, the torch one first."""
     from seq2seq.training.exporter import export_run
 
     full, small, short = (folder / f"{name}.s2s" for name in ("fp32", "int8", "shortlist"))
@@ -254,7 +254,7 @@ def _print_quality(
 
 
 def _print_speed(subjects: Sequence[Subject], threads: int, alone: bool, found: Found) -> None:
-    """A table for one number of threads and one size of batch."""
+    """Write a table for a number of threads and a size of batch."""
     title = f"{threads} thread{'s' * (threads > 1)}, batch {1 if alone else 64}"
     print(f"\n{title:<24}beam {_BEAMS[0]}{'beam ' + str(_BEAMS[1]):>33}")
     print(" " * 11 + "  sent./s  tokens/s   ratio   MB" * len(_BEAMS))
@@ -265,10 +265,10 @@ def _print_speed(subjects: Sequence[Subject], threads: int, alone: bool, found: 
             mine, first = found[subject, setting], found[subjects[0], setting]
             pairs = zip(mine, first, strict=True)
             row += (
-                f"  {statistics.median(len(one.texts) / one.seconds for one in mine):7,.1f}"
-                f"  {statistics.median(one.tokens / one.seconds for one in mine):8,.0f}"
-                f"  {statistics.median(peer.seconds / one.seconds for one, peer in pairs):6.2f}"
-                f"  {statistics.median(one.peak for one in mine) / _MEGABYTE:3.0f}"
+                f"  {statistics.median(len(turn.texts) / turn.seconds for turn in mine):7,.1f}"
+                f"  {statistics.median(turn.tokens / turn.seconds for turn in mine):8,.0f}"
+                f"  {statistics.median(peer.seconds / turn.seconds for turn, peer in pairs):6.2f}"
+                f"  {statistics.median(turn.peak for turn in mine) / _MEGABYTE:3.0f}"
             )
         print(row)
 
@@ -318,7 +318,7 @@ def start(
     for module in modules:
         theirs = turns[f"import {module}"]
         pairs = zip(ours, theirs, strict=True)
-        ratio = statistics.median(one.seconds / other.seconds for one, other in pairs)
+        ratio = statistics.median(mine.seconds / peer.seconds for mine, peer in pairs)
         print(
             f"import {module}  {_median_ms(theirs):5.0f} ms; "
             f"translate takes {ratio:.2f} times as long"
@@ -354,7 +354,7 @@ def _median_ms(turns: Sequence[Turn]) -> float:
 @app.command()
 @reported_errors(_NAME)
 def size() -> None:
-    """What `pip install .` adds to an empty virtual environment, without extras."""
+    """Measure what `pip install .` adds to an empty virtual environment, without extras."""
     with tempfile.TemporaryDirectory() as folder, _CONSOLE.status("installing"):
         where = {"base": folder}
         packages = Path(sysconfig.get_path("purelib", "venv", where))
@@ -402,7 +402,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _cores() -> int:
-    """The cores that this process may use."""
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

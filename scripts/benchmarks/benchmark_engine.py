@@ -74,9 +74,9 @@ def _measure(task: Task) -> Measurement:
         )
     ]
     seconds = time.perf_counter() - started
-    hypotheses = [part.hypothesis for one in translations for part in one.parts]
+    hypotheses = [part.hypothesis for line in translations for part in line.parts]
     tokens = sum(len(hypothesis.ids) for hypothesis in hypotheses if hypothesis is not None)
-    return Measurement(seconds, tokens, _peak_memory(), [one.text for one in translations])
+    return Measurement(seconds, tokens, _peak_memory(), [line.text for line in translations])
 
 
 def _peak_memory() -> int:

@@ -195,9 +195,9 @@ class Turn:
         return self.tokens / self.seconds
 
     def decoded(self, tokenizer: Tokenizer) -> Self:
-        """The turn with text for ids."""
+        """Return the turn with text in place of ids."""
         ids = ([int(w) if w.isdigit() else UNK_ID for w in text.split()] for text in self.texts)
-        return replace(self, texts=[tokenizer.decode(one).strip() for one in ids])
+        return replace(self, texts=[tokenizer.decode(sentence).strip() for sentence in ids])
 
 
 @dataclass(frozen=True)
@@ -355,7 +355,7 @@ class Work:
         return Turn(tokens / float(speed[1]), tokens, lines)
 
     def _settings(self, model: ModelConfig, words: int, steps: int, seed: int) -> dict[str, Any]:
-        """What OpenNMT-py calls its configuration."""
+        """Write the configuration of OpenNMT-py."""
 
         def text(name: str) -> Mapping[str, str]:
             return {f"path_{side}": str(self.data / f"{name}.{side}") for side in ("src", "tgt")}
@@ -432,7 +432,7 @@ def _train(work: Work, run: "RunDir", steps: int, seed: int, threads: int, pytho
 
 
 def _translate_apart(path: Path, sentences: list[str], beam_size: int, threads: int) -> Turn:
-    """A turn of seq2seq in a process of its own."""
+    """Run a turn of seq2seq in a process of its own."""
     command = [sys.executable, __file__, "translate", str(path), str(beam_size), str(threads)]
     done = subprocess.run(
         command,
@@ -447,7 +447,7 @@ def _translate_apart(path: Path, sentences: list[str], beam_size: int, threads: 
 
 
 def _run(command: Sequence[str], log: Path, what: str, threads: int = 1) -> str:
-    """What a command says, which goes to the end of `log` too, as it is said."""
+    """Run a command; return what it says, which is appended to `log` too."""
     with log.open("ab") as file:
         start = file.tell()
         done = subprocess.run(
@@ -483,7 +483,7 @@ def _bind(threads: int) -> str:
 
 
 def _table(turns: Mapping[tuple[int, str], Sequence[Turn]], references: Sequence[str]) -> str:
-    """A row for each beam and system; the ratio of tokens/s is taken within each round."""
+    """Write a row for each beam and system; ratios of tokens/s are within each round."""
     width = max(len(name) for _, name in turns)
     lines = [f"beam  {'':<{width}}   BLEU  sentences/s  tokens/s  ratio"]
     for (beam_size, name), own in turns.items():
@@ -500,7 +500,7 @@ def _table(turns: Mapping[tuple[int, str], Sequence[Turn]], references: Sequence
 
 
 def _write_ids(path: Path, ids: Sequence[Sequence[int]]) -> None:
-    _write_lines(path, [" ".join(map(str, one)) for one in ids])
+    _write_lines(path, [" ".join(map(str, sentence)) for sentence in ids])
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -57,7 +57,7 @@ def _bleu(translator: Translator, lines: Sequence[str], references: Sequence[str
     """Lower-cased, and without the final punctuation of either side, to be the same for all."""
     from sacrebleu.metrics import BLEU
 
-    found = [one.text for one in translator.translate_lines(lines, keep_parts=False)]
+    found = [line.text for line in translator.translate_lines(lines, keep_parts=False)]
     bare = [[line.rstrip(".!? ") for line in side] for side in (found, references)]
     return round(float(BLEU(lowercase=True).corpus_score(bare[0], [bare[1]]).score), 2)
 
@@ -78,7 +78,7 @@ def _copied(translator: Translator, text: ParallelText) -> dict[str, object]:
             )
             lines.append(re.sub(rf"\b{re.escape(word)}\b", other, line))
             wanted.append(other)
-    found = [one.text for one in translator.translate_lines(lines, keep_parts=False)]
+    found = [line.text for line in translator.translate_lines(lines, keep_parts=False)]
     kinds = {"names": str.isalpha, "numbers": str.isdecimal}
     shares: dict[str, object] = {}
     for kind, is_one in kinds.items():

@@ -65,18 +65,19 @@ def known_language(language: str, known: Iterable[str]) -> str:
 def choose_direction(
     directions: Sequence[Direction], source: str | None, target: str | None
 ) -> Direction:
-    """One of `directions`, or one between their languages; raises `UsageError` listing them.
+    """Choose one of `directions`, or a new one between their languages.
 
-    Where a language is not given, the first direction that fits is taken.
+    If a language is not given, the first direction that fits is taken. Raises `UsageError`, which
+    lists the directions.
     """
-    read = {one.source for one in directions}
-    written = {one.target for one in directions}
-    source = source and known_language(source, read)
-    target = target and known_language(target, written)
-    fitting = next((one for one in directions if one.fits(source, target)), None)
-    if fitting is not None:
-        return fitting
-    if source in read and target in written and source != target:
+    sources = {direction.source for direction in directions}
+    targets = {direction.target for direction in directions}
+    source = source and known_language(source, sources)
+    target = target and known_language(target, targets)
+    for direction in directions:
+        if direction.fits(source, target):
+            return direction
+    if source in sources and target in targets and source != target:
         assert source is not None
         assert target is not None
         return Direction(source, target)
@@ -158,14 +159,16 @@ class SearchConfig:
         prune: float | None = None,
         max_source_length: int | None = None,
     ) -> Self:
-        """These settings but for what is given, as options of a command; `prune` 0 is none."""
+        """Return these settings with those that are given replaced; `prune` 0 turns it off."""
         given = {
             "beam_size": beam_size,
             "length_penalty": length_penalty,
             "prune": prune,
             "max_source_length": max_source_length,
         }
-        changes: dict[str, Any] = {name: one for name, one in given.items() if one is not None}
+        changes: dict[str, Any] = {
+            name: value for name, value in given.items() if value is not None
+        }
         if prune == 0:
             changes["prune"] = None
         return dataclasses.replace(self, **changes)

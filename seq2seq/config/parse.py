@@ -23,7 +23,7 @@ _LONGEST_SHOWN = 100  # characters
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
-    """The dataclass `cls` from a TOML or JSON table; raises `UsageError` naming key and type."""
+    """Make a `cls` of a TOML or JSON table; raises `UsageError` naming key and type."""
     if not isinstance(table, Mapping):
         raise UsageError(f"'{where.rstrip('.')}' must be a table." if where else "not a table.")
     hints = typing.get_type_hints(cls)
@@ -43,7 +43,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
 
 
 def to_table(config: Any) -> dict[str, Any]:
-    """The settings as plain dictionaries and lists, for JSON; `None` left out."""
+    """Turn settings into plain dictionaries and lists, for JSON; leave out `None`."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -91,12 +91,14 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_list(item: Any, value: Any, where: str) -> tuple[Any, ...]:
-    """A list, or a single table in its place."""
+    """Convert a list, or a single table in its place."""
     if isinstance(value, Mapping):
         return (_convert(item, value, where),)
     if not isinstance(value, list):
         raise UsageError(f"'{where}' must be a table, or several of them.")
-    return tuple(_convert(item, one, f"{where}.{number}") for number, one in enumerate(value))
+    return tuple(
+        _convert(item, element, f"{where}.{number}") for number, element in enumerate(value)
+    )
 
 
 def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -111,7 +113,7 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, but not too long."""
+    """Write a value as Python does, but not too long."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # thousands of digits, or of brackets

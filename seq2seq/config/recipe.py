@@ -65,11 +65,11 @@ Source = str | HubSource
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """Where the sentence pairs come from, and what becomes of the doubtful ones.
+    """Where the sentence pairs come from, and what happens to doubtful pairs.
 
     Each of the `OnProblem` settings says what happens to a training pair with that problem:
     `keep` it, `drop` it, or `stop` before the first step. All of them are counted and reported.
-    With `both_directions` each pair is learnt both ways.
+    With `both_directions` each pair is trained on both ways.
 
     `train` may be a list, as of a large corpus and a small one that is nearer to what is wanted.
     Then the pairs of each come as often as its number in `weights` says: at 0.5 half as often as
@@ -115,12 +115,12 @@ class CorpusConfig:
 
     @property
     def training_sources(self) -> tuple[Source, ...]:
-        """What there is to train on, one or several."""
+        """The training texts, as a tuple also if there is only one."""
         return self.train if isinstance(self.train, tuple) else (self.train,)
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """The directions that are learnt from it."""
+        """The translation directions that are trained on it."""
         direction = Direction(self.source_language, self.target_language)
         return (direction, direction.reverse) if self.both_directions else (direction,)
 
@@ -214,7 +214,7 @@ class TrainingConfig:
     label_smoothing: float = 0.1
     sampled_words: int = 0  # in the softmax, a batch's own among them, until the last tenth; 0: all
     dropout: float = 0.3
-    word_dropout: float = 0.1  # the rate at which ids lose their whole embedding
+    word_dropout: float = 0.1  # embedding dropout: the rate at which ids lose their embedding
     ema_decay: float = 0.998  # of the moving average of the weights, which is what ships; 0: none
     validate_every: int = 0  # steps; 0: at the end of each epoch
     patience: int = 0  # validations without a new best before the run stops; 0: never
@@ -263,7 +263,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require(bool(self.corpus), "'corpus' names no corpus.")
-        twice = [one for one, number in Counter(self.directions).items() if number > 1]
+        twice = [direction for direction, n in Counter(self.directions).items() if n > 1]
         require(not twice, f"two corpora are {', '.join(map(str, twice))}; join their files.")
 
     @property
@@ -274,7 +274,7 @@ class Recipe:
     @property
     def languages(self) -> tuple[str, ...]:
         """All languages, each once."""
-        pairs = [(one.source, one.target) for one in self.directions]
+        pairs = [(direction.source, direction.target) for direction in self.directions]
         return tuple(dict.fromkeys(language for pair in pairs for language in pair))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Training pairs changed as people change text: no capitals, no full stop, other names.
+"""Augment training pairs as people vary text: no capitals, no full stop, other names.
 
 A model that has read clean sentences alone stumbles over the rest. What is drawn for a pair is
 drawn by the generator that is passed in, so a resumed run draws the same again.
@@ -27,12 +27,12 @@ class Augmenter:
     """Changes pairs at the rates of `config`."""
 
     def __init__(self, config: AugmentationConfig, texts: Iterable[ParallelText]) -> None:
-        """`texts` are where it learns which names there are."""
+        """Collect the names in `texts`, if names are to be replaced."""
         self._config = config
         self._names = _names(texts) if config.names else []
 
     def augment(self, source: str, target: str, random: Random) -> tuple[str, str]:
-        """A pair, changed or not.
+        """Return a pair, changed or not.
 
         - Copied words (a name, a number) become others: numbers of other digits, and names put
           together of the halves of two, which nobody has ever seen and which can only be copied.
@@ -91,7 +91,7 @@ class Augmenter:
 
 
 def join(pairs: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Put whole sentences one behind the other, up to the first pair that is not one.
+    """Join whole sentences, up to the first pair that is not a whole sentence.
 
     The first pair is always taken. A pair is whole where both sides end as sentences do.
     """
@@ -104,18 +104,18 @@ def _ends_as_sentence(pair: tuple[str, str]) -> bool:
 
 
 def _replace(text: str, words: Mapping[str, str]) -> str:
-    return _WORD.sub(lambda found: words.get(found[0], found[0]), text)
+    return _WORD.sub(lambda word: words.get(word[0], word[0]), text)
 
 
 def _unpunctuated(source: str, target: str) -> tuple[str, str]:
-    """Without final punctuation; unless there is nothing else."""
+    """Strip final punctuation, unless there is nothing else."""
     sides = [side.rstrip().rstrip(_FINAL).rstrip() for side in (source, target)]
     bare = [side.lstrip(_INITIAL).lstrip() for side in sides]
     return (bare[0], bare[1]) if all(bare) else (source, target)
 
 
 def _number(word: str, random: Random) -> str:
-    """Other digits. What is one stays one, since grammar depends on it."""
+    """Replace the digits; 1 stays 1, since grammar depends on it."""
     if word == "1":
         return word
     kept = len(word) <= _LONGEST_NUMBER and random.random() < 0.8
@@ -125,7 +125,7 @@ def _number(word: str, random: Random) -> str:
 
 
 def _names(texts: Iterable[ParallelText]) -> list[str]:
-    """The words with a capital that pairs have on both sides, the most frequent first."""
+    """List the capitalised words that pairs have on both sides, the most frequent first."""
     counts = Counter[str]()
     for text in texts:
         pairs = zip(text.source, text.target, strict=True)
@@ -135,12 +135,12 @@ def _names(texts: Iterable[ParallelText]) -> list[str]:
 
 
 def copied_words(source: str, target: str) -> list[str]:
-    """Names and numbers that stand once on each side: words with a capital or digits alone."""
-    ours, theirs = _WORD.findall(source), _WORD.findall(target)
+    """List names and numbers that occur once on each side: capitalised words and digits."""
+    source_words, target_words = _WORD.findall(source), _WORD.findall(target)
     return [
         word
-        for word in ours
+        for word in source_words
         if (word.isdecimal() or (len(word) > 1 and word[0].isupper()))
-        and ours.count(word) == 1
-        and theirs.count(word) == 1
+        and source_words.count(word) == 1
+        and target_words.count(word) == 1
     ]

@@ -1,4 +1,4 @@
-"""Ids to batches: sentences of like length side by side, in an order that a seed decides.
+"""Make batches of ids: sentences of similar length together, in an order that a seed decides.
 
 Batches follow from the lengths, the budget and the seed alone, so a resumed run finds its place by
 counting.
@@ -41,7 +41,7 @@ class Batch:
 def make_batch(
     lines: Sequence[int] | NDArray[np.int64], sources: Sequence[Ids], targets: Sequence[Ids]
 ) -> Batch:
-    """The pairs with these numbers in the corpus, padded; `sources` and `targets` are theirs."""
+    """Pad pairs to a batch; `lines` are their numbers in the corpus."""
     return Batch(
         lines=np.asarray(lines, dtype=np.int64),
         src=pad(sources),
@@ -55,7 +55,7 @@ def make_batch(
 def plan_batches(
     longer: NDArray[np.integer[Any]], batch_tokens: int, *seed: int
 ) -> list[NDArray[np.int64]]:
-    """Which pairs go together, in which order: arrays of pair numbers, each (B,).
+    """Plan which pairs form batches, in which order: arrays of pair numbers, each (B,).
 
     `longer` has the length of the longer side of each pair, EOS counted. Pairs are sorted by it
     (ties in random order) and cut so that B times the longest side is at most `batch_tokens`; then
@@ -75,7 +75,7 @@ def plan_batches(
 
 
 def pad(sequences: Sequence[Ids]) -> NDArray[np.int64]:
-    """Sequences of ids side by side: (B, longest), PAD_ID on the right."""
+    """Pad sequences of ids with PAD_ID on the right: (B, longest)."""
     padded = np.full((len(sequences), max(map(len, sequences))), PAD_ID, dtype=np.int64)
     for row, ids in zip(padded, sequences, strict=True):
         row[: len(ids)] = ids

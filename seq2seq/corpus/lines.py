@@ -1,4 +1,4 @@
-"""Lines of text that lie in a file and not in memory, each decoded when it is asked for.
+"""Lines of text in a file, memory-mapped, each decoded when it is asked for.
 
 The file is one of the cache (see `seq2seq.corpus.cache`), never the user's own: that one may be
 shortened while it is mapped, which would end the process by a signal. Besides, all lines end alike
@@ -35,7 +35,7 @@ class Text(Sequence[str]):
 
     @abstractmethod
     def part(self, first: int, last: int) -> Sequence[str]:
-        """Lines `first` to `last` in a form that another process can be sent."""
+        """Return lines `first` to `last` in a form that can be sent to another process."""
 
     @abstractmethod
     def _line(self, number: int) -> str: ...
@@ -83,7 +83,7 @@ class Lines(Text):
 
     @classmethod
     def of(cls, blocks: Iterable[bytes]) -> Self:
-        """Lines in memory; each block is whole lines, each ended by a line feed."""
+        """Hold lines in memory; each block is whole lines, each ended by a line feed."""
         data = b"".join(blocks)
         return cls(data, np.concatenate([np.zeros(1, np.int64), _ends(data)]))
 
@@ -106,7 +106,7 @@ class Lines(Text):
         return hashlib.sha256(self._data).hexdigest()
 
     def part(self, first: int, last: int) -> Sequence[str]:
-        """Lines `first` to `last`: where they lie, or themselves."""
+        """Return lines `first` to `last`: where they are, or the lines themselves."""
         return self[first:last] if self._path is None else Chosen(self, range(first, last))
 
     def _line(self, number: int) -> str:
@@ -139,11 +139,11 @@ class Chosen(Text):
         return digest.hexdigest()
 
     def origin(self, place: int) -> tuple[Sequence[str], int]:
-        """What the line at `place` was chosen from, and its place there."""
+        """Return what the line at `place` was chosen from, and its place there."""
         return self._of, int(self._index[place])
 
     def part(self, first: int, last: int) -> Sequence[str]:
-        """Lines `first` to `last`: where they lie, or themselves."""
+        """Return lines `first` to `last`: where they are, or the lines themselves."""
         if isinstance(self._of, Text):
             return Chosen(self._of, self._index[first:last])
         return self[first:last]
@@ -163,7 +163,7 @@ class Chosen(Text):
 
 
 def line_number(lines: Sequence[str], place: int) -> int:
-    """On which line, from 1, of what was read the line at `place` stood."""
+    """Return the number, from 1, that the line at `place` had in the file."""
     while isinstance(lines, Chosen):
         lines, place = lines.origin(place)
     return place + 1
@@ -192,7 +192,7 @@ class LinesWriter:
 
 
 def digest_of(lines: Sequence[str]) -> str:
-    """A SHA-256 of `lines`, which `Text` knows by itself."""
+    """Compute a SHA-256 of `lines`."""
     if isinstance(lines, Text):
         return lines.digest
     digest = hashlib.sha256()
@@ -202,12 +202,12 @@ def digest_of(lines: Sequence[str]) -> str:
 
 
 def part_of(lines: Sequence[str], first: int, last: int) -> Sequence[str]:
-    """Lines `first` to `last` in a form that another process can be sent."""
+    """Return lines `first` to `last` in a form that can be sent to another process."""
     return lines.part(first, last) if isinstance(lines, Text) else lines[first:last]
 
 
 def _ends(data: bytes) -> NDArray[np.int64]:
-    """Where lines end: behind each line feed."""
+    """Find where lines end: behind each line feed."""
     return np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
 
 

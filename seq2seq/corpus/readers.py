@@ -1,4 +1,4 @@
-"""Reading parallel text: two files side by side, a TSV file, or a Hugging Face `datasets` source.
+"""Read parallel text: two files side by side, a TSV file, or a Hugging Face `datasets` source.
 
 A line ends at a line feed and nowhere else: U+2028, U+0085 and their like occur inside sentences.
 
@@ -52,11 +52,11 @@ class ParallelText:
         return len(self.source)
 
     def select(self, index: Index) -> "ParallelText":
-        """The pairs with these numbers."""
+        """Select the pairs with these numbers."""
         return ParallelText(self.name, Chosen(self.source, index), Chosen(self.target, index))
 
     def sample(self, number: int) -> "ParallelText":
-        """At most `number` pairs, spread evenly over the text."""
+        """Select at most `number` pairs, spread evenly over the text."""
         if number >= len(self):
             return self
         return self.select(np.arange(number) * len(self) // max(number, 1))
@@ -85,7 +85,7 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
 
 
 def read_lines(path: Path) -> Lines:
-    """The lines of a UTF-8 file, plain or packed, without `\\n` or `\\r\\n`.
+    """Read the lines of a UTF-8 file, plain or packed, without `\\n` or `\\r\\n`.
 
     A byte order mark at the start is no text, and a line feed at the end starts no further line.
     """
@@ -115,7 +115,7 @@ def _is_small(path: Path) -> bool:
 
 
 def _entry(kind: str, path: Path, write: cache.Make) -> Path:
-    """The entry that `write` makes of a file."""
+    """Return the cache entry that `write` makes of a file."""
     before = _digest(path)
 
     def make(folder: Path) -> None:
@@ -134,7 +134,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """A sentence for whatever a file cannot be read for."""
+    """Turn whatever makes a file unreadable into a `Seq2SeqError`."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError):
@@ -153,7 +153,7 @@ def _damaged(path: Path) -> Seq2SeqError:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """The file in blocks of whole lines of UTF-8, each line ended by one line feed."""
+    """Yield the file in blocks of whole lines of UTF-8, each line ended by a line feed."""
     before = 0  # lines
     for block in _whole_lines(path):
         try:
@@ -171,7 +171,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    """The file in blocks that end with a line; what the last one lacks is added."""
+    """Yield the file in blocks of whole lines; the last line feed is added if missing."""
     rest = [b""]
     for block in _read(path):
         whole, feed, begun = block.rpartition(b"\n")
@@ -185,7 +185,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 
 
 def _read(path: Path) -> Iterator[bytes]:
-    """The bytes of the file, unpacked, in blocks of about a megabyte."""
+    """Yield the bytes of the file, unpacked, without a byte order mark."""
     with _readable(path):
         begun = b""  # as long as a byte order mark may still come
         blocks = _unpacked(path)
@@ -198,7 +198,7 @@ def _read(path: Path) -> Iterator[bytes]:
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
-    """The bytes of the file, unpacked, in blocks of about a megabyte."""
+    """Yield the bytes of the file, unpacked, in blocks of about a megabyte."""
     if path.suffix == ".zst":
         yield from _unpacked_zstd(path)
         return
@@ -211,7 +211,7 @@ _OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open
 
 
 def _unpacked_zstd(path: Path) -> Iterator[bytes]:
-    """Raises `EOFError` where the file is damaged or cut short."""
+    """Unpack Zstandard; raises `EOFError` if the file is damaged or cut short."""
     require_extra("zstandard", f"{path}: reading it", "train")
     import zstandard
 
@@ -273,7 +273,7 @@ def _read_tsv(path: Path) -> ParallelText:
 
 
 def _columns(path: Path) -> Iterator[Columns]:
-    """The first two columns in blocks of whole lines."""
+    """Yield the first two columns in blocks of whole lines."""
     before = 0  # lines
     for block in _blocks(path):
         lines = block.split(b"\n")[:-1]
@@ -301,7 +301,7 @@ def _in_memory(columns: Iterable[Columns]) -> tuple[Lines, Lines]:
 
 
 def _writer_of(columns: Callable[[], Iterable[Columns]]) -> cache.Make:
-    """What writes both columns to an entry of the cache."""
+    """Make the function that writes both columns to a cache entry."""
 
     def make(folder: Path) -> None:
         with (
@@ -344,7 +344,7 @@ def _read_hub(source: HubSource) -> ParallelText:
 
 
 def _hub_columns(rows: Any, source: HubSource, name: str) -> Iterator[Columns]:
-    """Both columns in blocks. A line feed inside becomes a space: a sentence is one line."""
+    """Yield both columns in blocks. A line feed in a sentence becomes a space."""
     before = 0  # rows
     for part in rows.select_columns(sorted(set(source.columns))).iter(batch_size=_ROWS):
         blocks = []

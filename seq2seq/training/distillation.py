@@ -1,4 +1,4 @@
-"""Text to train a student on: a teacher's translations of the sources of a corpus.
+"""Distil a teacher: its translations of the sources of a corpus, to train a student on.
 
 A student learns the teacher's one way of saying a thing more easily than the many of a corpus, and
 then needs little or no beam (Kim & Rush 2016). Of the teacher's n-best list the translation nearest

@@ -95,7 +95,9 @@ def _calibrations(model: Path, recipe: Recipe) -> list[Calibration]:
 def _corpora(recipe: Recipe, tokenizer: Tokenizer, corpus: str | None) -> Corpora:
     """Encode the training corpora of `recipe`, or `corpus` in place of its only one."""
     if corpus is not None and len(recipe.corpus) > 1:
-        raise UsageError("--corpus stands for one corpus, and this run has several.")
+        raise UsageError(
+            "--corpus replaces the corpus of a run that has one, and this run has several."
+        )
     corpora = dict[Direction, tuple[list[list[int]], list[list[int]]]]()
     named = [(config, source) for config in recipe.corpus for source in config.training_sources]
     for config, source in named if corpus is None else [(recipe.corpus[0], corpus)]:

@@ -1,4 +1,4 @@
-"""How open the gates of each layer are: figures of a validation, a few for each gate.
+"""Measure how open the gates of each layer are, at each validation.
 
 Torch's fused layers do not tell what their gates did. But a gate follows from what a layer read and
 from its state before that, and both are known once it has run. So the cells of `seq2seq.nn.cells`
@@ -31,7 +31,7 @@ _OPEN, _CLOSED, _SATURATED = 0.9, 0.1, 0.9
 
 
 def gate_sample(held_out: Sequence[Sequence[Batch]]) -> Batch | None:
-    """The same few pairs each time, spread evenly over each of the held-out texts."""
+    """Choose a few pairs, spread evenly over each of the held-out texts; the same each time."""
     pairs = [pair for batches in held_out for pair in _spread(batches, len(held_out))]
     if not pairs:
         return None
@@ -40,7 +40,7 @@ def gate_sample(held_out: Sequence[Sequence[Batch]]) -> Batch | None:
 
 
 def _spread(batches: Sequence[Batch], texts: int) -> Iterator[tuple[list[int], list[int]]]:
-    """The ids of one text's part of the sample: of each pair source and target, without EOS."""
+    """Yield source and target ids (without EOS) of the pairs sampled from a text."""
     rows = sorted(
         (int(line), number, row)
         for number, batch in enumerate(batches)
@@ -56,7 +56,7 @@ def _spread(batches: Sequence[Batch], texts: int) -> Iterator[tuple[list[int], l
 
 
 def gate_statistics(model: EncoderDecoder, batch: Batch) -> GateStatistics:
-    """The figures of each recurrent layer of `model` as it reads `batch`, references and all."""
+    """Measure the gates of each recurrent layer of `model` on `batch`, under teacher forcing."""
     runs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}  # inputs, state before each, state after
 
     def keep(name: str, arguments: tuple[object, ...], outputs: Tensor) -> None:
@@ -95,7 +95,7 @@ def _layers(model: EncoderDecoder) -> Iterator[tuple[str, RecurrentLayer]]:
 
 
 def _is_real(layer: str, batch: Batch) -> Tensor:
-    """Which positions (B, T) of what a layer reads are no padding, in either direction."""
+    """Mark the positions (B, T) of what a layer reads that are not padding."""
     lengths, ids = (
         (batch.src_lengths, batch.src)
         if layer.startswith("encoder")
@@ -107,7 +107,7 @@ def _is_real(layer: str, batch: Batch) -> Tensor:
 def _figures(
     fused: nn.RNNBase, run: tuple[Tensor, Tensor, Tensor], real: Tensor
 ) -> dict[str, dict[str, float]]:
-    """What is told of a layer that read inputs (B, T, X) in the states (B, T, H)."""
+    """Measure the gates of a layer that read inputs (B, T, X) in the states (B, T, H)."""
     inputs, before, after = run
     real = real.to(after.device)
     parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -23,7 +23,7 @@ def smoothed_cross_entropy(
     smoothing: float,
     sampled_words: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Summed over P positions: the loss to be minimised, and the plain negative log-likelihood.
+    """Sum the loss and the plain negative log-likelihood (nll) over P positions.
 
     readout (P, H), embedding (V, H), bias (V,), targets (P,). With e = `smoothing` the loss is
     -(1 - e) log p(target) - e / V * sum over the vocabulary of log p (Szegedy et al. 2016). The
@@ -33,7 +33,7 @@ def smoothed_cross_entropy(
     With `sampled_words` the softmax is over that many words: those that occur in `targets`, and
     others drawn uniformly, anew each time. Each of the drawn ones stands for its share of the words
     that do not occur, so that the sum over the vocabulary is estimated without bias (after Jean et
-    al. 2015). Loss and likelihood are then estimates, and smoothing is over these words alone.
+    al. 2015). Loss and nll are then estimates, and smoothing is over these words alone.
     """
     vocabulary_size = len(embedding)
     if 0 < sampled_words < vocabulary_size:
@@ -45,10 +45,10 @@ def smoothed_cross_entropy(
         targets = row_of_word[targets]
     low = torch.get_autocast_dtype(readout.device.type)
     dtype = low if torch.is_autocast_enabled(readout.device.type) else torch.float32
-    loss, likelihood = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+    loss, nll = _SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
         readout, embedding, bias, targets, smoothing, dtype
     )
-    return loss, likelihood
+    return loss, nll
 
 
 def _sample_words(
@@ -89,7 +89,7 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
             d_embedding = torch.zeros_like(embedding)
             d_bias = torch.zeros_like(bias)
             loss = bias.new_zeros(())
-            likelihood = bias.new_zeros(())
+            total_nll = bias.new_zeros(())
             for first in range(0, len(readout), _BLOCK):
                 block = slice(first, first + _BLOCK)
                 features = readout[block].to(dtype)  # (b, H)
@@ -99,7 +99,7 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
                 log_sum = logits.logsumexp(dim=1, keepdim=True)  # (b, 1)
                 nll = (log_sum - at_target).sum()
                 spread = (log_sum - logits.mean(dim=1, keepdim=True)).sum()
-                likelihood += nll
+                total_nll += nll
                 loss += (1 - smoothing) * nll + smoothing * spread
                 if not any(ctx.needs_input_grad):
                     continue
@@ -111,8 +111,8 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
                 d_readout[block] = d_low @ words
                 d_embedding += d_low.T @ features
         ctx.save_for_backward(d_readout.to(readout.dtype), d_embedding, d_bias)
-        ctx.mark_non_differentiable(likelihood)
-        return loss, likelihood
+        ctx.mark_non_differentiable(total_nll)
+        return loss, total_nll
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

@@ -85,7 +85,7 @@ class EventWriter:
     """
 
     def __init__(self, directory: Path, warn: Callable[[str], None]) -> None:
-        """Raises `Seq2SeqError` if tensorboard is not installed."""
+        """Write nothing yet; raises `Seq2SeqError` if tensorboard is not installed."""
         require_extra("tensorboard", "--tensorboard", "tensorboard")
         self._directory, self._warn = directory, warn
         self._file: Path | None = None

@@ -56,7 +56,7 @@ class Learner:
     """
 
     def __init__(self, recipe: Recipe, vocabulary_size: int, fine_tunes: bool = False) -> None:
-        """Raises `UsageError` for a model or a precision that this machine cannot train."""
+        """Make a model; raises `UsageError` if this machine cannot train it in that precision."""
         settings = recipe.training
         _require_memory(recipe.model, vocabulary_size)
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: a run saves itself before it ends."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP: a run is saved before it ends."""
 
 import signal
 import threading
@@ -10,10 +10,10 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class StopSignal:
-    """Whether somebody asked the run to stop, and what happens then.
+    """A request to stop, by a signal, and what happens then.
 
     At first a signal ends the process at once, by `KeyboardInterrupt` or `SystemExit`. Within
-    `waits` it is only taken down, for what must not be cut short. A second signal always does what
+    `waits` it is only noted, for work that must not be cut short. A second signal always does what
     it does without us.
     """
 
@@ -23,13 +23,13 @@ class StopSignal:
 
     @contextmanager
     def waits(self) -> Iterator[None]:
-        """Within this a signal is taken down."""
+        """Only note signals within this block."""
         with self._set(True):
             yield
 
     @contextmanager
     def ends_at_once(self) -> Iterator[None]:
-        """Within this, which stands within `waits`, a signal raises; also one that came before."""
+        """Raise at a signal within this block, which is within `waits`; also at an earlier one."""
         with self._set(False):
             if self.number:
                 self._end()
@@ -44,7 +44,7 @@ class StopSignal:
             self._waits = before
 
     def take(self, number: int) -> None:
-        """A signal came."""
+        """Note that a signal came, or end the process."""
         self.number = number
         if not self._waits:
             self._end()
@@ -57,7 +57,7 @@ class StopSignal:
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignal]:
-    """Listen to signals, but for those that the process ignores, as under `nohup`."""
+    """Listen to signals, except those that the process ignores, as under `nohup`."""
     stop = StopSignal()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals are the main thread's

@@ -81,7 +81,7 @@ def newest(run: Path) -> Path:
 
 
 def interrupted_run(recipe: Recipe, run: Path, steps: int = 2) -> Path:
-    """A run that was stopped, and the path of its last checkpoint."""
+    """Start a run and stop it; return the path of its last checkpoint."""
     assert train(recipe, run, Recorder(interrupt_after=steps)).interrupted
     return newest(run)
 
@@ -91,7 +91,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def assert_same_run(run: Path, other: Path) -> None:
-    """The same weights, averages, moments, random numbers, position and metrics, to the bit."""
+    """Compare weights, averages, moments, random numbers, state and metrics, to the bit."""
     # An interruption leaves a checkpoint more, in place of an older one.
     assert checkpoint_names(run)[-1] == checkpoint_names(other)[-1]
     for name in set(checkpoint_names(run)) & set(checkpoint_names(other)):
@@ -111,7 +111,7 @@ def assert_same_run(run: Path, other: Path) -> None:
 
 
 def complaint(attempt: Callable[[], object], kind: type[Seq2SeqError] = Seq2SeqError) -> str:
-    """The one line that `attempt` fails with."""
+    """Return the line that `attempt` fails with."""
     with pytest.raises(kind) as caught:
         attempt()
     assert type(caught.value) is kind
