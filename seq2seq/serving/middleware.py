@@ -5,6 +5,7 @@ import hmac
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -180,7 +181,9 @@ class Monitor:
 
         began = time.perf_counter()
         try:
-            await self._app({**scope, "headers": headers}, receive, send_with_headers)
+            # A server that stops cancels what is left in the end; uvicorn would log a traceback.
+            with suppress(asyncio.CancelledError):
+                await self._app({**scope, "headers": headers}, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - began
             path = scope["path"] if scope["path"] in self._paths else "other"

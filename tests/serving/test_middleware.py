@@ -1,13 +1,16 @@
 """Who may ask, and what is counted and logged."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 
 import pytest
 from helpers.serving import PATHS, client, post_json
+from starlette.types import Message, Receive, Scope, Send
 
 from seq2seq.serving.app import Settings
-from seq2seq.serving.middleware import Limits
+from seq2seq.serving.middleware import Limits, Monitor
+from seq2seq.serving.telemetry import Metrics
 
 
 def test_a_body_in_pieces_is_not_read_past_its_limit() -> None:
@@ -114,3 +117,19 @@ def test_two_applications_of_one_process_count_apart() -> None:
         post_json(busy, "/translate", q="four")
         texts = [opened.get("/metrics").text for opened in (busy, idle)]
     assert ["seq2seq_characters_total 4.0\n" in text for text in texts] == [True, False]
+
+
+def test_a_request_that_a_stopping_server_cancels_is_logged_and_raises_nothing() -> None:
+    async def cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+        raise asyncio.CancelledError
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError("it is not answered")
+
+    log: list[str] = []
+    scope = {"type": "http", "method": "GET", "path": "/health", "headers": []}
+    asyncio.run(Monitor(cancelled, Metrics(), ["/health"], log.append)(scope, receive, send))
+    assert log[0].startswith("GET /health 500 ")

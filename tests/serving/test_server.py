@@ -19,9 +19,10 @@ from helpers.serving import (
     with_body,
 )
 
-from seq2seq.serving.app import Settings
+from seq2seq.serving.app import Settings, create_app
 from seq2seq.serving.middleware import Limits
-from seq2seq.serving.server import open_socket
+from seq2seq.serving.server import make_server, open_socket
+from seq2seq.translation.router import Router
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -173,3 +174,9 @@ def test_clients_that_send_no_whole_request_do_not_keep_a_server_that_stops() ->
     for silent in opened:
         assert read_all(silent)[:13] in (b"", b"HTTP/1.1 408 ")
         silent.close()
+
+
+def test_a_server_that_stops_waits_for_both_time_limits_and_little_more() -> None:
+    limits = Limits(read_seconds=3, translate_seconds=4)
+    app = create_app(Router([FakeTranslator()]), None, Settings(limits))
+    assert make_server(app, limits).config.timeout_graceful_shutdown == 12
