@@ -6,12 +6,12 @@ both languages may try.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from seq2seq.bundled import bundled_models
 from seq2seq.config.model_config import Direction, SearchConfig, choose_direction, known_language
@@ -26,6 +26,9 @@ from seq2seq.translation.pivot import (
 )
 from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator
+
+if TYPE_CHECKING:
+    import logging
 
 _READ_AHEAD = 512  # lines: enough to find some of similar length in each language
 
@@ -85,8 +88,13 @@ class Router(BaseTranslator):
     @property
     def directions(self) -> tuple[Direction, ...]:
         """The directions that a model was trained for, in the order of the models."""
-        known = (way for number, _ in enumerate(self._models) for way in self._directions(number))
-        return tuple(dict.fromkeys(known))
+        return tuple(
+            dict.fromkeys(
+                direction
+                for number, _ in enumerate(self._models)
+                for direction in self._directions(number)
+            )
+        )
 
     @property
     def pivot_directions(self) -> tuple[Direction, ...]:
@@ -96,7 +104,8 @@ class Router(BaseTranslator):
     @property
     def languages(self) -> tuple[str, ...]:
         """All languages that it reads or writes, in the order of its directions."""
-        codes = (code for way in self.directions for code in (way.source, way.target))
+        directions = self.directions
+        codes = (code for known in directions for code in (known.source, known.target))
         return tuple(dict.fromkeys(codes))
 
     @property
@@ -115,10 +124,10 @@ class Router(BaseTranslator):
 
     def sources(self, target: str | None, with_pivot: bool = True) -> list[str]:
         """List the languages that can be translated into `target`; None is any."""
-        directions = [way for way in self.directions if way.fits(None, target)]
+        directions = [known for known in self.directions if known.fits(None, target)]
         if with_pivot and target is not None:
-            directions += [way for way in self.pivot_directions if way.target == target]
-        return [*dict.fromkeys(way.source for way in directions)]
+            directions += [known for known in self.pivot_directions if known.target == target]
+        return [*dict.fromkeys(direction.source for direction in directions)]
 
     def route(self, source: str | None = None, target: str | None = None) -> BaseTranslator:
         """Find the translator of a direction: a model, or a `PivotTranslator` of two.
@@ -167,11 +176,11 @@ class Router(BaseTranslator):
         pivoted = {*self.sources(target)} - {*sources}
         if self._identifier is None:
             self._identifier = LanguageIdentifier.load()
-        for some in _read_ahead(lines):
-            guesses = (self._identifier.identify_batch([line])[0] for line in some)
+        for batch in _read_ahead(lines):
+            guesses = (self._identifier.identify_batch([line])[0] for line in batch)
             languages = [source_of(guess, {*sources, target_found}) for guess in guesses]
             by_language = defaultdict[str | None, list[str]](list)
-            for language, line in zip(languages, some, strict=True):
+            for language, line in zip(languages, batch, strict=True):
                 by_language[language].append(line)
             translations: dict[str | None, Iterator[Translation]] = {}
             for language, texts in by_language.items():
@@ -198,11 +207,10 @@ class Router(BaseTranslator):
         self._explained.add(direction)
         if isinstance(translator, PivotTranslator):
             pivot = translator.pivot
-            _log("info", f"{direction} goes through {pivot}, since no model was trained for it.")
+            _logger().info(f"{direction} goes through {pivot}, since no model was trained for it.")
         elif isinstance(translator, DirectedTranslator) and not translator.is_trained:
-            _log(
-                "warning",
-                f"the model was not trained for {direction}, and may answer in another language.",
+            _logger().warning(
+                f"the model was not trained for {direction}, and may answer in another language."
             )
 
     def _find(self, source: str | None, target: str | None) -> BaseTranslator:
@@ -278,19 +286,18 @@ def _read_ahead(lines: Iterable[str]) -> Iterator[list[str]]:
     coming = iter(lines)
     failure: Exception | None = None
     while not failure:
-        some: list[str] = []
+        batch: list[str] = []
         try:
-            some.extend(islice(coming, _READ_AHEAD))
+            batch.extend(islice(coming, _READ_AHEAD))
         except Exception as error:
             failure = error
-        if not (some or failure):
+        if not (batch or failure):
             return
-        yield some
+        yield batch
     raise failure
 
 
-def _log(level: str, message: str) -> None:
+def _logger() -> "logging.Logger":
     import logging  # takes some milliseconds, and most calls have nothing to say
 
-    log: Callable[[str], None] = getattr(logging.getLogger("seq2seq"), level)
-    log(message)
+    return logging.getLogger("seq2seq")
