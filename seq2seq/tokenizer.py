@@ -27,8 +27,8 @@ from seq2seq.config.model_config import SMALLEST_VOCABULARY
 from seq2seq.errors import Seq2SeqError
 from seq2seq.files import read_bounded
 from seq2seq.text.formality import FORMALITIES, Formality
+from seq2seq.text.masking import without_invisible
 from seq2seq.text.subword_regularization import DropoutSampler, Pieces, Sampler, UnigramSampler
-from seq2seq.text.unreadable import without_invisible
 
 if TYPE_CHECKING:
     from seq2seq.config.recipe import TokenizerConfig

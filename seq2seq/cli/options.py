@@ -96,9 +96,9 @@ def protect_patterns_of(
     """Compile what --protect-pattern and --protect-patterns give."""
     if not (expressions or files):
         return ()
-    from seq2seq.text.masking import compiled
+    from seq2seq.text.span_kinds import compile_patterns
 
-    return compiled(expressions or (), files or ())
+    return compile_patterns(expressions or (), files or ())
 
 
 def evaluation_set(

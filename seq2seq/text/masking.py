@@ -1,26 +1,25 @@
 """Spans that must survive translation: placeholders, links, tags, code, and what nobody reads.
 
 They are those of the kinds in `seq2seq.text.span_kinds`, of patterns that a user adds, and what the
-tokenizer has never seen, see `seq2seq.text.unreadable`. They are taken out of the text before the
-model reads it, and put back into what it wrote. In between a single character stands for each,
-which no rule cuts and no change of case touches. Most are words of the sentence: the model reads
-them as one of the tokenizer's placeholders. Tags and pictures are inline:
-the model reads the text without them, see `seq2seq.text.inline_tags`.
+tokenizer has never seen: a word with an unseen letter is copied as a name would be, and unseen
+symbols are inline, as pictures are. Invisible characters, such as direction marks, are left out.
+
+Spans are taken out of the text before the model reads it, and put back into what it wrote. In
+between a single character stands for each, which no rule cuts and no change of case touches. Most
+are words of the sentence: the model reads them as one of the tokenizer's placeholders. Tags and
+pictures are inline: the model reads the text without them, see `seq2seq.text.inline_tags`.
 """
 
 import re
+import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from seq2seq.errors import UsageError
-from seq2seq.files import read_bounded
 from seq2seq.text.numbers import NUMBER
-from seq2seq.text.span_kinds import DIVIDING_KINDS, HINT, INLINE_KINDS, SPAN
-from seq2seq.text.unreadable import unreadable
+from seq2seq.text.span_kinds import DIVIDING_KINDS, HINT, INLINE_KINDS, PICTURES, SPAN
 
 PLACEHOLDER = "\U000f0000"
 """Stands for the next span. It is of the private use area; in a text it is itself a span.
@@ -38,7 +37,18 @@ ANY_PLACEHOLDER = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}{DIVIDER}]")
 _DIVIDING = {*DIVIDING_KINDS, DIVIDER}
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
 _JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans, and no more than this between them, are one
-_MOST_BYTES = 1 << 20  # of a file of patterns
+_WORD = re.compile(r"[\w\u0300-\u036f\u200c\u200d]+")
+_JOINING = (  # scripts from Arabic on, but for what is itself invisible
+    "\u0600-\u061b\u061d-\u115e\u1161-\u17b3\u17b6-\u180a\u1810-\u1cff"
+)
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffc\U000e0080-\U000e0fff]"
+    # Joiners matter in the scripts from Arabic to those of India and beyond, and in pictures.
+    f"|(?<![{_JOINING}\ufe0f{PICTURES}])[\u200c\u200d]"
+    f"|(?<![{PICTURES}])\ufe0f(?!\u20e3)"
+    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
+)
 _AFTER_LINK = ".,;:!?…'’*_"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _AROUND = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
@@ -103,48 +113,13 @@ class Protection:
         """Take out also what the model has never seen, and whole a number that has some of it."""
         if self.spells is None:
             return masked
-        matches = [_Match(*place) for place in unreadable(masked.text, self.spells)]
+        matches = [*_unreadable(masked.text, self.spells)]
         if not matches:
             return masked
         numbers = _numbers(masked.text)
         readable = {*_with_others(matches, numbers)}
         broken = [number for number in numbers if number not in readable]
         return _with_more(masked, _with_others(broken, matches))
-
-
-def compiled(patterns: Iterable[str], files: Iterable[Path] = ()) -> tuple[re.Pattern[str], ...]:
-    """Compile a user's regular expressions, and those in `files`: one per line, `#` for comments.
-
-    Raises `UsageError` that tells which is none, or matches where there is nothing.
-    """
-    given = [("", pattern) for pattern in patterns]
-    for path in files:
-        given += _patterns_in(path)
-    return tuple(_compiled(where, pattern) for where, pattern in given)
-
-
-def _patterns_in(path: Path) -> Iterator[tuple[str, str]]:
-    """Read the patterns of a file, each with its file and line."""
-    try:
-        lines = read_bounded(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8: {error.reason}.") from None
-    for number, line in enumerate(lines, 1):
-        pattern = line.strip()
-        if pattern and not pattern.startswith("#"):
-            yield f"{path}, line {number}: ", pattern
-
-
-def _compiled(where: str, pattern: str) -> re.Pattern[str]:
-    try:
-        compiled_pattern = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(f"{where}{pattern!r} is no regular expression: {error}.") from None
-    if compiled_pattern.search(""):
-        raise UsageError(f"{where}{pattern!r} matches where there is nothing, and would keep it.")
-    return compiled_pattern
 
 
 def mask(text: str) -> MaskedText:
@@ -359,3 +334,53 @@ def _without_punctuation(match: re.Match[str]) -> str:
         end -= 1
         unopened[span[end]] -= 1
     return span[:end]
+
+
+def without_invisible(text: str) -> str:
+    """Leave out what has no shape: soft hyphens, direction marks, joiners, variation selectors."""
+    return text if text.isascii() else _INVISIBLE.sub("", text)
+
+
+def _unreadable(text: str, spells: Callable[[str], bool]) -> Iterator[_Match]:
+    """Find what the tokenizer has never seen.
+
+    `spells` tells of a character whether the tokenizer has it. ASCII digits are never unseen.
+    """
+    unseen = {character for character in set(text) if not _is_seen(character, spells)}
+    if not unseen:
+        return
+    end = 0
+    for word in _WORD.finditer(text):
+        yield from _symbols(text, end, word.start(), unseen)
+        end = word.end()
+        if not unseen.isdisjoint(word[0]) and not _is_seen_composed(word[0], spells):
+            yield _Match(word.start(), end, "unreadable", False)
+    yield from _symbols(text, end, len(text), unseen)
+
+
+def _symbols(text: str, start: int, end: int, unseen: set[str]) -> Iterator[_Match]:
+    """Find the runs of unseen symbols from `start` to `end`."""
+    first = start
+    for place in range(start, end + 1):
+        if place < end and text[place] in unseen:
+            continue
+        if first < place:
+            yield _Match(first, place, "symbol", True)
+        first = place + 1
+
+
+def _is_seen(character: str, spells: Callable[[str], bool]) -> bool:
+    """Tell whether a model can read a character; a capital where it can read the small letter."""
+    return (
+        spells(character)
+        or character.isspace()
+        or (character.isascii() and character.isdigit())
+        or all(map(spells, character.lower()))  # two characters of "İ"
+        or _INVISIBLE.fullmatch(character) is not None
+    )
+
+
+def _is_seen_composed(word: str, spells: Callable[[str], bool]) -> bool:
+    """Tell whether letters and the marks that follow them are seen together."""
+    composed = unicodedata.normalize("NFC", word)
+    return all(_is_seen(character, spells) for character in composed)

@@ -5,7 +5,14 @@ it is anchored where a run of its characters begins, or gives up after some hund
 """
 
 import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
+
+from seq2seq.errors import UsageError
+from seq2seq.files import read_bounded
+
+_MOST_BYTES = 1 << 20  # of a file of patterns
 
 
 class Kind(NamedTuple):
@@ -346,3 +353,40 @@ HINT = re.compile(
     re.VERBOSE,
 )
 """What any span has somewhere: most sentences have none, and need not be searched."""
+
+
+def compile_patterns(
+    patterns: Iterable[str], files: Iterable[Path] = ()
+) -> tuple[re.Pattern[str], ...]:
+    """Compile a user's regular expressions, and those in `files`: one per line, `#` for comments.
+
+    Raises `UsageError` that tells which is none, or matches where there is nothing.
+    """
+    given = [("", pattern) for pattern in patterns]
+    for path in files:
+        given += _patterns_in(path)
+    return tuple(_compile(where, pattern) for where, pattern in given)
+
+
+def _patterns_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Read the patterns of a file, each with its file and line."""
+    try:
+        lines = read_bounded(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8: {error.reason}.") from None
+    for number, line in enumerate(lines, 1):
+        pattern = line.strip()
+        if pattern and not pattern.startswith("#"):
+            yield f"{path}, line {number}: ", pattern
+
+
+def _compile(where: str, pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(f"{where}{pattern!r} is no regular expression: {error}.") from None
+    if compiled.search(""):
+        raise UsageError(f"{where}{pattern!r} matches where there is nothing, and would keep it.")
+    return compiled

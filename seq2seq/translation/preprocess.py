@@ -25,10 +25,10 @@ from seq2seq.text.masking import (
     number_of_spans,
     split_at_spans,
     without_inline_tags,
+    without_invisible,
 )
 from seq2seq.text.numbers import localised_amount
 from seq2seq.text.sentences import Part, split
-from seq2seq.text.unreadable import without_invisible
 from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from seq2seq.errors import UsageError
-from seq2seq.text.masking import Protection, compiled, mask, restore
-from seq2seq.text.span_kinds import HINT, KINDS, SPAN, Kind
+from seq2seq.text.masking import Protection, mask, restore
+from seq2seq.text.span_kinds import HINT, KINDS, SPAN, Kind, compile_patterns
 
 EXAMPLES = [(kind.name, example) for kind in KINDS for example in kind.examples]
 OTHERS = [(kind.name, other) for kind in KINDS for other in kind.others]
@@ -60,13 +60,13 @@ def test_a_users_patterns_win_over_the_table() -> None:
 
 def test_a_pattern_that_is_none_is_a_users_error() -> None:
     with pytest.raises(UsageError, match="is no regular expression"):
-        compiled(["a", "("])
+        compile_patterns(["a", "("])
 
 
 def test_a_file_of_patterns_has_one_a_line_and_comments(tmp_path: Path) -> None:
     file = tmp_path / "patterns"
     file.write_text("# products\n\n[A-Z]{3}-\\d+\r\n  kalo  \n", encoding="utf-8")
-    patterns = compiled(["a"], [file])
+    patterns = compile_patterns(["a"], [file])
     assert [pattern.pattern for pattern in patterns] == ["a", r"[A-Z]{3}-\d+", "kalo"]
 
 
@@ -74,15 +74,15 @@ def test_a_bad_line_of_a_file_of_patterns_is_named(tmp_path: Path) -> None:
     file = tmp_path / "patterns"
     file.write_text("kalo\n# (\nwog(\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"patterns, line 3: 'wog\(' is no regular expression"):
-        compiled([], [file])
+        compile_patterns([], [file])
     file.write_bytes(b"\xff")
     with pytest.raises(UsageError, match="not UTF-8"):
-        compiled([], [file])
+        compile_patterns([], [file])
     with pytest.raises(UsageError, match="cannot be read"):
-        compiled([], [tmp_path / "none"])
+        compile_patterns([], [tmp_path / "none"])
 
 
 @pytest.mark.parametrize("pattern", ["", "a*", "$", "(?:wog)?", "a{0,3}"])
 def test_a_pattern_that_matches_nothing_at_all_is_refused(pattern: str) -> None:
     with pytest.raises(UsageError, match="matches where there is nothing"):
-        compiled([pattern])
+        compile_patterns([pattern])

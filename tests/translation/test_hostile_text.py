@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.text.formality import Formality
-from seq2seq.text.unreadable import without_invisible
+from seq2seq.text.masking import without_invisible
 from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator
 
