@@ -1,4 +1,4 @@
-"""What the confidence of a model is measured by: its translations of held-out text."""
+"""Calibrate a model's confidence on its translations of held-out text."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ _MOST_SENTENCES = 2000  # of a direction
 
 
 def calibrate(translator: Translator, texts: Iterable[DirectedText]) -> list[Calibration]:
-    """A calibration for each direction that has some hundred held-out sentences."""
+    """Return a calibration for each direction that has some hundred held-out sentences."""
     found = (
         Calibration.fit(direction, *observe(translator, direction, text.sample(_MOST_SENTENCES)))
         for direction, text in texts
@@ -24,7 +24,7 @@ def calibrate(translator: Translator, texts: Iterable[DirectedText]) -> list[Cal
 def observe(
     translator: Translator, direction: Direction, text: ParallelText
 ) -> tuple[list[float], list[float]]:
-    """The mean log-probability of each translation and its chrF / 100.
+    """Return the mean log-probability of each translation and its chrF / 100.
 
     Only texts count that are translated whole: those are what the search scores.
     """

@@ -1,4 +1,4 @@
-"""How good a translation can be expected to be, from what the model thought of it.
+"""Quality estimation: how good a translation can be expected to be, by its probability.
 
 A model's own probability says which of two translations is the better one, but not how good it is.
 What translations of like probability came to on held-out text says that: sentence chrF, from 0
@@ -18,7 +18,7 @@ from seq2seq.errors import UsageError
 
 _POINTS = 20
 _LEAST_SENTENCES = 100
-"""With fewer held-out sentences there is nothing to go by."""
+"""With fewer held-out sentences there is no calibration."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Calibration:
     def fit(
         cls, direction: Direction, mean_log_probs: Sequence[float], quality: Sequence[float]
     ) -> Self | None:
-        """From held-out translations; None where they are too few."""
+        """Fit a calibration to held-out translations; return None where they are too few."""
         if len(mean_log_probs) < _LEAST_SENTENCES:
             return None
         order = np.argsort(mean_log_probs, kind="stable")
@@ -60,7 +60,7 @@ class Calibration:
         return cls(direction, *(tuple(np.round(axis, 4).tolist()) for axis in axes))
 
     def confidence(self, mean_log_prob: float) -> float:
-        """The expected sentence chrF / 100 of a translation."""
+        """Return the expected sentence chrF / 100 of a translation."""
         below = min(0.0, mean_log_prob - self.mean_log_probs[0])
         return float(np.interp(mean_log_prob, self.mean_log_probs, self.quality) * np.exp(below))
 
@@ -68,7 +68,7 @@ class Calibration:
 def calibration_error(
     confidence: Sequence[float], quality: Sequence[float], bins: int = 10
 ) -> float:
-    """The expected calibration error (Naeini et al. 2015) over bins of equal width.
+    """Return the expected calibration error (Naeini et al. 2015) over bins of equal width.
 
     That is the mean distance between confidence and quality of a bin, weighted by its sentences.
     """
@@ -81,7 +81,7 @@ def calibration_error(
 
 
 def _rising(values: Sequence[float], weights: Sequence[int]) -> list[float]:
-    """The nearest values, by weighted squares, that never fall."""
+    """Return the nearest values, by weighted squares, that never fall."""
     blocks: list[tuple[float, int, int]] = []  # mean, weight, how many values
     for value, weight in zip(values, weights, strict=True):
         block = (value, weight, 1)

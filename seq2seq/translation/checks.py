@@ -188,7 +188,7 @@ def negation_differs(source: str, text: str, source_language: str, target_langua
     """
     if not (source_language in _NEGATED and target_language in _NEGATED):
         return False
-    if source.endswith("?"):
+    if "?" in source:
         source, text = _TAG_QUESTION.sub("?", source), _TAG_QUESTION.sub("?", text)
     if _IS_NEGATED[source_language].search(source):
         return _MAY_BE_NEGATED[target_language].search(text) is None

@@ -112,7 +112,7 @@ class Translator(BaseTranslator):
         search: SearchConfig,
         calibrations: Iterable[Calibration] = (),
     ) -> Self:
-        """A translator over any engine, such as the torch one of a model in training."""
+        """Return a translator over any engine, such as the torch one of a model in training."""
         translator = cls.__new__(cls)
         translator._set_up(engine, tokenizer, directions, search, calibrations)
         return translator
@@ -229,11 +229,12 @@ class _Call:
         failure: Exception | None = None
         finished = 0
         while True:
-            room = min(_READ_AHEAD, _READ_AT_FIRST + finished) - len(queue)
-            try:
-                queue.extend(islice(upcoming, max(0, room)))
-            except Exception as error:  # what was read before comes first
-                failure = error
+            if not queue or queue[0].state in _SEARCHES:
+                room = min(_READ_AHEAD, _READ_AT_FIRST + finished) - len(queue)
+                try:
+                    queue.extend(islice(upcoming, max(0, room)))
+                except Exception as error:  # what was read before comes first
+                    failure = error
             if not queue:
                 break
             if queue[0].state in _SEARCHES:
@@ -316,25 +317,24 @@ class _Call:
         if job.state is _State.TO_SEARCH_AGAIN:
             self._finish_second_search(job, acceptable, hypotheses[0])
             return
-        _, first_verdict = checked[0]
-        if first_verdict.failure:
-            masked = self._preprocessor.with_numbers_masked(job.segment) or job.segment
-            sentence = self._preprocessor.as_sentence(masked)
-            self._search_again(job, sentence, first_verdict.failure)
+        preprocessor, segment = self._preprocessor, job.segment
+        _, verdict = checked[0]
+        if verdict.failure:
+            masked = preprocessor.with_numbers_masked(segment) or segment
+            self._search_again(job, preprocessor.as_sentence(masked), verdict.failure)
             return
+        job.first = segment, acceptable
         _, verdict = acceptable[0]
         masked_numbers = (
-            self._preprocessor.with_numbers_masked(job.segment) if verdict.changes_numbers else None
+            preprocessor.with_numbers_masked(segment) if verdict.changes_numbers else None
         )
-        if masked_numbers or verdict.negation_differs:
-            job.first = job.segment, acceptable
         if masked_numbers:
             self._search_again(job, masked_numbers, "changes a number")
         elif verdict.negation_differs:
-            sentence = self._preprocessor.as_sentence(job.segment)
+            sentence = preprocessor.as_sentence(segment)
             self._search_again(job, sentence, "is negated differently")
         else:
-            self._finish(job, self._write(job.segment, acceptable))
+            self._finish(job, self._write(segment, acceptable))
 
     def _check(self, job: _Job, hypothesis: Hypothesis) -> tuple[Output, Verdict]:
         """Return a hypothesis as text, and what speaks against it."""
