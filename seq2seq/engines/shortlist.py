@@ -6,7 +6,7 @@ section 3.2; Devlin 2017). The candidates of a sentence are the likeliest transl
 pieces, the most frequent pieces of the target language, and the source pieces themselves, since
 names and numbers are copied. For what the others would get see `seq2seq.engines.quantization`.
 
-What translates what is learnt by IBM Model 1 (Brown et al. 1993, section 4.1): how often each
+What translates what is learned by IBM Model 1 (Brown et al. 1993, section 4.1): how often each
 target piece was the translation of each source piece. A direction of which there is no corpus goes
 through a third language.
 """
@@ -130,7 +130,7 @@ def _rounded_up(number: int) -> int:
 
 
 def learn_shortlist(
-    learnt: "Mapping[tuple[str, str], Lexicon]",
+    lexicons: "Mapping[tuple[str, str], Lexicon]",
     tags: Mapping[str, int],
     vocabulary_size: int,
     translations: int = 100,
@@ -143,7 +143,7 @@ def learn_shortlist(
     table = np.full((len(languages), vocabulary_size, translations), PAD_ID, narrow)
     common = np.full((len(languages), frequent), PAD_ID, narrow)
     for number, language in enumerate(languages):
-        known = Lexicon.joined(lexicons_into(learnt, language, vocabulary_size), vocabulary_size)
+        known = Lexicon.joined(lexicons_into(lexicons, language, vocabulary_size), vocabulary_size)
         table[number], _ = known.best(translations, vocabulary_size)
         counts = np.bincount(known.target, known.count, vocabulary_size)
         order = np.argsort(-counts, kind="stable")[:frequent]
@@ -222,19 +222,19 @@ class Lexicon:
 
 
 def lexicons_into(
-    learnt: Mapping[tuple[str, str], Lexicon], target: str, vocabulary_size: int
+    lexicons: Mapping[tuple[str, str], Lexicon], target: str, vocabulary_size: int
 ) -> Iterable[Lexicon]:
-    """Yield what leads into the language `target`; `learnt` has lexicons from language to language.
+    """Yield what leads into the language `target` of lexicons from language to language.
 
     A way through another language counts less, so that it displaces no translation of a direction
     that the model was trained for.
     """
-    for (source, into), lexicon in learnt.items():
+    for (source, into), lexicon in lexicons.items():
         if into == target:
             yield lexicon
             continue
-        if source != target and (source, target) not in learnt and (into, target) in learnt:
-            yield lexicon.through(learnt[into, target], vocabulary_size).weighed(0.3)
+        if source != target and (source, target) not in lexicons and (into, target) in lexicons:
+            yield lexicon.through(lexicons[into, target], vocabulary_size).weighed(0.3)
 
 
 def _cooccurrences(sources: Ids, targets: Ids) -> tuple[Ints, Ints, Ints]:
