@@ -278,9 +278,7 @@ class Trainer:
         out_of_patience = 0 < settings.patience <= state.validations_since_best
         state.finished = state.epoch >= settings.epochs or out_of_patience
         if out_of_patience:
-            self.reporter.say(
-                f"stopped early: no better validation in {settings.patience} (training.patience)."
-            )
+            self.reporter.say(f"stopped early: no improvement in {settings.patience} validations.")
         self._save_stable(best=is_best)
 
     def _save_stable(self, best: bool = False) -> None:

@@ -95,8 +95,8 @@ def advice(held_out: Sequence[HeldOut]) -> Iterator[str]:
         yield f"validation: {message}"
     if left_out := sum(held.left_out for held in held_out):
         yield (
-            f"validation: {left_out:,} pairs are longer than training.max_length; they count for "
-            "BLEU and not for perplexity."
+            f"validation: pairs longer than training.max_length ({left_out:,}) count for BLEU and "
+            "not for perplexity."
         )
 
 

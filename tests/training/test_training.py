@@ -214,7 +214,7 @@ def test_a_long_validation_line_counts_for_bleu_alone(recipe: Recipe, tmp_path: 
             file.write("ka lo mi. " * 500 + "\n")
     display = Recorder()
     train(with_training(recipe, epochs=1), tmp_path / "run", display)
-    assert any("validation: 1 longer than" in message for message in display.messages)
+    assert any("training.max_length (1) count for BLEU" in message for message in display.messages)
     [row] = [row for row in read_metrics(tmp_path / "run") if row["kind"] == "valid"]
     assert row["perplexity"] > 1
 
@@ -248,7 +248,7 @@ def test_training_stops_when_validation_no_longer_rises(
     outcome = train(recipe, tmp_path / "run", display)
     assert outcome == Outcome(5.0, 9.0, stopped_by=0)
     assert len(display.losses) == 12
-    assert display.messages[-1] == "validation BLEU has not risen 2 times: stopped."
+    assert display.messages[-1] == "stopped early: no improvement in 2 validations."
     position, _ = load_checkpoint(tmp_path / "run" / "checkpoints" / "step-00000012")
     assert position.finished
     resumed = Recorder()
@@ -260,7 +260,7 @@ def test_a_run_is_not_overwritten(recipe: Recipe, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(recipe, run, Recorder(interrupt_after=1))
     assert complaint(lambda: train(recipe, run, Recorder()), UsageError) == (
-        f"{run}: there is a run already; add --resume to go on with it, "
+        f"{run}: there is a run already; add --resume to continue it, "
         "or choose another folder with -o."
     )
 
