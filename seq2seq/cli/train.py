@@ -28,7 +28,7 @@ def train(
             "--init-from",
             metavar="MODEL",
             help="Start from the weights and the tokenizer of this model, to fine-tune it: the "
-            "folder of a run, an exported model, or 'shipped', which comes with the package.",
+            "folder of a run, an exported model, or 'bundled', the package's own.",
         ),
     ] = None,
     old_init_from: Annotated[str | None, typer.Option("--from", hidden=True)] = None,
@@ -48,6 +48,8 @@ def train(
     """Train a model. Ctrl-C and SIGTERM save it; --resume continues."""
     if old_init_from is not None:
         raise UsageError("train --from is called --init-from now.")
+    if init_from == "shipped":
+        raise UsageError("--init-from shipped is called --init-from bundled now.")
     require_extra("torch", "train", "train")
     from seq2seq.training.finetune import load_recipe
     from seq2seq.training.reporter import open_reporter

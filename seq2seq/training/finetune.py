@@ -23,8 +23,8 @@ from seq2seq.model_dir.read import WEIGHTS, is_training_run, read_weights
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
 from seq2seq.training.run_dir import ParentModel, RunDir
 
-SHIPPED = "shipped"
-"""The name of the model that comes with the package."""
+BUNDLED = "bundled"
+"""What --init-from calls the default model of the package."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +38,11 @@ class PretrainedInit:
 
     @classmethod
     def load(cls, where: str) -> Self:
-        """Load the model of a training run, of a model directory, or the one that is `SHIPPED`.
+        """Load the model of a training run, of a model directory, or the `BUNDLED` one.
 
         Raises `Seq2SeqError`, which names the file that is missing or damaged.
         """
-        path = DEFAULT_MODEL if where == SHIPPED else Path(where)
+        path = DEFAULT_MODEL if where == BUNDLED else Path(where)
         if is_training_run(path):
             run = RunDir.open(path)
             weights, sha256 = run.best_weights()

@@ -138,6 +138,7 @@ def test_help_names_the_commands_and_their_options() -> None:
         (["train", "r.toml"], "--output"),
         (["train", "r.toml", "-o", "x", "--resum"], "--resume"),
         (["train", "r.toml", "-o", "x", "--from", "m.s2s"], "is called --init-from now"),
+        (["train", "r.toml", "-o", "x", "--init-from", "shipped"], "--init-from bundled now"),
         (["export", "x", "--cart", "y", "-o", "z"], "--card"),
         (["export", "x", "--precision", "int4", "-o", "z"], "'int8', 'fp32'"),
     ],

@@ -140,12 +140,12 @@ def whole_run(recipe: Recipe, run: Path, start: PretrainedInit | None = None) ->
 
 
 def test_the_model_that_ships_is_a_start() -> None:
-    start = PretrainedInit.load("shipped")
+    start = PretrainedInit.load("bundled")
     assert start.weights["embedding.weight"].shape == (
         len(start.tokenizer),
         start.model.hidden_size,
     )
-    assert start.parent.path == "shipped"
+    assert start.parent.path == "bundled"
 
 
 def test_the_start_is_validated_before_the_first_step(
@@ -230,8 +230,8 @@ def test_a_run_without_a_start_is_resumed_without_one(
 ) -> None:
     run = tmp_path / "run"
     train(recipe, run, Recorder(interrupt_after=1))
-    message = complaint(lambda: load_recipe(file, where="shipped", resumed=run), UsageError)
-    assert message.startswith(f"{run} was started without --init-from, not from shipped; ")
+    message = complaint(lambda: load_recipe(file, where="bundled", resumed=run), UsageError)
+    assert message.startswith(f"{run} was started without --init-from, not from bundled; ")
     assert load_recipe(file, resumed=run)[0].model == ModelConfig()  # as it says, by default
 
 
