@@ -1,1 +1,1 @@
-"""Model directories: read and check one, write one, pack and unpack its weights."""
+"""Model directories: read and check one, write one."""
