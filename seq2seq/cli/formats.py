@@ -14,19 +14,19 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")  # of surrogates: has no UTF-8
 
 
 class Format(Protocol):
-    """What a line holds besides its text, and how the translation is put to it."""
+    """How the text of a line is found, and its translation written."""
 
     def text(self, line: str, number: int) -> str | None:
-        """The text to translate in line `number`, from 1; None where it has none."""
+        """Find the text to translate in line `number`, from 1; None where it has none."""
         ...
 
     @property
     def lack(self) -> str:
-        """What such a line is told to lack."""
+        """The note on a line that has no text to translate."""
         ...
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
-        """What is written for it."""
+        """Return the lines to write for a line and its translation."""
         ...
 
 
@@ -39,13 +39,13 @@ class Plain:
     tee: bool = False
 
     def text(self, line: str, number: int) -> str:
-        """The line."""
+        """Return the line, which is the text."""
         return line
 
     lack = ""  # no line has no text
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
-        """A line, or one for each candidate; the source and a tab before it to `tee`."""
+        """Return a line, or one for each candidate; with `tee` after the source and a tab."""
         shown = translation.candidates if self.n_best else translation.candidates[:1]
         fields = [[candidate.text] for candidate in shown]
         if self.n_best:
@@ -73,7 +73,7 @@ class Tsv:
     alignment: bool = False
 
     def text(self, line: str, number: int) -> str | None:
-        """The column."""
+        """Return the column, or None where the line has fewer."""
         if not line:
             return ""
         columns = line.split("\t")
@@ -81,11 +81,11 @@ class Tsv:
 
     @property
     def lack(self) -> str:
-        """The column."""
+        """The note on a line with fewer columns."""
         return f"there is no text to translate: needs at least {self.column} columns"
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
-        """The columns as they were, and behind them the translation."""
+        """Return the columns as they were, followed by the translation."""
         if not line:
             return [line]
         more = [_pharaoh(translation.candidates[0])] if self.alignment else []
@@ -110,7 +110,7 @@ class Json:
     alignment: bool = False
 
     def text(self, line: str, number: int) -> str | None:
-        """The line or the field of its object."""
+        """Return the line, or the field of its object."""
         if self.field is None or not line.strip():
             return line
         known = self._object(line, number)
@@ -124,11 +124,11 @@ class Json:
 
     @property
     def lack(self) -> str:
-        """The field."""
+        """The note on an object without the field."""
         return f"there is no text to translate: needs a text {self.field!r}"
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
-        """The object with the translation and what is known of it."""
+        """Return the object, with the translation and its scores, alignment and notes."""
         if self.field is not None and not line.strip():
             return [line]
         best = translation.candidates[0]
@@ -170,7 +170,7 @@ class Json:
 
 
 def _field(known: dict[str, Any], name: str) -> Any:
-    """What is under a name, or under its parts one within the other; None where nothing is."""
+    """Look a name up, or its dotted parts in nested objects; None where there is nothing."""
     if name in known:
         return known[name]
     outer, _, inner = name.partition(".")
@@ -200,7 +200,7 @@ def _on_one_line(text: str) -> str:
 
 def line_format(
     name: str, column: str | None, as_json: bool, n_best: bool, alignment: bool, tee: bool
-) -> Plain | Tsv | Json:
+) -> Format:
     """Choose the format by the options; raise `UsageError` where they do not go together."""
     is_number = column is not None and column.isdecimal() and len(column) < 10
     if tee and (as_json or column or n_best):

@@ -53,7 +53,7 @@ def attention(
     target_language: AnyToOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Where the decoder looks for each token that it writes: all heads and their mean."""
+    """Show where the decoder looks for each token that it writes: all heads and their mean."""
     check_output(output)
     from seq2seq.inspection.activations import attention as look
     from seq2seq.inspection.loading import open_model
@@ -121,7 +121,7 @@ def gates(
     target_language: AnyToOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What the gates of each layer do over the tokens, and which units do what."""
+    """Show what the gates of each layer do over the tokens, and which units do what."""
     check_output(output)
     if corpus is None and (sentences or units):
         raise UsageError("--sentences and --units are for --corpus; give one.")
@@ -164,7 +164,7 @@ def search(
     target_language: AnyToOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The beam as a tree: what was kept, what was dropped, and with which scores."""
+    """Show the beam as a tree: what was kept, what was dropped, and with which scores."""
     check_output(output)
     from seq2seq.inspection.loading import open_model
     from seq2seq.inspection.search_tree import search_tree
@@ -200,7 +200,7 @@ def gradients(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """The vanishing gradient of RNN, GRU and LSTM, measured; and how long each remembers.
+    """Measure the vanishing gradient of RNN, GRU and LSTM, and how long each remembers.
 
     It takes some minutes, and gives the same numbers every time.
     """
@@ -238,7 +238,7 @@ def training(
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How a run went, or goes: loss, BLEU, learning rate and gates over the steps."""
+    """Show how a run goes: loss, BLEU, learning rate and gates over the steps."""
     check_output(output)
     from seq2seq.inspection.history import history_lines, read_history
 
@@ -257,7 +257,7 @@ def _note(model: "InspectedModel", sentence: str, direction: Direction) -> None:
 
 
 def check_output(output: Path | None) -> None:
-    """Raises where a picture cannot be drawn, before any work is done."""
+    """Raise where a picture cannot be drawn, before any work is done."""
     if output is None:
         return
     if output.suffix.lower() not in (".html", ".png", ".svg"):

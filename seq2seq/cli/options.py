@@ -109,7 +109,7 @@ def evaluation_set(
     source_language: str | None,
     target_language: str | None,
 ) -> "EvaluationSet":
-    """What these options name; raises `UsageError` where they do not go together."""
+    """Return the test set that the options name; raise `UsageError` where they conflict."""
     from seq2seq.evaluation.test_sets import EvaluationSet
 
     if (src is None) != (ref is None):

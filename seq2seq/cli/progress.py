@@ -11,13 +11,13 @@ _PATIENCE = 2.0  # seconds; less work than that needs no bar
 
 
 class ProgressBar:
-    """Shows the sentences done, sentences a second and the time left, once work takes a while.
+    """A bar with the sentences done, sentences a second and the time left, once work takes a while.
 
     How many sentences a file has nobody knows before its end, but its size is known.
     """
 
     def __init__(self, size: int) -> None:
-        """`size` is that of the file, in bytes."""
+        """Take the size of the file, in bytes."""
         self._size = size
         self._started = monotonic()
         self._sentences = 0
@@ -33,14 +33,14 @@ class ProgressBar:
             self._shown.stop()
 
     def advance(self, line: str) -> None:
-        """A line of the file, given with its end, is done."""
+        """Count a line of the file, given with its end, as done."""
         self._sentences += 1
         self._bytes += len(line.encode())
         self._begun = 0
         self._show()
 
     def advance_within(self, part: str) -> None:
-        """A part of the next line is done; "" where nothing is, as in the first of two steps."""
+        """Count a part of the next line as done; "" is none, as in the first of two steps."""
         if not part:
             return
         self._begun += len(part.encode())

@@ -23,7 +23,7 @@ _COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
 
 
 class Prompt:
-    """Reads, translates, and answers questions about the last translation."""
+    """A prompt that translates, and answers questions about the last translation."""
 
     def __init__(self, router: "Router", options: "TranslateOptions") -> None:
         self._router = router
@@ -102,7 +102,7 @@ class Prompt:
             typer.echo(f"{candidate.score:8.3f}{certain}  {candidate.text}")
 
     def _alignment(self) -> None:
-        """Words that belong together have the same colour."""
+        """Print source and translation, words that are aligned in the same colour."""
         if not self._last:
             typer.echo("type a sentence first.", err=True)
             return

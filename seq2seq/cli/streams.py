@@ -17,7 +17,7 @@ _CHUNK_BYTES = 1 << 16  # what a pipe holds on Linux: more than a thousand sente
 
 
 def read_chunks(stream: BufferedReader, name: str) -> Iterator[Iterable[str]]:
-    """The lines of `stream` with their ends, in chunks whose lines need not be waited for.
+    """Yield the lines of `stream` with their ends, in chunks whose lines need not be waited for.
 
     A file is a single chunk, read as its lines are asked for. From a pipe or a terminal each chunk
     has the lines that have arrived, so that a program that sends one line and waits has its answer;
@@ -31,19 +31,19 @@ def read_chunks(stream: BufferedReader, name: str) -> Iterator[Iterable[str]]:
 
 
 def file_size(stream: BufferedReader) -> int | None:
-    """The size in bytes of a file; of a pipe or a terminal none."""
+    """Return the size of a file in bytes; None of a pipe or a terminal."""
     status = os.fstat(stream.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def is_conversation() -> bool:
-    """Whether someone is there to type and to read."""
+    """Tell whether stdin, stdout and stderr are all terminals."""
     streams = sys.stdin, sys.stdout, sys.stderr
     return all(stream is not None and stream.isatty() for stream in streams)
 
 
 def refuse_same_file(source: BufferedReader, sink: BinaryIO) -> None:
-    """A file that grows as it is read has no end, and one that is written over is lost."""
+    """Raise `UsageError` where input and output are one file: it would never end, or be lost."""
     if file_size(source) is not None and os.path.sameopenfile(source.fileno(), sink.fileno()):
         raise UsageError(
             "the output would go to the file that is read; --output may name it, and replaces it."
@@ -110,7 +110,7 @@ def open_input(
 
 @contextmanager
 def open_output(path: Path | None) -> Iterator[BinaryIO]:
-    """A file, or stdout for None. A file appears when all of it is written, or not at all."""
+    """Open a file, or stdout for None. A file appears once all of it is written, or not at all."""
     if path is None:
         if sys.stdout is None:
             raise UsageError("stdout is closed; give --output.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 import typer
 
 from seq2seq.cli.exit import leave, log_to_stderr, reported_errors
-from seq2seq.cli.formats import Json, Plain, Tsv, line_format
+from seq2seq.cli.formats import Format, Json, Plain, line_format
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
@@ -203,7 +203,7 @@ def translate(
             job.run(router, source, sink)
 
 
-def _unit(path: Path | None, texts: Sequence[str] | None, form: Plain | Tsv | Json) -> Unit:
+def _unit(path: Path | None, texts: Sequence[str] | None, form: Format) -> Unit:
     """Choose what a text is where no option says so: sentences of subtitles go over lines."""
     if texts or isinstance(form, Json):
         return "sentence"
@@ -276,7 +276,7 @@ class _Job:
 
     name: str  # of the input, for messages
     texts: Sequence[str]  # in place of a file
-    format: Plain | Tsv | Json
+    format: Format
     options: TranslateOptions
     quiet: bool
 

@@ -56,7 +56,7 @@ class Alphabet:
         self._ids = {character: id_ for id_, character in enumerate(characters, start=1)}
 
     def encode(self, cleaned: str) -> NDArray[np.intp]:
-        """The ids of a text and of a space on either side: words begin and end with one."""
+        """Return the ids of a text with a space on either side: words begin and end with one."""
         return np.array([self._id(character) for character in f" {cleaned} "], np.intp)
 
     def encode_batch(self, cleaned: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -75,7 +75,7 @@ def reverse(ids: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.intp
 
 
 def sigmoid(x: Floats) -> Floats:
-    """The logistic function, by tanh, which overflows nowhere."""
+    """Compute the logistic function, by tanh, which overflows nowhere."""
     y: Floats = (1 + np.tanh(x / 2)) / 2
     return y
 
