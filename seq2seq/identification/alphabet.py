@@ -23,7 +23,7 @@ _PLAIN_QUOTES = str.maketrans({**dict.fromkeys("‘’‚‛ʼ´`", "'"), **dict
 
 
 def clean(text: str) -> str:
-    """The beginning of what a text says: one line, plain quotes, each digit a 0.
+    """Return the beginning of a text on one line, with plain quotes and 0 for each digit.
 
     It starts near the first letter, so that a long table or rule in front hides nothing. Without
     a letter it is empty.

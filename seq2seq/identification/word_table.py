@@ -30,7 +30,7 @@ def table_of(sentences: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def familiarity(cleaned: str, table: NDArray[np.uint8]) -> float:
-    """The share of the words that are known, where that is at most half; else 1.
+    """Return the share of the words that are known, where that is at most half; else 1.
 
     An unknown word with a capital counts neither way, for it is likely a name, unless it begins the
     text or all is in capitals.
