@@ -194,7 +194,7 @@ def test_parts_without_a_choice_are_in_all_candidates(translator: Translator) ->
 
 
 def test_n_best_must_fit_the_beam(translator: Translator) -> None:
-    with pytest.raises(UsageError, match="beam of 3"):
+    with pytest.raises(UsageError, match="more than the beam size 3"):
         translator.translate(["the dog"], n_best=4)
 
 
@@ -211,7 +211,8 @@ def test_a_text_does_not_depend_on_its_company(translator: Translator) -> None:
 def test_batches_are_bounded(tokenizer: Tokenizer) -> None:
     engine = CopyEngine(len(tokenizer))
     greedy = Translator.over(engine, tokenizer, [EN_DE], SearchConfig(beam_size=1))
-    greedy.translate(["a dog"] * 150 + ["the dog sees the big cat. " * 4] * 100 + ["17"] * 10)
+    lines = ["a dog"] * 150 + ["the dog sees the big cat. " * 4] * 100 + ["17"] * 10
+    assert len([*greedy.translate_lines(lines)]) == 260
     assert sum(sentences for sentences, _ in engine.batches) == 250
     assert all(b <= 64 and b * s <= 4096 for b, s in engine.batches)
     assert len(engine.batches) < 12
