@@ -16,6 +16,8 @@ from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import TrainingPairs
 from seq2seq.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:

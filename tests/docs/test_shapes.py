@@ -11,6 +11,8 @@ import pytest
 
 from seq2seq.corpus import read_lines
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SHAPES = ROOT / "docs" / "examples"
 SAMPLE = ROOT / "data" / "sample"

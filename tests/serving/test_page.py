@@ -32,6 +32,7 @@ SCREENSHOTS = os.environ.get("SEQ2SEQ_SCREENSHOTS")
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
 ]
 

@@ -67,6 +67,8 @@ from seq2seq.training.state import LossWatch, RunningAverages, TrainState
 from seq2seq.training.trainer import Outcome, Trainer, train
 from seq2seq.training.validation import Validation
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 

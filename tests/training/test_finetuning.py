@@ -41,6 +41,8 @@ from seq2seq.training.run_dir import RunDir
 from seq2seq.training.trainer import train
 from seq2seq.training.validation import Validation
 
+pytestmark = pytest.mark.slow
+
 MODEL = ModelConfig("gru", hidden_size=16, encoder_layers=1, decoder_layers=2, heads=2)
 
 

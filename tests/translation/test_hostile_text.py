@@ -15,6 +15,8 @@ from seq2seq.text.masking import without_invisible
 from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = [
     *("\0", "\ud800", "\udfff", "\udce4", "\ufffe", "\U0010ffff", "\ue000", "\ufeff", "\u2581"),
     *("\r", "\n", "\r\n", "\u2028", "\u2029", "\x85", "\v", "\f", "\x1c", "\x1e", "\t", "\u00a0"),
