@@ -298,7 +298,7 @@ def test_a_model_that_is_no_start(recipe: Recipe, model: Path, tmp_path: Path) -
     none, run = tmp_path / "none", tmp_path / "run"
     assert complaint(lambda: PretrainedInit.load(str(none))).startswith(f"{none}: not there; ")
     assert complaint(lambda: PretrainedInit.load(str(tmp_path))).startswith(
-        f"{tmp_path}: not a model fold"
+        f"{tmp_path}: not a model directory"
     )
     train(recipe, run, Recorder(interrupt_after=1))
     assert (
