@@ -35,7 +35,7 @@ from seq2seq.serving.middleware import (
     log_line,
     phrase,
 )
-from seq2seq.serving.schema import language_name, read_fields, read_texts, read_translate_request
+from seq2seq.serving.request import language_name, read_fields, read_texts, read_translate_request
 from seq2seq.serving.service import Service
 from seq2seq.serving.telemetry import CONTENT_TYPE, Metrics
 from seq2seq.translation.base import AUTO

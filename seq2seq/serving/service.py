@@ -1,4 +1,4 @@
-"""Answer requests: identify languages, divide documents, translate in batches, build the answer.
+"""Answer requests: identify languages, divide documents, translate in batches.
 
 `Service` knows nothing of HTTP. What it raises is a `RefusedError`.
 """
@@ -7,9 +7,9 @@ import asyncio
 import dataclasses
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,8 @@ from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
 from seq2seq.serving.documents import Document, HtmlDocument, TextDocument
 from seq2seq.serving.middleware import Limits, RefusedError
-from seq2seq.serving.schema import TranslateRequest, language_name
+from seq2seq.serving.request import TranslateRequest, language_name
+from seq2seq.serving.response import Answer, Detection, translate_response
 from seq2seq.serving.telemetry import Metrics
 from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
 from seq2seq.translation.pivot import PivotTranslator
@@ -31,21 +32,6 @@ _IDENTIFIED = 2_000  # characters of a text, from which its language is identifi
 _LEAST = 0.01  # a language less likely than that is not in the answer
 _TAG = re.compile(r"<[^<>]*>")
 
-WordAlignment = list[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Detection:
-    """The language of a text, with a confidence in percent."""
-
-    language: str
-    confidence: float
-    is_sure: bool = True  # whether the text is translated from that language, see `source_of`
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as LibreTranslate writes it."""
-        return {"confidence": self.confidence, "language": self.language}
-
 
 @dataclass(frozen=True)
 class _Key:
@@ -54,17 +40,6 @@ class _Key:
     direction: Direction
     n_best: int
     alignment: bool  # takes a tenth longer
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """The translation of a document, with all that a request can ask for."""
-
-    text: str
-    alternatives: list[str] = field(default_factory=list)
-    alignment: WordAlignment = field(default_factory=list)
-    confidence: float | None = None
-    notes: list[str] = field(default_factory=list)
 
 
 class Service:
@@ -121,18 +96,7 @@ class Service:
                 self._check(direction)
         answers = await self._translate(documents, directions, request)
         self._metrics.characters.inc(sum(map(len, request.texts)))
-        fields: dict[str, list[Any]] = {"translatedText": [answer.text for answer in answers]}
-        if request.source == AUTO:
-            fields["detectedLanguage"] = [detection.to_json() for detection in detections]
-        if request.alternatives:
-            fields["alternatives"] = [answer.alternatives for answer in answers]
-        if request.alignment and not request.is_html:
-            fields["alignment"] = [answer.alignment for answer in answers]
-        if request.confidence:
-            fields["confidence"] = [answer.confidence for answer in answers]
-        if request.notes:
-            fields["notes"] = [answer.notes for answer in answers]
-        return fields if request.is_list else {name: value for name, [value] in fields.items()}
+        return translate_response(request, answers, detections)
 
     async def detect(self, texts: Sequence[str]) -> list[list[Detection]]:
         """Return for each text the languages that it may be in, the likeliest first."""
@@ -186,7 +150,7 @@ class Service:
         documents: Sequence[Document],
         directions: Sequence[Direction | None],
         request: TranslateRequest,
-    ) -> list[_Answer]:
+    ) -> list[Answer]:
         """Translate each document in its direction; leave it unchanged where there is none."""
         # All texts of a direction together, so that a request has one place in the queue.
         texts = defaultdict[Direction, list[str]](list)
@@ -215,11 +179,11 @@ class Service:
         directions: Sequence[Direction | None],
         translations: Mapping[Direction, Iterator[Translation]],  # of all its documents, in order
         request: TranslateRequest,
-    ) -> list[_Answer]:
+    ) -> list[Answer]:
         return [
             _unchanged(document, direction)
             if direction is None or direction not in translations
-            else _answer(
+            else Answer.of(
                 document,
                 [*islice(translations[direction], len(document.texts))],
                 request,
@@ -283,60 +247,8 @@ def _divide(request: TranslateRequest) -> list[Document]:
     return [document_type(text) for text in request.texts]
 
 
-def _unchanged(document: Document, direction: Direction | None) -> _Answer:
+def _unchanged(document: Document, direction: Direction | None) -> Answer:
     """Answer a text that is in the target language already, or in an unknown one (`None`)."""
     has_letters = any(map(str.isalpha, "".join(document.texts)))
     notes = [LEFT_AS_UNKNOWN] if direction is None and has_letters else []
-    return _Answer(document.render(document.texts), notes=notes)
-
-
-def _answer(
-    document: Document,
-    translations: Sequence[Translation],
-    request: TranslateRequest,
-    notes: Sequence[str],
-) -> _Answer:
-    """Put the translations of its texts into a document, for each rank of the n-best list."""
-    ranks = max((len(translation.candidates) for translation in translations), default=1)
-    rendered = [
-        document.render([_candidate(translation, rank) for translation in translations])
-        for rank in range(ranks)
-    ]
-    best, *alternatives = dict.fromkeys(rendered)
-    all_notes = (note for translation in translations for note in translation.notes)
-    return _Answer(
-        best,
-        alternatives,
-        _alignment(translations) if request.alignment else [],
-        _confidence(translations) if request.confidence else None,
-        [*dict.fromkeys((*notes, *all_notes))],
-    )
-
-
-def _candidate(translation: Translation, rank: int) -> str:
-    """Return the candidate of a rank, or the last one."""
-    return translation.candidates[min(rank, len(translation.candidates) - 1)].text
-
-
-def _alignment(translations: Iterable[Translation]) -> WordAlignment:
-    """Join the alignments of texts to that of their document."""
-    alignment: WordAlignment = []
-    source, target = 0, 0  # words before the text
-    for translation in translations:
-        alignment += [(source + left, target + right) for left, right in translation.alignment]
-        source += len(translation.source.split())
-        target += len(translation.text.split())
-    return alignment
-
-
-def _confidence(translations: Sequence[Translation]) -> float | None:
-    """Return the mean confidence, weighted by length, or None if no text has one."""
-    scored = [
-        (translation.confidence, len(translation.source))
-        for translation in translations
-        if translation.confidence is not None
-    ]
-    length = sum(length for _, length in scored)
-    if not length:
-        return None
-    return round(sum(confidence * length for confidence, length in scored) / length, 3)
+    return Answer(document.render(document.texts), notes=notes)

@@ -4,7 +4,6 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import Corpus, prepare, tokenizer_for
@@ -23,7 +22,6 @@ from seq2seq.training.checkpoint import (
     step_of,
 )
 from seq2seq.training.finetune import PretrainedInit
-from seq2seq.training.metrics_writer import EventWriter, MetricsWriter
 from seq2seq.training.optimizer_step import Learner, learning_rate
 from seq2seq.training.pairs import ShuffleBuffer, TrainingPairs, fingerprint
 from seq2seq.training.reporter import ProgressReporter
@@ -34,6 +32,15 @@ from seq2seq.training.state import (
     InstabilityError,
     RunningAverages,
     TrainState,
+)
+from seq2seq.training.training_metrics import (
+    EventWriter,
+    MetricsWriter,
+    Row,
+    rollback_row,
+    split_row,
+    training_row,
+    validation_row,
 )
 from seq2seq.training.validation import HeldOut, advice, validate
 
@@ -225,23 +232,15 @@ class Trainer:
         self.reporter.advance(progress, loss, tokens_per_second)
         if result.parts != 1:
             left_out = self.pairs.describe(result.left_out) if result.left_out else ""
-            self._record("split", pairs=len(batch.lines), parts=result.parts, left_out=left_out)
+            self._record(split_row(state, result, len(batch.lines), left_out))
         if state.step % _ROW_STEPS == 0:
-            self._record(
-                "train",
-                epoch=state.last_epoch,
-                **state.averages.means(),
-                learning_rate=rate,
-                gradient_norm=result.norm,
-                tokens_per_second=round(tokens_per_second, 1),
-            )
+            self._record(training_row(state, result, rate, tokens_per_second))
             state.averages = RunningAverages()
             self._tokens, self._seconds = 0, 0.0
         state.validation_due = self._is_validation_due()
 
-    def _record(self, kind: str, **figures: Any) -> None:
+    def _record(self, row: Row) -> None:
         """Write a row of metrics.jsonl, and report it."""
-        row = {"kind": kind, "step": self.state.step, **figures, "time": round(time.time(), 1)}
         self.metrics.write(row)
         self.reporter.report(row)
 
@@ -268,12 +267,7 @@ class Trainer:
         if not math.isfinite(result.nll):
             raise InstabilityError(f"step {state.step:,}: the validation loss is {result.nll}")
         state.validation_due = False
-        self._record(
-            "valid",
-            epoch=state.last_epoch,
-            **result.figures(),
-            seconds=round(time.perf_counter() - started, 1),
-        )
+        self._record(validation_row(state, result, time.perf_counter() - started))
         is_best = state.take_validation(result.bleu, result.chrf, result.nll)
         out_of_patience = 0 < settings.patience <= state.validations_since_best
         state.finished = state.epoch >= settings.epochs or out_of_patience
@@ -369,13 +363,7 @@ class Trainer:
         self.metrics.cut(self.state.metrics_bytes, keep="rollback")
         self.state.rollbacks = rollbacks
         self._tokens, self._seconds = 0, 0.0
-        self._record(
-            "rollback",
-            failed_step=failed_step,
-            reason=reason,
-            rate_factor=self.state.rate_factor,
-            rollbacks=rollbacks,
-        )
+        self._record(rollback_row(self.state, failed_step, reason))
 
     def _require_finite(self) -> None:
         if not self.learner.is_finite():

@@ -1,9 +1,9 @@
-"""Validation of the averaged weights: loss under teacher forcing, BLEU and chrF, gates."""
+"""Validate the moving average of the weights: teacher-forced loss, greedy BLEU and chrF, gates."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from seq2seq.translation.translator import Translator
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A validation text as it is, and as batches."""
+    """A validation text, both as sentences and as batches of ids."""
 
     text: DirectedText
     batches: Sequence[Batch]
@@ -71,26 +71,13 @@ class Validation:
         """exp of the mean negative log-likelihood."""
         return math.exp(min(self.nll, 700.0))
 
-    def figures(self) -> dict[str, Any]:
-        """Return the figures as a row of metrics.jsonl has them."""
-        return {
-            "bleu": self.bleu,
-            "chrf": self.chrf,
-            "nll": self.nll,
-            "perplexity": self.perplexity,
-            "bleu_by_direction": {
-                str(direction): bleu for direction, bleu in self.bleu_by_direction.items()
-            },
-            "gates": self.gates,
-        }
-
 
 def _mean(by_direction: Mapping[Direction, float]) -> float:
     return sum(by_direction.values()) / len(by_direction)
 
 
 def advice(held_out: Sequence[HeldOut]) -> Iterator[str]:
-    """Say, a sentence each, what the figures of these texts do not count as one may expect."""
+    """Yield a warning for each way in which the figures are not computed as a reader expects."""
     for message in tokenizer_advice(held.text.direction.target for held in held_out):
         yield f"validation: {message}"
     if left_out := sum(held.left_out for held in held_out):

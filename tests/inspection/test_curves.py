@@ -31,9 +31,9 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.inspection.activations import SHOWN, places, values_at
 from seq2seq.inspection.numpy_model import Network
 from seq2seq.training.gate_statistics import gate_sample, gate_statistics
-from seq2seq.training.metrics_writer import EventWriter, scalars
 from seq2seq.training.run_dir import RunDir
 from seq2seq.training.trainer import train
+from seq2seq.training.training_metrics import EventWriter, scalars
 
 CELLS: list[Cell] = ["lstm", "gru", "rnn"]
 HAS_TENSORBOARD = importlib.util.find_spec("tensorboard") is not None

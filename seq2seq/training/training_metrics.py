@@ -15,12 +15,67 @@ from typing import Any
 from seq2seq.errors import require_extra
 from seq2seq.files import sync
 from seq2seq.training.checkpoint import WriteError
+from seq2seq.training.optimizer_step import StepResult
+from seq2seq.training.state import TrainState
+from seq2seq.training.validation import Validation
 
 Row = Mapping[str, Any]
 """A row has a `kind` (train, valid, rollback, split), a `step`, a `time` and figures."""
 
 _EVENTS_SUFFIX = ".seq2seq"  # of the event files that are ours
 _NOT_FIGURES = ("kind", "step", "time")
+
+
+def training_row(
+    state: TrainState, result: StepResult, learning_rate: float, tokens_per_second: float
+) -> Row:
+    """Return what is logged of the steps since the last such row: add a figure here."""
+    return _row(
+        "train",
+        state,
+        epoch=state.last_epoch,
+        **state.averages.means(),
+        learning_rate=learning_rate,
+        gradient_norm=result.norm,
+        tokens_per_second=round(tokens_per_second, 1),
+    )
+
+
+def validation_row(state: TrainState, validation: Validation, seconds: float) -> Row:
+    """Return what is logged of a validation that took so many seconds."""
+    return _row(
+        "valid",
+        state,
+        epoch=state.last_epoch,
+        bleu=validation.bleu,
+        chrf=validation.chrf,
+        nll=validation.nll,
+        perplexity=validation.perplexity,
+        bleu_by_direction={str(name): bleu for name, bleu in validation.bleu_by_direction.items()},
+        gates=validation.gates,
+        seconds=round(seconds, 1),
+    )
+
+
+def split_row(state: TrainState, result: StepResult, pairs: int, left_out: str) -> Row:
+    """Return what is logged of a batch that did not fit into memory."""
+    return _row("split", state, pairs=pairs, parts=result.parts, left_out=left_out)
+
+
+def rollback_row(state: TrainState, failed_step: int, reason: str) -> Row:
+    """Return what is logged when the run goes back to its last stable checkpoint."""
+    return _row(
+        "rollback",
+        state,
+        failed_step=failed_step,
+        reason=reason,
+        rate_factor=state.rate_factor,
+        rollbacks=state.rollbacks,
+    )
+
+
+def _row(kind: str, state: TrainState, **figures: Any) -> Row:
+    return {"kind": kind, "step": state.step, **figures, "time": round(time.time(), 1)}
 
 
 class MetricsWriter:
