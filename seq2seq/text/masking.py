@@ -338,7 +338,10 @@ def _without_punctuation(match: re.Match[str]) -> str:
 
 def without_invisible(text: str) -> str:
     """Leave out what has no shape: soft hyphens, direction marks, joiners, variation selectors."""
-    return text if text.isascii() else _INVISIBLE.sub("", text)
+    if text.isascii():
+        return text
+    shorter = _INVISIBLE.sub("", text)  # which may leave a joiner with nothing to join
+    return shorter if shorter == text else without_invisible(shorter)
 
 
 def _unreadable(text: str, spells: Callable[[str], bool]) -> Iterator[_Match]:

@@ -22,7 +22,7 @@ from seq2seq.config.model_config import SearchConfig
 from seq2seq.search.beam import Hypothesis, longest_length
 from seq2seq.search.repetition import loops
 from seq2seq.text.masking import PLACEHOLDER
-from seq2seq.translation.postprocess import Output, words_that_stay
+from seq2seq.translation.postprocess import PLACEHOLDER_SYMBOL, Output, words_that_stay
 from seq2seq.translation.preprocess import Segment
 
 _SIDE_BY_SIDE = re.compile(rf"{PLACEHOLDER}[^\w{PLACEHOLDER}]*(?={PLACEHOLDER})")
@@ -104,7 +104,8 @@ class Checker:
 
         `forced` is the number of ids that the search had to say: by so many it may be longer.
         """
-        source, text = segment.model_input.text, output.said
+        source = segment.model_input.text
+        text = PLACEHOLDER_SYMBOL.sub(PLACEHOLDER, output.said)  # a model may spell one in letters
         longest = longest_length(len(segment.ids), self.search) + forced
         if len(output.hypothesis.ids) + 1 >= longest:
             return Verdict("reached the maximum length")

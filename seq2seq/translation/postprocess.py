@@ -31,7 +31,7 @@ from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.preprocess import WITHOUT_SPACES, Segment, words_between
 from seq2seq.translation.result import SegmentTranslation
 
-_PLACEHOLDER_SYMBOL = re.compile(r"<ph(\d+)>")
+PLACEHOLDER_SYMBOL = re.compile(r"<ph(\d+)>")
 _WORD = re.compile(r"\S+")
 _ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
 _STOPS = ".!?…。！？"
@@ -82,7 +82,7 @@ class Postprocessor:
 
         model_input = segment.model_input
         if model_input.spans:  # else a symbol can only be letters that the model put together
-            said = _PLACEHOLDER_SYMBOL.sub(placeholder, said)
+            said = PLACEHOLDER_SYMBOL.sub(placeholder, said)
         if not said or sorted(order) != [*range(len(model_input.spans))]:
             return Output(hypothesis, said)
         text = self._names_copied(segment, hypothesis, said) if self.guard else said

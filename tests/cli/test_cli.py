@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from seq2seq.cli import main, translate
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = 120  # seconds: only so that a process that waits for ever is a failure
 COMMAND = [sys.executable, "-m", "seq2seq.cli.main"]
 

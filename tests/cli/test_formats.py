@@ -243,8 +243,8 @@ def test_notes_say_where_they_belong() -> None:
 
 
 def notes_of_cuts(notes: str) -> str:
-    """The notes that tell of a sentence that was cut, and not of repetition."""
-    return "".join(line for line in notes.splitlines(keepends=True) if "was cut" in line)
+    """The notes that tell of a sentence that was split, and not of repetition."""
+    return "".join(line for line in notes.splitlines(keepends=True) if "was split" in line)
 
 
 def test_json_alignment_and_glossary(tmp_path: Path) -> None:

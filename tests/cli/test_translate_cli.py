@@ -451,6 +451,7 @@ def started(*arguments: str | Path) -> Iterator[Child]:
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shipped")
 class TestShipped:
     def test_sentences(self) -> None:

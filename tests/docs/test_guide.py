@@ -26,6 +26,8 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.inspection.loading import open_model
 from seq2seq.model_dir.read import read_weights
 
+pytestmark = pytest.mark.slow
+
 Rebuilt = Callable[[str], dict[str, Any]]
 
 ROOT = Path(__file__).parents[2]

@@ -318,6 +318,7 @@ class TestExamples:
         assert 900 < sum(drawn) < 1100
 
 
+@pytest.mark.slow
 class TestTraining:
     def test_it_learns(self, small: bytes, corpus: Corpus, tmp_path: Path) -> None:
         (tmp_path / "small.safetensors").write_bytes(small)

@@ -35,6 +35,8 @@ from seq2seq.training.run_dir import RunDir
 from seq2seq.training.trainer import train
 from seq2seq.training.training_metrics import EventWriter, scalars
 
+pytestmark = pytest.mark.slow
+
 CELLS: list[Cell] = ["lstm", "gru", "rnn"]
 HAS_TENSORBOARD = importlib.util.find_spec("tensorboard") is not None
 needs_tensorboard = pytest.mark.skipif(

@@ -139,6 +139,7 @@ def test_what_is_shown_of_8_bits_is_what_the_engine_computes(
     assert_like_the_engine(opened)
 
 
+@pytest.mark.slow
 def test_the_shipped_model_is_shown_nearly_as_the_engine_computes_it() -> None:
     """In 8 bits a last bit may decide which way a number is rounded, see `reference`."""
     opened = open_model(DEFAULT_MODEL)
@@ -404,6 +405,7 @@ def test_a_token_that_is_a_byte_has_the_properties_of_what_it_spells() -> None:
     assert found["question mark"].tolist() == [0] * 10 + [1]
 
 
+@pytest.mark.slow
 def test_scores_of_units_are_from_the_half_they_were_not_found_on(
     pair: tuple[EncoderDecoder, InspectedModel],
 ) -> None:

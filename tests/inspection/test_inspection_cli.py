@@ -20,6 +20,8 @@ from seq2seq.inspection.activations import SHOWN
 from seq2seq.inspection.search_tree import Node, SearchTree
 from seq2seq.inspection.terminal import heat_map, label, search_lines
 
+pytestmark = pytest.mark.slow
+
 MODEL = str(Path(__file__).parents[1] / "golden" / "int8")
 SENTENCE = "the dog sees the mouse"
 KINDS = ["attention", "gates", "search"]

@@ -199,6 +199,7 @@ def test_export_replaces_a_folder_of_an_older_version(folder: Path) -> None:
     assert not list(folder.glob("*.onnx"))
 
 
+@pytest.mark.slow
 def test_export_needs_no_onnx(tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['onnx'] = None\n"

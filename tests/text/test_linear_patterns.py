@@ -26,6 +26,8 @@ from seq2seq.text.sentences import sentences
 from seq2seq.tokenizer import Tokenizer, normalise_source
 from seq2seq.translation.preprocess import Preprocessor
 
+pytestmark = pytest.mark.slow
+
 _PACKAGE = Path(__file__).parents[2] / "seq2seq"
 _CHARACTERS = [
     *" \t\n\r\f\u00a0\u2028aZ_0.,;:!?'\"`~^*#@&%$+=/\\|<>()[]{}-",

@@ -258,7 +258,7 @@ def test_placeholders_that_change_places_are_seen_and_put_right() -> None:
     misplacing = translator_over(MisplacingEngine(tokenizer), SearchConfig(beam_size=1))
     [translation] = misplacing.translate(["kalo {a} wog {b} sta."])
     assert translation.text == "kalo {a} wog {b} sta."
-    assert any("in place of another" in note for note in translation.notes)
+    assert any("swaps placeholders" in note for note in translation.notes)
     [unguarded] = misplacing.translate(["kalo {a} wog {b} sta."], guard=False)
     assert unguarded.text == "kalo {b} wog {a} sta."
 

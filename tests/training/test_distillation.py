@@ -12,6 +12,8 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.metrics import sentence_chrf
 from seq2seq.training.distillation import distilled_pairs, recover
 
+pytestmark = pytest.mark.slow
+
 MODEL = Path(__file__).parents[1] / "golden" / "fp32"
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "valid"
 

@@ -155,6 +155,7 @@ def test_the_best_model_is_the_average_that_validated_best(recipe: Recipe, tmp_p
     assert len(tokenizer) == recipe.tokenizer.vocabulary_size
 
 
+@pytest.mark.slow
 def test_a_copy_task_is_learned(recipe: Recipe, tmp_path: Path) -> None:
     recipe = with_training(
         recipe, epochs=10, learning_rate=0.01, dropout=0.0, word_dropout=0.0, ema_decay=0.9
@@ -179,6 +180,7 @@ KINDS: list[tuple[Cell, Attention]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "attention"), KINDS)
 def test_every_cell_trains(
     cell: Cell, attention: Attention, recipe: Recipe, tmp_path: Path
@@ -219,6 +221,7 @@ def test_a_long_validation_line_counts_for_bleu_alone(recipe: Recipe, tmp_path: 
     assert row["perplexity"] > 1
 
 
+@pytest.mark.slow
 def test_validation_leaves_training_alone(recipe: Recipe, tmp_path: Path) -> None:
     losses = []
     for every in (0, 2):

@@ -362,6 +362,7 @@ def note(source: str, target: str) -> str:
 GERMAN, FRENCH, SPANISH = "Wo ist der Bahnhof?", "Où est la gare ?", "¿Dónde está la estación?"
 
 
+@pytest.mark.slow
 class TestBundled:
     """`translate` as a process."""
 

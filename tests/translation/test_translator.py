@@ -225,12 +225,14 @@ def endless_lines(read: list[str]) -> Iterator[str]:
         yield read[-1]
 
 
+@pytest.mark.slow
 def test_lines_keep_their_order(translator: Translator) -> None:
     lines = list(islice(endless_lines([]), 5000))
     translations = translator.translate_lines(iter(lines))
     assert [(one.source, one.text) for one in translations] == [(line, line) for line in lines]
 
 
+@pytest.mark.slow
 def test_lines_are_read_ahead_but_not_without_end(translator: Translator) -> None:
     read: list[str] = []
     translations = translator.translate_lines(endless_lines(read))
@@ -255,6 +257,7 @@ def test_long_lines_are_not_read_ahead_by_the_thousand(translator: Translator) -
     assert read < 5
 
 
+@pytest.mark.slow
 def test_a_line_does_not_wait_for_those_behind_it(tokenizer: Tokenizer) -> None:
     engine = CopyEngine(len(tokenizer))
     greedy = Translator.over(engine, tokenizer, [EN_DE], SearchConfig(beam_size=1))
@@ -336,6 +339,7 @@ def alternatives(model: Path | None, text: str) -> list[str]:
 """
 
 
+@pytest.mark.slow
 def test_programs_that_use_it_are_type_checked(tmp_path: Path) -> None:
     (tmp_path / "right.py").write_text(PROGRAM)
     (tmp_path / "wrong.py").write_text(f"{PROGRAM}\nTranslator().translate([1])\n")
