@@ -199,6 +199,7 @@ def test_same_bits_in_every_batch(
                 assert not spread[b, :, size:].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("heads", [1, 2])
 def test_same_bits_of_long_sentences(heads: int, form: str, folder: Path) -> None:

@@ -400,6 +400,7 @@ def several(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_several_directions_are_a_summary(several: Path, tmp_path: Path) -> None:
     good = [*SOURCES[:40], *REFERENCES[:40], *REFERENCES[:5]]
     a = write(tmp_path / "good.txt", good)

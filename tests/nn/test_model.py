@@ -362,6 +362,7 @@ def test_positions_choose_what_is_read_out() -> None:
     assert torch.equal(model(src, lengths, tgt_in, chosen), everything[chosen])
 
 
+@pytest.mark.slow
 @every_kind
 def test_gradients_are_deterministic_on_a_cpu(cell: Cell, attention: Attention) -> None:
     """The same bits where torch promises no order and where it does."""

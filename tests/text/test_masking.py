@@ -122,6 +122,7 @@ def test_where_a_span_ends(text: str, spans: list[str]) -> None:
     assert [span.text for span in mask(text).spans] == spans
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [

@@ -59,6 +59,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     make_small(monkeypatch)
 
 
+@pytest.mark.slow
 def test_every_pair_is_trained_on_once_an_epoch(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +80,7 @@ def test_every_pair_is_trained_on_once_an_epoch(
     assert epochs[0] != epochs[1]
 
 
+@pytest.mark.slow
 def test_the_average_follows_the_weights(recipe: Recipe, tmp_path: Path) -> None:
     recipe = with_training(recipe, epochs=1, validate_every=1, keep_checkpoints=99, ema_decay=0.3)
     train(recipe, tmp_path / "run", Recorder())
@@ -210,6 +212,7 @@ def test_two_runs_of_a_seed_are_one(recipe: Recipe, tmp_path: Path) -> None:
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.slow
 def test_a_long_validation_line_counts_for_bleu_alone(recipe: Recipe, tmp_path: Path) -> None:
     for language in ("en", "de"):
         with (tmp_path / f"valid.{language}").open("a", encoding="utf-8") as file:
@@ -231,6 +234,7 @@ def test_validation_leaves_training_alone(recipe: Recipe, tmp_path: Path) -> Non
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_validation_every_few_steps(recipe: Recipe, tmp_path: Path) -> None:
     display = Recorder()
     train(with_training(recipe, validate_every=5), tmp_path / "run", display)
@@ -404,6 +408,7 @@ def test_each_schedule_falls_from_its_peak_as_its_name_says(
     assert learning_rate(schedule, 1.0, 99, 10, 1.0) == pytest.approx(end)
 
 
+@pytest.mark.slow
 def test_a_run_with_a_sampled_softmax_resumes_to_the_bit(recipe: Recipe, tmp_path: Path) -> None:
     sampled = with_training(recipe, sampled_words=20)
     train(sampled, tmp_path / "whole", Recorder())

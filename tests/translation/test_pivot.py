@@ -191,6 +191,7 @@ def test_order_is_kept_and_words_are_linked(lines: list[str], unit: Unit) -> Non
         assert bool(one.text.strip()) == bool(one.source.strip())
 
 
+@pytest.mark.slow
 def test_lines_without_end() -> None:
     taken: list[int] = []
 
