@@ -35,7 +35,7 @@ _ZSTD_INPUT = 1 << 14  # bytes; each may become thousands
 _PACKINGS: Mapping[str, str] = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 """Endings of packed files, and what these are called."""
 
-_TSV = tuple(f".tsv{ending}" for ending in ("", *_PACKINGS))
+TSV_ENDINGS = tuple(f".tsv{ending}" for ending in ("", *_PACKINGS))
 
 Columns = tuple[bytes, bytes]
 
@@ -75,7 +75,7 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
     """
     if isinstance(source, HubSource):
         text = _read_hub(source)
-    elif source.endswith(_TSV):
+    elif source.endswith(TSV_ENDINGS):
         text = _read_tsv(Path(source))
     else:
         text = _read_side_by_side(source, source_language, target_language)
@@ -255,8 +255,8 @@ def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
         if ending in languages:
             raise Seq2SeqError(f"{prefix} is one side of a corpus; give the prefix {stem}.")
         raise Seq2SeqError(
-            f"{prefix}: a corpus is a TSV file, whose name must end in {', '.join(_TSV)}, or a "
-            f"prefix (dir/train for dir/train.{language} and its translation)."
+            f"{prefix}: a corpus is a TSV file, whose name must end in {', '.join(TSV_ENDINGS)}, "
+            f"or a prefix (dir/train for dir/train.{language} and its translation)."
         )
     raise Seq2SeqError(
         f"neither {plain} nor {' nor '.join(map(str, packed))} exists; a corpus is a prefix "

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from seq2seq.config.model_config import Direction, choose_direction
 from seq2seq.corpus import DirectedText, read_lines, read_parallel
+from seq2seq.corpus.readers import TSV_ENDINGS
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.evaluation.lexical import (
     Bag,
@@ -287,7 +288,7 @@ def _training_lines(
     directions = [test.direction for test in tests]
     if len({direction.target for direction in directions}) > 1:
         raise UsageError("--train is a text in one language; choose it with --to.")
-    if train.name.endswith((".tsv", ".tsv.gz")):
+    if train.name.endswith(TSV_ENDINGS):
         languages = directions[0].source, directions[0].target
         return str(train), read_parallel(str(train), *languages).target
     return str(train), read_lines(train)

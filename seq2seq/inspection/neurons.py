@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from seq2seq.config.model_config import Direction
 from seq2seq.corpus import read_lines, read_parallel
+from seq2seq.corpus.readers import TSV_ENDINGS
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.activations import Place, values_at
 from seq2seq.inspection.loading import InspectedModel
@@ -128,7 +129,7 @@ def read_pairs(
     """
     longest = model.search.max_source_length
     path = Path(corpus)
-    if path.is_file() and not corpus.endswith((".tsv", ".tsv.gz")):
+    if path.is_file() and not corpus.endswith(TSV_ENDINGS):
         lines = read_lines(path)
         chosen = [lines[i] for i in _spread(len(lines), most)]
         sources = model.tokenizer.encode_sources(chosen, direction.target)
@@ -142,7 +143,7 @@ def read_pairs(
         try:
             text = read_parallel(corpus, direction.source, direction.target).sample(most)
         except Seq2SeqError as error:
-            if path.exists() or corpus.endswith((".tsv", ".tsv.gz")):
+            if path.exists() or corpus.endswith(TSV_ENDINGS):
                 raise
             raise Seq2SeqError(
                 f"{error} A plain text file of source sentences will do, too, but there is no "

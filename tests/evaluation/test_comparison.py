@@ -1,5 +1,6 @@
 """Two systems side by side: what is better, where, and whether it may be chance."""
 
+import bz2
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -339,8 +340,11 @@ def test_a_verdict_comes_with_a_word_on_seeds(files: dict[str, Path], several: P
 def test_words_are_counted_in_a_training_corpus(files: dict[str, Path], tmp_path: Path) -> None:
     arguments = [files["poor"], files["good"], *sentences_of(files)]
     plain = write(tmp_path / "train.txt", ["the dog"] * 12)
-    table = write(tmp_path / "train.tsv", ["der Hund\tthe dog"] * 12)
-    for text in (plain, table):
+    every_word = " ".join(files["ref"].read_text().split())
+    table = write(tmp_path / "train.tsv", [f"{every_word}\tthe dog"] * 12)
+    packed = tmp_path / "train.tsv.bz2"
+    packed.write_bytes(bz2.compress(table.read_bytes()))
+    for text in (plain, table, packed):
         told = json.loads(run(*arguments, "--train", text, "--json"))
         assert told["frequencies_of"] == str(text)
         assert [one["frequency"] for one in told["by_frequency"]] == ["0", "10-99"]
