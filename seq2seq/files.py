@@ -55,7 +55,7 @@ def digest(data: bytes) -> str:
 
 
 def checksums(files: Mapping[str, bytes]) -> bytes:
-    """The digests of files by name, as `sha256sum -c` reads them."""
+    """Return the digests of files by name, as `sha256sum -c` reads them."""
     return "".join(f"{digest(data)}  {name}\n" for name, data in sorted(files.items())).encode()
 
 
@@ -66,7 +66,7 @@ def read_checksums(path: Path) -> dict[str, str]:
 
 
 def kind_of(start: bytes) -> str | None:
-    """What a file that begins so is, where that is no plain text of UTF-8 and is easily told."""
+    """Name the kind of a file by its first bytes, where it is easily told not to be UTF-8 text."""
     return next((kind for mark, kind in _KINDS.items() if start.startswith(mark)), None)
 
 
@@ -193,7 +193,7 @@ def remove_leftovers(folder: Path, pattern: str) -> None:
 
 
 def _beside(path: Path, kind: str) -> Path:
-    """A name in the same folder that nobody can foresee; see `remove_leftovers`."""
+    """Make up a name in the same folder that nobody can foresee; see `remove_leftovers`."""
     return path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.{kind}")
 
 
