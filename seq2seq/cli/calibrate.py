@@ -26,10 +26,10 @@ def calibrate(
     threads: ThreadsOption = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Calibrate a model's confidence on held-out sentence pairs.
+    """Calibrate a model's confidence.
 
-    `seq2seq export` does so with the validation corpus. The directions that are measured are
-    replaced, the others stay.
+    It is measured on held-out sentence pairs; `seq2seq export` takes the validation corpus. The
+    directions that are measured are replaced, the others stay.
     """
     from rich.console import Console
 

@@ -67,7 +67,7 @@ def compare(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare two models, or two files of translations, on the same sentences.
+    """Compare two models or files of translations.
 
     BLEU and chrF with a test of significance, by length and by frequency of words, words that are
     missing or repeated, and the sentences that differ most; of several directions a summary.

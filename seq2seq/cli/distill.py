@@ -32,7 +32,9 @@ def distill(
     threads: ThreadsOption = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Translate a training corpus with a trained model, to train a smaller or faster one on.
+    """Translate a training corpus with a teacher model.
+
+    A smaller or faster model can then be trained on its translations.
 
     Each source is written with the translation of the beam that is nearest to its reference (chrF).
     A call that was interrupted goes on where it stopped: give the same command again.

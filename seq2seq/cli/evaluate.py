@@ -52,10 +52,10 @@ def evaluate(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Report BLEU and chrF with signatures and confidence intervals.
+    """Report BLEU and chrF on test sets.
 
-    Without --src, --ref, --corpus and --recipe a run is evaluated on the test sets of its own
-    recipe.
+    Each score has its signature and a confidence interval. Without --src, --ref, --corpus and
+    --recipe a run is evaluated on the test sets of its own recipe.
     """
     require_extra("sacrebleu", "evaluate", "train")
     from seq2seq.evaluation.test_sets import evaluate_model, table

@@ -41,7 +41,9 @@ def export(
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Write the model directory that `translate -m` runs: small, and without torch.
+    """Write a model directory for `translate -m`.
+
+    It is small, and needs no torch.
 
     int8 needs the training corpus, to see how large activations get and what translates what.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="inspect",
-    help="Look inside a trained model: attention, gates, the search, gradients; how it learnt.",
+    help="Look inside a trained model. Attention, gates, the search, gradients; how it learnt.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -127,9 +127,10 @@ def serve(
     protect_patterns: ProtectPatternsOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Serve translations over HTTP, with LibreTranslate's API and a web page.
+    """Serve translations over HTTP.
 
-    The log on stderr contains no texts. On SIGTERM and Ctrl-C, pending requests are answered first.
+    The API is LibreTranslate's, and there is a web page. The log on stderr contains no texts. On
+    SIGTERM and Ctrl-C, pending requests are answered first.
     """
     for module in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         require_extra(module, "serve", "serve")

@@ -43,7 +43,7 @@ def train_identifier(
         bool, typer.Option("--evaluate-only", help="Test an existing model; train nothing.")
     ] = False,
 ) -> None:
-    """Train a language identifier, such as the bundled one, on the corpora of a recipe.
+    """Train a language identifier on a recipe's corpora.
 
     It learns every language of the recipe from the training texts, is calibrated on the validation
     texts, and tested on the test texts. With leakage = "drop" no held-out sentence is learnt. The
