@@ -178,5 +178,5 @@ def test_one_corpus_does_not_stand_for_several(trained: Path, recipe: Path) -> N
     output = trained.parent / "other.s2s"
     done = run("export", trained, "-o", output, "--corpus", recipe.parent / "train")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--corpus stands for one corpus, and this run has several." in done.stderr
+    assert "--corpus replaces the corpus of a run that has one" in done.stderr
     assert not output.exists()
