@@ -45,9 +45,9 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffc\U000e0080-\U000e0fff]"
     # Joiners matter in the scripts from Arabic to those of India and beyond, and in pictures.
-    f"|(?<![{_JOINING}\ufe0f{PICTURES}])[\u200c\u200d]"
+    f"|(?<![{_JOINING}{PICTURES}])(?<![{PICTURES}]\ufe0f)[\u200c\u200d]"
     f"|(?<![{PICTURES}])\ufe0f(?!\u20e3)"
-    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
+    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"
 )
 _AFTER_LINK = ".,;:!?…'’*_"
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
@@ -338,10 +338,7 @@ def _without_punctuation(match: re.Match[str]) -> str:
 
 def without_invisible(text: str) -> str:
     """Leave out what has no shape: soft hyphens, direction marks, joiners, variation selectors."""
-    if text.isascii():
-        return text
-    shorter = _INVISIBLE.sub("", text)  # which may leave a joiner with nothing to join
-    return shorter if shorter == text else without_invisible(shorter)
+    return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 def _unreadable(text: str, spells: Callable[[str], bool]) -> Iterator[_Match]:

@@ -394,6 +394,17 @@ def test_what_nobody_sees_changes_nothing(text, marks, random) -> None:  # type:
         assert without_invisible(marked.text).strip() == plain.text.strip()
 
 
+@given(st.text(["a", "ك", "\N{CAT}", "\N{WAVING BLACK FLAG}", *INVISIBLE, "\U000e0041"]))
+def test_what_is_left_without_invisible_characters_has_no_more_of_them(text: str) -> None:
+    left = without_invisible(text)
+    assert without_invisible(left) == left
+
+
+def test_a_long_run_of_invisible_characters_leaves_nothing() -> None:
+    for run in ("\U000e0041", "\ufe0f\u200c", "\u200c\ufe0f"):
+        assert without_invisible("a" + 5_000 * run) == "a"
+
+
 def test_joiners_stay_where_they_are_letters_of_a_script() -> None:
     assert without_invisible("می\u200cخواهم क्\u200dष a\u200db") == "می\u200cخواهم क्\u200dष ab"
 
