@@ -29,7 +29,7 @@ from seq2seq.metrics import Tokenize
 
 @reported_errors("seq2seq")
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="The folder of a run, or an exported model.")],
+    model: Annotated[Path, typer.Argument(help="The directory of a run, or an exported model.")],
     src: SrcOption = None,
     ref: RefOption = None,
     corpus: TestCorpusOption = None,

@@ -110,7 +110,7 @@ def open_model(path: Path) -> InspectedModel:
     """Open a model directory (without torch) or the best model of a training run (by torch)."""
     if is_training_run(path):
         return _open_run(path)
-    shipped = load_model_dir(path, threads=1)
+    loaded = load_model_dir(path, threads=1)
     config, _, weights = read_weights(path)
     return InspectedModel(
         path.name,
@@ -119,10 +119,10 @@ def open_model(path: Path) -> InspectedModel:
             unpack(weights, config.model, config.precision),
             activation_scales(weights, config.model) if config.precision == "int8" else None,
         ),
-        shipped.engine,
-        shipped.tokenizer,
-        shipped.directions,
-        shipped.search,
+        loaded.engine,
+        loaded.tokenizer,
+        loaded.directions,
+        loaded.search,
     )
 
 

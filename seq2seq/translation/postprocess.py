@@ -192,16 +192,18 @@ class Postprocessor:
         it has many subwords, on both sides.
         """
         text = segment.model_input.text
-        found = [*segment.terms, *segment.replacing]
+        terms = [*segment.terms, *segment.replacing]
         names = [
             name
             for name in _NAME.finditer(text)
             if name[0] not in said
             and len(self.tokenizer.encode([name[0]])[0]) > KNOWN_PIECES
-            and not any(start <= name.start() < end for _, start, end in found)
+            and not any(start <= name.start() < end for _, start, end in terms)
         ]
-        strange = {self.source, self.target} & WITHOUT_SPACES or self.source in _CAPITAL_NOUNS
-        if not names or strange or is_title_case(text):
+        shows_no_names = (
+            {self.source, self.target} & WITHOUT_SPACES or self.source in _CAPITAL_NOUNS
+        )
+        if not names or shows_no_names or is_title_case(text):
             return said
         words = [*_WORD.finditer(said)]
         pieces = self.tokenizer.pieces(hypothesis.ids)
