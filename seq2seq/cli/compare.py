@@ -37,7 +37,7 @@ def compare(
         Path,
         typer.Argument(
             metavar="A",
-            help="An exported model, the directory of a run, or a file of translations, one a line.",
+            help="An exported model, a run's directory, or a file of translations, one a line.",
         ),
     ],
     b: Annotated[Path, typer.Argument(metavar="B", help="The other one.")],

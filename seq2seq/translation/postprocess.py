@@ -200,9 +200,10 @@ class Postprocessor:
             and len(self.tokenizer.encode([name[0]])[0]) > KNOWN_PIECES
             and not any(start <= name.start() < end for _, start, end in terms)
         ]
-        shows_no_names = (
-            {self.source, self.target} & WITHOUT_SPACES or self.source in _CAPITAL_NOUNS
-        )
+        shows_no_names = {
+            self.source,
+            self.target,
+        } & WITHOUT_SPACES or self.source in _CAPITAL_NOUNS
         if not names or shows_no_names or is_title_case(text):
             return said
         words = [*_WORD.finditer(said)]

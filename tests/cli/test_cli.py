@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 import typer
+from helpers.commands import SEQ2SEQ, TIMEOUT, only_error
+from helpers.commands import run_seq2seq as run
 from typer.testing import CliRunner
 
 from seq2seq.cli import main, translate
 
 pytestmark = pytest.mark.slow
-
-TIMEOUT = 120  # seconds: only so that a process that waits for ever is a failure
-COMMAND = [sys.executable, "-m", "seq2seq.cli.main"]
 
 RECIPE = """
 [corpus]
@@ -45,26 +44,6 @@ epochs = 2
 batch_tokens = 200
 threads = 1
 """
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def only_error(done: subprocess.CompletedProcess[str], code: int) -> str:
-    """The one sentence of a process that failed with `code` and printed nothing else."""
-    assert (done.returncode, done.stdout) == (code, "")
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("seq2seq: ")
-    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +84,9 @@ def test_check_counts_and_says_it_as_json(corpus: Path) -> None:
     table = json.loads(run(*arguments, "--json").stdout)
     assert len(table["texts"]) == 2
     assert len(json.loads(run("check", corpus / "recipe.toml", "--json").stdout)["texts"]) == 3
-    assert "alone" in only_error(run("check", corpus / "recipe.toml", corpus / "train"), 2)
+    assert "alone" in only_error(
+        run("check", corpus / "recipe.toml", corpus / "train"), 2, "seq2seq"
+    )
 
 
 @pytest.mark.parametrize(("name", "app"), [("seq2seq", main.app), ("translate", translate.app)])
@@ -179,7 +160,7 @@ def test_eight_bits_need_the_corpus(finished: Path, corpus: Path, tmp_path: Path
     (moved / "recipe.json").write_text(json.dumps(recipe))
     (moved / "SHA256SUMS").unlink()  # as runs of earlier versions
     model = tmp_path / "mine.s2s"
-    error = only_error(run("export", moved, "-o", model), 1)
+    error = only_error(run("export", moved, "-o", model), 1, "seq2seq")
     assert "gone" in error
     assert "--corpus" in error
     assert not model.exists()
@@ -234,7 +215,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> Non
     arguments = ["train", str(corpus / "recipe.toml"), "-o", str(folder)]
     overrides = ["--set", "training.epochs=100000"]
     process = subprocess.Popen(
-        [*COMMAND, *arguments, *overrides], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        [*SEQ2SEQ, *arguments, *overrides], stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
     deadline = time.monotonic() + TIMEOUT
     while not (folder / "best.safetensors").exists() and process.poll() is None:
@@ -248,7 +229,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> Non
     assert b"Traceback" not in stderr
     assert list((folder / "checkpoints").glob("step-*"))
     # `--resume` finds the checkpoint; another number of epochs would be another run.
-    assert "training.epochs" in only_error(run("train", *arguments[1:], "--resume"), 2)
+    assert "training.epochs" in only_error(run("train", *arguments[1:], "--resume"), 2, "seq2seq")
 
 
 # Bad input
@@ -256,7 +237,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> Non
 
 def test_an_unknown_key_names_the_nearest(corpus: Path, tmp_path: Path) -> None:
     done = run("train", corpus / "recipe.toml", "-o", tmp_path / "run", "--set", "training.epoch=1")
-    assert "training.epochs" in only_error(done, 2)
+    assert "training.epochs" in only_error(done, 2, "seq2seq")
     assert not (tmp_path / "run").exists()
 
 
@@ -265,7 +246,7 @@ def test_unequal_files_leave_nothing_behind(corpus: Path, tmp_path: Path) -> Non
     (tmp_path / "a.xx").write_text("ONE\n")
     override = f"corpus.train={tmp_path}/a"
     done = run("train", corpus / "recipe.toml", "-o", tmp_path / "run", "--set", override)
-    message = only_error(done, 1)
+    message = only_error(done, 1, "seq2seq")
     assert "a.en" in message
     assert "2" in message
     assert not (tmp_path / "run").exists()
@@ -276,25 +257,27 @@ def test_a_vocabulary_that_does_not_fit_the_corpus(corpus: Path, tmp_path: Path)
         *("train", corpus / "recipe.toml", "-o", tmp_path / "run", "--quiet"),
         *("--set", "tokenizer.vocabulary_size=5000"),
     )
-    assert "tokenizer.vocabulary_size" in only_error(done, 1)
+    assert "tokenizer.vocabulary_size" in only_error(done, 1, "seq2seq")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_second_run_in_the_same_folder_is_refused(corpus: Path, finished: Path) -> None:
     before = (finished / "best.safetensors").read_bytes()
-    assert "--resume" in only_error(run("train", corpus / "recipe.toml", "-o", finished), 2)
+    assert "--resume" in only_error(
+        run("train", corpus / "recipe.toml", "-o", finished), 2, "seq2seq"
+    )
     assert (finished / "best.safetensors").read_bytes() == before
 
 
 def test_resuming_what_is_not_a_run(corpus: Path, tmp_path: Path) -> None:
     done = run("train", corpus / "recipe.toml", "-o", tmp_path, "--resume")
-    assert "not a training run" in only_error(done, 1)
+    assert "not a training run" in only_error(done, 1, "seq2seq")
 
 
 @pytest.mark.parametrize("command", ["evaluate", "export"])
 def test_a_folder_that_is_no_model(command: str, tmp_path: Path) -> None:
     arguments = ["-o", tmp_path / "out"] if command == "export" else ["--corpus", "x"]
-    assert str(tmp_path) in only_error(run(command, tmp_path, *arguments), 1)
+    assert str(tmp_path) in only_error(run(command, tmp_path, *arguments), 1, "seq2seq")
     assert not (tmp_path / "out").exists()
 
 
@@ -303,17 +286,19 @@ def test_damaged_weights_are_named(finished: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((finished / name).read_bytes())
     whole = (finished / "best.safetensors").read_bytes()
     (tmp_path / "best.safetensors").write_bytes(whole[: len(whole) // 2])
-    message = only_error(run("export", tmp_path, "-o", tmp_path / "out.s2s"), 1)
+    message = only_error(run("export", tmp_path, "-o", tmp_path / "out.s2s"), 1, "seq2seq")
     assert "best.safetensors" in message
     assert not (tmp_path / "out.s2s").exists()
 
 
 def test_evaluate_wants_source_and_reference_together(finished: Path, corpus: Path) -> None:
-    assert "--ref" in only_error(run("evaluate", finished, "--src", corpus / "valid.en"), 2)
+    assert "--ref" in only_error(
+        run("evaluate", finished, "--src", corpus / "valid.en"), 2, "seq2seq"
+    )
     done = run("evaluate", finished, "--src", corpus / "valid.en", "--ref", corpus / "train.xx")
-    assert "60" in only_error(done, 1)
+    assert "60" in only_error(done, 1, "seq2seq")
     done = run("evaluate", finished, "--src", tmp := corpus / "none.en", "--ref", tmp)
-    assert "none.en" in only_error(done, 1)
+    assert "none.en" in only_error(done, 1, "seq2seq")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["inspect", "--help"]])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from helpers.commands import run_inspect as run
 from helpers.training_runs import (
     Metrics,
     Recorder,
@@ -23,7 +24,6 @@ from helpers.training_runs import (
 from typer.testing import CliRunner
 
 from seq2seq.cli import main
-from seq2seq.cli.inspect import app
 from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus.batches import Batch, make_batch
@@ -141,16 +141,6 @@ def test_without_a_pair_short_enough_there_are_no_gates(recipe: Recipe, tmp_path
     [row] = [row for row in read_metrics(tmp_path / "run") if row["kind"] == "valid"]
     assert row["gates"] == {}
     run("training", str(tmp_path / "run"), "-o", str(tmp_path / "curve.png"))
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    """What `seq2seq inspect` prints; an error is one line."""
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == code, result.output
-    if code:
-        assert result.output.startswith("seq2seq inspect: ")
-        assert result.output.count("\n") == 1
-    return result.output
 
 
 def make_rows(cell: Cell = "lstm", validations: int = 3, directions: int = 1) -> Metrics:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.commands import run_inspect as run
 from helpers.tiny import export, network
 from rich.cells import cell_len
 from typer.testing import CliRunner
@@ -27,16 +28,6 @@ SENTENCE = "the dog sees the mouse"
 KINDS = ["attention", "gates", "search"]
 FEW = {"gates": ["--layer", "decoder.1"]}
 """Fewer maps are drawn sooner."""
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    """What a command prints; an error is one line."""
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == code, result.output
-    if code:
-        assert result.output.startswith("seq2seq inspect: ")
-        assert result.output.count("\n") == 1
-    return result.output
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,15 +1,14 @@
 """Several directions in one model, as a user meets them: train, evaluate, export, translate."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.commands import run as translate
+from helpers.commands import run_seq2seq as run
 
 pytestmark = pytest.mark.slow
 
-TIMEOUT = 120
 
 CORPUS = """
 [[corpus]]
@@ -42,20 +41,6 @@ batch_tokens = 300
 temperature = 2
 threads = 1
 """
-
-
-def run(command: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    module = "seq2seq.cli.translate" if command == "translate" else "seq2seq.cli.main"
-    words = [] if command == "translate" else [command]
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +107,7 @@ def test_all_test_sets_are_evaluated(trained: Path, exported: Path, recipe: Path
 
 def test_the_language_is_chosen(exported: Path) -> None:
     def translation(*options: str) -> str:
-        done = run("translate", "--quiet", "-m", exported, "red house tree.", *options)
+        done = translate("--quiet", "-m", exported, "red house tree.", *options)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
@@ -132,9 +117,9 @@ def test_the_language_is_chosen(exported: Path) -> None:
 
 def test_a_direction_that_was_not_trained_goes_through_a_third_language(exported: Path) -> None:
     def translation(text: str, *options: str) -> str:
-        return run("translate", "--quiet", "-m", exported, text, *options).stdout
+        return translate("--quiet", "-m", exported, text, *options).stdout
 
-    done = run("translate", "-m", exported, "-f", "xx", "-t", "yy", "RED HOUSE TREE.")
+    done = translate("-m", exported, "-f", "xx", "-t", "yy", "RED HOUSE TREE.")
     english = translation("RED HOUSE TREE.", "-f", "xx", "-t", "en").removesuffix("\n")
     assert done.stdout == translation(english, "-f", "en", "-t", "yy")
     note = "xx-yy goes through en, since no model was trained for it."
@@ -153,7 +138,7 @@ def test_a_direction_that_was_not_trained_goes_through_a_third_language(exported
 def test_an_unknown_language_lists_the_directions(
     exported: Path, options: list[str], complaint: str
 ) -> None:
-    done = run("translate", "-m", exported, "red house.", *options)
+    done = translate("-m", exported, "red house.", *options)
     assert (done.returncode, done.stdout) == (2, "")
     expected = f"the model does not translate {complaint}; it knows en-xx, xx-en, en-yy, xx-yy."
     assert done.stderr == f"translate: {expected}\n"
