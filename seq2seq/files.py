@@ -14,7 +14,7 @@ import shutil
 import signal
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -120,11 +120,12 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
+def replacing_folder(target: Path, keep: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Give a new folder, which takes the place of `target` at the end of the block.
 
-    What was there is removed then. Where the block fails, all is as it was. Of two processes that
-    do so at once, the later one has its way. Raises `OSError`.
+    What was there is removed then, unless `keep` is true of it: then the new folder is. Where the
+    block fails, all is as it was. Of two processes that do so at once, the later one has its way.
+    Raises `OSError`.
     """
     before = _status(target)
     with _ended_by_signals():
@@ -137,13 +138,13 @@ def replacing_folder(target: Path) -> Iterator[Path]:
                 _keep_rights(before, aside)
             for path in (*aside.rglob("*"), aside):
                 sync(path)
-            _put(aside, target)
+            _put(aside, target, keep)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _put(new: Path, target: Path) -> None:
-    """Rename the folder `new` to `target`, and remove the folder that was there, if any."""
+def _put(new: Path, target: Path, keep: Callable[[Path], bool] | None) -> None:
+    """Rename the folder `new` to `target`, and remove what was there, unless that is to be kept."""
     replaced: list[Path] = []
     try:
         while True:
@@ -153,6 +154,8 @@ def _put(new: Path, target: Path) -> None:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
+            if keep and keep(target):
+                break
             old = _beside(target, "old")
             with suppress(FileNotFoundError):  # another process was faster
                 target.rename(old)

@@ -59,7 +59,7 @@ def entry(kind: str, made_from: tuple[str, ...], make: Make) -> Path:
     if not _is_whole(path):
         with _writing() as folder:
             _remove_abandoned(folder, kind)
-            with replacing_folder(path) as aside:
+            with replacing_folder(path, keep=_is_whole) as aside:
                 make(aside)
                 sizes = {file.name: file.stat().st_size for file in aside.iterdir()}
                 (aside / _SIZES).write_text(json.dumps(sizes))

@@ -87,6 +87,17 @@ def test_another_process_may_be_faster() -> None:
     assert (path / "text").read_text() == "one"
 
 
+def test_an_entry_that_another_process_reads_stays_where_it_is() -> None:
+    def make(folder: Path) -> None:
+        writing("one")(folder)
+        path = cache.entry("kind", ("a",), writing("one"))
+        folders.append(path.stat().st_ino)
+
+    folders: list[int] = []
+    path = cache.entry("kind", ("a",), make)
+    assert folders == [path.stat().st_ino]
+
+
 def test_two_processes_at_once(folder: Path) -> None:
     program = (
         "from pathlib import Path\n"
