@@ -16,9 +16,10 @@ from typing import Any
 from anyio import to_thread
 
 from seq2seq.config.model_config import Direction
+from seq2seq.documents.html_document import HtmlDocument
+from seq2seq.documents.plain_text import TextDocument
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
-from seq2seq.serving.documents import Document, HtmlDocument, TextDocument
 from seq2seq.serving.middleware import Limits, RefusedError
 from seq2seq.serving.request import TranslateRequest, language_name
 from seq2seq.serving.response import Answer, Detection, translate_response
@@ -116,7 +117,7 @@ class Service:
         return await self._detecting.run(None, [text[:_IDENTIFIED] for text in texts])
 
     async def _sources(
-        self, request: TranslateRequest, documents: Sequence[Document]
+        self, request: TranslateRequest, documents: Sequence[HtmlDocument | TextDocument]
     ) -> list[Detection]:
         """Return the source language of each document."""
         if request.source != AUTO:
@@ -147,7 +148,7 @@ class Service:
 
     async def _translate(
         self,
-        documents: Sequence[Document],
+        documents: Sequence[HtmlDocument | TextDocument],
         directions: Sequence[Direction | None],
         request: TranslateRequest,
     ) -> list[Answer]:
@@ -175,7 +176,7 @@ class Service:
 
     def _answers(
         self,
-        documents: Sequence[Document],
+        documents: Sequence[HtmlDocument | TextDocument],
         directions: Sequence[Direction | None],
         translations: Mapping[Direction, Iterator[Translation]],  # of all its documents, in order
         request: TranslateRequest,
@@ -238,16 +239,16 @@ def _detection(guesses: Sequence[tuple[str, float]], sources: Sequence[str]) -> 
     return Detection(language, _percent(dict(guesses)[language]), source is not None)
 
 
-def _texts_to_identify(documents: Sequence[Document]) -> list[str]:
+def _texts_to_identify(documents: Sequence[HtmlDocument | TextDocument]) -> list[str]:
     return [_TAG.sub("", "\n".join(document.texts)) for document in documents]
 
 
-def _divide(request: TranslateRequest) -> list[Document]:
+def _divide(request: TranslateRequest) -> list[HtmlDocument | TextDocument]:
     document_type = HtmlDocument if request.is_html else TextDocument
     return [document_type(text) for text in request.texts]
 
 
-def _unchanged(document: Document, direction: Direction | None) -> Answer:
+def _unchanged(document: HtmlDocument | TextDocument, direction: Direction | None) -> Answer:
     """Answer a text that is in the target language already, or in an unknown one (`None`)."""
     has_letters = any(map(str.isalpha, "".join(document.texts)))
     notes = [LEFT_AS_UNKNOWN] if direction is None and has_letters else []

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import pytest
 
 from seq2seq.bundled import DEFAULT_MODEL
+from seq2seq.documents.html_document import HtmlDocument
+from seq2seq.documents.plain_text import TextDocument
 from seq2seq.identification.alphabet import clean
-from seq2seq.serving.documents import HtmlDocument, TextDocument
 from seq2seq.text.blocks import Unit, segments
 from seq2seq.text.casing import is_all_caps, sentence_case
 from seq2seq.text.glossary import Glossary, Term

@@ -1,7 +1,7 @@
-"""Divide a document into texts, which are translated apart, and put their translations in place.
+"""HTML: divide it into texts, which are translated apart, and put their translations in place.
 
-Plain text is divided into lines. In HTML, block elements divide the text, and so do inline ones
-side by side, as in `<a>Home</a><a>News</a>`, which would be read as one word. Other inline elements
+Block elements divide the text, and so do inline ones side by side, as in
+`<a>Home</a><a>News</a>`, which would be read as one word. Other inline elements
 stay in the text, as tags `<g1>` that the translator puts around the words made from theirs. All
 else comes out byte for byte: tags with their attributes, comments, scripts, styles, `pre` and
 `code`, white space between blocks, and text whose translation is the text itself.
@@ -13,11 +13,19 @@ import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, chain, count, pairwise
-from typing import Protocol
+from itertools import accumulate, pairwise
 
-from seq2seq.serving.html_tokens import FOREIGN, RAW, SPACE, Kind, Token, attributes, names, tokens
-from seq2seq.text.blocks import blocks, lines_of
+from seq2seq.documents.html_tokens import (
+    FOREIGN,
+    RAW,
+    SPACE,
+    Kind,
+    Token,
+    attributes,
+    names,
+    tokens,
+)
+from seq2seq.documents.tagged_text import Mark, Role, TaggedText
 
 _SPACES = re.compile(f"[{SPACE}]+")
 _BLOCKS = names("""
@@ -29,35 +37,7 @@ _BLOCKS = names("""
     """)
 _INDICES = frozenset(("sub", "sup"))  # belong to the word before, in an element of its own or not
 _KEPT = names("code kbd pre samp var") | RAW | FOREIGN  # with all that is inside
-_LIKE_TAG = re.compile("</?(g+)")
 _QUOTES = {'"': "&quot;", "'": "&#39;"}
-
-
-class Document(Protocol):
-    """What `TextDocument` and `HtmlDocument` have in common."""
-
-    @property
-    def texts(self) -> Sequence[str]:
-        """The texts to translate."""
-
-    def render(self, translations: Sequence[str]) -> str:
-        """Return the document with a translation in place of each text."""
-
-
-class TextDocument:
-    """Plain text, by lines, so that a long text does not keep all others waiting."""
-
-    def __init__(self, text: str) -> None:
-        self._parts = [*chain.from_iterable(blocks([lines_of(text)], "sentence"))]
-        self._filled = [number for number, part in enumerate(self._parts) if part.strip()]
-        self.texts: Sequence[str] = [self._parts[number] for number in self._filled]
-
-    def render(self, translations: Sequence[str]) -> str:
-        """Return the text with its lines translated."""
-        rendered = [*self._parts]
-        for number, translation in zip(self._filled, translations, strict=True):
-            rendered[number] = translation
-        return "".join(rendered)
 
 
 class HtmlDocument:
@@ -82,58 +62,25 @@ class _Segment:
 
     def __init__(self, run: Sequence[Token]) -> None:
         self._raw = "".join(token.raw for token in run)
-        partners = _partners(run)
-        texts = [html.unescape(token.raw) if token.kind is Kind.TEXT else "" for token in run]
-        like_tags = _LIKE_TAG.findall("".join(texts))
-        name = "g" * (1 + max(map(len, like_tags), default=0))
-        bare = "".join(token.raw for token in run if token.kind is Kind.TEXT)
+        raw_texts = [token.raw for token in run if token.kind is Kind.TEXT]
+        bare, text = "".join(raw_texts), "".join(map(html.unescape, raw_texts))
         self._escapes = {
             quote: escape
             for quote, escape in _QUOTES.items()
-            if "".join(texts).count(quote) > bare.count(quote)  # it was a character reference
+            if text.count(quote) > bare.count(quote)  # it was a character reference
         }
-        self._tags = dict[str, str]()  # by the tag `<g1>` in the text
-        numbers = dict[int, int]()  # by position; both tags of an element have the same
-        fresh = count(1)
-        for place, token in enumerate(run):
-            if token.kind is Kind.TEXT:
-                continue
-            start = min(place, partners.get(place, place))
-            numbers[place] = numbers[start] if start < place else next(fresh)
-            opening = "</" if start < place else "<"
-            closing = ">" if place in partners else "/>"
-            texts[place] = f"{opening}{name}{numbers[place]}{closing}"
-            self._tags[texts[place]] = token.raw
-        self.text = _SPACES.sub(" ", "".join(texts))
-        self._tag = re.compile(rf"(</?{name}\d+/?>)")
+        partners = _partners(run)
+        self._tagged = TaggedText([_part(run, place, partners) for place in range(len(run))])
+        self.text = self._tagged.text
 
     def render(self, translation: str) -> str:
-        """Return markup with the translation's text and the source's tags, each once.
-
-        The tags are where the translation has them, if each element is inside the one that it was
-        in, as the translator guarantees. Otherwise they come in the order of the source, and a tag
-        that is missing goes before the next that is not.
-        """
+        """Return markup with the translation's text and the source's tags, each once."""
         if translation == self.text or not translation.strip(SPACE):
             return self._raw
-        parts = self._tag.split(translation)  # texts and tags in turn
-        tags = [tag for tag in parts[1::2] if tag in self._tags]
-        if _parents(tags) == _parents([*self._tags]):
-            return "".join(
-                self._tags.get(part, "") if number % 2 else self._escape(part)
-                for number, part in enumerate(parts)
-            )
-        rendered = list[str]()
-        remaining = iter(self._tags.items())
-        missing = {*self._tags}
-        for number, part in enumerate(parts):
-            if number % 2 == 0:
-                rendered.append(self._escape(part))
-            while part in missing:
-                tag, raw = next(remaining)
-                missing.remove(tag)
-                rendered.append(raw)
-        return "".join([*rendered, *(raw for _, raw in remaining)])
+        return "".join(
+            part.raw if isinstance(part, Mark) else self._escape(part)
+            for part in self._tagged.parts(translation)
+        )
 
     def _escape(self, text: str) -> str:
         text = html.escape(text, quote=False).replace("\N{NO-BREAK SPACE}", "&nbsp;")
@@ -142,18 +89,14 @@ class _Segment:
         return text
 
 
-def _parents(tags: Sequence[str]) -> list[tuple[str, str]] | None:
-    """Return each element with the one around it, sorted; None if the tags are not nested."""
-    parents = list[tuple[str, str]]()
-    open_ = [""]
-    for tag in tags:
-        if not tag.startswith("</"):
-            parents.append((tag, open_[-1]))
-            if not tag.endswith("/>"):
-                open_.append(tag)
-        elif open_.pop() != tag.replace("/", ""):
-            return None
-    return sorted(parents) if open_ == [""] else None
+def _part(run: Sequence[Token], place: int, partners: Mapping[int, int]) -> str | Mark:
+    """Return a token as a part of the tagged text."""
+    token = run[place]
+    if token.kind is Kind.TEXT:
+        return _SPACES.sub(" ", html.unescape(token.raw))
+    if place not in partners:
+        return Mark(token.raw)
+    return Mark(token.raw, Role.OPENS if partners[place] > place else Role.CLOSES)
 
 
 def _parts(markup: str) -> Iterator[str | _Segment]:

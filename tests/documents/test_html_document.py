@@ -9,7 +9,7 @@ from helpers.html_trees import markup, scripts, tree_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.serving.documents import HtmlDocument
+from seq2seq.documents.html_document import HtmlDocument
 
 _TAG = re.compile(r"(</?g+\d+/?>)")
 

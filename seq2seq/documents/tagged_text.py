@@ -1,0 +1,92 @@
+"""A text with inline elements, which the translator sees as tags: `<g1>bold</g1> and <g2/>`."""
+
+import re
+from collections.abc import Sequence
+from enum import Enum, auto
+from itertools import count
+from typing import NamedTuple
+
+_LIKE_TAG = re.compile("</?(g+)")
+
+
+class Role(Enum):
+    """What a mark is to the text around it."""
+
+    OPENS = auto()
+    CLOSES = auto()
+    STANDS_ALONE = auto()
+
+
+class Mark(NamedTuple):
+    """What stands in a text and is not text: the start or the end of an inline element, or all."""
+
+    raw: str  # as the document has it
+    role: Role = Role.STANDS_ALONE
+
+
+class TaggedText:
+    """Text and marks in turn, whose marks are nested: each that closes ends the last that opened.
+
+    `text` is for the translator: each mark is a tag, whose name is such that the text has no like.
+    """
+
+    def __init__(self, parts: Sequence[str | Mark]) -> None:
+        like_tags = _LIKE_TAG.findall("".join(part for part in parts if isinstance(part, str)))
+        self._name = "g" * (1 + max(map(len, like_tags), default=0))
+        self._marks = dict[str, Mark]()  # by tag
+        fresh, open_ = count(1), list[int]()
+        written = list[str]()
+        for part in parts:
+            if isinstance(part, str):
+                written.append(part)
+                continue
+            number = open_.pop() if part.role is Role.CLOSES else next(fresh)
+            if part.role is Role.OPENS:
+                open_.append(number)
+            start = "</" if part.role is Role.CLOSES else "<"
+            end = "/>" if part.role is Role.STANDS_ALONE else ">"
+            tag = f"{start}{self._name}{number}{end}"
+            written.append(tag)
+            self._marks[tag] = part
+        self.text = "".join(written)
+        self._tag = re.compile(rf"(</?{self._name}\d+/?>)")
+
+    def parts(self, translation: str) -> list[str | Mark]:
+        """Return the parts of a translation, with each mark of the text once.
+
+        The marks are where the translation has their tags, if each element is inside the one that
+        it was in, as the translator guarantees. Otherwise they come in the order of the text, and a
+        mark whose tag is missing goes before the next that is not.
+        """
+        texts = self._tag.split(translation)  # texts and tags in turn
+        tags = [tag for tag in texts[1::2] if tag in self._marks]
+        if _parents(tags) == _parents([*self._marks]):
+            return [
+                self._marks.get(text, "") if number % 2 else text
+                for number, text in enumerate(texts)
+            ]
+        parts = list[str | Mark]()
+        remaining = iter(self._marks.items())
+        missing = {*self._marks}
+        for number, text in enumerate(texts):
+            if number % 2 == 0:
+                parts.append(text)
+            while text in missing:
+                tag, mark = next(remaining)
+                missing.remove(tag)
+                parts.append(mark)
+        return [*parts, *(mark for _, mark in remaining)]
+
+
+def _parents(tags: Sequence[str]) -> list[tuple[str, str]] | None:
+    """Return each element with the one around it, sorted; None if the tags are not nested."""
+    parents = list[tuple[str, str]]()
+    open_ = [""]
+    for tag in tags:
+        if not tag.startswith("</"):
+            parents.append((tag, open_[-1]))
+            if not tag.endswith("/>"):
+                open_.append(tag)
+        elif open_.pop() != tag.replace("/", ""):
+            return None
+    return sorted(parents) if open_ == [""] else None
