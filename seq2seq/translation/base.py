@@ -131,8 +131,7 @@ class BaseTranslator(ABC):
         """Translate any number of lines in bounded memory, and yield each as soon as it is ready.
 
         Up to some thousand lines are read ahead, so that lines of similar length are searched
-        together; the next batch is always the one with the oldest line. Where `lines` raises, the
-        lines before come first.
+        together. Where `lines` raises, the lines before come first.
         """
         if isinstance(lines, str):
             raise TypeError("translate_lines() takes lines, not a text")

@@ -394,12 +394,18 @@ class _Call:
 def _first_batch(queue: Iterable[_Job]) -> list[_Job]:
     """Return the first segment that is to be searched, with others of similar length.
 
-    Segments with constraints, which take another search, are in batches of their own.
+    The few that take longer come last, so that they are many: those that are searched again, and
+    those with constraints, which take another search.
     """
     waiting = [job for job in queue if job.state in _SEARCHES]
-    first = waiting[0]
-    alike = [job for job in waiting if bool(job.constraints) == bool(first.constraints)]
-    return next(batch for batch in _batches(alike) if first in batch)
+    order = min(map(_order, waiting))
+    alike = [job for job in waiting if _order(job) == order]
+    return next(batch for batch in _batches(alike) if alike[0] in batch)
+
+
+def _order(job: _Job) -> tuple[bool, bool]:
+    """Return when a segment is searched: the lowest first."""
+    return job.constraints is not None, job.state is _State.TO_SEARCH_AGAIN
 
 
 def _batches(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
