@@ -44,7 +44,8 @@ _NEGATED = {
     "en": r"not|no|\w+n['’]t|cannot|never|none|nor|neither|nobody|nothing|nowhere|without|hardly|"
     r"dis(?:agree|like|trust|believe|obey|approve)\w*",
     "es": r"no|nunca|jamás|nada|nadie|ning[uú]n\w*|sin|ni|tampoco|apenas",
-    "fr": r"non|pas|rien|aucun\w*|sans|ni|(?:ne|n['’]\w+)\s[^.!?]{0,40}\bjamais",
+    "fr": r"non|pas|rien|aucun\w*|sans|ni|personne\s(?:ne|n['’]\w+)|"
+    r"(?:ne|n['’]\w+)\s[^.!?]{0,40}\b(?:jamais|personne|plus(?!\squ))",
 }
 _PERHAPS_NEGATED = {  # in one language and not in another, or not at all: Unfall, ne ... que
     "de": r"un\w{4,}|egal|erst",

@@ -1,8 +1,12 @@
 """A negation on one side alone is told, and lowers the confidence."""
 
+from collections.abc import Callable
+
 import pytest
 from helpers import tiny
 from helpers.engines import GREEDY, ScriptEngine, ScriptState, spelled
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
@@ -58,9 +62,64 @@ def test_a_word_that_one_language_alone_negates_is_no_difference(
     assert not negation_differs(text, source, target, "en")
 
 
-def test_french_never_is_a_negation() -> None:
-    assert negation_differs("I saw her.", "Je ne l'ai jamais vue.", "en", "fr")
-    assert negation_differs("Il n'a jamais dit ça.", "He said that.", "fr", "en")
+CLAIMS = {
+    "en": ["I know him.", "She can swim.", "We have milk.", "Somebody came.", "He works here.",
+           "You should go.", "They saw it.", "It was cheap."],
+    "de": ["Ich kenne ihn.", "Sie kann schwimmen.", "Wir haben Milch.", "Jemand kam.",
+           "Er arbeitet hier.", "Du solltest gehen.", "Sie haben es gesehen.", "Es war billig."],
+    "fr": ["Je le connais.", "Elle sait nager.", "Nous avons du lait.", "Quelqu'un est venu.",
+           "Il travaille ici.", "Tu devrais partir.", "Ils l'ont vu.", "C'était bon marché."],
+    "es": ["Lo conozco.", "Ella sabe nadar.", "Tenemos leche.", "Alguien vino.",
+           "Él trabaja aquí.", "Deberías irte.", "Lo vieron.", "Era barato."],
+}  # fmt: skip
+DENIALS = {
+    "en": ["I don't know him.", "She cannot swim.", "We have no milk.", "Nobody came.",
+           "He never works here.", "You shouldn't go.", "They saw nothing.", "It wasn't cheap."],
+    "de": ["Ich kenne ihn nicht.", "Sie kann nicht schwimmen.", "Wir haben keine Milch.",
+           "Niemand kam.", "Er arbeitet nie hier.", "Du solltest nicht gehen.",
+           "Sie haben nichts gesehen.", "Es war nicht billig."],
+    "fr": ["Je ne le connais pas.", "Elle ne sait pas nager.", "Nous n'avons pas de lait.",
+           "Personne n'est venu.", "Il ne travaille jamais ici.", "Tu ne devrais pas partir.",
+           "Ils n'ont rien vu.", "Ce n'était pas bon marché."],
+    "es": ["No lo conozco.", "Ella no sabe nadar.", "No tenemos leche.", "Nadie vino.",
+           "Él nunca trabaja aquí.", "No deberías irte.", "No vieron nada.", "No era barato."],
+}  # fmt: skip
+WRITTEN = st.sampled_from(
+    [
+        str,
+        str.upper,
+        str.lower,
+        str.title,
+        lambda text: text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"),
+    ]
+)
+
+
+@given(st.permutations(["de", "en", "es", "fr"]), st.integers(0, 7), WRITTEN, WRITTEN)
+def test_a_claim_differs_from_its_denial_however_both_are_written(
+    languages: list[str], number: int, first: Callable[[str], str], second: Callable[[str], str]
+) -> None:
+    source, target, *_ = languages
+    claim, denial = first(CLAIMS[source][number]), first(DENIALS[source][number])
+    its_claim, its_denial = second(CLAIMS[target][number]), second(DENIALS[target][number])
+    assert negation_differs(claim, its_denial, source, target)
+    assert negation_differs(denial, its_claim, source, target)
+    assert not negation_differs(claim, its_claim, source, target)
+    assert not negation_differs(denial, its_denial, source, target)
+
+
+@pytest.mark.parametrize(
+    "denial", ["Je ne l'ai jamais vue.", "Il n’a vu personne.", "Il ne la voit plus."]
+)
+def test_french_words_are_negations_after_ne(denial: str) -> None:
+    assert negation_differs("I saw her.", denial, "en", "fr")
+    assert negation_differs(denial, "I saw her.", "fr", "en")
+
+
+@pytest.mark.parametrize("claim", ["Une personne est venue.", "Il est plus grand que moi."])
+def test_french_words_are_no_negations_without_ne(claim: str) -> None:
+    assert not negation_differs("I saw her.", claim, "en", "fr")
+    assert not negation_differs(claim, "I saw her.", "fr", "en")
 
 
 def test_of_other_languages_nothing_is_known() -> None:
