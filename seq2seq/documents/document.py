@@ -36,6 +36,8 @@ class UnitTranslation:
 
     text: str
     confidence: float | None = None
+    state: State = State.TRANSLATED
+    """What the document is to say of it, where its format can."""
     notes: tuple[str, ...] = ()
 
 

@@ -102,7 +102,7 @@ def _part(run: Sequence[Token], place: int, partners: Mapping[int, int]) -> str 
 def _parts(markup: str) -> Iterator[str | _Segment]:
     """Yield segments and the markup between them; joined they are the document."""
     run: list[Token] = []
-    for token in _kept_whole(tokens(markup)):
+    for token in kept_whole(tokens(markup)):
         if token.name in _BLOCKS:
             yield from _divided(run)
             yield token.raw
@@ -286,10 +286,10 @@ def _unpaired(run: Sequence[Token], partners: Mapping[int, int]) -> set[int]:
     }
 
 
-def _kept_whole(tokens_: Iterator[Token]) -> Iterator[Token]:
+def kept_whole(tokens_: Iterator[Token]) -> Iterator[Token]:
     """Join the tokens of an element that is not translated, up to its end tag or the last."""
     for token in tokens_:
-        if token.kind is not Kind.START or not _is_kept(token):
+        if token.kind is not Kind.START or not is_kept(token):
             yield token
             continue
         raw = [token.raw]
@@ -304,7 +304,8 @@ def _kept_whole(tokens_: Iterator[Token]) -> Iterator[Token]:
         yield Token(Kind.ATOM, "".join(raw), token.name)
 
 
-def _is_kept(start: Token) -> bool:
+def is_kept(start: Token) -> bool:
+    """Return whether the element of a start tag is not translated."""
     if start.name in _KEPT:
         return True
     if "translate" not in start.raw.lower():

@@ -128,11 +128,21 @@ def tokens(markup: str) -> Iterator[Token]:
 
 def attributes(start: str) -> dict[str, str]:
     """Return the attributes of a start tag by lower-case name; the first of a name counts."""
-    values: dict[str, str] = {}
-    for match in _ATTRIBUTE.finditer(start, _match(start, 0).end("name")):
-        value = match["double"] or match["single"] or match["bare"] or ""
-        values.setdefault(match["name"].translate(_LOWER), html.unescape(value))
-    return values
+    return {name: html.unescape(start[slice(*span)]) for name, span in value_spans(start).items()}
+
+
+def value_spans(start: str) -> dict[str, tuple[int, int]]:
+    """Return where the value of each attribute of a start tag is, without its quotes, by name.
+
+    `start` may go on behind the tag.
+    """
+    tag = _match(start, 0)
+    spans: dict[str, tuple[int, int]] = {}
+    for match in _ATTRIBUTE.finditer(start, tag.end("name"), tag.end()):
+        kind = match.lastgroup or "name"
+        span = match.span(kind) if kind != "name" else (match.end(), match.end())
+        spans.setdefault(match["name"].translate(_LOWER), span)
+    return spans
 
 
 def _match(markup: str, place: int) -> re.Match[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from itertools import chain
 
+from seq2seq.documents.document import TextUnit, UnitTranslation
+from seq2seq.documents.encoding import Encoding, decode
 from seq2seq.text.blocks import blocks, lines_of
 
 
@@ -20,3 +22,26 @@ class TextDocument:
         for number, translation in zip(self._filled, translations, strict=True):
             rendered[number] = translation
         return "".join(rendered)
+
+
+class _TextFile:
+    """A file of plain text."""
+
+    def __init__(self, text: str, encoding: Encoding) -> None:
+        self._document, self._encoding = TextDocument(text), encoding
+        bare = (text.rstrip("\r\n") for text in self._document.texts)
+        self.units = [TextUnit(text=text) for text in bare if any(map(str.isalpha, text))]
+
+    def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
+        remaining = iter(translations)
+        texts = [*self._document.texts]
+        for number, text in enumerate(texts):
+            translation = next(remaining) if any(map(str.isalpha, text)) else None
+            if translation:
+                texts[number] = translation.text + text[len(text.rstrip("\r\n")) :]
+        return self._encoding.encode(self._document.render(texts), "replace")
+
+
+def read(data: bytes, source: str | None, target: str) -> _TextFile:
+    """Read a file of plain text, UTF-8 or with a mark of the byte order."""
+    return _TextFile(*decode(data))

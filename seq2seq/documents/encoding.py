@@ -1,0 +1,76 @@
+"""The encoding of a document of text: told by its first bytes, or by what it says itself."""
+
+import codecs
+import re
+from typing import NamedTuple
+
+from seq2seq.errors import Seq2SeqError
+from seq2seq.files import kind_of
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # begins as UTF-16 does
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_KNOWN = re.compile(  # as people call them: no codec of Python that is none of a text
+    r"utf-?8|(us-)?ascii|iso-?8859-\d+|latin-?\d+|(windows|cp)-?\d{3,4}|koi8-[rut]"
+    r"|macintosh|mac-?roman|gb2312|gbk|gb18030|big5(-?hkscs)?|euc-(jp|kr)|shift-jis|sjis"
+)
+_SUPERSETS = {  # what such text is in truth, https://encoding.spec.whatwg.org/#names-and-labels
+    "iso8859-1": "cp1252",
+    "ascii": "cp1252",
+    "iso8859-9": "cp1254",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+}
+
+
+class Encoding(NamedTuple):
+    """How the characters of a document are written."""
+
+    name: str = "utf-8"  # of Python's codec
+    mark: bytes = b""  # of the byte order, at the start
+
+    def encode(self, text: str, errors: str = "strict") -> bytes:
+        """Return the bytes of a text, the mark first."""
+        return self.mark + text.encode(self.name, errors)
+
+
+def decode(data: bytes, declared: str = "") -> tuple[str, Encoding]:
+    """Return a document's text without the mark, and its encoding, which gives the same bytes.
+
+    Without a mark and a declaration it is UTF-8. Raises `Seq2SeqError` where it is not in the
+    encoding that it should be in, or where that is unknown.
+    """
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
+    if not mark and (kind := kind_of(data)):
+        raise Seq2SeqError(f"{kind}, not plain text; save it as that.")
+    encoding = Encoding(_MARKS[mark] if mark else _codec(declared or "utf-8"), mark)
+    try:
+        text = data[len(mark) :].decode(encoding.name)
+        is_same = encoding.encode(text) == data
+    except UnicodeDecodeError as error:
+        raise Seq2SeqError(
+            f"byte {len(mark) + error.start + 1} is not {declared or encoding.name.upper()}; "
+            "convert it first, for example with iconv."
+        ) from None
+    if not is_same:
+        raise Seq2SeqError(f"it is not well-formed {declared}; convert it to UTF-8 first.")
+    return text, encoding
+
+
+def _codec(label: str) -> str:
+    """Return Python's name of an encoding."""
+    name = label.strip().lower().replace("_", "-")
+    try:
+        if not _KNOWN.fullmatch(name):
+            raise LookupError
+        codec = codecs.lookup(name).name
+    except LookupError:
+        raise Seq2SeqError(
+            f"the encoding {label[:40]!r} is not known; convert it to UTF-8 first."
+        ) from None
+    return _SUPERSETS.get(codec, codec)

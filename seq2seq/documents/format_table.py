@@ -1,0 +1,62 @@
+"""The formats of documents: a table, and what is looked up in it."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from seq2seq.documents.document import Document
+from seq2seq.errors import UsageError
+
+
+class Format(NamedTuple):
+    """A format of documents."""
+
+    name: str  # as an option says it
+    suffixes: tuple[str, ...]  # that the names of its files end with, in lower case
+    module: str  # under `seq2seq.documents`; has `read(data, source, target) -> Document`
+    title: str  # as people call it
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("text", (".txt", ".text"), "plain_text", "plain text"),
+    Format("html", (".html", ".htm", ".xhtml"), "html_file", "HTML"),
+)
+
+
+def format_of(path: Path) -> Format:
+    """Return the format of a file by the end of its name; raise `UsageError` where none has it.
+
+    Of several the longest end counts, so that `strings.xml` may be another format than `.xml`.
+    """
+    name = path.name.lower()
+    ends = {
+        suffix: known for known in FORMATS for suffix in known.suffixes if name.endswith(suffix)
+    }
+    if not ends:
+        suffix = path.suffix or path.name
+        raise UsageError(
+            f"{path}: no format is known by {suffix!r}; name one with --format: {_names()}."
+        )
+    return ends[max(ends, key=len)]
+
+
+def format_named(name: str) -> Format:
+    """Return the format of a name; raise `UsageError` where there is none."""
+    for known in FORMATS:
+        if known.name == name.lower():
+            return known
+    raise UsageError(f"there is no format {name!r}; there are {_names()}.")
+
+
+def open_document(data: bytes, form: Format, source: str | None, target: str) -> Document:
+    """Read a document; raise `Seq2SeqError` where it is not of the format.
+
+    `source` and `target` are language codes; `source` is None where each text is identified.
+    """
+    module = import_module(f"seq2seq.documents.{form.module}")
+    document: Document = module.read(data, source, target)
+    return document
+
+
+def _names() -> str:
+    return ", ".join(known.name for known in FORMATS)

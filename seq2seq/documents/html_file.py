@@ -1,0 +1,126 @@
+"""HTML files: the texts of a page, and of its attributes."""
+
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from seq2seq.documents.document import TextUnit, UnitTranslation
+from seq2seq.documents.encoding import Encoding, decode
+from seq2seq.documents.html_document import HtmlDocument, is_kept, kept_whole
+from seq2seq.documents.html_tokens import SPACE, VOID, Kind, Token, attributes, tokens, value_spans
+from seq2seq.documents.html_tokens import names as words
+
+_HEAD_BYTES = 1024  # in which a page declares its encoding
+_DECLARED = re.compile(
+    rb"""<meta [^>]{0,200}? charset \s* = \s* ["']? \s* ([\w:.-]{1,40})
+    | \A \s* <\?xml [^>]{0,100}? encoding \s* = \s* ["'] ([\w:.-]{1,40})""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_SPACES = re.compile(f"[{SPACE}]+")
+_READ = words("alt aria-description aria-label aria-placeholder placeholder title")
+_LABELLED = words("optgroup option track")
+_BUTTONS = words("button reset submit")
+_DESCRIPTIONS = words("""
+    description og:description og:image:alt og:title twitter:description twitter:image:alt
+    twitter:title
+    """)
+
+
+class _Value(NamedTuple):
+    """The value of an attribute that a reader sees."""
+
+    name: str
+    start: int  # in the page, without quotes
+    end: int
+    text: str
+    quote: str  # "" where there is none around it
+
+
+class _HtmlFile:
+    """A page: its texts, then those of its attributes."""
+
+    def __init__(self, markup: str, encoding: Encoding) -> None:
+        self._markup, self._encoding = markup, encoding
+        self._values = [*_values(markup)]
+        texts = HtmlDocument(markup).texts
+        self.units = [
+            *(TextUnit(text=text) for text in texts),
+            *(TextUnit(text=value.text, context=value.name) for value in self._values),
+        ]
+
+    def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
+        texts = [
+            translation.text if translation else unit.text
+            for unit, translation in zip(self.units, translations, strict=True)
+        ]
+        page, done = list[str](), 0
+        number = len(texts) - len(self._values)  # of texts that are not in attributes
+        for value, text in zip(self._values, texts[number:], strict=True):
+            if text != value.text and text.strip():
+                page += self._markup[done : value.start], _quoted(text, value.quote)
+                done = value.end
+        page.append(self._markup[done:])
+        # A value does not change how the page is divided.
+        rendered = HtmlDocument("".join(page)).render(texts[:number])
+        if "&nbsp;" not in self._markup:
+            rendered = rendered.replace("&nbsp;", "&#160;")  # which XHTML knows in any case
+        return self._encoding.encode(rendered, "xmlcharrefreplace")
+
+
+def read(data: bytes, source: str | None, target: str) -> _HtmlFile:
+    """Read a page in the encoding that it declares."""
+    match = _DECLARED.search(data[:_HEAD_BYTES])
+    declared = (match[1] or match[2]).decode() if match else ""
+    if declared.lower().startswith(("utf-16", "utf-32")):
+        declared = ""  # it would not have been found
+    return _HtmlFile(*decode(data, declared))
+
+
+def _values(markup: str) -> Iterator[_Value]:
+    """Yield the values that are to be translated, in their order."""
+    place = 0
+    for token in kept_whole(tokens(markup)):
+        if _has_values(token):
+            wanted = _wanted(token.name, attributes(token.raw))
+            for name, (start, end) in value_spans(token.raw).items():
+                raw = token.raw[start:end]
+                body = raw.strip(SPACE)
+                text = _SPACES.sub(" ", html.unescape(body))
+                if name in wanted and any(map(str.isalpha, text)):
+                    before = token.raw[start - 1]
+                    start = place + start + raw.index(body)
+                    quote = before if before in "\"'" else ""
+                    yield _Value(name, start, start + len(body), text, quote)
+        place += len(token.raw)
+
+
+def _has_values(token: Token) -> bool:
+    """Return whether it begins with the tag of an element that is translated."""
+    if token.kind is Kind.START:
+        return True
+    if token.kind is not Kind.ATOM:
+        return False
+    if token.name in VOID:
+        return not is_kept(token)
+    return token.name in ("iframe", "textarea") and not is_kept(token._replace(name=""))
+
+
+def _wanted(element: str, values: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of the attributes of an element that a reader sees."""
+    if element == "meta":
+        kind = values.get("name") or values.get("property") or values.get("itemprop", "")
+        return frozenset(("content",)) if kind.lower() in _DESCRIPTIONS else frozenset()
+    if element == "input" and values.get("type", "").lower() in _BUTTONS:
+        return _READ | {"value"}
+    return _READ | {"label"} if element in _LABELLED else _READ
+
+
+def _quoted(text: str, quote: str) -> str:
+    """Return the text as the value of an attribute, inside `quote` where there is one."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = escaped.replace("\N{NO-BREAK SPACE}", "&nbsp;")
+    if quote == "'":
+        return escaped.replace("'", "&#39;")
+    escaped = escaped.replace('"', "&quot;")
+    return escaped if quote else f'"{escaped}"'
