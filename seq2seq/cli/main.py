@@ -12,6 +12,7 @@ from seq2seq.cli.export import export
 from seq2seq.cli.inspect import app as inspect_app
 from seq2seq.cli.inspect_confidence import confidence
 from seq2seq.cli.options import VersionOption
+from seq2seq.cli.score import score
 from seq2seq.cli.serve import serve
 from seq2seq.cli.train import train
 from seq2seq.cli.train_identifier import train_identifier
@@ -32,7 +33,7 @@ def _options(version: VersionOption = False) -> None:
 
 
 # Each imports what it needs when it is called.
-for command in (check, train, evaluate, compare, calibrate, distill, export, serve):
+for command in (check, train, evaluate, compare, score, calibrate, distill, export, serve):
     app.command()(command)
 app.command("train-identifier")(train_identifier)
 inspect_app.command()(confidence)

@@ -104,6 +104,7 @@ def test_help_names_the_commands_and_their_options() -> None:
         "train": ["--output", "--set", "--init-from", "--resume", "--quiet"],
         "evaluate": ["--src", "--ref", "--corpus", "--beam-size", "--threads", "--json"],
         "compare": ["--src", "--ref", "--corpus", "--recipe", "--train", "--show", "--json"],
+        "score": ["--src", "--hyp", "--corpus", "--n-best", "--rerank", "--summary", "--json"],
         "calibrate": ["--corpus", "--recipe", "--from", "--to"],
         "export": ["--output", "--card", "--precision", "--no-shortlist", "--corpus"],
     }

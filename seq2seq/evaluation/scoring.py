@@ -1,0 +1,169 @@
+"""Score translations that are given: their log-probability, token by token, and perplexity.
+
+A line is read as one sentence, as in training: nothing in it is masked or divided, unlike in
+`translate`. A translation is cut into its likeliest subwords; a search may have put the same text
+together from others, which is another path to it with a probability of its own.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import NamedTuple, Self
+
+from seq2seq.config.model_config import Direction
+from seq2seq.errors import Seq2SeqError
+from seq2seq.search.beam import length_penalty
+from seq2seq.search.forced import forced_log_probs
+from seq2seq.tokenizer import EOS_ID, plain_spaces
+from seq2seq.translation.preprocess import Preprocessor
+from seq2seq.translation.translator import Translator
+
+_READ_AHEAD = 2048  # pairs: enough to find some of similar length for every batch
+_BATCH_PAIRS = 64
+_BATCH_IDS = 4096  # of both sides, padding counted
+_SEPARATOR = " ||| "
+
+
+@dataclass(frozen=True)
+class ScoredTranslation:
+    """What a model says of a translation, in natural logarithms."""
+
+    pieces: tuple[str, ...]  # the end of the sentence is the last
+    log_probs: tuple[float, ...]  # of each piece
+    score: float  # over the length penalty: what `translate` prints
+
+    @property
+    def log_prob(self) -> float:
+        """The log-probability of the whole translation."""
+        return math.fsum(self.log_probs)
+
+
+@dataclass
+class Perplexity:
+    """Adds up scored translations."""
+
+    sentences: int = 0
+    tokens: int = 0  # the end of a sentence is one
+    log_prob: float = 0.0
+
+    def add(self, scored: ScoredTranslation) -> None:
+        """Add a translation."""
+        self.sentences += 1
+        self.tokens += len(scored.log_probs)
+        self.log_prob += scored.log_prob
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean negative log-likelihood of a token, as training reports it."""
+        return math.exp(min(-self.log_prob / max(1, self.tokens), 700.0))
+
+
+def score_translations(
+    translator: Translator,
+    pairs: Iterable[tuple[str, str]],
+    direction: Direction,
+    alpha: float | None = None,
+) -> Iterator[ScoredTranslation]:
+    """Score pairs of a source and its translation, in order.
+
+    `alpha` is the exponent of the length penalty; without it it is the model's own.
+    """
+    alpha = translator.search.length_penalty if alpha is None else alpha
+    tokenizer, target = translator.tokenizer, direction.target
+    reader = Preprocessor(
+        tokenizer, direction.source, target, translator.search.max_source_length, None, None
+    )
+
+    def source_ids(text: str) -> Sequence[int]:
+        # What has no letter `translate` passes through, and has no ids for.
+        return reader.whole(text).ids or tokenizer.encode_sources([text], target)[0]
+
+    coming = iter(pairs)
+    while chunk := [*islice(coming, _READ_AHEAD)]:
+        sources = [source_ids(source.strip()) for source, _ in chunk]
+        targets = tokenizer.encode([plain_spaces(text.strip()) for _, text in chunk])
+        scored = dict[int, ScoredTranslation]()
+        for batch in _batches([*map(_size, sources, targets)]):
+            log_probs = forced_log_probs(
+                translator.engine, [sources[i] for i in batch], [targets[i] for i in batch]
+            )
+            for i, of_tokens in zip(batch, log_probs, strict=True):
+                total = math.fsum(of_tokens.tolist())
+                scored[i] = ScoredTranslation(
+                    tuple(tokenizer.pieces([*targets[i], EOS_ID])),
+                    tuple(of_tokens.tolist()),
+                    total / length_penalty(len(of_tokens), alpha),
+                )
+        yield from (scored[i] for i in range(len(chunk)))
+
+
+def _size(source: Sequence[int], target: Sequence[int]) -> int:
+    return len(source) + len(target) + 1
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the numbers of pairs of similar size together, the smallest first."""
+    batch: list[int] = []
+    for i in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if len(batch) == _BATCH_PAIRS or (batch and (len(batch) + 1) * sizes[i] > _BATCH_IDS):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+class NBestEntry(NamedTuple):
+    """A line of an n-best list as Moses writes it: `N ||| text ||| features ||| score`."""
+
+    number: int  # of the source, from 0
+    text: str
+    features: str  # NAME= VALUE ...
+    rest: tuple[str, ...]  # the score, and what follows it such as an alignment
+
+    @classmethod
+    def parse(cls, line: str, place: str, sources: int) -> Self:
+        """Read a line; raise `Seq2SeqError`, which names its `place`, where it is no such."""
+        number, *fields = line.split(_SEPARATOR)
+        if not (number.strip().isdecimal() and len(number) < 20 and fields):
+            raise Seq2SeqError(
+                f"{place}: not a line of an n-best list, NUMBER ||| TEXT ||| FEATURES ||| SCORE."
+            )
+        if int(number) >= sources:
+            raise Seq2SeqError(
+                f"{place}: a translation of source {int(number):,}, counted from 0, but there "
+                f"are {sources:,} sources."
+            )
+        text, features, *rest = *fields, *[""] * (2 - len(fields))
+        return cls(int(number), text, features, tuple(rest))
+
+    def with_feature(self, name: str, value: float) -> Self:
+        """Add a feature at the end of the others."""
+        return self._replace(features=f"{self.features} {name}= {value:.6f}".strip())
+
+    def with_score(self, score: float) -> Self:
+        """Put another score in the place of the old one."""
+        return self._replace(rest=(f"{score:.6f}", *self.rest[1:]))
+
+    def __str__(self) -> str:
+        return _SEPARATOR.join([str(self.number), self.text, self.features, *self.rest])
+
+
+def with_scores(
+    scored: Iterable[tuple[NBestEntry, ScoredTranslation]], feature: str, rerank: bool
+) -> Iterator[str]:
+    """Yield the lines of an n-best list with the log-probability as another feature.
+
+    With `rerank` the model's score takes the place of the old one, and the lines of each source are
+    sorted by it, the best first.
+    """
+    for _, lines in groupby(scored, key=lambda pair: pair[0].number):
+        entries = [
+            (entry.with_feature(feature, translation.log_prob), translation.score)
+            for entry, translation in lines
+        ]
+        if rerank:
+            entries = [(entry.with_score(score), score) for entry, score in entries]
+            entries.sort(key=lambda pair: pair[1], reverse=True)
+        yield from (str(entry) for entry, _ in entries)
