@@ -1,4 +1,4 @@
-"""`translate`: sentences in, translations out, one line each."""
+"""`translate`: sentences in, translations out, one line each; documents: `translate_files`."""
 
 import re
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
@@ -41,6 +42,8 @@ from seq2seq.text.formality import Formality
 from seq2seq.translation.base import AUTO, TranslateOptions
 
 if TYPE_CHECKING:
+    from seq2seq.config.model_config import Direction
+    from seq2seq.documents.format_table import Format as DocumentFormat
     from seq2seq.text.glossary import Glossary
     from seq2seq.translation.router import Router
 
@@ -59,11 +62,32 @@ def translate(
         typer.Argument(metavar="[SENTENCE]...", help="What to translate; stdin without any."),
     ] = None,
     input_path: Annotated[
-        Path | None, typer.Option("-i", "--input", metavar="FILE", help="Translate its lines.")
+        Path | None,
+        typer.Option(
+            "-i",
+            "--input",
+            metavar="FILE|FOLDER",
+            help="Translate its lines, the document, or all documents of the folder.",
+        ),
     ] = None,
     output_path: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE|FOLDER", help="Instead of stdout."),
     ] = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="Format of the file, where its name does not say it."
+        ),
+    ] = None,
+    only_new: Annotated[
+        bool,
+        typer.Option(
+            "--only-new",
+            help="Of a catalogue translate what is untranslated or fuzzy, and mark it as in need "
+            "of a review.",
+        ),
+    ] = False,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -97,8 +121,7 @@ def translate(
         typer.Option(
             "--unit",
             help="line: one line out for each line in, as for files. sentence: line breaks "
-            "stay, as for arguments. paragraph: the lines of a paragraph are joined first, as for "
-            "subtitles (.srt, .vtt).",
+            "stay, as for arguments. paragraph: the lines of a paragraph are joined first.",
         ),
     ] = None,
     glossary: Annotated[
@@ -154,7 +177,7 @@ def translate(
     quiet: QuietOption = False,
     version: VersionOption = False,
 ) -> None:
-    """Translate sentences, files line by line, or whole documents with --unit.
+    """Translate sentences, files line by line, or documents of many formats.
 
     Scores are natural-log probabilities, normalised by length: 0 is certain.
     """
@@ -169,10 +192,22 @@ def translate(
         _require_utf8(text, number)
     name = str(input_path or ("arguments" if texts else "stdin"))
     form = line_format(name, column, as_json, n_best is not None, alignment, tee)
+    is_folder = input_path is not None and input_path.is_dir()
+    document_format = None
+    if not (texts or is_folder or column):
+        document_format = _document_format(input_path, format_name, model, unit)
+    if is_folder or document_format:
+        if form != Plain() or unit:
+            raise UsageError(
+                f"{name} is no lines of text: leave out --unit, --json, --column, --n-best, "
+                "--alignment and --tee."
+            )
+    elif only_new or format_name not in (None, "text"):
+        raise UsageError("--format and --only-new are for a document, given with --input.")
     options = TranslateOptions(
         source=source_language,
         target=target_language,
-        unit=unit or _unit(input_path, texts, form),
+        unit=unit or ("sentence" if texts or isinstance(form, Json) else "line"),
         n_best=n_best or 1,
         beam_size=beam_size,
         length_penalty=length_penalty,
@@ -187,13 +222,30 @@ def translate(
     )
     if source_language or target_language:  # else there is nothing to log, and logging is slow
         log_to_stderr("translate", quiet)
+    if output_path and output_path.is_dir() and input_path and not is_folder:
+        output_path /= input_path.name
+    if input_path and is_folder:
+        from seq2seq.cli.translate_files import DocumentJob
+
+        if output_path is None or output_path.is_file():
+            raise UsageError(f"{input_path} is a folder; give another one as --output.")
+        router = _open_router(model, threads, options)
+        DocumentJob(router, options, only_new, quiet).translate_folder(input_path, output_path)
+        return
     job = _Job(name, texts or (), form, options, quiet)
     with open_input(input_path, texts) as source, open_output(output_path) as sink:
         if source is not None:
             refuse_same_file(source, sink)
-        if input_path and output_path and not isinstance(form, Json):
-            _require_plain(input_path, output_path)
+        if input_path and output_path and not (document_format or format_name):
+            _require_plain(input_path, output_path, form)
         router = _open_router(model, threads, options)
+        if source is not None and document_format:
+            from seq2seq.cli.translate_files import DocumentJob
+
+            in_place = _is_same_file(input_path, output_path)
+            documents = DocumentJob(router, options, only_new, quiet)
+            documents.translate_file(source, name, document_format, sink, in_place)
+            return
         is_plain = source is not None and form == Plain() and not (quiet or output_path or unit)
         if is_plain and options.source != AUTO and is_conversation():
             from seq2seq.cli.prompt import Prompt
@@ -203,11 +255,19 @@ def translate(
             job.run(router, source, sink)
 
 
-def _unit(path: Path | None, texts: Sequence[str] | None, form: Format) -> Unit:
-    """Choose what a text is where no option says so: sentences of subtitles go over lines."""
-    if texts or isinstance(form, Json):
-        return "sentence"
-    return "paragraph" if path and path.suffix.lower() in (".srt", ".vtt") else "line"
+def _document_format(
+    path: Path | None, format_name: str | None, model: Path | None, unit: Unit | None
+) -> "DocumentFormat | None":
+    """Return the format of the input; None for lines of text, as stdin and a pipe have them."""
+    if path is None and format_name is None:
+        return None
+    from seq2seq.cli.translate_files import document_format
+
+    def languages() -> list[str]:
+        directions = chain.from_iterable(_directions(model).values())
+        return [code for known in directions for code in (known.source, known.target)]
+
+    return document_format(path, format_name, languages, as_text=unit is not None)
 
 
 def _open_router(model: Path | None, threads: int, options: TranslateOptions) -> "Router":
@@ -239,17 +299,21 @@ def _require_utf8(text: str, number: int) -> None:
         ) from None
 
 
-def _require_plain(source: Path, sink: Path) -> None:
+def _require_plain(source: Path, sink: Path, form: Format) -> None:
     """Raise `UsageError` where a file would be replaced that is not plain text.
 
     Its lines are translated as they are, markup and all, which may spoil the file.
     """
-    is_plain = source.suffix.lower() in _PLAIN
-    if not is_plain and sink.exists() and source.exists() and source.samefile(sink):
+    is_plain = source.suffix.lower() in _PLAIN or isinstance(form, Json)
+    if not is_plain and _is_same_file(source, sink):
         raise UsageError(
             f"{source} is not replaced: {source.suffix} is translated line by line as plain text, "
             "which may spoil it; give another --output."
         )
+
+
+def _is_same_file(source: Path | None, sink: Path | None) -> bool:
+    return bool(source and sink and source.exists() and sink.exists() and source.samefile(sink))
 
 
 class _Line(NamedTuple):
@@ -347,18 +411,25 @@ def _progress(
     return ProgressBar(size)
 
 
+def _directions(model: Path | None) -> "dict[Path, tuple[Direction, ...]]":
+    """Return the directions of a model, or of each bundled one."""
+    from seq2seq.bundled import bundled_models
+    from seq2seq.model_dir.read import read_config
+
+    return {
+        folder: read_config(folder).directions
+        for folder in (bundled_models() if model is None else [model])
+    }
+
+
 def _list(model: Path | None, as_json: bool) -> None:
     """Print the directions of a model, or of all bundled ones."""
     import json
 
-    from seq2seq.bundled import DEFAULT_MODEL, bundled_models
-    from seq2seq.model_dir.read import read_config
+    from seq2seq.bundled import DEFAULT_MODEL
     from seq2seq.translation.pivot import two_steps
 
-    models = {
-        folder: read_config(folder).directions
-        for folder in (bundled_models() if model is None else [model])
-    }
+    models = _directions(model)
     for folder, directions in models.items():
         names = [*map(str, directions)]
         is_default = folder == DEFAULT_MODEL

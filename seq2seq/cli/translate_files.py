@@ -1,0 +1,206 @@
+"""`translate -i`: a document in, its translation out; or a folder of them."""
+
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import typer
+
+from seq2seq.cli.progress import ProgressBar
+from seq2seq.documents.document import Document, State, UnitTranslation
+from seq2seq.documents.format_table import Format, format_named, format_of, open_document
+from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.files import read_bounded, replacing_file, write_file
+from seq2seq.translation.base import AUTO, TranslateOptions
+
+if TYPE_CHECKING:
+    from seq2seq.translation.router import Router
+
+_TEXT = "text"  # the format that is translated line by line
+_LIKE_TEXT = frozenset({"", ".md", ".markdown", ".tsv", ".tab"})
+"""Suffixes of plain text, which may be translated line by line."""
+_MOST_BYTES = 100_000_000  # of a document, which is held in memory
+_NO_DOCUMENTS = frozenset({".git", ".hg", ".svn"})  # folders of version control
+
+
+def document_format(
+    path: Path | None,
+    name: str | None,
+    languages: Callable[[], Collection[str]],
+    as_text: bool = False,
+) -> Format | None:
+    """Return the format of a file, by its name or as it is called; None for lines of text.
+
+    Lines of text may have the ending of a language, as in `test.en`. With `as_text` Markdown and
+    the like are lines of text, too. Raises `UsageError` where the ending is unknown.
+    """
+    if name is not None or path is None:
+        form = format_named(name or _TEXT)
+    elif as_text and path.suffix.lower() in _LIKE_TEXT:
+        return None
+    else:
+        try:
+            form = format_of(path)
+        except UsageError:
+            if path.suffix.lower() in _LIKE_TEXT or path.suffix[1:] in languages():
+                return None
+            raise
+    return None if form.name == _TEXT else form
+
+
+@dataclass(frozen=True)
+class DocumentJob:
+    """How documents are translated, and what is said meanwhile."""
+
+    router: "Router"
+    options: TranslateOptions
+    only_new: bool
+    quiet: bool
+
+    def translate_file(
+        self, source: BufferedReader, name: str, form: Format, sink: BinaryIO, in_place: bool
+    ) -> None:
+        """Translate a document, and write it once all is translated."""
+        data = source.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise Seq2SeqError(
+                f"{name}: more than {_MOST_BYTES:,} bytes, too large for a document."
+            )
+        document = self._open(data, name, form)
+        if in_place and not self.only_new and _has_translations(document):
+            raise UsageError(
+                f"{name} is not replaced: it has translations, which would be made anew; add "
+                "--only-new, or give another --output."
+            )
+        sink.write(self._translate(document, name, show_bar=not sink.isatty()))
+
+    def translate_folder(self, source: Path, target: Path) -> None:
+        """Translate the documents of a folder into another one, and copy all other files.
+
+        What is there and is not older than its source stays, so that an interrupted run goes on.
+        Raises `Seq2SeqError` at the end where a document could not be translated.
+        """
+        source, target = source.resolve(), target.resolve()
+        if source == target and not self.only_new:
+            raise UsageError(
+                f"{source} is not replaced: give another --output, or --only-new, which leaves "
+                "translations alone."
+            )
+        if source.is_relative_to(target) and source != target:
+            raise UsageError("the output would hold the input; give another --output.")
+        outcomes = Counter[str]()
+        for path in _files(source, target):
+            try:
+                outcome = self._put_into(target, path, path.relative_to(source))
+            except UsageError:
+                raise
+            except Seq2SeqError as error:
+                outcome = "failed"
+                typer.echo(f"translate: {error}", err=True)
+            outcomes[outcome] += 1
+        if not self.quiet:
+            counts = (f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
+            typer.echo(f"translate: {target}: {', '.join(counts) or 'no files'}.", err=True)
+        if failed := outcomes["failed"]:
+            raise Seq2SeqError(f"{failed} files of the folder are not translated.")
+
+    def _put_into(self, folder: Path, path: Path, name: Path) -> str:
+        """Make the file `name` of a folder from another one, and return how it was made."""
+        if path.is_symlink() or not path.is_file():
+            return "left out, since they are links or no files"
+        destination, form = folder / name, _format_in_folder(path)
+        in_place = destination == path
+        if destination.is_symlink() or not destination.resolve().is_relative_to(folder):
+            raise Seq2SeqError(f"{destination} is not written: a link leads somewhere else.")
+        if not in_place and _is_done(path, destination):
+            return "there already"
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        if form is not None:
+            document = self._open(read_bounded(path, _MOST_BYTES), str(path), form)
+            write_file(destination, self._translate(document, str(path), show_bar=True))
+            return "translated"
+        if in_place:
+            return "left as they are"
+        with path.open("rb") as file, replacing_file(destination) as copy:
+            shutil.copyfileobj(file, copy)
+        shutil.copymode(path, destination)
+        return f"copied ({path.suffix or path.name})"
+
+    def _open(self, data: bytes, name: str, form: Format) -> Document:
+        """Read a document; errors name it."""
+        source, target = self.options.source, self.options.target
+        if source and source.lower() == AUTO:
+            source = None
+            target = target or self.router.direction.target
+        else:
+            direction = self.router.route(source, target).direction
+            source, target = direction.source, direction.target
+        try:
+            return open_document(data, form, source, target)
+        except Seq2SeqError as error:
+            raise type(error)(f"{name}: {error}") from None
+
+    def _translate(self, document: Document, name: str, show_bar: bool) -> bytes:
+        """Return the document in the target language, and tell what is to be known of it."""
+        from seq2seq.documents.translate_document import texts_to_translate, translate_document
+
+        texts = texts_to_translate(document, self.only_new)
+        size = sum(len(text.encode()) for text in texts)
+        show_bar = show_bar and bool(size) and not self.quiet
+        with ProgressBar(size) if show_bar and sys.stderr.isatty() else nullcontext() as bar:
+            translations = translate_document(
+                document,
+                self.router,
+                replace(self.options, on_part=bar.advance_within if bar else None),
+                only_new=self.only_new,
+                on_text=bar.advance if bar else None,
+            )
+        self._show_notes(document, translations, name)
+        return document.render(translations)
+
+    def _show_notes(
+        self, document: Document, translations: list[UnitTranslation | None], name: str
+    ) -> None:
+        if self.quiet:
+            return
+        for number, translation in enumerate(translations, 1):
+            where = document.units[number - 1].context or f"text {number}"
+            for note in translation.notes if translation else ():
+                typer.echo(f"translate: {name}, {where}: {note}.", err=True)
+
+
+def _files(source: Path, target: Path) -> Iterator[Path]:
+    """Yield the files of a folder, in order, but for those of `target` inside it."""
+    for folder, folders, names in os.walk(source):
+        here = Path(folder)
+        links = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in links and name not in _NO_DOCUMENTS and here / name != target
+        )
+        yield from (here / name for name in sorted((*names, *links)))
+
+
+def _format_in_folder(path: Path) -> Format | None:
+    """Return the format of a file in a folder; None where it is to be copied, as `LICENSE` is."""
+    try:
+        return format_of(path)
+    except UsageError:
+        return format_named(_TEXT) if path.suffix.lower() in _LIKE_TEXT - {""} else None
+
+
+def _is_done(source: Path, target: Path) -> bool:
+    """Tell whether the target is there and is not older than its source."""
+    return target.exists() and target.stat().st_mtime >= source.stat().st_mtime
+
+
+def _has_translations(document: Document) -> bool:
+    return any(unit.state is State.TRANSLATED for unit in document.units)

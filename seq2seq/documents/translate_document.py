@@ -1,0 +1,68 @@
+"""A document and a translator: the translation of each text unit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
+from seq2seq.translation.base import BaseTranslator, TranslateOptions
+from seq2seq.translation.result import Candidate
+
+
+def texts_to_translate(document: Document, only_new: bool = False) -> dict[str, bool]:
+    """Return the texts that are searched, in order, each once: whether one of them has a limit."""
+    texts = dict[str, bool]()
+    for unit in document.units:
+        if not (only_new and unit.state is State.TRANSLATED):
+            texts[unit.text] = texts.get(unit.text, False) or unit.max_length is not None
+    return texts
+
+
+def translate_document(
+    document: Document,
+    translator: BaseTranslator,
+    options: TranslateOptions,
+    *,
+    only_new: bool = False,
+    on_text: Callable[[str], object] | None = None,
+) -> list[UnitTranslation | None]:
+    """Return the translation of each unit; None for a unit that stays as it is.
+
+    A text that is repeated is searched once. A unit with a limit gets the best candidate that
+    keeps it. With `only_new` units that have a translation stay, and all others will be marked as
+    in need of a review. `on_text` is called with each text that is done, in the order of
+    `texts_to_translate` but for those with a limit, which come last; it may end the call by
+    raising. Raises `UsageError` where the options do not fit the model.
+    """
+    texts = texts_to_translate(document, only_new)
+    candidates = dict[str, tuple[Candidate, ...]]()
+    for has_limit in (False, True):
+        chosen = [text for text, is_limited in texts.items() if is_limited is has_limit]
+        call = replace(
+            options,
+            unit="sentence",
+            keep_parts=False,
+            n_best=options.beam_size or translator.search.beam_size if has_limit else 1,
+        )
+        for text, translation in zip(chosen, translator.stream(chosen, call), strict=True):
+            candidates[text] = translation.candidates
+            if on_text:
+                on_text(text)
+    state = State.NEEDS_REVIEW if only_new else State.TRANSLATED
+    return [
+        None
+        if only_new and unit.state is State.TRANSLATED
+        else _translation(unit, candidates[unit.text], state)
+        for unit in document.units
+    ]
+
+
+def _translation(unit: TextUnit, candidates: Sequence[Candidate], state: State) -> UnitTranslation:
+    """Choose the best candidate that is short enough; the best one, with a note, where none is."""
+    limit = unit.max_length
+    fitting = (found for found in candidates if limit is None or len(found.text) <= limit)
+    best = next(fitting, None)
+    if best:
+        return UnitTranslation(best.text, best.confidence, state, best.notes)
+    best = candidates[0]
+    note = f"it has {len(best.text)} characters, and no more than {limit} are allowed"
+    return UnitTranslation(best.text, best.confidence, state, (*best.notes, note))
