@@ -135,6 +135,10 @@ def translate(
             help="Say du or Sie (tu or vous, tú or usted), where the model has learnt both.",
         ),
     ] = None,
+    prefix: Annotated[
+        str,
+        typer.Option("--prefix", metavar="TEXT", help="Begin the translation of each text so."),
+    ] = "",
     min_confidence: Annotated[
         float | None,
         typer.Option(
@@ -215,6 +219,7 @@ def translate(
         max_length=max_length,
         glossary=_load_glossary(glossary),
         formality=formality,
+        prefix=prefix,
         min_confidence=min_confidence or 0.0,
         protect=protect,
         protect_patterns=protect_patterns_of(protect_pattern, protect_patterns),

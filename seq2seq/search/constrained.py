@@ -7,6 +7,9 @@ ids. So a hypothesis that begins a phrase need not at once compete with those th
 open to none but those that have met all. As the longest length comes near, only what is still
 missing is open: every search ends with all constraints met.
 
+A translation may also have to begin with given ids, its prefix: then nothing else is open until all
+of them are said, and what they cost counts in the score.
+
 It is for the few sentences that need it: one hypothesis is one object, and a step takes about twice
 as long as in `seq2seq.search.beam`.
 """
@@ -46,10 +49,11 @@ class Phrase(NamedTuple):
 
 @dataclass(frozen=True)
 class Constraints:
-    """What a translation must contain: each phrase once, in any order."""
+    """What a translation must contain: the prefix, then each phrase once, in any order."""
 
     phrases: tuple[Phrase, ...] = ()
     repetition_rule: RepetitionRule | None = None  # without it, twice in a row is right
+    prefix: tuple[int, ...] = ()  # ids that it begins with
 
     @property
     def size(self) -> int:
@@ -58,8 +62,8 @@ class Constraints:
 
     @property
     def ids(self) -> list[int]:
-        """The ids of all phrases."""
-        return [id_ for phrase in self.phrases for id_ in phrase.ids]
+        """The ids of the prefix and of all phrases."""
+        return [*self.prefix, *(id_ for phrase in self.phrases for id_ in phrase.ids)]
 
 
 def constrained_search(
@@ -202,7 +206,9 @@ class _Sentence:
     ) -> None:
         self._rules, self._n_best = rules, n_best
         self._source_length = len(source)
-        self._limit = longest_length(len(source), rules.config) + constraints.size
+        self._prefix = constraints.prefix
+        longest = longest_length(len(source), rules.config)
+        self._limit = longest + constraints.size + len(constraints.prefix)
         self._repetition_rule = constraints.repetition_rule
         self._allowed = allowed_repeats(source)
         # A place at least for each number of ids met.
@@ -257,6 +263,8 @@ class _Sentence:
         bound: float,
     ) -> "list[_Extension]":
         """Return the best extensions of a hypothesis, and those that meet a constraint."""
+        if length <= len(self._prefix):
+            return [self._next_of_prefix(hypothesis, row, log_probs, length)]
         total = log_probs[: len(self._columns)].astype(np.float64)  # (C,)
         progress = hypothesis.progress
         whole_word = 1.0
@@ -303,6 +311,13 @@ class _Sentence:
             if id_ == EOS_ID or after.missing < room:
                 extensions.append(_Extension(log_prob, row, id_, after))
         return extensions
+
+    def _next_of_prefix(
+        self, hypothesis: _Live, row: int, log_probs: NDArray[np.float32], length: int
+    ) -> "_Extension":
+        id_ = self._prefix[length - 1]
+        log_prob = hypothesis.log_prob + float(log_probs[np.searchsorted(self._columns, id_)])
+        return _Extension(log_prob, row, id_, hypothesis.progress.after(id_))
 
     def _look(self, candidates: Ints | None, size: int) -> None:
         """See which ids there are to choose from, the same in all steps."""

@@ -43,6 +43,8 @@ class TranslateOptions:
     """Terms and their translations."""
     formality: "Formality | None" = None
     """The form of address, for models that have learnt it."""
+    prefix: str = ""
+    """What the translation of each text begins with; it is not searched again then."""
     min_confidence: float = 0.0
     """Leave sentences with less confidence untranslated, between ⟦ and ⟧."""
     protect: bool = True
@@ -72,6 +74,7 @@ class TranslateKeywords(TypedDict, total=False):
     max_length: int | None
     glossary: "Glossary | None"
     formality: "Formality | None"
+    prefix: str
     min_confidence: float
     protect: bool
     protect_patterns: tuple[re.Pattern[str], ...]

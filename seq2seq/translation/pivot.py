@@ -86,7 +86,8 @@ class PivotTranslator(BaseTranslator):
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """See `BaseTranslator.stream`.
 
-        Only the best translation of the first step is passed on; `n_best` applies to the second.
+        Only the best translation of the first step is passed on; `n_best` and `prefix` apply to the
+        second.
         With `keep_parts` a text is one part, with an alignment that is composed through the pivot.
         `on_part` is called with the translated share of the source, and with "" while the first
         step is running, so that it can end either step by raising.
@@ -116,7 +117,7 @@ class PivotTranslator(BaseTranslator):
                 on_part(halfway[0].told(part))
 
         coming = self.first.stream(
-            lines, replace(options, n_best=1, on_part=go_on if on_part else None)
+            lines, replace(options, n_best=1, prefix="", on_part=go_on if on_part else None)
         )
         # Lines that the first step joined stay so.
         unit: Unit = "line" if options.unit == "line" else "sentence"

@@ -29,7 +29,7 @@ from seq2seq.text.masking import (
 )
 from seq2seq.text.numbers import localised_amount
 from seq2seq.text.sentences import Part, split
-from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source
+from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source, plain_spaces
 
 if TYPE_CHECKING:
     from seq2seq.search.constrained import Constraints
@@ -58,6 +58,7 @@ class Segment:
     terms: "tuple[Found, ...]" = ()  # of the glossary, that the search has to say
     replacing: "tuple[Found, ...]" = ()  # that take the place of the word made from their source
     notes: tuple[str, ...] = ()
+    prefix: tuple[int, ...] = ()  # ids that the translation begins with
 
     @property
     def masked(self) -> MaskedText:
@@ -86,9 +87,19 @@ class Preprocessor:
     protection: Protection | None
     glossary: "Glossary | None"
     formality: "Formality | None" = None  # where the target language has forms of address
+    prefix: str = ""  # that the translation of each text begins with
 
     def preprocess(self, text: str, unit: Unit) -> Iterator[Segment]:
-        """Yield the segments of a text, one at least."""
+        """Yield the segments of a text, one at least; the first to be translated has the prefix."""
+        [prefix] = self.tokenizer.encode([plain_spaces(self.prefix.strip())])
+        for segment in self._segments(text, unit):
+            if prefix and segment.ids:
+                yield replace(segment, prefix=tuple(prefix))
+                prefix = []
+            else:
+                yield segment
+
+    def _segments(self, text: str, unit: Unit) -> Iterator[Segment]:
         text = _valid(text)
         masked = self._masked(without_invisible(text))
         readable = self._readable(masked)
@@ -136,6 +147,7 @@ class Preprocessor:
     def around_spans(self, segment: Segment) -> Iterator[Segment]:
         """Yield what is between the spans of a segment, each by itself, and the spans."""
         coming = iter(segment.spans)
+        prefix = segment.prefix
         parts = split_at_spans(segment.text)
         for number, part in enumerate(parts):
             if number_of_spans(part):
@@ -149,7 +161,8 @@ class Preprocessor:
                 yield Segment(before, "")
             if text:
                 ids = self._ids(text) if _has_letters(text) else ()
-                yield self._with_terms(Segment(text, "", ids))
+                yield self._with_terms(Segment(text, "", ids, prefix=prefix if ids else ()))
+                prefix = () if ids else prefix
             if behind:
                 yield Segment(behind, "")
         yield Segment("", segment.separator, notes=segment.notes)
@@ -176,8 +189,8 @@ class Preprocessor:
         return self._with_terms(masked_segment)
 
     def constraints(self, segment: Segment) -> "Constraints | None":
-        """Return what a translation must contain: the terms, and the spans that are not inline."""
-        if not (PLACEHOLDER in segment.text or segment.terms):
+        """Return what a translation must contain: prefix, terms, spans that are not inline."""
+        if not (PLACEHOLDER in segment.text or segment.terms or segment.prefix):
             return None
         from seq2seq.search.constrained import Constraints, Phrase  # few texts need it
 
@@ -198,7 +211,7 @@ class Preprocessor:
             positions = tuple(i for i, word in enumerate(words) if word in own)
             [target] = self.tokenizer.encode([term.target])
             phrases.append(Phrase(tuple(target), positions, True, begins_word=True))
-        return Constraints(tuple(phrases))
+        return Constraints(tuple(phrases), prefix=segment.prefix)
 
     def _localised(self, masked: MaskedText) -> MaskedText:
         """Write amounts and numbers as the target language does."""

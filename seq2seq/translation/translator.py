@@ -201,6 +201,7 @@ class _Call:
             protection if options.protect else None,
             options.glossary,
             options.formality,
+            options.prefix,
         )
         self._checker = Checker(
             direction.source,
@@ -339,7 +340,7 @@ class _Call:
     def _check(self, job: _Job, hypothesis: Hypothesis) -> tuple[Output, Verdict]:
         """Return a hypothesis as text, and what speaks against it."""
         output = self._postprocessor.decode(job.segment, hypothesis)
-        if not self._options.guard:
+        if not self._options.guard or job.segment.prefix:  # which somebody wants as it is
             return output, NO_VERDICT
         forced = job.constraints.size if job.constraints else 0
         return output, self._checker.check(job.segment, output, forced)

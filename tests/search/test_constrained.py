@@ -118,6 +118,38 @@ def test_a_wide_beam_is_exhaustive(
     )
 
 
+@settings(max_examples=30)
+@given(seeds, sources, st.sampled_from([(A,), (A, B), (C, A)]), st.sampled_from([(), ((B,),)]))
+def test_a_wide_beam_finds_the_best_that_begin_with_a_prefix(
+    seed: int, source: Ids, prefix: Ids, phrases: tuple[Ids, ...]
+) -> None:
+    model, extra = random_model(seed), 3
+    limit = extra + len(prefix) + sum(map(len, phrases))
+    expected = [
+        (score, ids)
+        for score, ids in exhaustive(model, source, limit, 1.0, phrases)
+        if ids[: len(prefix)] == prefix
+    ]
+    constraints = replace(phrased(phrases), prefix=prefix)
+    [found] = constrained_search(
+        TableEngine(model), [source], [constraints], settings_of(extra, 400), 5
+    )
+    assert [each.ids for each in found] == [ids for _, ids in expected[:5]]
+    assert [each.score for each in found] == pytest.approx(
+        [score for score, _ in expected[:5]], abs=1e-5
+    )
+
+
+def test_a_prefix_may_be_longer_than_translations_are_and_say_what_is_forbidden() -> None:
+    prefix = (A, A, A, D, A)
+    constraints = Constraints(prefix=prefix)
+    for beam_size in (1, 3):
+        [[found]] = constrained_search(
+            WideEngine(random_model(1)), [(B,)], [constraints], settings_of(1, beam_size), 1, [D]
+        )
+        assert found.ids == prefix
+
+
 @settings(max_examples=60)
 @given(seeds, sources, alone, st.integers(1, 4), st.integers(1, 6), st.integers(1, 3))
 def test_what_is_found_contains_all(
