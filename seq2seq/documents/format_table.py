@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq2seq.documents.document import Document
-from seq2seq.errors import UsageError
+from seq2seq.errors import Seq2SeqError, UsageError
 
 
 class Format(NamedTuple):
@@ -20,6 +20,8 @@ class Format(NamedTuple):
 FORMATS: tuple[Format, ...] = (
     Format("text", (".txt", ".text"), "plain_text", "plain text"),
     Format("html", (".html", ".htm", ".xhtml"), "html_file", "HTML"),
+    Format("json", (".json", ".arb"), "json_document", "JSON of translations"),
+    Format("yaml", (".yml", ".yaml"), "yaml_document", "YAML of translations"),
 )
 
 
@@ -53,7 +55,12 @@ def open_document(data: bytes, form: Format, source: str | None, target: str) ->
 
     `source` and `target` are language codes; `source` is None where each text is identified.
     """
-    module = import_module(f"seq2seq.documents.{form.module}")
+    try:
+        module = import_module(f"seq2seq.documents.{form.module}")
+    except ModuleNotFoundError as error:
+        raise Seq2SeqError(
+            f"{form.title} needs {error.name}: pip install 'seq2seq[documents]'"
+        ) from None
     document: Document = module.read(data, source, target)
     return document
 

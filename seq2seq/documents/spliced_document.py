@@ -1,0 +1,68 @@
+"""Documents that are text: translations are spliced into it, and all else stays byte for byte."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from seq2seq.documents.document import TextUnit, UnitTranslation
+from seq2seq.documents.encoding import Encoding
+from seq2seq.text.masking import mask
+
+_DATE_PATTERN = re.compile(r"(?<![\d%])%[-0^_]?[BHIMYmpy](?![^\W\d_])")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in the text that translations are written to, from character `start` to `end`."""
+
+    start: int
+    end: int
+    units: Sequence[TextUnit]
+    """The units that are written there; a slot without units is written if any translation is."""
+    write: Callable[[Sequence[str]], str]
+    """Give what stands there, from a text for each unit, of which one at least is translated."""
+
+
+class SplicedDocument:
+    """A document made of slots, in the order of the text, and the text between them."""
+
+    def __init__(self, text: str, encoding: Encoding, slots: Iterable[Slot]) -> None:
+        self._text, self._encoding = text, encoding
+        self._slots = sorted(slots, key=lambda slot: slot.start)
+        self.units: Sequence[TextUnit] = [unit for slot in self._slots for unit in slot.units]
+
+    def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
+        """Return the document with a translation in place of each unit, see `Document`."""
+        texts = [
+            translation.text if translation and translation.text.strip() else unit.text
+            for unit, translation in zip(self.units, translations, strict=True)
+        ]
+        return self._encoding.encode(spliced(self._text, self._slots, texts))
+
+
+def spliced(text: str, slots: Iterable[Slot], translations: Sequence[str]) -> str:
+    """Return `text` with the `slots`, which are in its order, written from their translations."""
+    remaining = iter(translations)
+    filled = [(slot, [*islice(remaining, len(slot.units))]) for slot in slots]
+    is_translated = any(_differs(slot, texts) for slot, texts in filled)
+    parts, end = list[str](), 0
+    for slot, texts in filled:
+        if _differs(slot, texts) or (is_translated and not slot.units):
+            parts += text[end : slot.start], slot.write(texts)
+            end = slot.end
+    return "".join([*parts, text[end:]])
+
+
+def has_words(text: str) -> bool:
+    """Tell whether there is a letter outside of what is never translated.
+
+    None is translated where there is a pattern of a date, such as `%d %B %Y`.
+    """
+    if not any(map(str.isalpha, text)) or _DATE_PATTERN.search(text):
+        return False
+    return any(map(str.isalpha, mask(text).text))
+
+
+def _differs(slot: Slot, texts: Sequence[str]) -> bool:
+    return any(text != unit.text for unit, text in zip(slot.units, texts, strict=True))
