@@ -40,6 +40,12 @@ class UnitTranslation:
     """What the document is to say of it, where its format can."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def remark(self) -> str:
+        """The confidence and the notes, for formats that have a place for them; "" for none."""
+        sure = () if self.confidence is None else (f"confidence {self.confidence:.0%}",)
+        return "; ".join((*sure, *self.notes))
+
 
 class Document(Protocol):
     """A document that has been read."""

@@ -22,6 +22,7 @@ FORMATS: tuple[Format, ...] = (
     Format("html", (".html", ".htm", ".xhtml"), "html_file", "HTML"),
     Format("json", (".json", ".arb"), "json_document", "JSON of translations"),
     Format("yaml", (".yml", ".yaml"), "yaml_document", "YAML of translations"),
+    Format("xliff", (".xlf", ".xliff"), "xliff", "XLIFF"),
 )
 
 

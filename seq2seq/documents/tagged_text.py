@@ -51,6 +51,33 @@ class TaggedText:
         self.text = "".join(written)
         self._tag = re.compile(rf"(</?{self._name}\d+/?>)")
 
+    @property
+    def marks(self) -> Sequence[Mark]:
+        """The marks, in order."""
+        return [*self._marks.values()]
+
+    def tagged(self, parts: Sequence[str | Mark]) -> str:
+        """Return a translation that the document has already, with the tags of marks like these.
+
+        Marks that the text does not have are left out.
+        """
+        remaining = dict(self._marks)
+        closing = list[str]()
+        written = list[str]()
+        for part in parts:
+            if isinstance(part, str):
+                written.append(part)
+                continue
+            if part.role is Role.CLOSES:
+                written.append(closing.pop())
+                continue
+            tag = next((tag for tag, mark in remaining.items() if mark == part), "")
+            remaining.pop(tag, None)
+            written.append(tag)
+            if part.role is Role.OPENS:
+                closing.append(tag.replace("<", "</"))
+        return "".join(written)
+
     def parts(self, translation: str) -> list[str | Mark]:
         """Return the parts of a translation, with each mark of the text once.
 

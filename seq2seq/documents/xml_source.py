@@ -1,0 +1,591 @@
+"""XML that keeps its bytes: a tree whose nodes know where they stand, and edits at such places.
+
+expat reads the tree and tells the places. Entities that a document defines, and anything outside of
+it, are refused: what is read is never larger than the file. Inside, the document is UTF-8; its own
+encoding and byte order mark come back when it is rendered.
+"""
+
+import codecs
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html.entities import html5
+from itertools import islice
+from typing import NamedTuple
+from xml.parsers import expat
+
+from seq2seq.documents.document import TextUnit, UnitTranslation
+from seq2seq.documents.tagged_text import Mark, Role, TaggedText
+from seq2seq.errors import Seq2SeqError
+
+MOST_BYTES = 100 * 1024**2
+_MOST_NODES = 1_000_000
+_DEEPEST = 200
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""<\?xml[^>]{1,100}?\sencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
+_ENCODING = re.compile(
+    r"utf-?8|utf-?16(?:-?[lb]e)?|(?:us-)?ascii|iso-?8859-\d+|(?:windows-|cp)\d+|koi8-[ru]"
+    r"|(?:x-)?sjis|shift[_-]jis|euc-(?:jp|kr)|gb2312|gbk|gb18030|big5",
+    re.IGNORECASE,
+)
+_TAG = re.compile(rb"""<[^>"']+(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
+_TAG_NAME = re.compile(r"</?([^\s/>]+)")
+_ATTRIBUTE = re.compile(r"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+_REFERENCE = re.compile(r"&(?:#(\d{1,7})|#x([\dA-Fa-f]{1,6})|(\w{1,32}));")
+_ILLEGAL = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+_SPACE = " \t\r\n"
+_SPACES = re.compile(f"[{_SPACE}]+")
+_QUOTED = re.compile("\x00(\\d+):(\\d+)\x00")
+
+
+@dataclass(slots=True, eq=False)
+class Element:
+    """An element: its start tag is before `inner_start`, its end tag after `inner_end`."""
+
+    name: str
+    attributes: Mapping[str, str]
+    parent: "Element | None"
+    start: int
+    inner_start: int
+    inner_end: int = 0
+    end: int = 0
+    children: "list[Element | Text | Other]" = field(default_factory=list)
+
+    def elements(self, *names: str) -> "Iterator[Element]":
+        """Yield the children that are elements, of these names where some are given."""
+        for child in self.children:
+            if isinstance(child, Element) and (not names or child.name in names):
+                yield child
+
+    def first(self, name: str) -> "Element | None":
+        """Return the first child of a name."""
+        return next(self.elements(name), None)
+
+    def descendants(self, *names: str) -> "Iterator[Element]":
+        """Yield the elements inside, in the order of the document."""
+        for child in self.elements():
+            if not names or child.name in names:
+                yield child
+            yield from child.descendants(*names)
+
+    def inherited(self, attribute: str) -> str | None:
+        """Return the attribute of the element, or of the nearest one around that has it."""
+        element: Element | None = self
+        while element:
+            if attribute in element.attributes:
+                return element.attributes[attribute]
+            element = element.parent
+        return None
+
+    @property
+    def text(self) -> str:
+        """The text directly inside."""
+        return "".join(child.value for child in self.children if isinstance(child, Text))
+
+
+@dataclass(slots=True, eq=False)
+class Text:
+    """Text between tags, or a CDATA section with its delimiters."""
+
+    value: str
+    start: int
+    end: int
+    is_cdata: bool
+
+
+@dataclass(slots=True, eq=False)
+class Other:
+    """A comment, a processing instruction, or a reference to an entity that is not known."""
+
+    start: int
+    end: int
+
+
+Node = Element | Text | Other
+
+
+class Edit(NamedTuple):
+    """Markup in place of what stands between two places; it may hold what `quote` returns."""
+
+    start: int
+    end: int
+    markup: str
+
+
+class XmlSource:
+    """An XML document, and where each of its nodes stands in it.
+
+    Names are local ones, behind the prefix that `prefixes` has for their namespace: with
+    `{"urn:w": "w"}` it is `w:p`, whatever the document's own prefix. The prefix "" gives a local
+    name alone; a namespace that is not there is written out, with a space behind.
+    """
+
+    def __init__(self, data: bytes, prefixes: Mapping[str, str]) -> None:
+        if len(data) > MOST_BYTES:
+            raise Seq2SeqError(f"has XML of more than {MOST_BYTES // 1024**2} MiB.")
+        self._bom, self._encoding, text = _decoded(data)
+        self._utf8 = text.encode()
+        self.root = _Reader(self._utf8, prefixes).read()
+
+    def raw(self, start: int, end: int) -> str:
+        """Return what the document has between two places."""
+        return self._utf8[start:end].decode()
+
+    def start_tag(self, element: Element) -> str:
+        """Return the start tag as it is written."""
+        return self.raw(element.start, element.inner_start)
+
+    def end_tag(self, element: Element) -> str:
+        """Return the end tag as it is written; "" for an empty-element tag."""
+        return self.raw(element.inner_end, element.end)
+
+    def written_name(self, element: Element) -> str:
+        """Return the name with the prefix that the document gives it."""
+        match = _TAG_NAME.match(self.start_tag(element))
+        assert match  # it is a start tag
+        return match[1]
+
+    def name_beside(self, element: Element, local_name: str) -> str:
+        """Return the written name of another element of the same namespace."""
+        prefix, colon, _ = self.written_name(element).rpartition(":")
+        return f"{prefix}{colon}{local_name}"
+
+    def space_before(self, node: Node, parent: Element) -> str:
+        """Return the white space in front of a child: a line end and its indentation."""
+        number = parent.children.index(node)
+        before = parent.children[number - 1] if number else None
+        if not isinstance(before, Text) or before.is_cdata or before.value.strip(_SPACE):
+            return ""
+        return self.raw(before.start, before.end)
+
+    def set_attributes(self, element: Element, attributes: Mapping[str, str | None]) -> Edit:
+        """Return the edit that gives an element attributes, see `with_attributes`."""
+        tag = with_attributes(self.start_tag(element), attributes)
+        return Edit(element.start, element.inner_start, tag)
+
+    def resolved(self, mark: Mark) -> Mark:
+        """Return a mark with what it quotes."""
+        raw = _QUOTED.sub(lambda match: self.raw(int(match[1]), int(match[2])), mark.raw)
+        return mark._replace(raw=raw)
+
+    def render(self, edits: Iterable[Edit]) -> bytes:
+        """Return the document with the edits made. One inside another is made in what it quotes."""
+        ordered = sorted(edits, key=lambda edit: (edit.start, edit.end > edit.start, -edit.end))
+        starts = [edit.start for edit in ordered]
+
+        def edited(start: int, end: int) -> str:
+            parts = list[str]()
+            place = start
+            for number in range(bisect_left(starts, start), bisect_left(starts, end)):
+                edit = ordered[number]
+                is_before = edit.end == start > 0  # and not in what is quoted
+                if edit.start >= place and edit.end <= end and not is_before:
+                    parts.append(self.raw(place, edit.start))
+                    parts.append(_QUOTED.sub(lambda m: edited(int(m[1]), int(m[2])), edit.markup))
+                    place = edit.end
+            return "".join([*parts, self.raw(place, end)])
+
+        text = edited(0, len(self._utf8))
+        return self._bom + text.encode(self._encoding, "xmlcharrefreplace")
+
+    def escapes(self, start: int, end: int) -> dict[int, str]:
+        """Return a table for `escaped`, for text in place of what stands between two places.
+
+        What is always written as a reference there is so again.
+        """
+        raw = self.raw(start, end)
+        bare = _REFERENCE.sub("", raw)
+        table = {ord("&"): "&amp;", ord("<"): "&lt;"}
+        for match in _REFERENCE.finditer(raw):
+            character = _character(match)
+            if len(character) == 1 and character not in bare:
+                table.setdefault(ord(character), match[0])
+        if "\r\n" in bare:
+            table[ord("\n")] = "\r\n"
+        return table
+
+    def cdata(self, text: str) -> str:
+        """Return a CDATA section, or text with escapes where the encoding cannot write it so."""
+        text = _ILLEGAL.sub("", text)
+        try:
+            text.encode(self._encoding)
+        except UnicodeEncodeError:
+            return escaped(text)
+        return f"<![CDATA[{text.replace(']]>', ']]]]><![CDATA[>')}]]>"
+
+
+class XmlText:
+    """What stands between two places of the source: text to translate, with marks in it."""
+
+    def __init__(
+        self,
+        source: XmlSource,
+        nodes: Sequence[Node],
+        parts: Sequence[str | Mark],
+        *,
+        keeps_space: bool = False,
+    ) -> None:
+        """Take the nodes that are to be replaced, and their `parts`.
+
+        White space is one space each, unless the element `keeps_space`.
+        """
+        self._source = source
+        self._place = (nodes[0].start, nodes[-1].end) if nodes else (0, 0)
+        self._is_cdata = is_cdata(nodes)
+        self._keeps_space = keeps_space
+        self._before, core, self._after = _trimmed(parts)
+        if not keeps_space:
+            core = [part if isinstance(part, Mark) else _SPACES.sub(" ", part) for part in core]
+        self.core = core
+        self.tagged = TaggedText(core)
+        self.has_letters = any(
+            character.isalpha() for part in core if isinstance(part, str) for character in part
+        )
+
+    @property
+    def text(self) -> str:
+        """The text for the translator."""
+        return self.tagged.text
+
+    def existing(self, nodes: Sequence[Node], parts: Sequence[str | Mark]) -> str:
+        """Return a translation that the document has already, written as the text is."""
+        translation = XmlText(self._source, nodes, parts, keeps_space=self._keeps_space)
+        own = {self._source.resolved(mark): mark for mark in self.tagged.marks}
+        return self.tagged.tagged(
+            [
+                part if isinstance(part, str) else own.get(self._source.resolved(part), part)
+                for part in translation.core
+            ]
+        )
+
+    def markup(self, translation: str) -> str:
+        """Return a translation as markup, with the marks, and the white space around it."""
+        escapes = self._source.escapes(*self._place)
+        parts = [*self._before, *self.tagged.parts(translation), *self._after]
+        return "".join(
+            part.raw
+            if isinstance(part, Mark)
+            else self._source.cdata(part)
+            if self._is_cdata and part.strip()
+            else escaped(part, escapes)
+            for part in parts
+        )
+
+    def edit(self, translation: str) -> Edit:
+        """Return the edit that puts a translation in place of the text."""
+        return Edit(*self._place, self.markup(translation))
+
+
+class XmlSlot(NamedTuple):
+    """Units that are written together, such as the segments of a paragraph."""
+
+    units: Sequence[TextUnit]
+    write: Callable[[Sequence[UnitTranslation | None]], Iterable[Edit]]
+    """Return the edits that put translations in place; None stands for a unit that stays."""
+
+
+class XmlDocument:
+    """An XML document made of slots, see `Document`."""
+
+    def __init__(self, source: XmlSource, slots: Iterable[XmlSlot]) -> None:
+        self._source = source
+        self._slots = [*slots]
+        self.units: Sequence[TextUnit] = [unit for slot in self._slots for unit in slot.units]
+
+    def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
+        """Return the document with the translation of each unit in place; None leaves it."""
+        given = [
+            translation if translation and _is_new(unit, translation.text) else None
+            for unit, translation in zip(self.units, translations, strict=True)
+        ]
+        remaining = iter(given)
+        edits = dict[Edit, None]()  # what several slots do, such as setting the language, once
+        for slot in self._slots:
+            own = [*islice(remaining, len(slot.units))]
+            if any(own):
+                edits.update(dict.fromkeys(slot.write(own)))
+        return self._source.render(edits)
+
+
+def _is_new(unit: TextUnit, translation: str) -> bool:
+    return bool(translation.strip()) and translation not in (unit.text, unit.translation)
+
+
+def inline_parts(
+    source: XmlSource,
+    nodes: Iterable[Node],
+    role_of: Callable[[Element], tuple[Role, str] | None],
+) -> list[str | Mark]:
+    """Return the text and the marks of nodes.
+
+    `role_of` says of an element that it is one mark, which stands alone, or opens or closes what
+    another does with the same key, or None, that its tags are two marks around what is inside.
+    """
+    parts = [*_inline_parts(source, nodes, role_of)]
+    alone = _unnested([mark for mark in parts if isinstance(mark, _KeyedMark)])
+    return [
+        part if isinstance(part, str) else Mark(part.raw) if part.number in alone else part.mark
+        for part in parts
+    ]
+
+
+class _KeyedMark(NamedTuple):
+    raw: str
+    role: Role
+    key: str
+    is_tag: bool  # of an element that is looked into
+    number: int  # the place that it stands at
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.raw, self.role)
+
+
+def _inline_parts(
+    source: XmlSource,
+    nodes: Iterable[Node],
+    role_of: Callable[[Element], tuple[Role, str] | None],
+) -> Iterator[str | _KeyedMark]:
+    for node in nodes:
+        if isinstance(node, Text):
+            yield node.value
+            continue
+        role, key = Role.STANDS_ALONE, ""
+        if isinstance(node, Element):
+            given = role_of(node)
+            if given is None and node.children:
+                key = f"<{node.start}"
+                yield _KeyedMark(source.start_tag(node), Role.OPENS, key, True, node.start)
+                yield from _inline_parts(source, node.children, role_of)
+                yield _KeyedMark(source.end_tag(node), Role.CLOSES, key, True, node.inner_end)
+                continue
+            role, key = given or (role, key)
+        yield _KeyedMark(quote(node), role, key, False, node.start)
+
+
+def _unnested(marks: Sequence[_KeyedMark]) -> set[int]:
+    """Return the numbers of the marks that open or close and have no partner, or cross another."""
+    alone = {mark.number for mark in marks if mark.role is not Role.STANDS_ALONE}
+    open_ = list[_KeyedMark]()
+    for mark in marks:
+        if mark.role is Role.OPENS:
+            open_.append(mark)
+        elif mark.role is Role.CLOSES:
+            inside = 0
+            while inside < len(open_) and open_[-1 - inside].key != mark.key:
+                if open_[-1 - inside].is_tag and not mark.is_tag:
+                    inside = len(open_)
+                else:
+                    inside += 1
+            if inside < len(open_):
+                partner = open_[-1 - inside]
+                del open_[-1 - inside :]
+                alone -= {partner.number, mark.number}
+    return alone
+
+
+def with_attributes(tag: str, attributes: Mapping[str, str | None]) -> str:
+    """Return a start tag with attributes, new or in place of the old; None takes one away."""
+    for name, value in attributes.items():
+        attribute = "" if value is None else f" {name}={quoted(value)}"
+        old = next((match for match in _ATTRIBUTE.finditer(tag) if match[1] == name), None)
+        end = re.search(r"\s*/?>\Z", tag)
+        assert end  # it is a tag
+        start, stop = old.span() if old else (end.start(), end.start())
+        tag = tag[:start] + attribute + tag[stop:]
+    return tag
+
+
+def quote(first: Node, last: Node | None = None) -> str:
+    """Return what stands for a node in the markup of an edit, or for all from one to another.
+
+    It comes with the edits that are made in it.
+    """
+    return f"\x00{first.start}:{(last or first).end}\x00"
+
+
+def escaped(text: str, escapes: Mapping[int, str] | None = None) -> str:
+    """Return a text as XML: with `escapes`, or with no more than it needs."""
+    text = _ILLEGAL.sub("", text).translate(escapes or {ord("&"): "&amp;", ord("<"): "&lt;"})
+    return text.replace("]]>", "]]&gt;")
+
+
+def quoted(value: str) -> str:
+    """Return the value of an attribute, with its quotation marks."""
+    value = escaped(value).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
+    return f'"{value}"'
+
+
+def is_cdata(nodes: Iterable[Node]) -> bool:
+    """Return whether all text of the nodes is in CDATA sections."""
+    texts = [node for node in nodes if isinstance(node, Text) and node.value.strip(_SPACE)]
+    return bool(texts) and all(text.is_cdata for text in texts)
+
+
+def _trimmed(
+    parts: Sequence[str | Mark],
+) -> tuple[list[str | Mark], list[str | Mark], list[str | Mark]]:
+    """Take white space, and marks that stand alone, off both ends."""
+    core = [*parts]
+    before, after = list[str | Mark](), list[str | Mark]()
+    for end, edge in ((0, before), (-1, after)):
+        while core:
+            part = core[end]
+            if isinstance(part, Mark):
+                if part.role is not Role.STANDS_ALONE:
+                    break
+                edge.append(core.pop(end))
+                continue
+            bare = part.strip(_SPACE)
+            if not bare:
+                edge.append(core.pop(end))
+                continue
+            rest = part.lstrip(_SPACE) if end == 0 else part.rstrip(_SPACE)
+            edge.append(part[: len(part) - len(rest)] if end == 0 else part[len(rest) :])
+            core[end] = rest
+            break
+    return before, core, after[::-1]
+
+
+def _decoded(data: bytes) -> tuple[bytes, str, str]:
+    """Return the byte order mark, the encoding and the text."""
+    bom, encoding = next((pair for pair in _BOMS if data.startswith(pair[0])), (b"", ""))
+    if not bom:
+        declared = _DECLARED.match(data)
+        if data[:4] in (b"<\0?\0", b"\0<\0?"):
+            encoding = "utf-16-le" if data[0] else "utf-16-be"
+        else:
+            encoding = declared[1].decode() if declared else "utf-8"
+        if not _ENCODING.fullmatch(encoding):
+            raise Seq2SeqError(f"is in an encoding that is not read: {encoding}.")
+    try:
+        text = data[len(bom) :].decode(encoding)
+        if text.encode(encoding) == data[len(bom) :]:
+            return bom, encoding, text
+    except (UnicodeError, LookupError):
+        pass
+    raise Seq2SeqError(f"is not in its encoding, {encoding.upper()}.")
+
+
+def _character(reference: re.Match[str]) -> str:
+    decimal, hexadecimal, name = reference.groups()
+    if name:
+        return html5.get(f"{name};", "")
+    number = int(decimal) if decimal else int(hexadecimal, 16)
+    return chr(number) if number < 0x11_0000 else ""
+
+
+class _Reader:
+    """Reads a document into a tree, with a parser that tells where it is."""
+
+    def __init__(self, utf8: bytes, prefixes: Mapping[str, str]) -> None:
+        self._utf8 = utf8
+        self._prefixes = prefixes
+        self._open = [Element("", {}, None, 0, 0)]
+        self._nodes = 0
+        self._text = list[str]()
+        self._text_start = 0
+        self._is_cdata = False
+
+    def read(self) -> Element:
+        parser = self._parser = expat.ParserCreate("utf-8", " ")
+        parser.ordered_attributes = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._characters
+        parser.StartCdataSectionHandler = self._start_cdata
+        parser.EndCdataSectionHandler = self._end_cdata
+        parser.CommentHandler = lambda _: self._other(b"-->")
+        parser.ProcessingInstructionHandler = lambda *_: self._other(b"?>")
+        parser.SkippedEntityHandler = self._entity
+        parser.EntityDeclHandler = self._refuse_entities
+        try:
+            parser.Parse(self._utf8, True)
+        except expat.ExpatError as error:
+            raise Seq2SeqError(
+                f"is no well-formed XML: {expat.ErrorString(error.code)}, in line {error.lineno}."
+            ) from None
+        root = next(self._open[0].elements())
+        root.parent = None
+        return root
+
+    def _place(self) -> int:
+        return self._parser.CurrentByteIndex
+
+    def _start(self, name: str, attributes: Sequence[str]) -> None:
+        self._end_text(self._place())
+        if len(self._open) > _DEEPEST:
+            raise Seq2SeqError(f"has elements inside each other, more than {_DEEPEST} deep.")
+        tag = _TAG.match(self._utf8, self._place())
+        assert tag  # the parser has read it
+        names = map(self._name, attributes[::2])
+        values = dict(zip(names, attributes[1::2], strict=True))
+        element = Element(self._name(name), values, self._open[-1], *tag.span())
+        self._add(element)
+        self._open.append(element)
+
+    def _end(self, name: str) -> None:
+        place = self._place()
+        self._end_text(place)
+        element = self._open.pop()
+        element.inner_end = element.end = place
+        if self._utf8[element.inner_start - 2 : element.inner_start] != b"/>":
+            element.end = self._utf8.index(b">", place) + 1
+
+    def _characters(self, text: str) -> None:
+        if not self._text and not self._is_cdata:
+            self._text_start = self._place()
+        self._text.append(text)
+
+    def _entity(self, name: str, is_parameter: bool) -> None:
+        if is_parameter:
+            return
+        if f"{name};" in html5:
+            self._characters(html5[f"{name};"])
+        else:
+            self._other(b";")
+
+    def _start_cdata(self) -> None:
+        self._end_text(self._place())
+        self._text_start, self._is_cdata = self._place(), True
+
+    def _end_cdata(self) -> None:
+        end = self._place() + len("]]>")
+        self._add(Text("".join(self._text), self._text_start, end, True))
+        self._text, self._is_cdata = [], False
+
+    def _other(self, last: bytes) -> None:
+        place = self._place()
+        self._end_text(place)
+        if len(self._open) > 1:
+            self._add(Other(place, self._utf8.index(last, place) + len(last)))
+
+    def _end_text(self, place: int) -> None:
+        if self._text:
+            self._add(Text("".join(self._text), self._text_start, place, False))
+            self._text = []
+
+    def _add(self, node: Node) -> None:
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            raise Seq2SeqError(f"has more than {_MOST_NODES} elements and texts.")
+        self._open[-1].children.append(node)
+
+    def _name(self, name: str) -> str:
+        namespace, _, local_name = name.rpartition(" ")
+        if not namespace:
+            return local_name
+        if namespace == "http://www.w3.org/XML/1998/namespace":
+            return f"xml:{local_name}"
+        prefix = self._prefixes.get(namespace)
+        if prefix is None:
+            return name
+        return f"{prefix}:{local_name}" if prefix else local_name
+
+    def _refuse_entities(self, *_: object) -> None:
+        raise Seq2SeqError("defines entities, which are not expanded.")
