@@ -6,12 +6,25 @@ from typing import Annotated
 import typer
 
 from seq2seq.cli.exit import reported_errors
-from seq2seq.cli.options import AnyFromOption, AnyToOption, QuietOption, ThreadsOption
+from seq2seq.cli.options import (
+    AnyFromOption,
+    AnyToOption,
+    EnsembleOption,
+    QuietOption,
+    ThreadsOption,
+    combination_of,
+)
 
 
 @reported_errors("seq2seq")
 def distill(
-    model: Annotated[Path, typer.Argument(help="The teacher: an exported model, or a run.")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...",
+            help="The teacher: an exported model, or a run; several are an ensemble.",
+        ),
+    ],
     corpus: Annotated[
         str, typer.Option("--corpus", help="Pairs to translate the sources of: a prefix or TSV.")
     ],
@@ -20,6 +33,7 @@ def distill(
     ],
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
+    ensemble: EnsembleOption = None,
     beam_size: Annotated[
         int, typer.Option("-b", "--beam-size", min=1, help="Hypotheses to choose from.")
     ] = 8,
@@ -44,10 +58,10 @@ def distill(
 
     from seq2seq.config.model_config import choose_direction
     from seq2seq.corpus import read_parallel
-    from seq2seq.evaluation.test_sets import open_translator
+    from seq2seq.evaluation.test_sets import open_ensemble
     from seq2seq.training.distillation import distilled_pairs, recover
 
-    translator = open_translator(model, threads)
+    translator = open_ensemble(models, threads, combination_of(models, ensemble))
     direction = choose_direction(translator.directions, source_language, target_language)
     text = read_parallel(corpus, direction.source, direction.target)
     done = recover(output)

@@ -11,6 +11,7 @@ from seq2seq.cli.options import (
     AnyFromOption,
     AnyToOption,
     BeamSizeOption,
+    EnsembleOption,
     JsonOption,
     LengthPenaltyOption,
     PruneOption,
@@ -20,6 +21,7 @@ from seq2seq.cli.options import (
     TestCorpusOption,
     TestRecipeOption,
     ThreadsOption,
+    combination_of,
     evaluation_set,
 )
 from seq2seq.cli.streams import open_output
@@ -29,13 +31,20 @@ from seq2seq.metrics import Tokenize
 
 @reported_errors("seq2seq")
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="The directory of a run, or an exported model.")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...",
+            help="The directory of a run, or an exported model; several are an ensemble.",
+        ),
+    ],
     src: SrcOption = None,
     ref: RefOption = None,
     corpus: TestCorpusOption = None,
     recipe: TestRecipeOption = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
+    ensemble: EnsembleOption = None,
     beam_size: BeamSizeOption = None,
     length_penalty: LengthPenaltyOption = None,
     prune: PruneOption = None,
@@ -65,10 +74,11 @@ def evaluate(
     options = TranslateOptions(beam_size=beam_size, length_penalty=length_penalty, prune=prune)
     with open_output(output) if output is not None else nullcontext() as sink:
         evaluations = evaluate_model(
-            model,
+            models,
             test_set,
             options,
             tokenize=tokenize,
+            combination=combination_of(models, ensemble),
             threads=threads,
             sink=sink,
             show_progress=not quiet,

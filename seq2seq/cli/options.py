@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seq2seq.config.model_config import Combination
 from seq2seq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ TestCorpusOption = Annotated[
 TestRecipeOption = Annotated[
     Path | None,
     typer.Option("--recipe", help="Instead: the test sets of a recipe, all directions."),
+]
+EnsembleOption = Annotated[
+    Combination | None,
+    typer.Option(
+        "--ensemble",
+        help="Of several models, take the mean of their log-probabilities (log, the default) or "
+        "of their probabilities (linear).",
+    ),
 ]
 BeamSizeOption = Annotated[
     int | None,
@@ -88,6 +97,13 @@ VersionOption = Annotated[
         "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
     ),
 ]
+
+
+def combination_of(models: Sequence[Path], ensemble: Combination | None) -> Combination:
+    """Return the mean that an ensemble takes; raise `UsageError` where there is none to take."""
+    if ensemble is not None and len(models) < 2:
+        raise UsageError("--ensemble is for several models, and only one is given.")
+    return ensemble or "log"
 
 
 def protect_patterns_of(

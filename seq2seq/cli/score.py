@@ -12,10 +12,12 @@ from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import (
     AnyFromOption,
     AnyToOption,
+    EnsembleOption,
     LengthPenaltyOption,
     QuietOption,
     SrcOption,
     ThreadsOption,
+    combination_of,
 )
 from seq2seq.cli.streams import open_output
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -26,7 +28,13 @@ if TYPE_CHECKING:
 
 @reported_errors("seq2seq")
 def score(
-    model: Annotated[Path, typer.Argument(help="An exported model, or the directory of a run.")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL...",
+            help="An exported model, or the directory of a run; several are an ensemble.",
+        ),
+    ],
     src: SrcOption = None,
     hyp: Annotated[
         Path | None, typer.Option("--hyp", help="Their translations to score, line by line.")
@@ -59,6 +67,7 @@ def score(
     ] = False,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
+    ensemble: EnsembleOption = None,
     length_penalty: LengthPenaltyOption = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")
@@ -76,7 +85,7 @@ def score(
     """
     from seq2seq.config.model_config import choose_direction
     from seq2seq.evaluation.scoring import Perplexity, score_translations, with_scores
-    from seq2seq.evaluation.test_sets import open_translator
+    from seq2seq.evaluation.test_sets import open_ensemble
 
     if [hyp, corpus, n_best].count(None) != 2 or (src is None) != (corpus is not None):
         raise UsageError("give --src and --hyp, or --src and --n-best, or --corpus, one of them.")
@@ -84,7 +93,7 @@ def score(
         raise UsageError("--rerank sorts an n-best list: give --n-best.")
     if n_best is not None and (tokens or as_json):
         raise UsageError("an n-best list is written as one: leave out --tokens and --json.")
-    translator = open_translator(model, threads)
+    translator = open_ensemble(models, threads, combination_of(models, ensemble))
     direction = choose_direction(translator.directions, source_language, target_language)
     total = Perplexity()
     with open_output(output) as sink:

@@ -18,6 +18,7 @@ from seq2seq.cli.formats import Format, Json, Plain, line_format
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
+    EnsembleOption,
     LengthPenaltyOption,
     ProtectPatternOption,
     ProtectPatternsOption,
@@ -25,6 +26,7 @@ from seq2seq.cli.options import (
     QuietOption,
     ThreadsOption,
     VersionOption,
+    combination_of,
     protect_patterns_of,
 )
 from seq2seq.cli.progress import ProgressBar
@@ -36,6 +38,7 @@ from seq2seq.cli.streams import (
     read_chunks,
     refuse_same_file,
 )
+from seq2seq.config.model_config import Combination
 from seq2seq.errors import UsageError
 from seq2seq.text.blocks import Unit, blocks
 from seq2seq.text.formality import Formality
@@ -88,12 +91,16 @@ def translate(
             "of a review.",
         ),
     ] = False,
-    model: Annotated[
-        Path | None,
+    models: Annotated[
+        list[Path] | None,
         typer.Option(
-            "-m", "--model", metavar="DIR", help="A model directory made by `seq2seq export`."
+            "-m",
+            "--model",
+            metavar="DIR",
+            help="A model directory made by `seq2seq export`. Several are an ensemble.",
         ),
     ] = None,
+    ensemble: EnsembleOption = None,
     source_language: Annotated[
         str | None,
         typer.Option(
@@ -186,7 +193,7 @@ def translate(
     Scores are natural-log probabilities, normalised by length: 0 is certain.
     """
     if list_models:
-        _list(model, as_json)
+        _list(models, as_json)
         return
     if min_score is not None:
         raise UsageError("--min-score is called --min-confidence now, since that is what it is.")
@@ -194,12 +201,13 @@ def translate(
         raise UsageError("give sentences or --input, not both.")
     for number, text in enumerate(texts or (), 1):
         _require_utf8(text, number)
+    combination = combination_of(models or (), ensemble)
     name = str(input_path or ("arguments" if texts else "stdin"))
     form = line_format(name, column, as_json, n_best is not None, alignment, tee)
     is_folder = input_path is not None and input_path.is_dir()
     document_format = None
     if not (texts or is_folder or column):
-        document_format = _document_format(input_path, format_name, model, unit)
+        document_format = _document_format(input_path, format_name, models, unit)
     if is_folder or document_format:
         if form != Plain() or unit:
             raise UsageError(
@@ -234,7 +242,7 @@ def translate(
 
         if output_path is None or output_path.is_file():
             raise UsageError(f"{input_path} is a folder; give another one as --output.")
-        router = _open_router(model, threads, options)
+        router = _open_router(models, combination, threads, options)
         DocumentJob(router, options, only_new, quiet).translate_folder(input_path, output_path)
         return
     job = _Job(name, texts or (), form, options, quiet)
@@ -243,7 +251,7 @@ def translate(
             refuse_same_file(source, sink)
         if input_path and output_path and not (document_format or format_name):
             _require_plain(input_path, output_path, form)
-        router = _open_router(model, threads, options)
+        router = _open_router(models, combination, threads, options)
         if source is not None and document_format:
             from seq2seq.cli.translate_files import DocumentJob
 
@@ -261,7 +269,7 @@ def translate(
 
 
 def _document_format(
-    path: Path | None, format_name: str | None, model: Path | None, unit: Unit | None
+    path: Path | None, format_name: str | None, models: Sequence[Path] | None, unit: Unit | None
 ) -> "DocumentFormat | None":
     """Return the format of the input; None for lines of text, as stdin and a pipe have them."""
     if path is None and format_name is None:
@@ -269,17 +277,25 @@ def _document_format(
     from seq2seq.cli.translate_files import document_format
 
     def languages() -> list[str]:
-        directions = chain.from_iterable(_directions(model).values())
+        directions = chain.from_iterable(_directions(models).values())
         return [code for known in directions for code in (known.source, known.target)]
 
     return document_format(path, format_name, languages, as_text=unit is not None)
 
 
-def _open_router(model: Path | None, threads: int, options: TranslateOptions) -> "Router":
+def _open_router(
+    models: Sequence[Path] | None,
+    combination: Combination,
+    threads: int,
+    options: TranslateOptions,
+) -> "Router":
     """Load the models, and raise `UsageError` where the options do not fit them."""
-    from seq2seq.translation.router import Router  # not before the options are known to be right
+    # Not before the options are known to be right.
+    from seq2seq.translation.router import Router
+    from seq2seq.translation.translator import Translator
 
-    router = Router(None if model is None else [model], threads)
+    ensemble = [Translator(models, threads, ensemble=combination)] if models else None
+    router = Router(ensemble, threads)
     router.stream((), options)
     return router
 
@@ -416,26 +432,23 @@ def _progress(
     return ProgressBar(size)
 
 
-def _directions(model: Path | None) -> "dict[Path, tuple[Direction, ...]]":
-    """Return the directions of a model, or of each bundled one."""
+def _directions(models: Sequence[Path] | None) -> "dict[Path, tuple[Direction, ...]]":
+    """Return the directions of each model, or of each bundled one."""
     from seq2seq.bundled import bundled_models
     from seq2seq.model_dir.read import read_config
 
-    return {
-        folder: read_config(folder).directions
-        for folder in (bundled_models() if model is None else [model])
-    }
+    return {folder: read_config(folder).directions for folder in models or bundled_models()}
 
 
-def _list(model: Path | None, as_json: bool) -> None:
-    """Print the directions of a model, or of all bundled ones."""
+def _list(models: Sequence[Path] | None, as_json: bool) -> None:
+    """Print the directions of the models, or of all bundled ones."""
     import json
 
     from seq2seq.bundled import DEFAULT_MODEL
     from seq2seq.translation.pivot import two_steps
 
-    models = _directions(model)
-    for folder, directions in models.items():
+    known = _directions(models)
+    for folder, directions in known.items():
         names = [*map(str, directions)]
         is_default = folder == DEFAULT_MODEL
         if as_json:
@@ -444,7 +457,7 @@ def _list(model: Path | None, as_json: bool) -> None:
         else:
             mark = " (default)" if is_default else ""
             typer.echo(f"{folder.name}{mark}: {', '.join(names)}")
-    pivoted = two_steps(direction for directions in models.values() for direction in directions)
+    pivoted = two_steps(direction for directions in known.values() for direction in directions)
     if pivoted and not as_json:
         typer.echo(f"pivot translation: {', '.join(map(str, pivoted))}")
 

@@ -15,6 +15,8 @@ from seq2seq.errors import UsageError
 Cell = Literal["lstm", "gru", "rnn"]
 Attention = Literal["multihead", "none"]
 WeightPrecision = Literal["int8", "fp32"]
+Combination = Literal["log", "linear"]
+"""The mean that an ensemble takes: of log-probabilities, or of probabilities."""
 
 SMALLEST_VOCABULARY = 380
 """Pieces: 256 bytes, printable ASCII, and what no text is encoded to."""

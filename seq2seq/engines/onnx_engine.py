@@ -84,6 +84,10 @@ class OnnxEngine:
         self._shortlist = shortlist
         self._reads_grid = any(value.name == "slots" for value in self._step.get_inputs())
 
+    def candidates(self, source: Ints) -> Ints | None:
+        """Return what the shortlist has for source (B, S), (B, C); None where there is none."""
+        return None if self._shortlist is None else self._shortlist.candidates(source).ids
+
     def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> OnnxState:
         """source (B, S), lengths (B,) -> the state before the first token, a row each.
 

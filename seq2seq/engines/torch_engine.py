@@ -48,6 +48,9 @@ class TorchEngine:
         self.device = torch.device(device)
         self.model = model.to(self.device)
 
+    def candidates(self, source: Ints) -> None:
+        """All ids are candidates."""
+
     def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> TorchState:
         """source (B, S), lengths (B,) -> the state before the first token, a row each.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seq2seq.confidence import calibration_error
-from seq2seq.config.model_config import Direction, choose_direction
+from seq2seq.config.model_config import Combination, Direction, choose_direction
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError, require_extra
@@ -163,6 +163,14 @@ def open_translator(model: Path, threads: int = 0) -> Translator:
     return Translator.over(TorchEngine(network), tokenizer, recipe.directions, recipe.search)
 
 
+def open_ensemble(
+    models: Sequence[Path], threads: int = 0, combination: Combination = "log"
+) -> Translator:
+    """Open exported models or runs, as `open_translator` does; several are an ensemble."""
+    translators = [open_translator(model, threads) for model in models]
+    return translators[0] if len(models) == 1 else Translator.together(translators, combination)
+
+
 def translate_test(
     translator: Translator,
     test: DirectedText,
@@ -193,30 +201,34 @@ def translate_test(
 
 
 def evaluate_model(
-    model: Path,
+    models: Sequence[Path],
     test_set: EvaluationSet,
     options: TranslateOptions,
     *,
     tokenize: Tokenize | None = None,
+    combination: Combination = "log",
     threads: int = 0,
     sink: BinaryIO | None = None,
     show_progress: bool = False,
 ) -> list[Evaluation]:
     """Translate test sets with an exported model or the best model of a run, and score them.
 
-    The translations are written to `sink`, one a line. `tokenize` is for `metrics.score`.
+    Several models are an ensemble. The translations are written to `sink`, one a line. `tokenize`
+    is for `metrics.score`.
     """
-    translator = open_translator(model, threads)
-    tests = test_set.read(translator.directions, model if is_training_run(model) else None)
+    translator = open_ensemble(models, threads, combination)
+    runs = filter(is_training_run, models)
+    tests = test_set.read(translator.directions, next(runs, None))
+    name = " + ".join(map(str, models))
     for test in tests:  # before any work is done in vain
         choose_direction(translator.directions, test.direction.source, test.direction.target)
     return [
-        _evaluate(model, translator, test, options, tokenize, sink, show_progress) for test in tests
+        _evaluate(name, translator, test, options, tokenize, sink, show_progress) for test in tests
     ]
 
 
 def _evaluate(
-    model: Path,
+    model: str,
     translator: Translator,
     test: DirectedText,
     options: TranslateOptions,
@@ -232,7 +244,7 @@ def _evaluate(
     if sink is not None:
         sink.writelines(f"{line}\n".encode() for line in hypotheses)
     return Evaluation(
-        str(model),
+        model,
         direction,
         text.name,
         len(text),

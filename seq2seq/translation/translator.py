@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import partial
+from hashlib import sha256
 from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from seq2seq.bundled import bundled_model
 from seq2seq.confidence import Calibration
-from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
+from seq2seq.config.model_config import Combination, Direction, SearchConfig, choose_direction
 from seq2seq.errors import UsageError
 from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine import Engine
@@ -41,7 +42,7 @@ _READ_AT_FIRST = 512  # so that the first lines do not wait for their like
 
 
 class Translator(BaseTranslator):
-    """A model that translates text.
+    """A model that translates text, or several of one vocabulary, an ensemble.
 
     from seq2seq import Translator
 
@@ -55,7 +56,8 @@ class Translator(BaseTranslator):
     """
 
     __slots__ = (
-        "_folder",
+        "_combination",
+        "_folders",
         "_threads",
         "calibrations",
         "direction",
@@ -65,8 +67,9 @@ class Translator(BaseTranslator):
         "tokenizer",
     )
 
-    _folder: Path | None  # None: over an engine of this process
+    _folders: tuple[Path, ...]  # none: over an engine of this process
     _threads: int
+    _combination: Combination
     tokenizer: Tokenizer
     directions: tuple[Direction, ...]  # that the model was trained for
     direction: Direction  # where a call names no languages
@@ -76,30 +79,36 @@ class Translator(BaseTranslator):
 
     def __init__(
         self,
-        model: str | Path | None = None,
+        model: str | Path | Sequence[str | Path] | None = None,
         threads: int = 0,
         *,
         source: str | None = None,
         target: str | None = None,
+        ensemble: Combination = "log",
     ) -> None:
         """Load a model directory; without `model` the bundled model for these languages.
 
+        Several are an ensemble, which searches as the first one does, by the mean of their
+        log-probabilities or, with `ensemble="linear"`, probabilities; it has no confidence.
         `source` and `target` are the languages of calls that name none. `threads` 0: one per core.
         Raises `UsageError` where the model does not know the languages, and `Seq2SeqError`, which
         names the file, where one is missing, damaged or of another model.
         """
         from seq2seq.model_dir.read import load_model_dir  # brings ONNX Runtime
 
-        folder = bundled_model(source, target) if model is None else Path(model)
-        loaded = load_model_dir(folder, threads)
-        self._set_up(
-            loaded.engine,
-            loaded.tokenizer,
-            loaded.directions,
-            loaded.search,
-            loaded.calibrations,
-        )
-        self._folder, self._threads = folder, threads
+        if model is None:
+            folders = [bundled_model(source, target)]
+        else:
+            folders = [*map(Path, [model] if isinstance(model, str | Path) else model)]
+        loaded = [load_model_dir(folder, threads) for folder in folders]
+        if len(loaded) == 1:
+            [alone] = loaded
+            self._set_up(
+                alone.engine, alone.tokenizer, alone.directions, alone.search, alone.calibrations
+            )
+        else:
+            self._set_up_ensemble(loaded, ensemble)
+        self._folders, self._threads, self._combination = tuple(folders), threads, ensemble
         if source or target:
             self.direction = choose_direction(self.directions, source, target)
 
@@ -117,6 +126,39 @@ class Translator(BaseTranslator):
         translator._set_up(engine, tokenizer, directions, search, calibrations)
         return translator
 
+    @classmethod
+    def together(
+        cls, translators: "Sequence[Translator]", combination: Combination = "log"
+    ) -> Self:
+        """Return an ensemble of translators, such as those over torch engines."""
+        translator = cls.__new__(cls)
+        translator._set_up_ensemble(translators, combination)
+        return translator
+
+    def _set_up_ensemble(self, models: "Sequence[_Model]", combination: Combination) -> None:
+        from seq2seq.engines.ensemble import EnsembleEngine  # few calls need it
+
+        if not models:
+            raise UsageError("an ensemble needs a model.")
+        first, *others = models
+        digest = sha256(first.tokenizer.model).digest()
+        for number, model in enumerate(others, 2):
+            if sha256(model.tokenizer.model).digest() != digest:
+                raise UsageError(
+                    f"model {number} of the ensemble has another vocabulary than the first; train "
+                    "models for an ensemble with one tokenizer (tokenizer.path)."
+                )
+            if not set(first.directions).intersection(model.directions):
+                raise UsageError(
+                    f"model {number} of the ensemble translates "
+                    f"{', '.join(map(str, model.directions))}, and the first one "
+                    f"{', '.join(map(str, first.directions))}: they need a direction in common."
+                )
+        directions = [d for d in first.directions if all(d in m.directions for m in others)]
+        engines = [model.engine for model in models]
+        engine = EnsembleEngine(engines, len(first.tokenizer), combination)
+        self._set_up(engine, first.tokenizer, directions, first.search, ())
+
     def _set_up(
         self,
         engine: Engine[Any],
@@ -125,8 +167,7 @@ class Translator(BaseTranslator):
         search: SearchConfig,
         calibrations: Iterable[Calibration],
     ) -> None:
-        self._folder = None
-        self._threads = 0
+        self._folders, self._threads, self._combination = (), 0, "log"
         self.tokenizer = tokenizer
         self.directions = tuple(directions)
         self.direction = self.directions[0]
@@ -136,10 +177,15 @@ class Translator(BaseTranslator):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path of the model directory, not the model."""
-        if self._folder is None:
+        if not self._folders:
             raise TypeError("only a translator loaded from a model directory can be pickled")
-        load = partial(Translator, source=self.direction.source, target=self.direction.target)
-        return load, (self._folder.resolve(), self._threads)
+        load = partial(
+            Translator,
+            source=self.direction.source,
+            target=self.direction.target,
+            ensemble=self._combination,
+        )
+        return load, ([folder.resolve() for folder in self._folders], self._threads)
 
     def direction_for(self, options: TranslateOptions) -> Direction:
         """Return the direction of a call; raise `UsageError` where the model has no such."""
@@ -150,6 +196,19 @@ class Translator(BaseTranslator):
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """See `BaseTranslator.stream`."""
         return _Call(self, options).translate(lines)
+
+
+class _Model(Protocol):
+    """What an ensemble needs of each model."""
+
+    @property
+    def engine(self) -> Any: ...
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+    @property
+    def directions(self) -> tuple[Direction, ...]: ...
+    @property
+    def search(self) -> SearchConfig: ...
 
 
 class _State(Enum):
