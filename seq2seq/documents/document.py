@@ -20,7 +20,7 @@ class TextUnit:
 
     text: str
     """The text, as a reader would see it: no escapes of the format. Inline elements are the tags
-    `<g1>`...`</g1>` and `<g2/>`, see `TaggedText`."""
+    `<g1>`...`</g1>`, `<g2/>` and `{g3}`, see `TaggedText`."""
     translation: str = ""
     """The translation that the document has already, written as `text` is."""
     state: State = State.UNTRANSLATED

@@ -23,6 +23,8 @@ FORMATS: tuple[Format, ...] = (
     Format("json", (".json", ".arb"), "json_document", "JSON of translations"),
     Format("yaml", (".yml", ".yaml"), "yaml_document", "YAML of translations"),
     Format("xliff", (".xlf", ".xliff"), "xliff", "XLIFF"),
+    Format("tmx", (".tmx",), "tmx", "TMX"),
+    Format("android", ("strings.xml", "plurals.xml", "arrays.xml"), "android_strings", "Android"),
 )
 
 

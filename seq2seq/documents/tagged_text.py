@@ -1,4 +1,7 @@
-"""A text with inline elements, which the translator sees as tags: `<g1>bold</g1> and <g2/>`."""
+"""A text with inline elements, which the translator sees as tags: `<g1>bold</g1> and <g2/>`.
+
+What stands for a word, such as a variable, it sees as a placeholder: `{g3}`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +9,7 @@ from enum import Enum, auto
 from itertools import count
 from typing import NamedTuple
 
-_LIKE_TAG = re.compile("</?(g+)")
+_LIKE_TAG = re.compile("(?:</?|{)(g+)")
 
 
 class Role(Enum):
@@ -15,6 +18,15 @@ class Role(Enum):
     OPENS = auto()
     CLOSES = auto()
     STANDS_ALONE = auto()
+    STANDS_FOR_WORD = auto()
+
+
+_BRACKETS = {
+    Role.OPENS: ("<", ">"),
+    Role.CLOSES: ("</", ">"),
+    Role.STANDS_ALONE: ("<", "/>"),
+    Role.STANDS_FOR_WORD: ("{", "}"),
+}
 
 
 class Mark(NamedTuple):
@@ -43,13 +55,12 @@ class TaggedText:
             number = open_.pop() if part.role is Role.CLOSES else next(fresh)
             if part.role is Role.OPENS:
                 open_.append(number)
-            start = "</" if part.role is Role.CLOSES else "<"
-            end = "/>" if part.role is Role.STANDS_ALONE else ">"
+            start, end = _BRACKETS[part.role]
             tag = f"{start}{self._name}{number}{end}"
             written.append(tag)
             self._marks[tag] = part
         self.text = "".join(written)
-        self._tag = re.compile(rf"(</?{self._name}\d+/?>)")
+        self._tag = re.compile(rf"(</?{self._name}\d+/?>|{{{self._name}\d+}})")
 
     @property
     def marks(self) -> Sequence[Mark]:
@@ -112,7 +123,7 @@ def _parents(tags: Sequence[str]) -> list[tuple[str, str]] | None:
     for tag in tags:
         if not tag.startswith("</"):
             parents.append((tag, open_[-1]))
-            if not tag.endswith("/>"):
+            if not tag.endswith(("/>", "}")):
                 open_.append(tag)
         elif open_.pop() != tag.replace("/", ""):
             return None

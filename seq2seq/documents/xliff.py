@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
 from seq2seq.documents.tagged_text import Role
-from seq2seq.documents.xliff2 import is_language, read_xliff2, remark_on
+from seq2seq.documents.xliff2 import VARIABLE, is_language, read_xliff2, remark_on
 from seq2seq.documents.xml_source import (
     Edit,
     Element,
@@ -41,6 +41,7 @@ _STATES = {
     "needs-review-l10n": State.NEEDS_REVIEW,
     "needs-review-translation": State.NEEDS_REVIEW,
 }
+_CODES = ("bpt", "ept", "it", "ph", "ut")  # the last in TMX
 _US = {"from": "seq2seq"}  # whose note it is
 
 
@@ -84,7 +85,7 @@ class _TransUnit:
         self._contents = self._segments or [source]
         flows = [sub for content in self._contents for sub in content.descendants("sub")]
         self._all_texts = {element: self._text(element) for element in (*self._contents, *flows)}
-        self._texts = [item for item in self._all_texts.items() if item[1].has_letters]
+        self._texts = [item for item in self._all_texts.items() if item[1].has_words]
 
     def slots(self) -> Iterator[XmlSlot]:
         """Yield the slot of the unit, if it has text."""
@@ -180,26 +181,23 @@ class _TransUnit:
                 inner = ""
             parts += (
                 self._xml.raw(place, content.inner_start),
-                self._with_flows(content, inner, given),
+                with_flows(self._xml, content, inner, given),
             )
             place = content.inner_end
         return "".join([*parts, self._xml.raw(place, self._source.inner_end)])
 
-    def _with_flows(self, content: Element, inner: str, given: Mapping[Element, str]) -> str:
-        """Return the inside of a target with the translations of the text that is in its codes."""
-        for code in content.descendants(*_CODES):
-            parts, place = list[str](), code.start
-            for flow in code.elements("sub"):
-                if flow in given:
-                    parts += self._xml.raw(place, flow.inner_start), given[flow]
-                    place = flow.inner_end
-            if parts:
-                code_markup = "".join([*parts, self._xml.raw(place, code.end)])
-                inner = inner.replace(quote(code), code_markup)
-        return inner
 
-
-_CODES = ("bpt", "ept", "it", "ph")
+def with_flows(xml: XmlSource, content: Element, inner: str, given: Mapping[Element, str]) -> str:
+    """Return the inside of a translation with those of the text in its codes (`sub`)."""
+    for code in content.descendants(*_CODES):
+        parts, place = list[str](), code.start
+        for flow in code.elements("sub"):
+            if flow in given:
+                parts += xml.raw(place, flow.inner_start), given[flow]
+                place = flow.inner_end
+        if parts:
+            inner = inner.replace(quote(code), "".join([*parts, xml.raw(place, code.end)]))
+    return inner
 
 
 def _role_of(element: Element) -> tuple[Role, str] | None:
@@ -213,7 +211,8 @@ def _role_of(element: Element) -> tuple[Role, str] | None:
     is_text = element.name in ("g", "mrk") and attributes.get("translate") != "no"
     if is_text and attributes.get("mtype") != "protected":
         return None
-    return Role.STANDS_ALONE, ""
+    shown = attributes.get("equiv-text", "")
+    return Role.STANDS_FOR_WORD if VARIABLE.fullmatch(shown) else Role.STANDS_ALONE, ""
 
 
 def _is_ours(note: Element) -> bool:

@@ -1,5 +1,6 @@
 """XLIFF 2.0 and 2.1: the text of each `segment` of a `unit` has its translation beside it."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from seq2seq.documents.document import State, TextUnit, UnitTranslation
@@ -18,6 +19,8 @@ from seq2seq.documents.xml_source import (
 from seq2seq.errors import Seq2SeqError
 
 _DRAFT = "seq2seq:needs-review"  # as a `subState` of translated, which is before reviewed
+VARIABLE = re.compile(r"\{+[^{}<>]*\}+|%[\w$.]+|\$\w+|%\(\w+\)\w")
+"""How what stands for a code looks, if it is a variable and no tag."""
 _US = {"category": "seq2seq"}  # whose note it is
 
 
@@ -83,7 +86,7 @@ class _Segment:
         keeps_space = self._source.inherited("xml:space") == "preserve"
         parts = inline_parts(xml, self._source.children, _role_of)
         self._text = XmlText(xml, self._source.children, parts, keeps_space=keeps_space)
-        self.is_text = self._source is not segment and self._text.has_letters
+        self.is_text = self._source is not segment and self._text.has_words
 
     def text_unit(self, context: str, max_length: int | None) -> TextUnit:
         """Return the unit for the translator."""
@@ -147,7 +150,8 @@ def _role_of(element: Element) -> tuple[Role, str] | None:
         return Role.CLOSES, attributes.get("startRef", "")
     if element.name in ("pc", "mrk") and attributes.get("translate") != "no":
         return None
-    return Role.STANDS_ALONE, ""
+    shown = attributes.get("disp") or attributes.get("equiv", "")
+    return Role.STANDS_FOR_WORD if VARIABLE.fullmatch(shown) else Role.STANDS_ALONE, ""
 
 
 def _most(restriction: str | None) -> int | None:

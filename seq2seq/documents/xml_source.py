@@ -16,11 +16,12 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from seq2seq.documents.document import TextUnit, UnitTranslation
+from seq2seq.documents.spliced_document import has_words
 from seq2seq.documents.tagged_text import Mark, Role, TaggedText
 from seq2seq.errors import Seq2SeqError
 
 MOST_BYTES = 100 * 1024**2
-_MOST_NODES = 1_000_000
+_MOST_NODES = 3_000_000
 _DEEPEST = 200
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -41,6 +42,9 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _SPACE = " \t\r\n"
 _SPACES = re.compile(f"[{_SPACE}]+")
 _QUOTED = re.compile("\x00(\\d+):(\\d+)\x00")
+
+
+_NO_ATTRIBUTES: Mapping[str, str] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -229,11 +233,14 @@ class XmlText:
         parts: Sequence[str | Mark],
         *,
         keeps_space: bool = False,
+        escape: Callable[[str], str] = str,
     ) -> None:
         """Take the nodes that are to be replaced, and their `parts`.
 
-        White space is one space each, unless the element `keeps_space`.
+        White space is one space each, unless the element `keeps_space`. `escape` writes a text as
+        the format has it; what XML escapes comes on top.
         """
+        self._escape = escape
         self._source = source
         self._place = (nodes[0].start, nodes[-1].end) if nodes else (0, 0)
         self._is_cdata = is_cdata(nodes)
@@ -243,9 +250,7 @@ class XmlText:
             core = [part if isinstance(part, Mark) else _SPACES.sub(" ", part) for part in core]
         self.core = core
         self.tagged = TaggedText(core)
-        self.has_letters = any(
-            character.isalpha() for part in core if isinstance(part, str) for character in part
-        )
+        self.has_words = has_words(" ".join(part for part in core if isinstance(part, str)))
 
     @property
     def text(self) -> str:
@@ -268,13 +273,14 @@ class XmlText:
         escapes = self._source.escapes(*self._place)
         parts = [*self._before, *self.tagged.parts(translation), *self._after]
         return "".join(
-            part.raw
-            if isinstance(part, Mark)
-            else self._source.cdata(part)
-            if self._is_cdata and part.strip()
-            else escaped(part, escapes)
+            part.raw if isinstance(part, Mark) else self._written(self._escape(part), escapes)
             for part in parts
         )
+
+    def _written(self, text: str, escapes: Mapping[int, str]) -> str:
+        if self._is_cdata and text.strip(_SPACE):
+            return self._source.cdata(text)
+        return escaped(text, escapes)
 
     def edit(self, translation: str) -> Edit:
         """Return the edit that puts a translation in place of the text."""
@@ -323,8 +329,9 @@ def inline_parts(
 ) -> list[str | Mark]:
     """Return the text and the marks of nodes.
 
-    `role_of` says of an element that it is one mark, which stands alone, or opens or closes what
-    another does with the same key, or None, that its tags are two marks around what is inside.
+    `role_of` says of an element that it is one mark, which stands alone or for a word, or opens or
+    closes what another does with the same key; or None, that its tags are two marks around what is
+    inside.
     """
     parts = [*_inline_parts(source, nodes, role_of)]
     alone = _unnested([mark for mark in parts if isinstance(mark, _KeyedMark)])
@@ -370,7 +377,7 @@ def _inline_parts(
 
 def _unnested(marks: Sequence[_KeyedMark]) -> set[int]:
     """Return the numbers of the marks that open or close and have no partner, or cross another."""
-    alone = {mark.number for mark in marks if mark.role is not Role.STANDS_ALONE}
+    alone = {mark.number for mark in marks if mark.role in (Role.OPENS, Role.CLOSES)}
     open_ = list[_KeyedMark]()
     for mark in marks:
         if mark.role is Role.OPENS:
@@ -524,7 +531,7 @@ class _Reader:
         tag = _TAG.match(self._utf8, self._place())
         assert tag  # the parser has read it
         names = map(self._name, attributes[::2])
-        values = dict(zip(names, attributes[1::2], strict=True))
+        values = dict(zip(names, attributes[1::2], strict=True)) if attributes else _NO_ATTRIBUTES
         element = Element(self._name(name), values, self._open[-1], *tag.span())
         self._add(element)
         self._open.append(element)

@@ -289,6 +289,15 @@ def test_confidence_and_notes_are_written_once(data: bytes, note: str) -> None:
     assert "confidence" not in again.render([UnitTranslation("c")]).decode()
 
 
+def test_a_variable_stands_for_a_word() -> None:
+    first = '<trans-unit id="1"><source>Hi <x id="1" equiv-text="{{name}}"/>!</source></trans-unit>'
+    second = '<unit id="1"><segment><source>Hi <ph id="1" disp="%s"/>!</source></segment></unit>'
+    for data in (xliff_1(first), xliff_2(second)):
+        document = read(data, None, "de")
+        assert texts(document) == ["Hi {g1}!"]
+        assert b"HI <" in rendered(document)
+
+
 def test_what_needs_no_review_has_no_note() -> None:
     translation = UnitTranslation("b", 0.5, State.TRANSLATED, ("numbers",))
     unit = '<trans-unit id="1"><source>a</source></trans-unit>'

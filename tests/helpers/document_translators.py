@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
 
-TAG = re.compile(r"(</?g+\d+/?>)")
+TAG = re.compile(r"(</?g+\d+/?>|{g+\d+})")
 
 
 def shout(text: str) -> str:
