@@ -370,10 +370,14 @@ def message_texts(
     """Yield the texts of each string of a catalogue; `contexts` say where each stands.
 
     Strings are messages only if one of them has branches: elsewhere an apostrophe is one. A
-    string of Java is a message if it has an argument.
+    string of Java is a message if it has an argument or a doubled apostrophe.
     """
-    messages = [IcuMessage.read(text, grammar) if "{" in text else None for text in strings]
-    if grammar != "java" and not any(message and message.has_branches for message in messages):
+    is_java = grammar == "java"
+    messages = [
+        IcuMessage.read(text, grammar) if "{" in text or (is_java and "''" in text) else None
+        for text in strings
+    ]
+    if not is_java and not any(message and message.has_branches for message in messages):
         messages = [None] * len(strings)
     for text, context, message in zip(strings, contexts, messages, strict=True):
         if message:

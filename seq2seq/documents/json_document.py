@@ -75,8 +75,11 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     )
 
 
-def json_strings(text: str) -> Iterator[JsonString]:
-    """Yield the strings that are values; raises `Seq2SeqError` for what is no JSON."""
+def json_strings(text: str, *, with_null: bool = False) -> Iterator[JsonString]:
+    """Yield the strings that are values, on demand each `null` as an empty one.
+
+    Raises `Seq2SeqError` for what is no JSON.
+    """
     try:
         json.loads(text, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
@@ -103,10 +106,10 @@ def json_strings(text: str) -> Iterator[JsonString]:
             key_start = -1
         elif token[0] == '"' and path and isinstance(path[-1], str) and key_start < 0:
             path[-1], key_start = json.loads(token), match.start()
-        elif token[0] == '"':
+        elif token[0] == '"' or (with_null and token == "null"):
             start = match.start() if key_start < 0 else key_start
             names = tuple(map(str, path)) or ("",)
-            yield JsonString(names, json.loads(token), *match.span(), start)
+            yield JsonString(names, json.loads(token) or "", *match.span(), start)
 
 
 def written_string(text: str, raw: str, is_ascii: bool) -> str:
@@ -182,7 +185,7 @@ def _slots(
         if units:
             raw = text[string.start : string.end]
             keys = [
-                _beside(text, string, json.dumps(key, ensure_ascii=is_ascii))
+                beside(text, string, json.dumps(key, ensure_ascii=is_ascii))
                 for key in added.get(string.path, ())
             ]
             yield Slot(string.start, string.end, units, _writer(render, raw, is_ascii, keys))
@@ -200,7 +203,7 @@ def _writer(
     return write
 
 
-def _beside(text: str, string: JsonString, key: str) -> str:
+def beside(text: str, string: JsonString, key: str) -> str:
     """Return what comes between a string and the value of a further key, spaced as its own is."""
     before = text[len(text[: string.key_start].rstrip()) : string.key_start]
     own_key = _TOKEN.match(text, string.key_start)

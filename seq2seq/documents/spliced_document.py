@@ -22,6 +22,8 @@ class Slot:
     """The units that are written there; a slot without units is written if any translation is."""
     write: Callable[[Sequence[str]], str]
     """Give what stands there, from a text for each unit, of which one at least is translated."""
+    is_bilingual: bool = False
+    """Whether the translation stands beside the text, and not in its place."""
 
 
 class SplicedDocument:
@@ -35,22 +37,30 @@ class SplicedDocument:
     def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
         """Return the document with a translation in place of each unit, see `Document`."""
         texts = [
-            translation.text if translation and translation.text.strip() else unit.text
-            for unit, translation in zip(self.units, translations, strict=True)
+            translation.text if translation and translation.text.strip() else None
+            for translation in translations
         ]
         return self._encoding.encode(spliced(self._text, self._slots, texts))
 
 
-def spliced(text: str, slots: Iterable[Slot], translations: Sequence[str]) -> str:
+def spliced(text: str, slots: Iterable[Slot], translations: Sequence[str | None]) -> str:
     """Return `text` with the `slots`, which are in its order, written from their translations."""
     remaining = iter(translations)
-    filled = [(slot, [*islice(remaining, len(slot.units))]) for slot in slots]
-    is_translated = any(_differs(slot, texts) for slot, texts in filled)
+    written = list[tuple[Slot, list[str]]]()  # the slots that change, and the texts to write
+    for slot in slots:
+        before = [unit.translation if slot.is_bilingual else unit.text for unit in slot.units]
+        after = [
+            old if new is None else new
+            for old, new in zip(before, islice(remaining, len(before)), strict=True)
+        ]
+        if after != before or not slot.units:
+            written.append((slot, after))
+    if not any(slot.units for slot, _ in written):
+        return text
     parts, end = list[str](), 0
-    for slot, texts in filled:
-        if _differs(slot, texts) or (is_translated and not slot.units):
-            parts += text[end : slot.start], slot.write(texts)
-            end = slot.end
+    for slot, texts in written:
+        parts += text[end : slot.start], slot.write(texts)
+        end = slot.end
     return "".join([*parts, text[end:]])
 
 
@@ -62,7 +72,3 @@ def has_words(text: str) -> bool:
     if not any(map(str.isalpha, text)) or _DATE_PATTERN.search(text):
         return False
     return any(map(str.isalpha, mask(text).text))
-
-
-def _differs(slot: Slot, texts: Sequence[str]) -> bool:
-    return any(text != unit.text for unit, text in zip(slot.units, texts, strict=True))

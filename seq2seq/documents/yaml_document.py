@@ -25,6 +25,7 @@ from seq2seq.errors import Seq2SeqError
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 _BLOCK_HEADER = re.compile(r"[|>][^\n]*\n(?:[ \t]*\r?\n)*")
+_RARE_LINE_END = re.compile("[\x85\u2028\u2029]")
 _LINE_END = re.compile("\r\n?|[\n\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _NAMED_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
@@ -146,7 +147,8 @@ def scalar_slots(text: str, scalars: Sequence[YamlScalar], target: str) -> Itera
     added = _added_plurals(scalars, target)
     is_ascii = is_escaped(text)
     for scalar, (units, render) in zip(scalars, messages, strict=True):
-        if units:
+        raw = text[scalar.start : scalar.end]
+        if units and not (scalar.style in ("|", ">") and _RARE_LINE_END.search(raw)):
             yield Slot(
                 scalar.start,
                 scalar.end,

@@ -1,0 +1,83 @@
+"""Which columns of a table hold the texts and their translations, told by their names."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from seq2seq.errors import Seq2SeqError
+
+_TEXTS = ("text", "string", "sentence", "message", "value")
+_SOURCES = ("source", "src", "original", "msgid", "source text", "source string", "source term")
+_TARGETS = (
+    "target", "tgt", "translation", "msgstr", "target text", "target string", "target term",
+)  # fmt: skip
+_KEYS = ("key", "id", "identifier", "name", "context")
+_LANGUAGES = {
+    "de": ("german", "deutsch"),
+    "en": ("english",),
+    "es": ("spanish", "español"),
+    "fr": ("french", "français"),
+}
+_CODES = (  # common ones, and none that a column is named by for another reason, as `id` and `no`
+    "ar bg ca cs da de el en es et fa fi fr he hi hr hu it ja ko lt lv nl pl pt ro ru sk sl sr sv "
+    "th tr uk vi zh"
+)
+
+
+class Columns(NamedTuple):
+    """The places of columns; of several texts there is no column for translations."""
+
+    texts: tuple[int, ...]  # of which each is translated
+    translations: int | None  # where they go; None: in place of the text
+    added: str  # the name of the column that they need
+    key: int | None
+
+
+def columns_of(
+    names: Sequence[str], source: str | None, target: str, wanted: Sequence[str] = ()
+) -> Columns:
+    """Find the columns by the names in a header, or as the user names the `wanted` ones.
+
+    A column of the source language, or `source`, has its translations in one of the target
+    language, or `target`, which is added where it is lacking; `text` is translated in place.
+    Raises `Seq2SeqError` where none has such a name.
+    """
+    plain = [name.strip().casefold().replace("_", " ") for name in names]
+    key = next((plain.index(name) for name in _KEYS if name in plain), None)
+    if wanted:
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise Seq2SeqError(f"has no column {missing[0]!r}; there are {', '.join(names)}.")
+        return Columns(tuple(names.index(name) for name in wanted), None, "", key)
+    translations = _of_language(plain, target)
+    texts = _of_language(plain, source) if source else None
+    if not source:
+        codes = (n for n, name in enumerate(plain) if re.split("[ -]", name)[0] in _CODES.split())
+        texts = next((n for n in codes if n != translations), None)
+    added = target if texts is not None else "target"
+    if texts is None:
+        texts = _first(plain, _SOURCES)
+    if translations is None:
+        translations = _first(plain, _TARGETS)
+    if texts is not None:
+        return Columns((texts,), translations, "" if translations is not None else added, key)
+    texts = _first(plain, _TEXTS)
+    if texts is None:
+        raise Seq2SeqError(
+            f"has no column named source, target or text, or by the language; there are "
+            f"{', '.join(name[:40] for name in names[:20])}."
+        )
+    return Columns((texts,), translations, "", key)
+
+
+def _first(names: Sequence[str], known: Sequence[str]) -> int | None:
+    return next((names.index(name) for name in known if name in names), None)
+
+
+def _of_language(names: Sequence[str], language: str) -> int | None:
+    """Find the column of a language: by its code, by the code without a region, by its name."""
+    code = language.casefold().replace("_", " ").replace("-", " ")
+    short = code.split(" ")[0]
+    same = [name.replace("-", " ") for name in names]
+    of_region = [name for name in same if re.fullmatch(rf"{re.escape(short)} [a-z]{{2,4}}", name)]
+    return _first(same, (code, short, *_LANGUAGES.get(short, ()), *of_region))
