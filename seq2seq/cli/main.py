@@ -2,6 +2,7 @@
 
 import typer
 
+from seq2seq.cli.average import average
 from seq2seq.cli.calibrate import calibrate
 from seq2seq.cli.check import check
 from seq2seq.cli.compare import compare
@@ -33,7 +34,7 @@ def _options(version: VersionOption = False) -> None:
 
 
 # Each imports what it needs when it is called.
-for command in (check, train, evaluate, compare, score, calibrate, distill, export, serve):
+for command in (check, train, average, evaluate, compare, score, calibrate, distill, export, serve):
     app.command()(command)
 app.command("train-identifier")(train_identifier)
 inspect_app.command()(confidence)

@@ -81,6 +81,11 @@ def publish_best(checkpoint: Path, best: Path) -> None:
         raise WriteError(best, error) from None
 
 
+def write_best(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write averaged weights where a run has its best ones; raises `OSError`."""
+    write_file(path, _with_digest(_to_bytes(weights)))
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """List the checkpoints, the newest last."""
     return sorted(folder.glob(f"step-{8 * '[0-9]'}"))

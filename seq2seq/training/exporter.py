@@ -1,9 +1,7 @@
 """Export: from a training run to a model directory."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from seq2seq.calibration import calibrate
 from seq2seq.confidence import Calibration
@@ -12,12 +10,13 @@ from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import directed_texts, read_parallel, read_validation
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded
-from seq2seq.metrics import bleu_tokenizer, validation_rank
+from seq2seq.metrics import bleu_tokenizer
 from seq2seq.model_dir.read import read_config
 from seq2seq.model_dir.write import Corpora, export_model_dir
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run_dir import RunDir
+from seq2seq.training.training_metrics import Row, read_validations
 from seq2seq.translation.translator import Translator
 
 _LARGEST_CARD = 1 << 20  # bytes
@@ -157,16 +156,9 @@ def _card(run_dir: RunDir, recipe: Recipe, parameters: int) -> str:
     )
 
 
-def _best_validation(metrics: Path) -> dict[str, Any]:
+def _best_validation(metrics: Path) -> Row:
     """Return the row of the best validation in `metrics.jsonl`."""
     try:
-        rows = [json.loads(row) for row in metrics.read_text(encoding="utf-8").splitlines()]
-        validations = [row for row in rows if row["kind"] == "valid"]
-        return max(
-            validations,
-            key=lambda row: validation_rank(row["bleu"], row.get("chrf", 0.0), row["nll"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Seq2SeqError(
-            f"{metrics}: no validation in it can be read ({error}); give a card with --card."
-        ) from None
+        return read_validations(metrics)[-1]
+    except Seq2SeqError as error:
+        raise Seq2SeqError(f"{str(error).rstrip('.')}; give a card with --card.") from None

@@ -205,6 +205,16 @@ class Learner:
             torch.cuda.set_rng_state(random_cuda)
 
 
+def averaged_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the moving average of the weights, out of the tensors of a checkpoint."""
+    prefix = f"{_EMA}/"
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
 def learning_rate(
     schedule: Schedule, peak: float, step: int, warmup_steps: int, progress: float
 ) -> float:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seq2seq.errors import require_extra
+from seq2seq.errors import Seq2SeqError, require_extra
 from seq2seq.files import sync
+from seq2seq.metrics import validation_rank
 from seq2seq.training.checkpoint import WriteError
 from seq2seq.training.optimizer_step import StepResult
 from seq2seq.training.state import TrainState
@@ -55,6 +56,23 @@ def validation_row(state: TrainState, validation: Validation, seconds: float) ->
         gates=validation.gates,
         seconds=round(seconds, 1),
     )
+
+
+def read_validations(file: Path) -> list[Row]:
+    """Read the rows of the validations, the best last; raises `Seq2SeqError` without any."""
+    try:
+        rows = [json.loads(row) for row in file.read_text(encoding="utf-8").splitlines()]
+        validations = sorted((row for row in rows if row["kind"] == "valid"), key=rank_of)
+        if not validations:
+            raise ValueError("there is none")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Seq2SeqError(f"{file}: no validation in it can be read ({error}).") from None
+    return validations
+
+
+def rank_of(row: Row) -> tuple[float, ...]:
+    """Rank the row of a validation, see `seq2seq.metrics.validation_rank`."""
+    return validation_rank(row["bleu"], row.get("chrf", 0.0), row["nll"])
 
 
 def split_row(state: TrainState, result: StepResult, pairs: int, left_out: str) -> Row:
