@@ -17,7 +17,7 @@ _KNOWN = re.compile(  # as people call them: no codec of Python that is none of 
     r"utf-?8|(us-)?ascii|iso-?8859-\d+|latin-?\d+|(windows|cp)-?\d{3,4}|koi8-[rut]"
     r"|macintosh|mac-?roman|gb2312|gbk|gb18030|big5(-?hkscs)?|euc-(jp|kr)|shift-jis|sjis"
 )
-_SUPERSETS = {  # what such text is in truth, https://encoding.spec.whatwg.org/#names-and-labels
+_OF_WEB = {  # what such text is in truth, https://encoding.spec.whatwg.org/#names-and-labels
     "iso8859-1": "cp1252",
     "ascii": "cp1252",
     "iso8859-9": "cp1254",
@@ -39,16 +39,18 @@ class Encoding(NamedTuple):
         return self.mark + text.encode(self.name, errors)
 
 
-def decode(data: bytes, declared: str = "") -> tuple[str, Encoding]:
+def decode(data: bytes, declared: str = "", of_web: bool = False) -> tuple[str, Encoding]:
     """Return a document's text without the mark, and its encoding, which gives the same bytes.
 
-    Without a mark and a declaration it is UTF-8. Raises `Seq2SeqError` where it is not in the
-    encoding that it should be in, or where that is unknown.
+    Without a mark and a declaration it is UTF-8. `of_web`: Latin-1 means Windows-1252, as for a
+    browser. Raises `Seq2SeqError` where it is not in the encoding that it should be in, or where
+    that is unknown.
     """
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     if not mark and (kind := kind_of(data)):
         raise Seq2SeqError(f"{kind}, not plain text; save it as that.")
-    encoding = Encoding(_MARKS[mark] if mark else _codec(declared or "utf-8"), mark)
+    codec = _MARKS[mark] if mark else _codec(declared or "utf-8")
+    encoding = Encoding(_OF_WEB.get(codec, codec) if of_web else codec, mark)
     try:
         text = data[len(mark) :].decode(encoding.name)
         is_same = encoding.encode(text) == data
@@ -68,9 +70,8 @@ def _codec(label: str) -> str:
     try:
         if not _KNOWN.fullmatch(name):
             raise LookupError
-        codec = codecs.lookup(name).name
+        return codecs.lookup(name).name
     except LookupError:
         raise Seq2SeqError(
             f"the encoding {label[:40]!r} is not known; convert it to UTF-8 first."
         ) from None
-    return _SUPERSETS.get(codec, codec)

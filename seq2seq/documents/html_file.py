@@ -74,7 +74,7 @@ def read(data: bytes, source: str | None, target: str) -> _HtmlFile:
     declared = (match[1] or match[2]).decode() if match else ""
     if declared.lower().startswith(("utf-16", "utf-32")):
         declared = ""  # it would not have been found
-    return _HtmlFile(*decode(data, declared))
+    return _HtmlFile(*decode(data, declared, of_web=True))
 
 
 def _values(markup: str) -> Iterator[_Value]:

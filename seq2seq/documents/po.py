@@ -1,0 +1,499 @@
+"""Catalogues of gettext, PO and their templates, POT.
+
+https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html
+"""
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from seq2seq.documents.document import State, TextUnit, UnitTranslation
+from seq2seq.documents.encoding import Encoding, decode
+from seq2seq.documents.gettext_plurals import numbers_of_forms, plural_forms
+from seq2seq.documents.printf import FormatString
+from seq2seq.errors import Seq2SeqError
+
+_TOKEN = re.compile(
+    r"""(?P<space> \s++ )
+    | (?P<comment> \# [^\n]*+ \n? )
+    | " (?P<string> (?: [^"\\\n]++ | \\[^\n] )*+ ) "
+    | (?P<keyword> msgctxt | msgid_plural | msgid | msgstr (?: \[ \d{1,2} \] )? | domain ) (?! \w )
+    """,
+    re.VERBOSE,
+)
+_ESCAPE = re.compile(r"((?:\\[0-7]{1,3}|\\x[0-9a-fA-F]{2})+)|\\(.)", re.DOTALL)
+_BYTE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3}))")
+_MEANINGS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_ESCAPES = str.maketrans(
+    {"\\": r"\\", '"': r"\""} | {letter: f"\\{name}" for name, letter in _MEANINGS.items()}
+)
+_EDGES = re.compile(r"(\s*)(.*?)(\s*)", re.DOTALL)
+_SOFT_BREAK = re.compile(r"(?<=\S)[ ]?\n(?=[^\W\d_A-Z])")
+_WORD = re.compile(r"\S*\s*")
+_MNEMONIC = re.compile(  # before a word, or in the first one of a short label: `&Open`, `E_xit`
+    r"(?<!\S)[_&~](?=[^\W\d_])(?!\w*;)"
+    r"|\A[^\W\d_]{1,20}[_&~](?=[a-z][^\W\d_]*(?:[ ][^\W\d_]+)?\W*\Z)"
+)
+_LIMIT = re.compile(r"max-length:(\d{1,6})")
+_MACHINE = "# Machine translation"
+_WIDTH = 79  # columns of a line, as gettext writes it
+_LEAST_WRAPPED = 40  # letters of the longest line of a text that is wrapped by hand
+_LONGEST_LABEL = 60  # letters of a text that may have a mnemonic
+_STRING_LINE = re.compile(r'^(?:msg[^"\n]{2,12})?".+ .+"$', re.MULTILINE)
+_FLAG = re.compile(r"[^,\s#]+")
+_NUMBERED = re.compile(r"(?:c|objc|php|sh|java-printf|gcc-internal|perl|kde|awk|lua)-format")
+
+
+@dataclass
+class _Entry:
+    """A message, with where its parts are in the file."""
+
+    start: int  # of its first keyword
+    line: int
+    comments: list[re.Match[str]]
+    strings: dict[str, list[re.Match[str]]] = field(default_factory=dict)  # by keyword
+
+    def value(self, keyword: str) -> str:
+        return "".join(_unescape(match["string"]) for match in self.strings.get(keyword, ()))
+
+    @property
+    def is_header(self) -> bool:
+        return not self.value("msgid") and "msgctxt" not in self.strings
+
+    @property
+    def has_plural(self) -> bool:
+        return "msgid_plural" in self.strings
+
+    @property
+    def forms(self) -> list[str]:
+        """The keywords of its translation."""
+        return [keyword for keyword in self.strings if keyword.startswith("msgstr")]
+
+    @cached_property
+    def flags(self) -> list[str]:
+        return [
+            flag
+            for comment in self.comments
+            if comment[0].startswith("#,")
+            for flag in _FLAG.findall(comment[0])
+        ]
+
+    @property
+    def state(self) -> State:
+        if not all(map(self.value, self.forms)):
+            return State.UNTRANSLATED
+        return State.NEEDS_REVIEW if "fuzzy" in self.flags else State.TRANSLATED
+
+
+class _Message:
+    """A text of an entry, singular or plural, as the translator gets it."""
+
+    def __init__(self, text: str, flags: Sequence[str]) -> None:
+        edges = _EDGES.fullmatch(text)
+        assert edges
+        self._before, body, self._after = edges.groups()
+        mnemonic = _mnemonic(body)
+        self._mnemonic = body[mnemonic : mnemonic + 2] if mnemonic is not None else ""
+        if mnemonic is not None:
+            body = body[:mnemonic] + body[mnemonic + 1 :]
+        longest = max(map(len, body.split("\n")))
+        joined = _SOFT_BREAK.sub(" ", body) if longest >= _LEAST_WRAPPED else body
+        self._width = longest if joined != body else 0
+        has_numbers = any(map(_NUMBERED.fullmatch, flags))
+        self._format = (
+            FormatString(joined, has_numbers)
+            if any(flag.endswith("-format") and not flag.startswith("no-") for flag in flags)
+            and not any(flag.endswith("brace-format") for flag in flags)
+            else None
+        )
+        self.text = self._format.text if self._format else joined
+
+    def restore(self, translation: str) -> tuple[str, bool]:
+        """Return the text of a translation, and whether a program may use it."""
+        text, is_safe = translation.strip(), True
+        if self._format:
+            text, is_safe = self._format.restore(text)
+        if self._width:
+            text = "\n".join(part for line in text.split("\n") for part in _wrap(line, self._width))
+        if self._mnemonic:
+            text = _with_mnemonic(text, self._mnemonic)
+        return self._before + text + self._after, is_safe
+
+
+class _Edit(NamedTuple):
+    """What takes the place of a part of the file."""
+
+    start: int
+    end: int
+    text: str
+
+
+class _PoFile:
+    """A catalogue: a unit for each message, two where it has a plural."""
+
+    def __init__(self, text: str, encoding: Encoding, target: str) -> None:
+        self._text, self._encoding, self._target = text, encoding, target
+        self._end = "\r\n" if "\r\n" in text[: text.find("\n") + 1] else "\n"
+        entries = [*_entries(text)]
+        self._header = next((entry for entry in entries if entry.is_header), None)
+        self._entries = [entry for entry in entries if not entry.is_header]
+        self._wraps = not any(len(match[0]) > _WIDTH + 2 for match in _STRING_LINE.finditer(text))
+        self._messages = [
+            (entry, keyword, _Message(entry.value(keyword), entry.flags))
+            for entry in self._entries
+            for keyword in ("msgid", "msgid_plural")
+            if any(map(str.isalpha, entry.value(keyword)))
+        ]
+        self.units = [self._unit(*message) for message in self._messages]
+
+    def _unit(self, entry: _Entry, keyword: str, message: _Message) -> TextUnit:
+        forms = entry.forms
+        form = forms[-1] if keyword == "msgid_plural" else forms[0]
+        context = entry.value("msgctxt")
+        limit = next(filter(None, map(_LIMIT.fullmatch, entry.flags)), None)
+        return TextUnit(
+            text=message.text,
+            translation=entry.value(form).strip(),
+            state=entry.state,
+            context=f"line {entry.line}" + (f", {context[:60]!r}" if context else ""),
+            max_length=int(limit[1]) if limit else None,
+        )
+
+    def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
+        by_entry = defaultdict[int, _Translated](dict)  # by where it starts
+        is_complete = True
+        for message, translation in zip(self._messages, translations, strict=True):
+            entry, keyword, _ = message
+            if translation:
+                by_entry[entry.start][keyword] = message[2], translation
+            elif entry.state is not State.UNTRANSLATED:
+                is_complete = False
+        changed = {
+            start
+            for start, translated in by_entry.items()
+            if any(
+                translation.text.strip() not in ("", message.text)
+                for message, translation in translated.values()
+            )
+        }
+        if not changed:
+            return self._encoding.encode(self._text)
+        header = _Header(self._header, self._target, is_complete)
+        edits = list[_Edit]()
+        for entry in self._entries:
+            if entry.start in changed:
+                edits += self._edits(entry, by_entry[entry.start], header.forms)
+            elif entry.has_plural and len(entry.forms) != len(header.forms):
+                edits += self._empty_forms(entry, header.forms)
+        text = _edited(self._text, [*edits, *self._header_edits(header)])
+        try:
+            return self._encoding.encode(text)
+        except UnicodeEncodeError:  # the language has letters that the encoding has not
+            header.charset = "UTF-8"
+            return _edited(self._text, [*edits, *self._header_edits(header)]).encode()
+
+    def _edits(
+        self, entry: _Entry, translated: "_Translated", forms: Sequence[Sequence[int]]
+    ) -> Iterator[_Edit]:
+        """Yield how an entry is translated and marked. `forms`: the numbers of each plural form."""
+        restored = {
+            keyword: message.restore(translation.text)
+            for keyword, (message, translation) in translated.items()
+        }
+        texts = {keyword: text for keyword, (text, _) in restored.items()}
+        state = State.TRANSLATED
+        if not all(is_safe for _, is_safe in restored.values()) or any(
+            translation.state is not State.TRANSLATED for _, translation in translated.values()
+        ):
+            state = State.NEEDS_REVIEW
+        yield from self._marks(
+            entry, state, [translation for _, translation in translated.values()]
+        )
+        if entry.has_plural:
+            yield self._plural_edit(entry, _plural(entry, texts, forms))
+        else:
+            strings = entry.strings["msgstr"]
+            text = self._quoted("msgstr", texts["msgid"])
+            yield _Edit(strings[0].start(), strings[-1].end(), text)
+
+    def _empty_forms(self, entry: _Entry, forms: Sequence[Sequence[int]]) -> Iterator[_Edit]:
+        """Yield as many forms as the language has for an entry of a template."""
+        if entry.state is State.UNTRANSLATED:
+            yield self._plural_edit(entry, [""] * len(forms))
+
+    def _plural_edit(self, entry: _Entry, texts: Sequence[str]) -> _Edit:
+        first, last = entry.strings[entry.forms[0]][0], entry.strings[entry.forms[-1]][-1]
+        keywords = (f"msgstr[{number}]" for number, _ in enumerate(texts))
+        lines = (
+            f"{keyword} {self._quoted(keyword, text)}"
+            for keyword, text in zip(keywords, texts, strict=True)
+        )
+        start = self._text.rindex("msgstr", 0, first.start())
+        return _Edit(start, last.end(), self._end.join(lines))
+
+    def _marks(
+        self, entry: _Entry, state: State, translations: Sequence[UnitTranslation]
+    ) -> Iterator[_Edit]:
+        """Yield the changes of an entry's comments that say its state."""
+        needs_review = state is State.NEEDS_REVIEW
+        note_place = entry.comments[0].start() if entry.comments else entry.start
+        flags_place = entry.start
+        has_flags = False
+        for comment in entry.comments:
+            text = comment[0]
+            if text.startswith(_MACHINE):
+                yield _Edit(comment.start(), comment.end(), "")
+                note_place = max(note_place, comment.end())
+            elif text.startswith("# "):
+                note_place = comment.end()
+            elif text.startswith("#,"):
+                flags = [flag for flag in _FLAG.findall(text) if flag != "fuzzy"]
+                flags = ["fuzzy", *flags] if needs_review and not has_flags else flags
+                has_flags = True
+                if "fuzzy" in flags or "fuzzy" in text:
+                    line = f"#, {', '.join(flags)}{self._end}" if flags else ""
+                    yield _Edit(comment.start(), comment.end(), line)
+            elif text.startswith("#|"):
+                flags_place = min(flags_place, comment.start())
+                if not needs_review:
+                    yield _Edit(comment.start(), comment.end(), "")
+        if needs_review:
+            yield _Edit(note_place, note_place, _machine_note(translations) + self._end)
+            if not has_flags:
+                yield _Edit(flags_place, flags_place, f"#, fuzzy{self._end}")
+
+    def _header_edits(self, header: "_Header") -> Iterator[_Edit]:
+        """Yield what the header lacks: its language, plural forms and encoding."""
+        has_plurals = any(entry.has_plural for entry in self._entries)
+        entry, lines = self._header, header.lines(has_plurals)
+        if entry is None:
+            text = "".join(self._end + f'"{_escape(line)}"' for line in lines)
+            yield _Edit(0, 0, f'msgid ""{self._end}msgstr ""{text}{self._end}{self._end}')
+            return
+        for comment in entry.comments:
+            if comment[0].startswith("#,") and "fuzzy" in entry.flags:
+                flags = ", ".join(flag for flag in entry.flags if flag != "fuzzy")
+                yield _Edit(comment.start(), comment.end(), f"#, {flags}{self._end}" * bool(flags))
+        strings = entry.strings["msgstr"]
+        if lines != _lines_of(entry.value("msgstr")):
+            text = self._end.join(f'"{_escape(line)}"' for line in ("", *lines))
+            yield _Edit(strings[0].start(), strings[-1].end(), text)
+
+    def _quoted(self, keyword: str, text: str) -> str:
+        """Return a text as the strings behind a keyword, on lines as gettext writes them."""
+        escaped = _escape(text)
+        fits = len(keyword) + len(escaped) + 3 <= _WIDTH
+        if "\n" not in text[:-1] and (fits or not self._wraps):
+            return f'"{escaped}"'
+        lines = _lines_of(text)
+        pieces = [
+            piece
+            for line in lines
+            for piece in (_pieces(line, _WIDTH - 2) if self._wraps else [_escape(line)])
+        ]
+        return self._end.join(f'"{piece}"' for piece in ("", *pieces))
+
+
+_Translated = dict[str, tuple[_Message, UnitTranslation]]  # by keyword
+
+
+class _Header:
+    """What the header of a catalogue says, once it is translated."""
+
+    def __init__(self, entry: _Entry | None, target: str, is_complete: bool) -> None:
+        """`is_complete`: no translation stays, so that the language may be another one."""
+        self._text = entry.value("msgstr") if entry else ""
+        self._target = target.replace("-", "_")
+        language = _field(self._text, "Language")
+        is_other = bool(language) and _base(language) != _base(target)
+        self._is_replaced = (is_other and is_complete) or not language
+        declared = numbers_of_forms(_field(self._text, "Plural-Forms"))
+        keeps_forms = declared is not None and not (is_other and is_complete)
+        self._plural_forms = "" if keeps_forms else plural_forms(target)
+        self.forms = (declared if keeps_forms else numbers_of_forms(self._plural_forms)) or []
+        self.charset = "UTF-8" if "charset=CHARSET" in self._text or not entry else ""
+
+    def lines(self, has_plurals: bool) -> list[str]:
+        """Return its lines, with their ends."""
+        changed = {"Language": self._target} if self._is_replaced else {}
+        if has_plurals and self._plural_forms:
+            changed["Plural-Forms"] = self._plural_forms
+        if self.charset:
+            changed["Content-Type"] = f"text/plain; charset={self.charset}"
+        lines = list[str]()
+        for line in _lines_of(self._text):
+            name = line.partition(":")[0]
+            lines.append(f"{name}: {changed.pop(name)}\n" if name in changed else line)
+        return [*lines, *(f"{name}: {value}\n" for name, value in changed.items())]
+
+
+def read(data: bytes, source: str | None, target: str) -> _PoFile:
+    """Read a catalogue or a template in the encoding that its header declares."""
+    declared = re.search(rb'"Content-Type:[^"\n]{0,80}charset=([\w.:-]{1,40})', data)
+    charset = declared[1].decode() if declared else ""
+    return _PoFile(*decode(data, "" if charset == "CHARSET" else charset), target)
+
+
+def _entries(text: str) -> Iterator[_Entry]:
+    """Yield the entries of a catalogue; raise `Seq2SeqError` where it is none."""
+    lines = [match.end() for match in re.finditer("\n", text)]
+    comments = list[re.Match[str]]()
+    entry: _Entry | None = None
+    strings: list[re.Match[str]] | None = None  # of the keyword
+    place = 0
+    while place < len(text):
+        token = _TOKEN.match(text, place)
+        line = bisect_right(lines, place) + 1
+        if token is None:
+            raise Seq2SeqError(f"line {line} is not PO.")
+        place = token.end()
+        keyword = token["keyword"]
+        if token["comment"] is not None:
+            if token[0].startswith("#~"):  # an entry that is no longer in use
+                comments = []
+            else:
+                comments.append(token)
+        elif token["string"] is not None:
+            if strings is None:
+                raise Seq2SeqError(f"line {line} is not PO: a string has no keyword.")
+            strings.append(token)
+        elif keyword:
+            keyword = keyword.replace(" ", "")
+            begins = keyword == "msgctxt" or (
+                keyword == "msgid" and (entry is None or "msgid" in entry.strings)
+            )
+            if begins or keyword == "domain":
+                if entry:
+                    yield _whole(entry)
+                entry = _Entry(token.start(), line, comments) if begins else None
+                comments = []
+            if entry is None and keyword != "domain":
+                raise Seq2SeqError(f"line {line} is not PO: {keyword} has no msgid before it.")
+            strings = entry.strings.setdefault(keyword, []) if entry else []
+    if entry:
+        yield _whole(entry)
+    elif text.strip() and not comments:
+        raise Seq2SeqError("it has no msgid.")
+
+
+def _whole(entry: _Entry) -> _Entry:
+    """Return the entry; raise `Seq2SeqError` where it lacks a part."""
+    expected = "msgstr[0]" if entry.has_plural else "msgstr"
+    for keyword in ("msgid", expected):
+        if not entry.strings.get(keyword):
+            raise Seq2SeqError(f"line {entry.line} is not PO: the entry has no {keyword}.")
+    if not all(entry.strings.values()):
+        raise Seq2SeqError(f"line {entry.line} is not PO: a keyword has no string.")
+    return entry
+
+
+def _plural(entry: _Entry, texts: dict[str, str], forms: Sequence[Sequence[int]]) -> list[str]:
+    """Return the text of each form of a plural.
+
+    The singular is for the form of 1; where other numbers have that form, too, it must say which.
+    """
+    singular = texts.get("msgid", entry.value("msgid"))
+    plural = texts.get("msgid_plural", entry.value("msgid_plural"))
+    says_number = entry.value("msgid").count("%") == entry.value("msgid_plural").count("%")
+    return [
+        singular
+        if 1 in numbers and len(forms) > 1 and (says_number or len(numbers) == 1)
+        else plural
+        for numbers in forms
+    ]
+
+
+def _machine_note(translations: Sequence[UnitTranslation]) -> str:
+    """Return the comment of a translation that needs a review."""
+    known = [found.confidence for found in translations if found.confidence is not None]
+    note = f"{_MACHINE}, confidence {min(known):.2f}" if known else _MACHINE
+    notes = dict.fromkeys(note for found in translations for note in found.notes)
+    return " ".join("; ".join((note, *notes)).split()) + "."
+
+
+def _mnemonic(text: str) -> int | None:
+    """Return where a label has the mark of the letter that a key chooses it by, as in `_Open`."""
+    matches = [*_MNEMONIC.finditer(text)] if len(text) <= _LONGEST_LABEL else []
+    if len(matches) != 1 or "\n" in text or (not text[0].isupper() and text[0] not in "_&~"):
+        return None
+    place = matches[0].end() - 1
+    return place if text.count(text[place]) == 1 else None
+
+
+def _with_mnemonic(text: str, mnemonic: str) -> str:
+    """Mark the letter of a label, or its first where it has no such."""
+    mark, letter = mnemonic[0], mnemonic[1]
+    place = text.lower().find(letter.lower())
+    if place < 0:
+        place = next((n for n, other in enumerate(text) if other.isalpha()), len(text))
+    return f"{text[:place]}{mark}{text[place:]}" if place < len(text) else text
+
+
+def _unescape(raw: str) -> str:
+    if "\\" not in raw:
+        return raw
+
+    def meaning(match: re.Match[str]) -> str:
+        if match[1]:
+            codes = (
+                int(byte[1], 16) if byte[1] else int(byte[2], 8)
+                for byte in _BYTE.finditer(match[1])
+            )
+            return bytes(code & 255 for code in codes).decode("utf-8", "replace")
+        return _MEANINGS.get(match[2], match[2])
+
+    return _ESCAPE.sub(meaning, raw)
+
+
+def _escape(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+def _lines_of(text: str) -> list[str]:
+    """Return the lines of a text with their ends."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _pieces(line: str, width: int) -> Iterator[str]:
+    """Yield a line in escaped pieces of at most this width, cut behind white space."""
+    piece = ""
+    for word in filter(None, _WORD.findall(line)):
+        escaped = _escape(word)
+        if piece and len(piece) + len(escaped) > width:
+            yield piece
+            piece = ""
+        piece += escaped
+    yield piece
+
+
+def _wrap(line: str, width: int) -> Iterator[str]:
+    """Yield a line in lines of at most this width."""
+    piece = ""
+    for word in filter(None, _WORD.findall(line)):
+        if piece.strip() and len(piece) + len(word.rstrip()) > width:
+            yield piece.rstrip()
+            piece = ""
+        piece += word
+    yield piece
+
+
+def _edited(text: str, edits: Sequence[_Edit]) -> str:
+    parts, done = list[str](), 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        parts += text[done : edit.start], edit.text
+        done = edit.end
+    return "".join(parts) + text[done:]
+
+
+def _field(header: str, name: str) -> str:
+    match = re.search(rf"(?m)^{name}:(.*)$", header)
+    return match[1].strip() if match else ""
+
+
+def _base(language: str) -> str:
+    """Return a language without its region."""
+    return re.split("[-_@.]", language.lower())[0]
