@@ -30,6 +30,7 @@ FORMATS: tuple[Format, ...] = (
     Format("strings", (".strings",), "apple_strings", "Apple strings"),
     Format("csv", (".csv", ".tsv", ".tab"), "csv_document", "CSV and TSV"),
     Format("jsonl", (".jsonl", ".ndjson"), "jsonl_document", "JSON Lines"),
+    Format("docx", (".docx", ".docm", ".dotx"), "docx", "Word"),
 )
 
 

@@ -234,13 +234,15 @@ class XmlText:
         *,
         keeps_space: bool = False,
         escape: Callable[[str], str] = str,
+        elements: Mapping[str, str] | None = None,
     ) -> None:
         """Take the nodes that are to be replaced, and their `parts`.
 
         White space is one space each, unless the element `keeps_space`. `escape` writes a text as
-        the format has it; what XML escapes comes on top.
+        the format has it; what XML escapes comes on top. `elements` are written for characters.
         """
         self._escape = escape
+        self._elements = {ord(key): element for key, element in (elements or {}).items()}
         self._source = source
         self._place = (nodes[0].start, nodes[-1].end) if nodes else (0, 0)
         self._is_cdata = is_cdata(nodes)
@@ -270,7 +272,7 @@ class XmlText:
 
     def markup(self, translation: str) -> str:
         """Return a translation as markup, with the marks, and the white space around it."""
-        escapes = self._source.escapes(*self._place)
+        escapes = self._source.escapes(*self._place) | self._elements
         parts = [*self._before, *self.tagged.parts(translation), *self._after]
         return "".join(
             part.raw if isinstance(part, Mark) else self._written(self._escape(part), escapes)
@@ -298,13 +300,22 @@ class XmlSlot(NamedTuple):
 class XmlDocument:
     """An XML document made of slots, see `Document`."""
 
-    def __init__(self, source: XmlSource, slots: Iterable[XmlSlot]) -> None:
+    def __init__(
+        self, source: XmlSource, slots: Iterable[XmlSlot], settings: Sequence[Edit] = ()
+    ) -> None:
+        """Take the slots, and edits that are made if a translation is."""
         self._source = source
         self._slots = [*slots]
+        self._settings = settings
         self.units: Sequence[TextUnit] = [unit for slot in self._slots for unit in slot.units]
 
     def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
         """Return the document with the translation of each unit in place; None leaves it."""
+        edits = self.edits(translations)
+        return self.rendered(edits, is_changed=bool(edits))
+
+    def edits(self, translations: Sequence[UnitTranslation | None]) -> list[Edit]:
+        """Return the edits that put translations in place; none for those that change nothing."""
         given = [
             translation if translation and _is_new(unit, translation.text) else None
             for unit, translation in zip(self.units, translations, strict=True)
@@ -315,7 +326,11 @@ class XmlDocument:
             own = [*islice(remaining, len(slot.units))]
             if any(own):
                 edits.update(dict.fromkeys(slot.write(own)))
-        return self._source.render(edits)
+        return [*edits]
+
+    def rendered(self, edits: Sequence[Edit], is_changed: bool) -> bytes:
+        """Return the document with edits, and the settings where it `is_changed` somewhere."""
+        return self._source.render([*edits, *(self._settings if is_changed else ())])
 
 
 def _is_new(unit: TextUnit, translation: str) -> bool:
@@ -437,26 +452,42 @@ def is_cdata(nodes: Iterable[Node]) -> bool:
 def _trimmed(
     parts: Sequence[str | Mark],
 ) -> tuple[list[str | Mark], list[str | Mark], list[str | Mark]]:
-    """Take white space, and marks that stand alone, off both ends."""
+    """Take off what is around the text: white space, marks that stand alone, pairs around it."""
     core = [*parts]
     before, after = list[str | Mark](), list[str | Mark]()
-    for end, edge in ((0, before), (-1, after)):
-        while core:
-            part = core[end]
-            if isinstance(part, Mark):
-                if part.role is not Role.STANDS_ALONE:
-                    break
-                edge.append(core.pop(end))
-                continue
-            bare = part.strip(_SPACE)
-            if not bare:
-                edge.append(core.pop(end))
-                continue
-            rest = part.lstrip(_SPACE) if end == 0 else part.rstrip(_SPACE)
-            edge.append(part[: len(part) - len(rest)] if end == 0 else part[len(rest) :])
-            core[end] = rest
+    while core:
+        for end, edge in ((0, before), (-1, after)):
+            while core and (part := _edge(core[end], end)):
+                edge.append(part)
+                whole = core.pop(end)
+                if isinstance(whole, str) and len(part) < len(whole):
+                    rest = whole[: -len(part)] if end else whole[len(part) :]
+                    core.insert(len(core) if end else 0, rest)
+        if not _is_around(core):
             break
+        before.append(core.pop(0))
+        after.append(core.pop())
     return before, core, after[::-1]
+
+
+def _edge(part: str | Mark, end: int) -> str | Mark:
+    """Return what of a part at an end (0 or -1) is not text: all, its white space, or nothing."""
+    if isinstance(part, Mark):
+        return part if part.role is Role.STANDS_ALONE else ""
+    bare = part.strip(_SPACE)
+    before, _, after = part.partition(bare) if bare else (part, "", part)
+    return after if end else before
+
+
+def _is_around(parts: Sequence[str | Mark]) -> bool:
+    """Return whether the first and the last are a pair of marks."""
+    depth = 0
+    for number, part in enumerate(parts):
+        if isinstance(part, Mark):
+            depth += (part.role is Role.OPENS) - (part.role is Role.CLOSES)
+        if depth == 0:
+            return number == len(parts) - 1 > 0
+    return False
 
 
 def _decoded(data: bytes) -> tuple[bytes, str, str]:

@@ -1,0 +1,128 @@
+"""Documents that are zip files of XML: parts that are not translated stay as they are.
+
+Nothing is unpacked to the disk, and no more is unpacked than bounds allow.
+"""
+
+import copy
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import islice
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+
+from seq2seq.documents.document import TextUnit, UnitTranslation
+from seq2seq.documents.xml_source import MOST_BYTES, XmlDocument, XmlSource
+from seq2seq.errors import Seq2SeqError
+
+_MOST_PARTS = 10_000
+_MOST_UNPACKED = 1024**3
+_UNPACKED_ANYHOW = 32 * 1024**2
+_MOST_TIMES = 200  # that a larger file may grow when it is unpacked
+_ENCRYPTED = 1  # a flag of a part
+
+
+class ZipSource:
+    """A zip file in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        with _told():
+            self._archive = ZipFile(BytesIO(data))
+        infos = self._archive.infolist()
+        self.names = [info.filename for info in infos]
+        size = sum(info.file_size for info in infos)
+        most = max(_UNPACKED_ANYHOW, min(_MOST_UNPACKED, _MOST_TIMES * len(data)))
+        if len(infos) > _MOST_PARTS:
+            raise Seq2SeqError(f"has more than {_MOST_PARTS} parts.")
+        if size > most or sum(info.compress_size for info in infos) > len(data):
+            raise Seq2SeqError(f"would be unpacked to {size // 1024**2} MiB, which is refused.")
+        if len({*self.names}) < len(infos):
+            raise Seq2SeqError("has two parts of the same name.")
+        for info in infos:
+            if info.flag_bits & _ENCRYPTED:
+                raise Seq2SeqError("is encrypted; save it without a password.")
+            if info.compress_type not in (ZIP_DEFLATED, ZIP_STORED):
+                raise Seq2SeqError(f"has a part that is packed in an unknown way: {info.filename}.")
+            if not _is_inside(info.filename):
+                raise Seq2SeqError(f"has a part whose name leads outside: {info.filename!r}.")
+
+    def read(self, name: str) -> bytes:
+        """Return a part; raise `Seq2SeqError` where it is missing, damaged or too large."""
+        if name not in self.names:
+            raise Seq2SeqError(f"lacks a part: {name!r}.")
+        if self._archive.getinfo(name).file_size > MOST_BYTES:
+            raise Seq2SeqError(f"has a part of more than {MOST_BYTES // 1024**2} MiB: {name}.")
+        with _told():
+            return self._archive.read(name)
+
+    def read_xml(self, name: str, prefixes: Mapping[str, str]) -> XmlSource:
+        """Return a part that is XML."""
+        return XmlSource(self.read(name), prefixes)
+
+    def with_parts(self, parts: Mapping[str, bytes]) -> bytes:
+        """Return the zip file with some parts in place of those of their names."""
+        packed = BytesIO()
+        with _told(), ZipFile(packed, "w") as archive:
+            archive.comment = self._archive.comment
+            for info in self._archive.infolist():
+                part = parts.get(info.filename)
+                data = self._archive.read(info) if part is None else part
+                written = copy.copy(info)  # with its date, its compression and its permissions
+                written.extra = _without_sizes(info.extra)
+                archive.writestr(written, data)
+        return packed.getvalue()
+
+
+class ZippedDocument:
+    """A document whose texts are in XML parts of a zip file, see `Document`."""
+
+    def __init__(
+        self, data: bytes, archive: ZipSource, parts: Iterable[tuple[str, XmlDocument]]
+    ) -> None:
+        """Take the parts in the order in which they are read, each with its name."""
+        self._data, self._archive = data, archive
+        self._parts = [*parts]
+        self.units: Sequence[TextUnit] = [unit for _, part in self._parts for unit in part.units]
+
+    def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
+        """Return the document with the translation of each unit in place; None leaves it."""
+        remaining = iter(translations)
+        given = [[*islice(remaining, len(part.units))] for _, part in self._parts]
+        edits = [part.edits(own) for (_, part), own in zip(self._parts, given, strict=True)]
+        if not any(edits):
+            return self._data
+        rendered = {
+            name: part.rendered(own, is_changed=True)
+            for (name, part), own in zip(self._parts, edits, strict=True)
+        }
+        return self._archive.with_parts(rendered)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise `Seq2SeqError` where a zip file is damaged."""
+    try:
+        yield
+    except (
+        BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, struct.error,
+        zlib.error,
+    ) as error:  # fmt: skip
+        raise Seq2SeqError(f"is no sound zip file: {str(error).rstrip('.')}.") from None
+
+
+def _is_inside(name: str) -> bool:
+    """Tell whether a path stays in the folder that the file would be unpacked to."""
+    parts = name.replace("\\", "/").split("/")
+    return not (name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name)
+
+
+def _without_sizes(extra: bytes) -> bytes:
+    """Return the extra fields of a part without its sizes, which are written anew (Zip64)."""
+    kept = b""
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        field, extra = extra[: 4 + length], extra[4 + length :]
+        if kind != 1:
+            kept += field
+    return kept

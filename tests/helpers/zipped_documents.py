@@ -1,0 +1,121 @@
+"""Zip files of XML for tests: documents of Word, LibreOffice and books, and hostile ones."""
+
+from collections.abc import Container, Iterator, Mapping
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+
+import pytest
+
+_WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_TYPES = "application/vnd.openxmlformats-officedocument.wordprocessingml"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+WORD_NAMESPACES = (
+    f'xmlns:w="{_WORD}" xmlns:r="{_RELATIONS}" '
+    'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+    'xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape" '
+    'xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing" '
+    'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
+    'xmlns:v="urn:schemas-microsoft-com:vml"'
+)
+_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+_STYLES = (
+    f"{_XML}<w:styles {WORD_NAMESPACES}><w:docDefaults><w:rPrDefault><w:rPr>"
+    '<w:lang w:val="en-US"/></w:rPr></w:rPrDefault></w:docDefaults></w:styles>'
+)
+
+
+def zipped(parts: Mapping[str, str | bytes], stored: Container[str] = ()) -> bytes:
+    """A zip file of parts, with a date of 2001."""
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name, data in parts.items():
+            info = ZipInfo(name, (2001, 2, 3, 4, 5, 6))
+            info.compress_type = ZIP_STORED if name in stored else ZIP_DEFLATED
+            archive.writestr(info, data)
+    return packed.getvalue()
+
+
+def parts_of(data: bytes) -> dict[str, bytes]:
+    """The parts of a zip file, in its order."""
+    with ZipFile(BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def facts_of(data: bytes) -> list[tuple[object, ...]]:
+    """What a zip file says of its parts, but for their sizes."""
+    with ZipFile(BytesIO(data)) as archive:
+        return [
+            (info.filename, info.date_time, info.compress_type, info.external_attr)
+            for info in archive.infolist()
+        ]
+
+
+def docx(body: str, notes: str = "", header: str = "") -> bytes:
+    """A document of Word; `notes` are those at the foot of the page."""
+    parts = {"document": f"<w:body>{body}<w:sectPr>{_header_of(header)}</w:sectPr></w:body>"}
+    if notes:
+        parts["footnotes"] = notes
+    if header:
+        parts["header"] = header
+    roots = {"document": "document", "footnotes": "footnotes", "header": "hdr"}
+    names = {"document": "document.main", "footnotes": "footnotes", "header": "header"}
+    types = "".join(
+        f'<Override PartName="/word/{name}.xml" ContentType="{_TYPES}.{names[name]}+xml"/>'
+        for name in parts
+    )
+    relations = "".join(
+        f'<Relationship Id="{name}" Type="{_RELATIONS}/{name}" Target="{name}.xml"/>'
+        for name in (*parts, "styles")
+        if name != "document"
+    )
+    return zipped(
+        {
+            "[Content_Types].xml": f'{_XML}<Types xmlns="{_PACKAGE}/content-types">'
+            '<Default Extension="rels" '
+            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            '<Default Extension="xml" ContentType="application/xml"/>'
+            f'{types}<Override PartName="/word/styles.xml" ContentType="{_TYPES}.styles+xml"/>'
+            "</Types>",
+            "_rels/.rels": f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships"><Relationship '
+            f'Id="d" Type="{_RELATIONS}/officeDocument" Target="word/document.xml"/>'
+            "</Relationships>",
+            "word/_rels/document.xml.rels": f'{_XML}<Relationships '
+            f'xmlns="{_PACKAGE}/relationships">{relations}</Relationships>',
+            "word/styles.xml": _STYLES,
+            **{
+                f"word/{name}.xml": f"{_XML}<w:{roots[name]} {WORD_NAMESPACES}>{part}"
+                f"</w:{roots[name]}>"
+                for name, part in parts.items()
+            },
+        }
+    )  # fmt: skip
+
+
+def _header_of(header: str) -> str:
+    return '<w:headerReference w:type="default" r:id="header"/>' if header else ""
+
+
+def hostile_zips(sound: bytes) -> Iterator[object]:
+    """What somebody may send in place of a sound zip file, as parameters of a test."""
+    parts = parts_of(sound)
+    encrypted = bytearray(sound)
+    encrypted[encrypted.index(b"PK\x01\x02") + 8] |= 1
+    kinds = {
+        "empty": b"",
+        "no zip": b"one two three",
+        "old Word": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000),
+        "cut": sound[: len(sound) // 2],
+        "cut at its end": sound[:-10],
+        "damaged": sound[:200] + bytes(200) + sound[400:],
+        "bomb": zipped({**parts, "bomb": bytes(40_000_000)}),
+        "many parts": zipped({**parts, **{f"{n}": b"" for n in range(10_001)}}),
+        "encrypted": bytes(encrypted),
+        "other": zipped({"a": b"b"}),
+        "climbs": zipped({**parts, "../x": b"x"}),
+        "climbs from inside": zipped({**parts, "a/../../x": b"x"}),
+        "from the root": zipped({**parts, "/x": b"x"}),
+        "from a drive": zipped({**parts, "C:/x": b"x"}),
+    }
+    for kind, data in kinds.items():
+        yield pytest.param(data, id=kind)
