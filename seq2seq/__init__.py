@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from seq2seq.bundled import bundled_models
     from seq2seq.errors import Seq2SeqError, UsageError
     from seq2seq.identification.identifier import LanguageIdentifier
+    from seq2seq.search.sampling import Sampling
     from seq2seq.text.glossary import Glossary, Term
     from seq2seq.translation.base import TranslateOptions
     from seq2seq.translation.result import Candidate, Translation
@@ -28,6 +29,7 @@ __all__ = [
     "Glossary",
     "LanguageIdentifier",
     "Router",
+    "Sampling",
     "Seq2SeqError",
     "Term",
     "TranslateOptions",
@@ -43,6 +45,7 @@ _MODULES = {
     "Glossary": "text.glossary",
     "LanguageIdentifier": "identification.identifier",
     "Router": "translation.router",
+    "Sampling": "search.sampling",
     "Seq2SeqError": "errors",
     "Term": "text.glossary",
     "TranslateOptions": "translation.base",

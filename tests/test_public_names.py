@@ -23,6 +23,7 @@ NAMES = [
     "Glossary",
     "LanguageIdentifier",
     "Router",
+    "Sampling",
     "Seq2SeqError",
     "Term",
     "TranslateOptions",

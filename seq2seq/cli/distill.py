@@ -11,8 +11,13 @@ from seq2seq.cli.options import (
     AnyToOption,
     EnsembleOption,
     QuietOption,
+    SampleOption,
+    SeedOption,
+    TemperatureOption,
     ThreadsOption,
+    TopKOption,
     combination_of,
+    sampling_of,
 )
 
 
@@ -35,8 +40,18 @@ def distill(
     target_language: AnyToOption = None,
     ensemble: EnsembleOption = None,
     beam_size: Annotated[
-        int, typer.Option("-b", "--beam-size", min=1, help="Hypotheses to choose from.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            "-b",
+            "--beam-size",
+            min=1,
+            help="Hypotheses to choose from, 8 without this; with --sample samples, and 1.",
+        ),
+    ] = None,
+    is_sampled: SampleOption = False,
+    temperature: TemperatureOption = None,
+    top_k: TopKOption = None,
+    seed: SeedOption = None,
     min_chrf: Annotated[
         float,
         typer.Option(
@@ -50,7 +65,8 @@ def distill(
 
     A smaller or faster model can then be trained on its translations.
 
-    Each source is written with the translation of the beam that is nearest to its reference (chrF).
+    Each source is written with the translation of the beam that is nearest to its reference (chrF),
+    or with --sample with one that is drawn.
     A call that was interrupted goes on where it stopped: give the same command again.
     """
     from rich.console import Console
@@ -64,10 +80,18 @@ def distill(
     translator = open_ensemble(models, threads, combination_of(models, ensemble))
     direction = choose_direction(translator.directions, source_language, target_language)
     text = read_parallel(corpus, direction.source, direction.target)
+    sampling = sampling_of(is_sampled, temperature, top_k, seed)
     done = recover(output)
     console = Console(stderr=True, quiet=quiet)
     pairs = track(
-        distilled_pairs(translator, text, done + 1, direction=direction, beam_size=beam_size),
+        distilled_pairs(
+            translator,
+            text,
+            done + 1,
+            direction=direction,
+            beam_size=beam_size or (1 if sampling else 8),
+            sampling=sampling,
+        ),
         f"{direction}",
         total=len(text) - done,
         console=console,

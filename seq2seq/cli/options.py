@@ -12,6 +12,7 @@ from seq2seq.errors import UsageError
 
 if TYPE_CHECKING:
     from seq2seq.evaluation.test_sets import EvaluationSet
+    from seq2seq.search.sampling import Sampling
 
 
 def _print_version(context: typer.Context, wanted: bool) -> None:
@@ -60,6 +61,26 @@ LengthPenaltyOption = Annotated[
     float | None,
     typer.Option("--length-penalty", min=0, max=10, help="Above 0 favours long translations."),
 ]
+SampleOption = Annotated[
+    bool,
+    typer.Option(
+        "--sample", help="Draw translations at random, as for back-translation; no search."
+    ),
+]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature", help="Of --sample: below 1 sharpens the probabilities. Default: 1."
+    ),
+]
+TopKOption = Annotated[
+    int | None,
+    typer.Option("--top-k", metavar="K", help="Of --sample: draw from the K likeliest tokens."),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", help="Of --sample: another seed, another translation. Default: 1."),
+]
 ProtectPatternOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -104,6 +125,21 @@ def combination_of(models: Sequence[Path], ensemble: Combination | None) -> Comb
     if ensemble is not None and len(models) < 2:
         raise UsageError("--ensemble is for several models, and only one is given.")
     return ensemble or "log"
+
+
+def sampling_of(
+    is_wanted: bool, temperature: float | None, top_k: int | None, seed: int | None
+) -> "Sampling | None":
+    """Return what --sample and the options about it say; raise `UsageError` without --sample."""
+    if not is_wanted:
+        if (temperature, top_k, seed) != (None, None, None):
+            raise UsageError("--temperature, --top-k and --seed are for --sample: add that.")
+        return None
+    from seq2seq.search.sampling import Sampling
+
+    return Sampling(
+        1.0 if temperature is None else temperature, top_k or 0, 1 if seed is None else seed
+    )
 
 
 def protect_patterns_of(

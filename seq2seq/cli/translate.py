@@ -24,10 +24,15 @@ from seq2seq.cli.options import (
     ProtectPatternsOption,
     PruneOption,
     QuietOption,
+    SampleOption,
+    SeedOption,
+    TemperatureOption,
     ThreadsOption,
+    TopKOption,
     VersionOption,
     combination_of,
     protect_patterns_of,
+    sampling_of,
 )
 from seq2seq.cli.progress import ProgressBar
 from seq2seq.cli.streams import (
@@ -119,6 +124,10 @@ def translate(
     ] = None,
     length_penalty: LengthPenaltyOption = None,
     prune: PruneOption = None,
+    is_sampled: SampleOption = False,
+    temperature: TemperatureOption = None,
+    top_k: TopKOption = None,
+    seed: SeedOption = None,
     max_length: Annotated[
         int | None,
         typer.Option("--max-length", min=1, help="Cut sentences of more tokens than this."),
@@ -224,6 +233,7 @@ def translate(
         beam_size=beam_size,
         length_penalty=length_penalty,
         prune=prune,
+        sampling=sampling_of(is_sampled, temperature, top_k, seed),
         max_length=max_length,
         glossary=_load_glossary(glossary),
         formality=formality,

@@ -75,6 +75,17 @@ class Trace(Protocol):
         ...
 
 
+class Chooser(Protocol):
+    """Chooses the next token of each hypothesis in place of the search."""
+
+    def leave_one(self, numbers: Ints, length: int, log_probs: NDArray[np.float32]) -> None:
+        """Rule out all but one token in each row of log_probs (N, C), which is written into.
+
+        The rows are of the sources with the `numbers` (N,), and get their token number `length`.
+        """
+        ...
+
+
 def length_penalty(length: int, alpha: float) -> float:
     """Return the divisor of the log-probability of `length` tokens: ((5 + length) / 6) ** alpha."""
     return float(((5 + length) / 6) ** alpha)
@@ -94,6 +105,7 @@ def beam_search(
     byte_rule: ByteRule = NO_BYTES,
     repetition_rules: Sequence[RepetitionRule | None] | None = None,
     trace: Trace | None = None,
+    chooser: Chooser | None = None,
 ) -> list[list[Hypothesis]]:
     """Return the `n_best` best translations of each source, best first.
 
@@ -101,8 +113,9 @@ def beam_search(
     PAD, BOS, UNK and the `forbidden` ids are never generated, and bytes only as `byte_rule` allows.
     A source with a repetition rule has hypotheses within it, as many as the beam, which does not
     narrow; then it goes on only for what may be the best. A `trace` changes nothing; it is for a
-    single source.
+    single source. With a `chooser` there is a single hypothesis of each source, of its tokens.
     """
+    assert chooser is None or config.beam_size == 1
     assert trace is None or len(sources) == 1
     if not 1 <= n_best <= config.beam_size:
         raise UsageError(
@@ -123,6 +136,7 @@ def beam_search(
     history: list[_Backpointers] = []
 
     active = sentences  # the B sentences that are not done
+    numbers = np.arange(len(active))  # (B,) their numbers among the sources
     limits = np.array([sentence.limit for sentence in active])  # (B,) the longest lengths
     free_slots = np.full(len(active), config.beam_size)  # (B,) how many hypotheses may go on
     bounds = np.full(len(active), _NEVER)  # (B,) what a log-probability must exceed
@@ -154,6 +168,9 @@ def beam_search(
         at_limit = (limits <= length)[batch_index]
         step.log_probs[at_limit, :EOS_ID] = _NEVER
         step.log_probs[at_limit, EOS_ID + 1 :] = _NEVER
+
+        if chooser is not None:
+            chooser.leave_one(numbers[batch_index], length, step.log_probs)
 
         if trace is not None:
             copied = replace(step, log_probs=step.log_probs.copy())
@@ -189,7 +206,7 @@ def beam_search(
         remaining, batch_index = renumber(batch_index[on])
         if len(remaining) < len(active):
             active = [active[b] for b in remaining]
-            limits, bounds = limits[remaining], bounds[remaining]
+            numbers, limits, bounds = numbers[remaining], limits[remaining], bounds[remaining]
             free_slots = free_slots[remaining]
             dead_ends = dead_ends[remaining]
 

@@ -15,6 +15,7 @@ from seq2seq.config.model_config import Direction
 from seq2seq.corpus import ParallelText
 from seq2seq.errors import Seq2SeqError
 from seq2seq.metrics import sentence_chrf
+from seq2seq.search.sampling import Sampling
 from seq2seq.translation.translator import Translator
 
 
@@ -39,10 +40,12 @@ def distilled_pairs(
     *,
     direction: Direction | None = None,
     beam_size: int | None = None,
+    sampling: Sampling | None = None,
 ) -> Iterator[DistilledPair]:
     """Translate the sources of `text` from `first_line` on, choosing from the whole beam by chrF.
 
-    Pairs that no row can hold, with a tab inside, are left out.
+    With `sampling` so many are drawn in place of a beam. Pairs that no row can hold, with a tab
+    inside, are left out.
     """
     sources = islice(text.source, first_line - 1, None)
     direction = direction or translator.direction
@@ -54,6 +57,7 @@ def distilled_pairs(
         target=direction.target,
         n_best=beam_size,
         beam_size=beam_size,
+        sampling=sampling,
         keep_parts=False,
     )
     pairs = zip(translations, references, strict=True)

@@ -10,6 +10,7 @@ from seq2seq.text.blocks import Unit
 
 if TYPE_CHECKING:
     from seq2seq.config.model_config import Direction, SearchConfig
+    from seq2seq.search.sampling import Sampling
     from seq2seq.text.formality import Formality
     from seq2seq.text.glossary import Glossary
     from seq2seq.translation.result import Translation
@@ -37,6 +38,8 @@ class TranslateOptions:
     """Exponent of the length penalty; above 0 favours long translations."""
     prune: float | None = None
     """Drop hypotheses that are less likely than the best one by this many nats; 0 drops none."""
+    sampling: "Sampling | None" = None
+    """Draw `n_best` translations at random in place of a search, and take them as they are."""
     max_length: int | None = None
     """Number of subwords above which a sentence is cut into clauses."""
     glossary: "Glossary | None" = None
@@ -71,6 +74,7 @@ class TranslateKeywords(TypedDict, total=False):
     beam_size: int | None
     length_penalty: float | None
     prune: float | None
+    sampling: "Sampling | None"
     max_length: int | None
     glossary: "Glossary | None"
     formality: "Formality | None"

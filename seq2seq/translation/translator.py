@@ -346,6 +346,18 @@ class _Call:
         number = config.beam_size if n_best > 1 else n_best
         rules = [job.repetition_rule for job in batch]
         constraints = [job.constraints for job in batch if job.constraints]
+        if self._options.sampling and not constraints:
+            from seq2seq.search.sampling import sample  # few calls need it
+
+            return sample(
+                self._engine,
+                sources,
+                self._options.sampling,
+                config,
+                n_best,
+                self._forbidden,
+                self._byte_rule,
+            )
         if not constraints:
             return beam_search(
                 self._engine,
@@ -399,7 +411,8 @@ class _Call:
     def _check(self, job: _Job, hypothesis: Hypothesis) -> tuple[Output, Verdict]:
         """Return a hypothesis as text, and what speaks against it."""
         output = self._postprocessor.decode(job.segment, hypothesis)
-        if not self._options.guard or job.segment.prefix:  # which somebody wants as it is
+        as_it_is = self._options.sampling or job.segment.prefix
+        if as_it_is or not self._options.guard:
             return output, NO_VERDICT
         forced = job.constraints.size if job.constraints else 0
         return output, self._checker.check(job.segment, output, forced)
@@ -487,7 +500,9 @@ def _check(
     """Raise `UsageError` where a model cannot do what the options say."""
     if options.n_best < 1:
         raise UsageError("n-best is at least 1.")
-    if options.n_best > search.beam_size:
+    if options.sampling and options.prefix:
+        raise UsageError("a translation with a prefix is searched for, and not sampled.")
+    if options.n_best > search.beam_size and not options.sampling:
         raise UsageError(
             f"n-best {options.n_best} is more than the beam size {search.beam_size}; "
             f"set the beam size to {options.n_best}."

@@ -87,3 +87,16 @@ def test_a_file_of_another_kind_is_not_touched(text: str, tmp_path: Path) -> Non
     with pytest.raises(Seq2SeqError, match="not a file that `seq2seq distill` wrote"):
         recover(path)
     assert path.read_text() == text
+
+
+def test_a_sampled_corpus_is_drawn_by_its_seed_and_goes_on_where_it_stopped(
+    corpus: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("first", "again", "other", "halved")]
+    for file, seed in zip(files[:3], ("3", "3", "4"), strict=True):
+        distill(corpus, file, "--sample", "--seed", seed)
+    first, again, other = (file.read_bytes() for file in files[:3])
+    assert first == again != other
+    files[3].write_bytes(first[: len(first) // 2])
+    distill(corpus, files[3], "--sample", "--seed", "3")
+    assert files[3].read_bytes() == first
