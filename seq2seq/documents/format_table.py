@@ -26,6 +26,7 @@ FORMATS: tuple[Format, ...] = (
     Format("xliff", (".xlf", ".xliff"), "xliff", "XLIFF"),
     Format("tmx", (".tmx",), "tmx", "TMX"),
     Format("android", ("strings.xml", "plurals.xml", "arrays.xml"), "android_strings", "Android"),
+    Format("markdown", (".md", ".markdown", ".mdown"), "markdown_document", "Markdown"),
     Format("properties", (".properties",), "properties", "Java properties"),
     Format("strings", (".strings",), "apple_strings", "Apple strings"),
     Format("csv", (".csv", ".tsv", ".tab"), "csv_document", "CSV and TSV"),

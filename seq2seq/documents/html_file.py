@@ -37,7 +37,7 @@ class _Value(NamedTuple):
     quote: str  # "" where there is none around it
 
 
-class _HtmlFile:
+class HtmlFile:
     """A page: its texts, then those of its attributes."""
 
     def __init__(self, markup: str, encoding: Encoding) -> None:
@@ -68,13 +68,13 @@ class _HtmlFile:
         return self._encoding.encode(rendered, "xmlcharrefreplace")
 
 
-def read(data: bytes, source: str | None, target: str) -> _HtmlFile:
+def read(data: bytes, source: str | None, target: str) -> HtmlFile:
     """Read a page in the encoding that it declares."""
     match = _DECLARED.search(data[:_HEAD_BYTES])
     declared = (match[1] or match[2]).decode() if match else ""
     if declared.lower().startswith(("utf-16", "utf-32")):
         declared = ""  # it would not have been found
-    return _HtmlFile(*decode(data, declared, of_web=True))
+    return HtmlFile(*decode(data, declared, of_web=True))
 
 
 def _values(markup: str) -> Iterator[_Value]:

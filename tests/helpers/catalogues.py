@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from seq2seq.documents.document import Document, UnitTranslation
-from seq2seq.text.masking import mask, restore
+from seq2seq.text.masking import ANY_PLACEHOLDER, mask, restore
 
 Read = Callable[[bytes, str | None, str], Document]
 Translate = Callable[[str], str]
@@ -22,7 +22,7 @@ def backwards(text: str) -> str:
 
 def hostile(text: str) -> str:
     """What breaks out of quotes, in front of a text without its placeholders and tags."""
-    return """'"}{#|\\`*_[x](y)<b>&: - , ${ %{ \\n l'""" + mask(text).text
+    return """'"}{#|\\`*_[x](y)<b>&: - , ${ %{ \\n l'""" + ANY_PLACEHOLDER.sub("", mask(text).text)
 
 
 TRANSLATORS = (shout, backwards, hostile)
