@@ -2,9 +2,10 @@
 
 import re
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from itertools import chain
@@ -193,6 +194,10 @@ def translate(
     list_models: Annotated[
         bool, typer.Option("--list", help="List models and their directions.")
     ] = False,
+    report_timing: Annotated[
+        bool,
+        typer.Option("--report-timing", help="Say how long loading and translation took."),
+    ] = False,
     threads: ThreadsOption = 0,
     quiet: QuietOption = False,
     version: VersionOption = False,
@@ -252,8 +257,8 @@ def translate(
 
         if output_path is None or output_path.is_file():
             raise UsageError(f"{input_path} is a folder; give another one as --output.")
-        router = _open_router(models, combination, threads, options)
-        DocumentJob(router, options, only_new, quiet).translate_folder(input_path, output_path)
+        with _opened_router(models, combination, threads, options, report_timing) as router:
+            DocumentJob(router, options, only_new, quiet).translate_folder(input_path, output_path)
         return
     job = _Job(name, texts or (), form, options, quiet)
     with open_input(input_path, texts) as source, open_output(output_path) as sink:
@@ -261,21 +266,21 @@ def translate(
             refuse_same_file(source, sink)
         if input_path and output_path and not (document_format or format_name):
             _require_plain(input_path, output_path, form)
-        router = _open_router(models, combination, threads, options)
-        if source is not None and document_format:
-            from seq2seq.cli.translate_files import DocumentJob
+        with _opened_router(models, combination, threads, options, report_timing) as router:
+            if source is not None and document_format:
+                from seq2seq.cli.translate_files import DocumentJob
 
-            in_place = _is_same_file(input_path, output_path)
-            documents = DocumentJob(router, options, only_new, quiet)
-            documents.translate_file(source, name, document_format, sink, in_place)
-            return
-        is_plain = source is not None and form == Plain() and not (quiet or output_path or unit)
-        if is_plain and options.source != AUTO and is_conversation():
-            from seq2seq.cli.prompt import Prompt
+                in_place = _is_same_file(input_path, output_path)
+                documents = DocumentJob(router, options, only_new, quiet)
+                documents.translate_file(source, name, document_format, sink, in_place)
+                return
+            is_plain = source is not None and form == Plain() and not (quiet or output_path or unit)
+            if is_plain and options.source != AUTO and is_conversation():
+                from seq2seq.cli.prompt import Prompt
 
-            Prompt(router, replace(options, unit="sentence", keep_parts=True)).run()
-        else:
-            job.run(router, source, sink)
+                Prompt(router, replace(options, unit="sentence", keep_parts=True)).run()
+            else:
+                job.run(router, source, sink)
 
 
 def _document_format(
@@ -293,21 +298,36 @@ def _document_format(
     return document_format(path, format_name, languages, as_text=unit is not None)
 
 
-def _open_router(
+@contextmanager
+def _opened_router(
     models: Sequence[Path] | None,
     combination: Combination,
     threads: int,
     options: TranslateOptions,
-) -> "Router":
-    """Load the models, and raise `UsageError` where the options do not fit them."""
+    report_timing: bool,
+) -> "Iterator[Router]":
+    """Load the models, and raise `UsageError` where the options do not fit them.
+
+    With `report_timing` say at the end of the block how long it took.
+    """
+    started = time.perf_counter()
     # Not before the options are known to be right.
     from seq2seq.translation.router import Router
     from seq2seq.translation.translator import Translator
 
     ensemble = [Translator(models, threads, ensemble=combination)] if models else None
-    router = Router(ensemble, threads)
-    router.stream((), options)
-    return router
+    if not report_timing:
+        router = Router(ensemble, threads)
+        router.stream((), options)
+        yield router
+        return
+    from seq2seq.cli.timing import TimedRouter
+
+    timed = TimedRouter(ensemble, threads)
+    timed.stream((), options)
+    loading, timed.seconds = time.perf_counter() - started, 0.0
+    yield timed
+    typer.echo(f"translate: {timed.report(loading)}.", err=True)
 
 
 def _load_glossary(file: Path | None) -> "Glossary | None":
