@@ -66,10 +66,8 @@ def read(data: bytes, source: str | None, target: str) -> Document:
 
 
 def _string(xml: XmlSource, string: Element, context: str) -> Iterator[XmlSlot]:
-    text = _text(xml, string)
-    if text.has_words and not _REFERENCE.fullmatch(string.text):
-        unit = TextUnit(text=text.text, context=context)
-        yield XmlSlot([unit], lambda given: [text.edit(given[0].text)] if given[0] else [])
+    if not _REFERENCE.fullmatch(string.text):
+        yield from _text(xml, string).slots(context)
 
 
 def _plurals(

@@ -32,6 +32,7 @@ FORMATS: tuple[Format, ...] = (
     Format("csv", (".csv", ".tsv", ".tab"), "csv_document", "CSV and TSV"),
     Format("jsonl", (".jsonl", ".ndjson"), "jsonl_document", "JSON Lines"),
     Format("docx", (".docx", ".docm", ".dotx"), "docx", "Word"),
+    Format("odt", (".odt", ".ott", ".fodt"), "odt", "LibreOffice"),
 )
 
 

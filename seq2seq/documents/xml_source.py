@@ -247,7 +247,7 @@ class XmlText:
         self._place = (nodes[0].start, nodes[-1].end) if nodes else (0, 0)
         self._is_cdata = is_cdata(nodes)
         self._keeps_space = keeps_space
-        self._before, core, self._after = _trimmed(parts)
+        self._before, core, self._after = _trimmed(_with_whole_pairs(parts))
         if not keeps_space:
             core = [part if isinstance(part, Mark) else _SPACES.sub(" ", part) for part in core]
         self.core = core
@@ -287,6 +287,12 @@ class XmlText:
     def edit(self, translation: str) -> Edit:
         """Return the edit that puts a translation in place of the text."""
         return Edit(*self._place, self.markup(translation))
+
+    def slots(self, context: str = "") -> "Iterator[XmlSlot]":
+        """Yield the slot of a text that is written by itself, if it has words."""
+        if self.has_words:
+            unit = TextUnit(text=self.text, context=context)
+            yield XmlSlot([unit], lambda given: [self.edit(given[0].text)] if given[0] else [])
 
 
 class XmlSlot(NamedTuple):
@@ -447,6 +453,23 @@ def is_cdata(nodes: Iterable[Node]) -> bool:
     """Return whether all text of the nodes is in CDATA sections."""
     texts = [node for node in nodes if isinstance(node, Text) and node.value.strip(_SPACE)]
     return bool(texts) and all(text.is_cdata for text in texts)
+
+
+def _with_whole_pairs(parts: Sequence[str | Mark]) -> list[str | Mark]:
+    """Make one mark of each pair without text inside."""
+    done = list[str | Mark]()
+    open_ = list[int]()  # places of marks that opened, and have no text behind
+    for part in parts:
+        if isinstance(part, str) and part.strip(_SPACE):
+            open_ = []
+        done.append(part)
+        if isinstance(part, Mark) and part.role is Role.OPENS:
+            open_.append(len(done) - 1)
+        elif isinstance(part, Mark) and part.role is Role.CLOSES and open_:
+            start = open_.pop()
+            raw = "".join(inner if isinstance(inner, str) else inner.raw for inner in done[start:])
+            done[start:] = [Mark(raw)]
+    return done
 
 
 def _trimmed(

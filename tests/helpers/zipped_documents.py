@@ -96,6 +96,46 @@ def _header_of(header: str) -> str:
     return '<w:headerReference w:type="default" r:id="header"/>' if header else ""
 
 
+_ODF = "urn:oasis:names:tc:opendocument:xmlns"
+ODF_NAMESPACES = " ".join(
+    f'xmlns:{prefix}="{_ODF}:{name}:1.0"'
+    for prefix, name in {
+        "office": "office", "text": "text", "style": "style", "table": "table", "draw": "drawing",
+        "fo": "xsl-fo-compatible", "svg": "svg-compatible",
+    }.items()
+)  # fmt: skip
+
+
+def odt(body: str, automatic_styles: str = "", header: str = "") -> bytes:
+    """A text document of LibreOffice."""
+    root = f'{ODF_NAMESPACES} xmlns:officeooo="http://openoffice.org/2009/office"'
+    version = f'{root} office:version="1.3"'
+    return zipped(
+        {
+            "mimetype": "application/vnd.oasis.opendocument.text",
+            "content.xml": f'{_XML}<office:document-content {version}><office:automatic-styles>'
+            f"{automatic_styles}</office:automatic-styles><office:body><office:text>{body}"
+            "</office:text></office:body></office:document-content>",
+            "styles.xml": f'{_XML}<office:document-styles {version}><office:styles>'
+            '<style:default-style style:family="paragraph"><style:text-properties '
+            'fo:language="en" fo:country="US"/></style:default-style></office:styles>'
+            "<office:automatic-styles>"
+            '<style:page-layout style:name="L"><style:header-style/></style:page-layout>'
+            '</office:automatic-styles><office:master-styles><style:master-page '
+            f'style:name="Standard" style:page-layout-name="L"><style:header>{header}'
+            "</style:header></style:master-page></office:master-styles></office:document-styles>",
+            "META-INF/manifest.xml": f"{_XML}<manifest:manifest "
+            f'xmlns:manifest="{_ODF}:manifest:1.0" manifest:version="1.3">'
+            '<manifest:file-entry manifest:full-path="/" '
+            'manifest:media-type="application/vnd.oasis.opendocument.text"/>'
+            '<manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/>'
+            '<manifest:file-entry manifest:full-path="styles.xml" manifest:media-type="text/xml"/>'
+            "</manifest:manifest>",
+        },
+        {"mimetype"},
+    )  # fmt: skip
+
+
 def hostile_zips(sound: bytes) -> Iterator[object]:
     """What somebody may send in place of a sound zip file, as parameters of a test."""
     parts = parts_of(sound)
