@@ -59,16 +59,16 @@ def read(data: bytes, source: str | None, target: str) -> Document:
         parts[override.attributes.get("PartName", "").lstrip("/")] = kind
     if "main" not in parts.values():
         raise Seq2SeqError("is no document of Word.")
-    documents = list[tuple[str, XmlDocument]]()
+    documents = dict[str, XmlDocument]()
     for kind in _KINDS:
         for name in (name for name, kind_of_part in parts.items() if kind_of_part == kind):
             xml = archive.read_xml(name, _NAMESPACES)
             if kind == "main" and xml.root.name != "w:document":
                 raise Seq2SeqError("is no document of Word.")
-            documents.append((name, XmlDocument(xml, _slots(xml))))
+            documents[name] = XmlDocument(xml, _slots(xml))
     for name in (name for name, kind in parts.items() if kind == "styles"):
         xml = archive.read_xml(name, _NAMESPACES)
-        documents.append((name, XmlDocument(xml, [], [*_language(xml, target)])))
+        documents[name] = XmlDocument(xml, [], [*_language(xml, target)])
     return ZippedDocument(data, archive, documents)
 
 

@@ -14,7 +14,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 _KNOWN = re.compile(  # as people call them: no codec of Python that is none of a text
-    r"utf-?8|(us-)?ascii|iso-?8859-\d+|latin-?\d+|(windows|cp)-?\d{3,4}|koi8-[rut]"
+    r"utf-?8|utf-?16-?[lb]e|(us-)?ascii|iso-?8859-\d+|latin-?\d+|(windows|cp)-?\d{3,4}|koi8-[rut]"
     r"|macintosh|mac-?roman|gb2312|gbk|gb18030|big5(-?hkscs)?|euc-(jp|kr)|shift-jis|sjis"
 )
 _OF_WEB = {  # what such text is in truth, https://encoding.spec.whatwg.org/#names-and-labels

@@ -33,6 +33,7 @@ FORMATS: tuple[Format, ...] = (
     Format("jsonl", (".jsonl", ".ndjson"), "jsonl_document", "JSON Lines"),
     Format("docx", (".docx", ".docm", ".dotx"), "docx", "Word"),
     Format("odt", (".odt", ".ott", ".fodt"), "odt", "LibreOffice"),
+    Format("epub", (".epub",), "epub", "EPUB"),
 )
 
 

@@ -43,8 +43,8 @@ _QUOTES = {'"': "&quot;", "'": "&#39;"}
 class HtmlDocument:
     """An HTML document or a part of one, valid or not."""
 
-    def __init__(self, markup: str) -> None:
-        self._parts = [*_parts(markup)]
+    def __init__(self, markup: str, read_tokens: Callable[[str], Iterator[Token]] = tokens) -> None:
+        self._parts = [*_parts(read_tokens(markup))]
         segments = (part for part in self._parts if isinstance(part, _Segment))
         self.texts: Sequence[str] = [segment.text for segment in segments]
 
@@ -99,10 +99,10 @@ def _part(run: Sequence[Token], place: int, partners: Mapping[int, int]) -> str 
     return Mark(token.raw, Role.OPENS if partners[place] > place else Role.CLOSES)
 
 
-def _parts(markup: str) -> Iterator[str | _Segment]:
+def _parts(all_tokens: Iterator[Token]) -> Iterator[str | _Segment]:
     """Yield segments and the markup between them; joined they are the document."""
     run: list[Token] = []
-    for token in kept_whole(tokens(markup)):
+    for token in kept_whole(all_tokens):
         if token.name in _BLOCKS:
             yield from _divided(run)
             yield token.raw

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from seq2seq.documents.document import TextUnit, UnitTranslation
@@ -40,10 +40,15 @@ class _Value(NamedTuple):
 class HtmlFile:
     """A page: its texts, then those of its attributes."""
 
-    def __init__(self, markup: str, encoding: Encoding) -> None:
-        self._markup, self._encoding = markup, encoding
-        self._values = [*_values(markup)]
-        texts = HtmlDocument(markup).texts
+    def __init__(
+        self,
+        markup: str,
+        encoding: Encoding,
+        read_tokens: Callable[[str], Iterator[Token]] = tokens,
+    ) -> None:
+        self._markup, self._encoding, self._read_tokens = markup, encoding, read_tokens
+        self._values = [*_values(read_tokens(markup))]
+        texts = HtmlDocument(markup, read_tokens).texts
         self.units = [
             *(TextUnit(text=text) for text in texts),
             *(TextUnit(text=value.text, context=value.name) for value in self._values),
@@ -62,7 +67,7 @@ class HtmlFile:
                 done = value.end
         page.append(self._markup[done:])
         # A value does not change how the page is divided.
-        rendered = HtmlDocument("".join(page)).render(texts[:number])
+        rendered = HtmlDocument("".join(page), self._read_tokens).render(texts[:number])
         if "&nbsp;" not in self._markup:
             rendered = rendered.replace("&nbsp;", "&#160;")  # which XHTML knows in any case
         return self._encoding.encode(rendered, "xmlcharrefreplace")
@@ -77,10 +82,10 @@ def read(data: bytes, source: str | None, target: str) -> HtmlFile:
     return HtmlFile(*decode(data, declared, of_web=True))
 
 
-def _values(markup: str) -> Iterator[_Value]:
+def _values(all_tokens: Iterator[Token]) -> Iterator[_Value]:
     """Yield the values that are to be translated, in their order."""
     place = 0
-    for token in kept_whole(tokens(markup)):
+    for token in kept_whole(all_tokens):
         if _has_values(token):
             wanted = _wanted(token.name, attributes(token.raw))
             for name, (start, end) in value_spans(token.raw).items():

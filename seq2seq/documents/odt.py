@@ -63,11 +63,11 @@ def read(data: bytes, source: str | None, target: str) -> Document:
         if any(manifest.root.descendants("manifest:encryption-data")):
             raise Seq2SeqError("is encrypted; save it without a password.")
     content = archive.read_xml("content.xml", _NAMESPACES)
-    parts = [("content.xml", XmlDocument(content, _slots(content)))]
+    parts = {"content.xml": XmlDocument(content, _slots(content))}
     if "styles.xml" in archive.names:
         styles = archive.read_xml("styles.xml", _NAMESPACES)
         settings = [*_language(styles, target)]
-        parts.append(("styles.xml", XmlDocument(styles, _slots(styles), settings)))
+        parts["styles.xml"] = XmlDocument(styles, _slots(styles), settings)
     return ZippedDocument(data, archive, parts)
 
 

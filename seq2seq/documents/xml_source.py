@@ -5,7 +5,6 @@ it, are refused: what is read is never larger than the file. Inside, the documen
 encoding and byte order mark come back when it is rendered.
 """
 
-import codecs
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from seq2seq.documents.document import TextUnit, UnitTranslation
+from seq2seq.documents.encoding import Encoding, decode
 from seq2seq.documents.spliced_document import has_words
 from seq2seq.documents.tagged_text import Mark, Role, TaggedText
 from seq2seq.errors import Seq2SeqError
@@ -23,17 +23,8 @@ from seq2seq.errors import Seq2SeqError
 MOST_BYTES = 100 * 1024**2
 _MOST_NODES = 3_000_000
 _DEEPEST = 200
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _DECLARED = re.compile(rb"""<\?xml[^>]{1,100}?\sencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
-_ENCODING = re.compile(
-    r"utf-?8|utf-?16(?:-?[lb]e)?|(?:us-)?ascii|iso-?8859-\d+|(?:windows-|cp)\d+|koi8-[ru]"
-    r"|(?:x-)?sjis|shift[_-]jis|euc-(?:jp|kr)|gb2312|gbk|gb18030|big5",
-    re.IGNORECASE,
-)
+_UTF16 = {b"<\0?\0": "utf-16-le", b"\0<\0?": "utf-16-be"}  # without a byte order mark
 _TAG = re.compile(rb"""<[^>"']+(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
 _TAG_NAME = re.compile(r"</?([^\s/>]+)")
 _ATTRIBUTE = re.compile(r"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
@@ -132,7 +123,7 @@ class XmlSource:
     def __init__(self, data: bytes, prefixes: Mapping[str, str]) -> None:
         if len(data) > MOST_BYTES:
             raise Seq2SeqError(f"has XML of more than {MOST_BYTES // 1024**2} MiB.")
-        self._bom, self._encoding, text = _decoded(data)
+        text, self._encoding = decode_xml(data)
         self._utf8 = text.encode()
         self.root = _Reader(self._utf8, prefixes).read()
 
@@ -195,7 +186,7 @@ class XmlSource:
             return "".join([*parts, self.raw(place, end)])
 
         text = edited(0, len(self._utf8))
-        return self._bom + text.encode(self._encoding, "xmlcharrefreplace")
+        return self._encoding.encode(text, "xmlcharrefreplace")
 
     def escapes(self, start: int, end: int) -> dict[int, str]:
         """Return a table for `escaped`, for text in place of what stands between two places.
@@ -215,9 +206,9 @@ class XmlSource:
 
     def cdata(self, text: str) -> str:
         """Return a CDATA section, or text with escapes where the encoding cannot write it so."""
-        text = _ILLEGAL.sub("", text)
+        text = legal(text)
         try:
-            text.encode(self._encoding)
+            self._encoding.encode(text)
         except UnicodeEncodeError:
             return escaped(text)
         return f"<![CDATA[{text.replace(']]>', ']]]]><![CDATA[>')}]]>"
@@ -315,15 +306,15 @@ class XmlDocument:
         self._settings = settings
         self.units: Sequence[TextUnit] = [unit for slot in self._slots for unit in slot.units]
 
-    def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
-        """Return the document with the translation of each unit in place; None leaves it."""
-        edits = self.edits(translations)
-        return self.rendered(edits, is_changed=bool(edits))
+    def render(
+        self, translations: Sequence[UnitTranslation | None], is_changed: bool = False
+    ) -> bytes:
+        """Return the document with the translation of each unit in place; None leaves it.
 
-    def edits(self, translations: Sequence[UnitTranslation | None]) -> list[Edit]:
-        """Return the edits that put translations in place; none for those that change nothing."""
+        The settings are made where it has a translation, or `is_changed` in another part.
+        """
         given = [
-            translation if translation and _is_new(unit, translation.text) else None
+            translation if translation and is_new(unit, translation) else None
             for unit, translation in zip(self.units, translations, strict=True)
         ]
         remaining = iter(given)
@@ -332,15 +323,13 @@ class XmlDocument:
             own = [*islice(remaining, len(slot.units))]
             if any(own):
                 edits.update(dict.fromkeys(slot.write(own)))
-        return [*edits]
-
-    def rendered(self, edits: Sequence[Edit], is_changed: bool) -> bytes:
-        """Return the document with edits, and the settings where it `is_changed` somewhere."""
-        return self._source.render([*edits, *(self._settings if is_changed else ())])
+        return self._source.render([*edits, *(self._settings if edits or is_changed else ())])
 
 
-def _is_new(unit: TextUnit, translation: str) -> bool:
-    return bool(translation.strip()) and translation not in (unit.text, unit.translation)
+def is_new(unit: TextUnit, translation: UnitTranslation) -> bool:
+    """Tell whether a translation is another than what the document has."""
+    is_known = translation.text in (unit.text, unit.translation)
+    return bool(translation.text.strip()) and not is_known
 
 
 def inline_parts(
@@ -437,9 +426,14 @@ def quote(first: Node, last: Node | None = None) -> str:
     return f"\x00{first.start}:{(last or first).end}\x00"
 
 
+def legal(text: str) -> str:
+    """Return a text without the characters that XML cannot have."""
+    return _ILLEGAL.sub("", text)
+
+
 def escaped(text: str, escapes: Mapping[int, str] | None = None) -> str:
     """Return a text as XML: with `escapes`, or with no more than it needs."""
-    text = _ILLEGAL.sub("", text).translate(escapes or {ord("&"): "&amp;", ord("<"): "&lt;"})
+    text = legal(text).translate(escapes or {ord("&"): "&amp;", ord("<"): "&lt;"})
     return text.replace("]]>", "]]&gt;")
 
 
@@ -513,24 +507,10 @@ def _is_around(parts: Sequence[str | Mark]) -> bool:
     return False
 
 
-def _decoded(data: bytes) -> tuple[bytes, str, str]:
-    """Return the byte order mark, the encoding and the text."""
-    bom, encoding = next((pair for pair in _BOMS if data.startswith(pair[0])), (b"", ""))
-    if not bom:
-        declared = _DECLARED.match(data)
-        if data[:4] in (b"<\0?\0", b"\0<\0?"):
-            encoding = "utf-16-le" if data[0] else "utf-16-be"
-        else:
-            encoding = declared[1].decode() if declared else "utf-8"
-        if not _ENCODING.fullmatch(encoding):
-            raise Seq2SeqError(f"is in an encoding that is not read: {encoding}.")
-    try:
-        text = data[len(bom) :].decode(encoding)
-        if text.encode(encoding) == data[len(bom) :]:
-            return bom, encoding, text
-    except (UnicodeError, LookupError):
-        pass
-    raise Seq2SeqError(f"is not in its encoding, {encoding.upper()}.")
+def decode_xml(data: bytes) -> tuple[str, Encoding]:
+    """Return the text of XML, and its encoding."""
+    declared = _DECLARED.match(data)
+    return decode(data, _UTF16.get(data[:4]) or (declared[1].decode() if declared else ""))
 
 
 def _character(reference: re.Match[str]) -> str:

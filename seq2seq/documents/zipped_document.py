@@ -6,14 +6,15 @@ Nothing is unpacked to the disk, and no more is unpacked than bounds allow.
 import copy
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import islice
+from typing import Protocol
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from seq2seq.documents.document import TextUnit, UnitTranslation
-from seq2seq.documents.xml_source import MOST_BYTES, XmlDocument, XmlSource
+from seq2seq.documents.xml_source import MOST_BYTES, XmlSource, is_new
 from seq2seq.errors import Seq2SeqError
 
 _MOST_PARTS = 10_000
@@ -58,7 +59,16 @@ class ZipSource:
 
     def read_xml(self, name: str, prefixes: Mapping[str, str]) -> XmlSource:
         """Return a part that is XML."""
-        return XmlSource(self.read(name), prefixes)
+        with self.naming(name):
+            return XmlSource(self.read(name), prefixes)
+
+    @contextmanager
+    def naming(self, name: str) -> Iterator[None]:
+        """Name the part in what is told of it."""
+        try:
+            yield
+        except Seq2SeqError as error:
+            raise Seq2SeqError(f"in {name}: {error}") from None
 
     def with_parts(self, parts: Mapping[str, bytes]) -> bytes:
         """Return the zip file with some parts in place of those of their names."""
@@ -74,27 +84,34 @@ class ZipSource:
         return packed.getvalue()
 
 
-class ZippedDocument:
-    """A document whose texts are in XML parts of a zip file, see `Document`."""
+class Part(Protocol):
+    """A part of a document, see `Document`."""
 
-    def __init__(
-        self, data: bytes, archive: ZipSource, parts: Iterable[tuple[str, XmlDocument]]
-    ) -> None:
-        """Take the parts in the order in which they are read, each with its name."""
-        self._data, self._archive = data, archive
-        self._parts = [*parts]
-        self.units: Sequence[TextUnit] = [unit for _, part in self._parts for unit in part.units]
+    @property
+    def units(self) -> Sequence[TextUnit]:
+        """The texts to translate."""
+
+    def render(self, translations: Sequence[UnitTranslation | None], is_changed: bool) -> bytes:
+        """Return the part translated, with what else is to be changed if the document is."""
+
+
+class ZippedDocument:
+    """A document whose texts are in parts of a zip file, see `Document`."""
+
+    def __init__(self, data: bytes, archive: ZipSource, parts: Mapping[str, Part]) -> None:
+        """Take the parts in the order in which they are read, by name."""
+        self._data, self._archive, self._parts = data, archive, parts
+        self.units: Sequence[TextUnit] = [unit for part in parts.values() for unit in part.units]
 
     def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
         """Return the document with the translation of each unit in place; None leaves it."""
-        remaining = iter(translations)
-        given = [[*islice(remaining, len(part.units))] for _, part in self._parts]
-        edits = [part.edits(own) for (_, part), own in zip(self._parts, given, strict=True)]
-        if not any(edits):
+        pairs = zip(self.units, translations, strict=True)
+        if not any(given and is_new(unit, given) for unit, given in pairs):
             return self._data
+        remaining = iter(translations)
         rendered = {
-            name: part.rendered(own, is_changed=True)
-            for (name, part), own in zip(self._parts, edits, strict=True)
+            name: part.render([*islice(remaining, len(part.units))], True)
+            for name, part in self._parts.items()
         }
         return self._archive.with_parts(rendered)
 

@@ -229,7 +229,7 @@ def test_all_that_is_no_text_stays_whatever_the_translation(
 
 @pytest.mark.parametrize("data", [*hostile_zips(WHOLE)])
 def test_what_is_no_sound_document_is_told_in_a_sentence(data: bytes) -> None:
-    with pytest.raises(Seq2SeqError, match=r"^(is|has|would|lacks) [^\n]*\.$"):
+    with pytest.raises(Seq2SeqError, match=r"^[^\n]{10,200}\.$"):
         rendered(read(data, None, "de"))
 
 

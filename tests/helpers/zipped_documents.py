@@ -136,6 +136,55 @@ def odt(body: str, automatic_styles: str = "", header: str = "") -> bytes:
     )  # fmt: skip
 
 
+def epub(
+    chapters: Mapping[str, str], others: Mapping[str, str] | None = None, language: str = "en"
+) -> bytes:
+    """A book of chapters, by name, in order; each is what is inside of `body`."""
+    items = "".join(
+        f'<item id="{name}" href="{name}.xhtml" media-type="application/xhtml+xml"/>'
+        for name in chapters
+    )
+    order = "".join(f'<itemref idref="{name}"/>' for name in chapters)
+    links = "".join(f'<li><a href="{name}.xhtml">Chapter {name}</a></li>' for name in chapters)
+    points = "".join(
+        f'<navPoint id="{name}"><navLabel><text>Chapter {name}</text></navLabel>'
+        f'<content src="{name}.xhtml"/></navPoint>'
+        for name in chapters
+    )
+    html = f'xmlns="http://www.w3.org/1999/xhtml" lang="{language}" xml:lang="{language}"'
+    return zipped(
+        {
+            "mimetype": "application/epub+zip",
+            "META-INF/container.xml": f'{_XML}<container version="1.0" '
+            'xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles><rootfile '
+            'full-path="OEBPS/book.opf" media-type="application/oebps-package+xml"/></rootfiles>'
+            "</container>",
+            "OEBPS/book.opf": f'{_XML}<package xmlns="http://www.idpf.org/2007/opf" version="3.0" '
+            'unique-identifier="i"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
+            f'<dc:identifier id="i">x</dc:identifier><dc:title>The red dog</dc:title>'
+            f"<dc:creator>Tom Old</dc:creator><dc:language>{language}</dc:language>"
+            '<meta property="dcterms:modified">2001-02-03T04:05:06Z</meta></metadata>'
+            '<manifest><item id="nav" href="nav.xhtml" properties="nav" '
+            'media-type="application/xhtml+xml"/><item id="ncx" href="toc.ncx" '
+            f'media-type="application/x-dtbncx+xml"/>{items}</manifest>'
+            f'<spine toc="ncx">{order}</spine></package>',
+            "OEBPS/nav.xhtml": f'{_XML}<html {html} xmlns:epub="http://www.idpf.org/2007/ops"><head>'
+            f'<title>Contents</title></head><body><nav epub:type="toc"><ol>{links}</ol></nav>'
+            "</body></html>",
+            "OEBPS/toc.ncx": f'{_XML}<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/" '
+            'version="2005-1"><head><meta name="dtb:uid" content="x"/></head><docTitle><text>'
+            f"The red dog</text></docTitle><navMap>{points}</navMap></ncx>",
+            **{
+                f"OEBPS/{name}.xhtml": f"{_XML}<html {html}><head><title>{name}</title></head>"
+                f"<body>{body}</body></html>"
+                for name, body in chapters.items()
+            },
+            **(others or {}),
+        },
+        {"mimetype"},
+    )
+
+
 def hostile_zips(sound: bytes) -> Iterator[object]:
     """What somebody may send in place of a sound zip file, as parameters of a test."""
     parts = parts_of(sound)
