@@ -13,6 +13,7 @@ from seq2seq.cli.export import export
 from seq2seq.cli.inspect import app as inspect_app
 from seq2seq.cli.inspect_confidence import confidence
 from seq2seq.cli.options import VersionOption
+from seq2seq.cli.qa import qa
 from seq2seq.cli.score import score
 from seq2seq.cli.serve import serve
 from seq2seq.cli.train import train
@@ -34,7 +35,19 @@ def _options(version: VersionOption = False) -> None:
 
 
 # Each imports what it needs when it is called.
-for command in (check, train, average, evaluate, compare, score, calibrate, distill, export, serve):
+for command in (
+    check,
+    qa,
+    train,
+    average,
+    evaluate,
+    compare,
+    score,
+    calibrate,
+    distill,
+    export,
+    serve,
+):
     app.command()(command)
 app.command("train-identifier")(train_identifier)
 inspect_app.command()(confidence)

@@ -367,7 +367,7 @@ class MessageTexts(NamedTuple):
 def message_texts(
     strings: Sequence[str], contexts: Sequence[str], grammar: Grammar = "icu"
 ) -> Iterator[MessageTexts]:
-    """Yield the texts of each string of a catalogue; `contexts` say where each stands.
+    """Yield the texts of each string of a catalogue; `contexts` say where each stands: `key: note`.
 
     Strings are messages only if one of them has branches: elsewhere an apostrophe is one. A
     string of Java is a message if it has an argument or a doubled apostrophe.
@@ -383,7 +383,7 @@ def message_texts(
         if message:
             yield MessageTexts(
                 [
-                    TextUnit(text=branch, context=f"{context} {label}".strip())
+                    TextUnit(text=branch, context=_labelled(context, label))
                     for branch, label in zip(message.texts, message.labels, strict=True)
                 ],
                 message.render,
@@ -396,6 +396,12 @@ def message_texts(
             )
         else:
             yield MessageTexts((), "".join)
+
+
+def _labelled(context: str, label: str) -> str:
+    """Put the selectors of a branch behind the key, and before the note that may follow."""
+    key, colon, note = context.partition(": ")
+    return f"{key} {label}".strip() + colon + note
 
 
 def _within(before: str, after: str, texts: Sequence[str]) -> str:

@@ -105,6 +105,7 @@ def test_help_names_the_commands_and_their_options() -> None:
         "evaluate": ["--src", "--ref", "--corpus", "--beam-size", "--threads", "--json"],
         "compare": ["--src", "--ref", "--corpus", "--recipe", "--train", "--show", "--json"],
         "score": ["--src", "--hyp", "--corpus", "--n-best", "--rerank", "--summary", "--json"],
+        "qa": ["--src", "--glossary", "--skip", "--format", "--json"],
         "average": ["--last", "--best", "--output"],
         "calibrate": ["--corpus", "--recipe", "--from", "--to"],
         "export": ["--output", "--card", "--precision", "--no-shortlist", "--corpus"],
