@@ -21,6 +21,8 @@ FORMATS: tuple[Format, ...] = (
     Format("text", (".txt", ".text"), "plain_text", "plain text"),
     Format("html", (".html", ".htm", ".xhtml"), "html_file", "HTML"),
     Format("po", (".po", ".pot"), "po", "gettext"),
+    Format("srt", (".srt",), "subtitles", "SubRip"),
+    Format("vtt", (".vtt",), "subtitles", "WebVTT"),
     Format("json", (".json", ".arb"), "json_document", "JSON of translations"),
     Format("yaml", (".yml", ".yaml"), "yaml_document", "YAML of translations"),
     Format("xliff", (".xlf", ".xliff"), "xliff", "XLIFF"),

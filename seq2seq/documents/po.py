@@ -31,7 +31,6 @@ _MEANINGS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "
 _ESCAPES = str.maketrans(
     {"\\": r"\\", '"': r"\""} | {letter: f"\\{name}" for name, letter in _MEANINGS.items()}
 )
-_EDGES = re.compile(r"(\s*)(.*?)(\s*)", re.DOTALL)
 _SOFT_BREAK = re.compile(r"(?<=\S)[ ]?\n(?=[^\W\d_A-Z])")
 _WORD = re.compile(r"\S*\s*")
 _MNEMONIC = re.compile(  # before a word, or in the first one of a short label: `&Open`, `E_xit`
@@ -43,7 +42,6 @@ _MACHINE = "# Machine translation"
 _WIDTH = 79  # columns of a line, as gettext writes it
 _LEAST_WRAPPED = 40  # letters of the longest line of a text that is wrapped by hand
 _LONGEST_LABEL = 60  # letters of a text that may have a mnemonic
-_STRING_LINE = re.compile(r'^(?:msg[^"\n]{2,12})?".+ .+"$', re.MULTILINE)
 _FLAG = re.compile(r"[^,\s#]+")
 _NUMBERED = re.compile(r"(?:c|objc|php|sh|java-printf|gcc-internal|perl|kde|awk|lua)-format")
 
@@ -93,9 +91,8 @@ class _Message:
     """A text of an entry, singular or plural, as the translator gets it."""
 
     def __init__(self, text: str, flags: Sequence[str]) -> None:
-        edges = _EDGES.fullmatch(text)
-        assert edges
-        self._before, body, self._after = edges.groups()
+        body = text.strip()
+        self._before, _, self._after = text.partition(body) if body else (text, "", "")
         mnemonic = _mnemonic(body)
         self._mnemonic = body[mnemonic : mnemonic + 2] if mnemonic is not None else ""
         if mnemonic is not None:
@@ -141,7 +138,7 @@ class _PoFile:
         entries = [*_entries(text)]
         self._header = next((entry for entry in entries if entry.is_header), None)
         self._entries = [entry for entry in entries if not entry.is_header]
-        self._wraps = not any(len(match[0]) > _WIDTH + 2 for match in _STRING_LINE.finditer(text))
+        self._wraps = not any(map(_is_unwrapped, text.splitlines()))
         self._messages = [
             (entry, keyword, _Message(entry.value(keyword), entry.flags))
             for entry in self._entries
@@ -405,6 +402,12 @@ def _plural(entry: _Entry, texts: dict[str, str], forms: Sequence[Sequence[int]]
         else plural
         for numbers in forms
     ]
+
+
+def _is_unwrapped(line: str) -> bool:
+    """Tell whether a line is longer than gettext would leave it."""
+    is_string = line.startswith(('"', "msg")) and " " in line.partition('"')[2].strip()
+    return is_string and len(line) > _WIDTH + 2
 
 
 def _machine_note(translations: Sequence[UnitTranslation]) -> str:

@@ -9,14 +9,18 @@ import importlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from seq2seq.bundled import DEFAULT_MODEL
+from seq2seq.documents import html_file, po, subtitles
+from seq2seq.documents.document import Document, UnitTranslation
 from seq2seq.documents.html_document import HtmlDocument
 from seq2seq.documents.plain_text import TextDocument
+from seq2seq.errors import Seq2SeqError
 from seq2seq.identification.alphabet import clean
 from seq2seq.text.blocks import Unit, segments
 from seq2seq.text.casing import is_all_caps, sentence_case
@@ -103,10 +107,23 @@ def _html(text: str) -> str:
     return document.render([one.replace("a", "b") for one in document.texts])
 
 
+def _file(read: Callable[[bytes, str, str], Document], before: str, after: str = "") -> Work:
+    def work(text: str) -> None:
+        with suppress(Seq2SeqError):
+            document = read(f"{before}{text}{after}".encode(errors="replace"), "en", "de")
+            document.render([UnitTranslation(f"{unit.text} a") for unit in document.units])
+
+    return work
+
+
 _GLOSSARY = Glossary([Term("a b", "c d")])
 _READING: dict[str, Work] = {
     "an HTML document": _html,
     "a text document": lambda text: TextDocument(text).render(TextDocument(text).texts),
+    "an HTML file": _file(html_file.read, '<p title="'),
+    "subtitles": _file(subtitles.read, "00:00:01,000 --> 00:00:02,000\n"),
+    "a catalogue": _file(po.read, '#, c-format\nmsgid "a', '"\nmsgstr ""\n'),
+    "what may be a catalogue": _file(po.read, ""),
     "spans": lambda text: restore(*mask(text)),
     "the layout of sentences": lambda text: [*segments(text, "sentence")],
     "the layout of paragraphs": lambda text: [*segments(text, "paragraph")],
