@@ -8,12 +8,13 @@ Where a dictionary or the subwords are not at hand, characters are counted; the 
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from seq2seq.config.recipe import ValidationMetric
 from seq2seq.errors import Seq2SeqError
 
 BOOTSTRAP_SAMPLES = 1000
@@ -109,13 +110,24 @@ def sentence_chrf(hypothesis: str, reference: str) -> float:
     return float(chrf().sentence_score(hypothesis, [reference]).score)
 
 
-def validation_rank(bleu: float, chrf: float, nll: float) -> tuple[float, float, float]:
-    """Rank a validation: the greater, the better.
+def validation_rank(
+    bleu: float, chrf: float, nll: float, metric: ValidationMetric = "bleu"
+) -> tuple[float, float, float]:
+    """Rank a validation by `metric`: the greater, the better.
 
     BLEU to two decimals, as it is reported; where that is the same, as it is 0 at first or with
     sentences of fewer than four words, chrF; then `nll`, the negative log-likelihood of a token.
+    By chrF it is the other way round, and by perplexity `nll` comes first.
     """
-    return round(bleu, 2), round(chrf, 2), -nll
+    bleu, chrf = round(bleu, 2), round(chrf, 2)
+    if metric == "perplexity":
+        return -nll, bleu, chrf
+    return (chrf, bleu, -nll) if metric == "chrf" else (bleu, chrf, -nll)
+
+
+def rank_of_row(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Rank a validation by its row of metrics.jsonl; old rows lack chrF, and have no metric."""
+    return validation_rank(row["bleu"], row.get("chrf", 0.0), row["nll"], row.get("metric", "bleu"))
 
 
 def score(

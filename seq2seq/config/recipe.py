@@ -36,7 +36,9 @@ from seq2seq.files import read_bounded
 Algorithm = Literal["unigram", "bpe"]
 OnProblem = Literal["keep", "drop", "stop"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Schedule = Literal["cosine", "linear", "inverse_square_root", "constant"]
+Optimizer = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["cosine", "linear", "inverse_square_root", "constant", "plateau"]
+ValidationMetric = Literal["bleu", "chrf", "perplexity"]
 
 _LARGEST_WEIGHT = 1000
 _MOST_PIECES = 1_000_000
@@ -206,8 +208,11 @@ class TrainingConfig:
     batch_tokens: int = 2000
     max_length: int = 120  # ids a side; longer pairs are left out
     temperature: float = 1.0
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 3e-3  # its peak, when the warm-up ends
     schedule: Schedule = "cosine"  # of the learning rate after the warm-up
+    plateau_patience: int = 3  # validations without a new best before "plateau" lowers the rate
+    plateau_factor: float = 0.5  # which it is multiplied by then
     warmup_steps: int = 400
     weight_decay: float = 0.01  # of matrices alone
     clip_norm: float = 1.0  # a longer gradient is scaled down to this norm
@@ -217,6 +222,7 @@ class TrainingConfig:
     word_dropout: float = 0.1  # embedding dropout: the rate at which ids lose their embedding
     ema_decay: float = 0.998  # of the moving average of the weights, which is what ships; 0: none
     validate_every: int = 0  # steps; 0: at the end of each epoch
+    metric: ValidationMetric = "bleu"  # that the best weights are chosen by, and the run stops by
     patience: int = 0  # validations without a new best before the run stops; 0: never
     checkpoint_every: int = 1000  # steps, beside those at validations; 0: at these alone
     keep_checkpoints: int = 2  # the newest so many, to resume from
@@ -225,7 +231,13 @@ class TrainingConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_tokens", "max_length", "keep_checkpoints"):
+        for name in (
+            "epochs",
+            "batch_tokens",
+            "max_length",
+            "keep_checkpoints",
+            "plateau_patience",
+        ):
             require(getattr(self, name) >= 1, f"training.{name} must be at least 1.")
         for name in (
             "warmup_steps",
@@ -244,6 +256,7 @@ class TrainingConfig:
             require(0 <= getattr(self, name) < 1, f"training.{name} must lie in [0, 1).")
         for name in ("learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"training.{name} must be above 0.")
+        require(0 < self.plateau_factor < 1, "training.plateau_factor must lie in (0, 1).")
         require(self.threads <= 1024, "training.threads must be at most 1024.")
         require(self.seed < 1 << 63, "training.seed must be below 2 ** 63.")
         require(self.temperature >= 1, "training.temperature must be at least 1.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from seq2seq.errors import Seq2SeqError
-from seq2seq.metrics import validation_rank
+from seq2seq.metrics import rank_of_row
 
 Row = Mapping[str, Any]
 GateTable = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -75,8 +75,8 @@ class TrainingHistory:
 
     @property
     def best(self) -> Row | None:
-        """The validation whose weights were kept, by `validation_rank`."""
-        return max(self.validations, key=_quality, default=None)
+        """The validation whose weights were kept, by `rank_of_row`."""
+        return max(self.validations, key=rank_of_row, default=None)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -105,11 +105,6 @@ class TrainingHistory:
             "validations": list(self.validations),
             "rollbacks": list(self.rollbacks),
         }
-
-
-def _quality(validation: Row) -> tuple[float, float, float]:
-    """By which the trainer chooses; the runs of older versions have no chrF."""
-    return validation_rank(validation["bleu"], validation.get("chrf", 0.0), validation["nll"])
 
 
 def read_history(run: Path) -> TrainingHistory:

@@ -15,6 +15,7 @@ from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import read_validation
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import replacing_folder
+from seq2seq.metrics import rank_of_row
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import (
@@ -28,7 +29,6 @@ from seq2seq.training.optimizer_step import averaged_weights
 from seq2seq.training.run_dir import RunDir, load_weights
 from seq2seq.training.training_metrics import (
     MetricsWriter,
-    rank_of,
     read_validations,
     validation_row,
 )
@@ -69,7 +69,7 @@ def average_run(run: Path, output: Path, *, last: int = 0, best: int = 0) -> Ave
             write_best(weights, made.best_file)
             if validation:
                 newest, _ = load_checkpoint(max(chosen))
-                row = validation_row(newest, validation, seconds)
+                row = validation_row(newest, validation, recipe.training.metric, seconds)
                 MetricsWriter(made.metrics_file).write(row)
     except OSError as error:
         raise WriteError(output, error) from None
@@ -94,7 +94,7 @@ def _last(run_dir: RunDir, number: int) -> list[Path]:
 
 def _best(run_dir: RunDir, number: int) -> list[Path]:
     """Return the kept checkpoints that validated best, the best of them last."""
-    ranks = {row["step"]: rank_of(row) for row in read_validations(run_dir.metrics_file)}
+    ranks = {row["step"]: rank_of_row(row) for row in read_validations(run_dir.metrics_file)}
     validated = [c for c in checkpoints(run_dir.checkpoints) if step_of(c) in ranks]
     validated.sort(key=lambda checkpoint: ranks[step_of(checkpoint)])
     return _enough(validated, number, run_dir)

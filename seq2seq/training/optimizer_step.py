@@ -1,4 +1,4 @@
-"""One optimizer step: a batch through the network, loss, gradients, AdamW, moving average.
+"""One optimizer step: a batch through the network, loss, gradients, weights, moving average.
 
 Teacher forcing: the decoder reads the reference, shifted by a token, and is trained to predict it.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.config.model_config import ModelConfig
-from seq2seq.config.recipe import Precision, Recipe, Schedule
+from seq2seq.config.recipe import Optimizer, Precision, Recipe, Schedule
 from seq2seq.corpus.batches import Batch
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.nn.model import EncoderDecoder
@@ -77,8 +77,8 @@ class Learner:
             embedding_dropout=settings.word_dropout,
         ).to(self.device)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self._optimizer = torch.optim.AdamW(
-            _parameter_groups(self.model, settings.weight_decay), betas=(0.9, 0.98), fused=True
+        self._optimizer = _make_optimizer(
+            settings.optimizer, _parameter_groups(self.model, settings.weight_decay)
         )
 
     def start_from(self, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -223,7 +223,8 @@ def learning_rate(
     `progress` in [0, 1] is the share of the run that is done; `cosine` (Loshchilov & Hutter 2017)
     and `linear` fall to 0 as it comes to 1. Progress, not a step count, is their clock: sampled
     subwords give each epoch another number of batches. `inverse_square_root` falls with the number
-    of steps (Vaswani et al. 2017), and `constant` does not fall.
+    of steps (Vaswani et al. 2017), and `constant` does not fall. With `plateau` it is the peak that
+    falls, when validations bring nothing better.
     """
     warmup = min(1.0, (step + 1) / max(1, warmup_steps))
     match schedule:
@@ -233,7 +234,7 @@ def learning_rate(
             decay = 1 - progress
         case "inverse_square_root":
             decay = math.sqrt(max(1, warmup_steps) / max(1, warmup_steps, step + 1))
-        case "constant":
+        case "constant" | "plateau":
             decay = 1.0
     return peak * warmup * decay
 
@@ -322,6 +323,17 @@ def _require_memory(model: ModelConfig, vocabulary_size: int) -> None:
                 f"train, but this machine has {installed / 1e9:,.0f} GB; lower model.hidden_size, "
                 "the layers or tokenizer.vocabulary_size."
             )
+
+
+def _make_optimizer(name: Optimizer, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
+    """Make an optimizer; Adam and SGD have weight decay as a part of the gradient (L2)."""
+    match name:
+        case "adamw":
+            return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True)
+        case "sgd":
+            return torch.optim.SGD(groups, fused=True)
 
 
 def _parameter_groups(model: EncoderDecoder, weight_decay: float) -> list[dict[str, object]]:

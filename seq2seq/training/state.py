@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from seq2seq.config.parse import from_table
+from seq2seq.config.recipe import ValidationMetric
 from seq2seq.corpus.batches import Batch
 from seq2seq.metrics import validation_rank
 
@@ -103,6 +104,8 @@ class TrainState:
     best_chrf: float = -1.0
     best_nll: float = 0.0
     validations_since_best: int = 0
+    validations_since_cut: int = 0  # without a new best, since the rate was cut at a plateau
+    plateaus: int = 0  # each has lowered the learning rate
     averages: RunningAverages = field(default_factory=RunningAverages)
     loss_watch: LossWatch = field(default_factory=LossWatch)
     stable_step: int = 0  # that of the checkpoint to roll back to when the loss diverges
@@ -131,15 +134,26 @@ class TrainState:
         if self.buffer == buffers:
             self.epoch, self.buffer = self.epoch + 1, 0
 
-    def take_validation(self, bleu: float, chrf: float, nll: float) -> bool:
+    def take_validation(
+        self, bleu: float, chrf: float, nll: float, metric: ValidationMetric = "bleu"
+    ) -> bool:
         """Take in the figures of a validation, and tell whether it is the best so far."""
-        best = validation_rank(self.best_bleu, self.best_chrf, self.best_nll)
-        if validation_rank(bleu, chrf, nll) <= best:
+        best = validation_rank(self.best_bleu, self.best_chrf, self.best_nll, metric)
+        has_best = self.best_bleu >= 0
+        if has_best and validation_rank(bleu, chrf, nll, metric) <= best:
             self.validations_since_best += 1
+            self.validations_since_cut += 1
             return False
         self.best_bleu, self.best_chrf, self.best_nll = bleu, chrf, nll
-        self.validations_since_best = 0
+        self.validations_since_best = self.validations_since_cut = 0
         return True
+
+    def take_plateau(self, patience: int) -> bool:
+        """Count a plateau where so many validations brought no new best, and tell of it."""
+        is_plateau = self.validations_since_cut >= patience
+        if is_plateau:
+            self.plateaus, self.validations_since_cut = self.plateaus + 1, 0
+        return is_plateau
 
     @property
     def rate_factor(self) -> float:

@@ -209,7 +209,8 @@ class Trainer:
         settings, state = self.recipe.training, self.state
         buffers = state.buffer + number / len(buffer)
         progress = (state.epoch + buffers / self.pairs.buffers) / settings.epochs
-        peak = settings.learning_rate * state.rate_factor
+        lowered = settings.plateau_factor**state.plateaus
+        peak = settings.learning_rate * state.rate_factor * lowered
         rate = learning_rate(settings.schedule, peak, state.step, settings.warmup_steps, progress)
         sampled_words = settings.sampled_words if progress < _SAMPLED_SHARE else 0
 
@@ -267,8 +268,11 @@ class Trainer:
         if not math.isfinite(result.nll):
             raise InstabilityError(f"step {state.step:,}: the validation loss is {result.nll}")
         state.validation_due = False
-        self._record(validation_row(state, result, time.perf_counter() - started))
-        is_best = state.take_validation(result.bleu, result.chrf, result.nll)
+        seconds = time.perf_counter() - started
+        self._record(validation_row(state, result, settings.metric, seconds))
+        is_best = state.take_validation(result.bleu, result.chrf, result.nll, settings.metric)
+        if settings.schedule == "plateau" and state.take_plateau(settings.plateau_patience):
+            self.reporter.say(f"learning rate times {settings.plateau_factor}: no improvement.")
         out_of_patience = 0 < settings.patience <= state.validations_since_best
         state.finished = state.epoch >= settings.epochs or out_of_patience
         if out_of_patience:

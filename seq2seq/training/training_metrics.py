@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from seq2seq.config.recipe import ValidationMetric
 from seq2seq.errors import Seq2SeqError, require_extra
 from seq2seq.files import sync
-from seq2seq.metrics import validation_rank
+from seq2seq.metrics import rank_of_row
 from seq2seq.training.checkpoint import WriteError
 from seq2seq.training.optimizer_step import StepResult
 from seq2seq.training.state import TrainState
@@ -42,8 +43,10 @@ def training_row(
     )
 
 
-def validation_row(state: TrainState, validation: Validation, seconds: float) -> Row:
-    """Return what is logged of a validation that took so many seconds."""
+def validation_row(
+    state: TrainState, validation: Validation, metric: ValidationMetric, seconds: float
+) -> Row:
+    """Return what is logged of a validation that took so many seconds, chosen by `metric`."""
     return _row(
         "valid",
         state,
@@ -54,6 +57,7 @@ def validation_row(state: TrainState, validation: Validation, seconds: float) ->
         perplexity=validation.perplexity,
         bleu_by_direction={str(name): bleu for name, bleu in validation.bleu_by_direction.items()},
         gates=validation.gates,
+        metric=metric,
         seconds=round(seconds, 1),
     )
 
@@ -62,17 +66,12 @@ def read_validations(file: Path) -> list[Row]:
     """Read the rows of the validations, the best last; raises `Seq2SeqError` without any."""
     try:
         rows = [json.loads(row) for row in file.read_text(encoding="utf-8").splitlines()]
-        validations = sorted((row for row in rows if row["kind"] == "valid"), key=rank_of)
+        validations = sorted((row for row in rows if row["kind"] == "valid"), key=rank_of_row)
         if not validations:
             raise ValueError("there is none")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Seq2SeqError(f"{file}: no validation in it can be read ({error}).") from None
     return validations
-
-
-def rank_of(row: Row) -> tuple[float, ...]:
-    """Rank the row of a validation, see `seq2seq.metrics.validation_rank`."""
-    return validation_rank(row["bleu"], row.get("chrf", 0.0), row["nll"])
 
 
 def split_row(state: TrainState, result: StepResult, pairs: int, left_out: str) -> Row:

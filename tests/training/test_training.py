@@ -397,6 +397,7 @@ def test_the_learning_rate_without_warm_up() -> None:
         ("cosine", 0.5, 0.0),
         ("linear", 0.5, 0.0),
         ("constant", 1.0, 1.0),
+        ("plateau", 1.0, 1.0),
         ("inverse_square_root", math.sqrt(0.2), math.sqrt(0.1)),
     ],
 )
