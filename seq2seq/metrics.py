@@ -135,9 +135,11 @@ def score(
     references: Sequence[str],
     language: str,
     tokenize: Tokenize | None = None,
+    further: Sequence[Sequence[str]] = (),
 ) -> tuple[MetricScore, ...]:
     """Compute BLEU, chrF and lower-cased BLEU over detokenised text, as sacreBLEU tokenises it.
 
+    Each translation may have `further` references, a text of as many lines each.
     With `tokenize="moses"` also BLEU over Moses' tokens of lower-cased text, as publications on
     Multi30k report it. French comes out some points higher, since `l'herbe` is two tokens.
     """
@@ -146,17 +148,20 @@ def score(
             f"{len(hypotheses):,} translations do not fit {len(references):,} references: "
             "both need the same number of lines."
         )
+    texts = [references, *further]
     metrics = (
         ("BLEU", bleu(language)),
         ("chrF", chrf()),
         ("BLEU, lower-cased", bleu(language, lowercase=True)),
     )
-    scores = [_score(name, metric, hypotheses, references) for name, metric in metrics]
+    scores = [_score(name, metric, hypotheses, texts) for name, metric in metrics]
     if tokenize == "moses":
         split = _moses_tokens(language)
         metric = bleu(language, tokenize="none", force=True)  # force: tokens are what is wanted
-        sides = [[split(line) for line in lines] for lines in (hypotheses, references)]
-        scores.append(_score("BLEU, Moses tokens", metric, *sides))
+        translations, *references_split = (
+            [split(line) for line in lines] for lines in (hypotheses, *texts)
+        )
+        scores.append(_score("BLEU, Moses tokens", metric, translations, references_split))
     return tuple(scores)
 
 
@@ -209,10 +214,11 @@ def _is_installed(tokenizer: str) -> bool:
 
 
 def _score(
-    name: str, metric: Any, hypotheses: Sequence[str], references: Sequence[str]
+    name: str, metric: Any, hypotheses: Sequence[str], texts: Sequence[Sequence[str]]
 ) -> MetricScore:
+    """Score translations by the lines of one or several reference texts."""
     result = metric.corpus_score(
-        list(hypotheses), [list(references)], n_bootstrap=BOOTSTRAP_SAMPLES
+        list(hypotheses), [list(lines) for lines in texts], n_bootstrap=BOOTSTRAP_SAMPLES
     )
     signature = str(metric.get_signature())
     return MetricScore(name, float(result.score), float(result._ci), signature)

@@ -78,7 +78,7 @@ def compare(
 
     comparisons = compare_systems(
         Both(a, b),
-        evaluation_set(src, ref, corpus, recipe, source_language, target_language),
+        evaluation_set(src, [ref] if ref else [], corpus, recipe, source_language, target_language),
         train=train,
         show=show,
         beam_size=beam_size,

@@ -16,7 +16,7 @@ from seq2seq.cli.options import (
     LengthPenaltyOption,
     PruneOption,
     QuietOption,
-    RefOption,
+    RefsOption,
     SrcOption,
     TestCorpusOption,
     TestRecipeOption,
@@ -39,7 +39,7 @@ def evaluate(
         ),
     ],
     src: SrcOption = None,
-    ref: RefOption = None,
+    refs: RefsOption = None,
     corpus: TestCorpusOption = None,
     recipe: TestRecipeOption = None,
     source_language: AnyFromOption = None,
@@ -70,7 +70,7 @@ def evaluate(
     from seq2seq.evaluation.test_sets import evaluate_model, table
     from seq2seq.translation.base import TranslateOptions
 
-    test_set = evaluation_set(src, ref, corpus, recipe, source_language, target_language)
+    test_set = evaluation_set(src, refs or [], corpus, recipe, source_language, target_language)
     options = TranslateOptions(beam_size=beam_size, length_penalty=length_penalty, prune=prune)
     with open_output(output) if output is not None else nullcontext() as sink:
         evaluations = evaluate_model(

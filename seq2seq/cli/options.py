@@ -35,6 +35,12 @@ SrcOption = Annotated[
 RefOption = Annotated[
     Path | None, typer.Option("--ref", help="Their reference translations, line by line.")
 ]
+RefsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--ref", help="Their reference translations, line by line; given again, further ones."
+    ),
+]
 TestCorpusOption = Annotated[
     str | None,
     typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
@@ -155,7 +161,7 @@ def protect_patterns_of(
 
 def evaluation_set(
     src: Path | None,
-    ref: Path | None,
+    refs: Sequence[Path],
     corpus: str | None,
     recipe: Path | None,
     source_language: str | None,
@@ -164,9 +170,10 @@ def evaluation_set(
     """Return the test set that the options name; raise `UsageError` where they conflict."""
     from seq2seq.evaluation.test_sets import EvaluationSet
 
-    if (src is None) != (ref is None):
+    if (src is None) != (not refs):
         raise UsageError("--src and --ref go together.")
     if [src, corpus, recipe].count(None) < 2:
         raise UsageError("give --src and --ref, or --corpus, or --recipe, one of them.")
-    files = (src, ref) if src is not None and ref is not None else None
-    return EvaluationSet(files, corpus, recipe, source_language, target_language)
+    files = None if src is None else (src, refs[0])
+    further = tuple(refs[1:])
+    return EvaluationSet(files, corpus, recipe, source_language, target_language, further)

@@ -98,8 +98,9 @@ def table(evaluations: Sequence[Evaluation]) -> str:
 class EvaluationSet:
     """The test sets to translate; of several that are given, the first counts.
 
-    `files` are source and reference, line by line; `corpus` is what `read_parallel` takes; `recipe`
-    names test sets of its own. Without any of them the test sets are those of the run's recipe.
+    `files` are source and reference, line by line, and `further` references beside it; `corpus` is
+    what `read_parallel` takes; `recipe` names test sets of its own. Without any of them the test
+    sets are those of the run's recipe.
     """
 
     files: tuple[Path, Path] | None = None
@@ -107,6 +108,18 @@ class EvaluationSet:
     recipe: Path | None = None
     source_language: str | None = None
     target_language: str | None = None
+    further: tuple[Path, ...] = ()  # references beside that of `files`
+
+    def read_further(self, sentences: int) -> list[Sequence[str]]:
+        """Read the further references; raises `Seq2SeqError` where they have not as many lines."""
+        texts = [read_lines(file) for file in self.further]
+        for file, lines in zip(self.further, texts, strict=True):
+            if len(lines) != sentences:
+                raise Seq2SeqError(
+                    f"{file} has {len(lines):,} lines, and the other reference {sentences:,}: all "
+                    "need the same number."
+                )
+        return [*texts]
 
     def read(self, directions: Sequence[Direction], run: Path | None = None) -> list[DirectedText]:
         """Read the texts; raises `UsageError` if there are none.
@@ -220,10 +233,12 @@ def evaluate_model(
     runs = filter(is_training_run, models)
     tests = test_set.read(translator.directions, next(runs, None))
     name = " + ".join(map(str, models))
+    further = test_set.read_further(len(tests[0].text))
     for test in tests:  # before any work is done in vain
         choose_direction(translator.directions, test.direction.source, test.direction.target)
     return [
-        _evaluate(name, translator, test, options, tokenize, sink, show_progress) for test in tests
+        _evaluate(name, translator, test, further, options, tokenize, sink, show_progress)
+        for test in tests
     ]
 
 
@@ -231,6 +246,7 @@ def _evaluate(
     model: str,
     translator: Translator,
     test: DirectedText,
+    further: Sequence[Sequence[str]],
     options: TranslateOptions,
     tokenize: Tokenize | None,
     sink: BinaryIO | None,
@@ -248,7 +264,7 @@ def _evaluate(
         direction,
         text.name,
         len(text),
-        score(hypotheses, text.target, direction.target, tokenize),
+        score(hypotheses, text.target, direction.target, tokenize, further),
         seconds,
         options.beam_size or translator.search.beam_size,
         _calibration_error(translations, text.target),

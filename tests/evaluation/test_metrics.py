@@ -36,6 +36,16 @@ def test_scores_are_those_of_sacrebleu() -> None:
     assert lower.score == expected > bleu.score
 
 
+def test_several_references_are_those_of_sacrebleu() -> None:
+    further = [[*reversed(REFERENCES)], HYPOTHESES[:1] + REFERENCES[1:]]
+    bleu, chrf, lower = score(HYPOTHESES, REFERENCES, "de", further=further)
+    texts = [REFERENCES, *further]
+    assert bleu.score == sacrebleu.corpus_bleu(HYPOTHESES, texts).score
+    assert chrf.score == sacrebleu.corpus_chrf(HYPOTHESES, texts).score
+    assert lower.score == sacrebleu.corpus_bleu(HYPOTHESES, texts, lowercase=True).score
+    assert bleu.signature.startswith("nrefs:3|")
+
+
 def test_a_score_tells_how_to_get_it_again() -> None:
     bleu, chrf, lower = score(HYPOTHESES, REFERENCES, "de")
     assert "case:mixed" in bleu.signature

@@ -152,3 +152,17 @@ def test_what_cannot_be_scored_is_told_in_one_sentence(
     message = score(DEFAULT_MODEL, "--src", src, "--n-best", short, code=1)
     assert "line 1: a translation of source 12" in message
     assert "--rerank" in score(DEFAULT_MODEL, "--src", src, "--hyp", hyp, "--rerank", code=2)
+
+
+def test_evaluate_takes_several_references(files: tuple[Path, Path], tmp_path: Path) -> None:
+    src, hyp = files
+    reference, short = SAMPLE.with_suffix(".de"), tmp_path / "short.de"
+    short.write_text("".join(f"{line}\n" for line in reference.read_text().splitlines()[:12]))
+    arguments = ["evaluate", DEFAULT_MODEL, "--src", src, "--ref", short, "--ref", hyp, "--json"]
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    report = json.loads(result.stdout)
+    assert report["scores"][0]["signature"].startswith("nrefs:2|")
+    assert report["scores"][0]["score"] == pytest.approx(100)  # one of them is its own
+    result = CliRunner().invoke(app, [*map(str, arguments), "--ref", str(reference)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "has 300 lines, and the other reference 12" in result.stderr
