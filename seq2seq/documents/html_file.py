@@ -13,9 +13,9 @@ from seq2seq.documents.html_tokens import names as words
 
 _HEAD_BYTES = 1024  # in which a page declares its encoding
 _DECLARED = re.compile(
-    rb"""<meta [^>]{0,200}? charset \s* = \s* ["']? \s* ([\w:.-]{1,40})
-    | \A \s* <\?xml [^>]{0,100}? encoding \s* = \s* ["'] ([\w:.-]{1,40})""",
-    re.VERBOSE | re.IGNORECASE,
+    r"""<meta [^>]{0,200}? charset \s{0,9} = \s{0,9} ["']? \s{0,9} ([\w:.-]{1,40})
+    | \A \s{0,9} <\?xml [^>]{0,100}? encoding \s{0,9} = \s{0,9} ["'] ([\w:.-]{1,40})""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _SPACES = re.compile(f"[{SPACE}]+")
 _READ = words("alt aria-description aria-label aria-placeholder placeholder title")
@@ -75,8 +75,8 @@ class HtmlFile:
 
 def read(data: bytes, source: str | None, target: str) -> HtmlFile:
     """Read a page in the encoding that it declares."""
-    match = _DECLARED.search(data[:_HEAD_BYTES])
-    declared = (match[1] or match[2]).decode() if match else ""
+    match = _DECLARED.search(data[:_HEAD_BYTES].decode("latin-1"))
+    declared = (match[1] or match[2]) if match else ""
     if declared.lower().startswith(("utf-16", "utf-32")):
         declared = ""  # it would not have been found
     return HtmlFile(*decode(data, declared, of_web=True))

@@ -26,7 +26,7 @@ _ARROW = re.compile(rf"{_TIME}[ \t]*-->[ \t]*{_TIME}")
 _TAG = re.compile(r"(<[^<>\n]{1,200}>|\{\\[^{}\n]{1,200}\})")
 _NAME = re.compile(r"<(/?)([a-zA-Z]+)")
 _TURN = re.compile(r"\s*(?:[-–—‐−]\s*\S|[♪♫\[(]|<v[ .])")  # begins what is not of the line before
-_SENTENCE_END = re.compile(r"[.!?…:♪♫。！？\])-][\"'”’»)]*\Z|[\"”»]\Z")
+_SENTENCE_END = re.compile(r"[.!?…:♪♫。！？\])-][\"'”’»)]{0,4}\Z|[\"”»]\Z")
 _PLACE = re.compile(  # where a translation may be cut
     r"\s+|(?<=[、。，！？；：])(?=.)|(?<=[\u3040-\u30ff\u3400-\u9fff])(?=[\u3040-\u30ff\u3400-\u9fff])"
 )
@@ -34,7 +34,10 @@ _END = 8  # characters in which a sentence ends: a full stop and quotation marks
 _LONGEST_LINE = 1000  # characters; what is longer is not laid out
 _MOST_CUES, _MOST_SECONDS = 6, 2.0  # of a sentence; between two cues of it
 _WIDTH = 42  # characters of a line, where the file has none that is longer
-_COSTS = ((re.compile(r"[.!?…。！？][\"'”’»)]*\Z"), 0.0), (re.compile(r"[,;:–—、，；：]\Z"), 0.1))
+_COSTS = (
+    (re.compile(r"[.!?…。！？][\"'”’»)]{0,4}\Z"), 0.0),
+    (re.compile(r"[,;:–—、，；：]\Z"), 0.1),
+)
 _COST = 0.35  # of a cut inside a clause
 
 
