@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.corpus import cache
-from seq2seq.corpus.lines import digest_of
-from seq2seq.corpus.process_pool import MANY, map_parts
+from seq2seq.corpus.lines import MANY, digest_of, map_parts
 from seq2seq.corpus.readers import ParallelText
 
 Problem = Literal["empty", "identical", "length_ratio", "duplicate", "leakage"]

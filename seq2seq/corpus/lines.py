@@ -9,20 +9,27 @@ when memory gets scarce. Small texts are held in memory in the same form.
 import hashlib
 import mmap
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from operator import eq
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.corpus.cache import mapped
+from seq2seq.process_pool import ProcessPool, cores
 
 Index = NDArray[Any] | range
+Result = TypeVar("Result")
+
+MANY = 50_000
+"""Lines from which on other processes are worth their start."""
 
 _AT_ONCE = 4096  # lines that are decoded together
+_PART = 10_000  # lines for a process at a time
+_MOST = 8  # processes: each takes memory
 
 
 class Text(Sequence[str]):
@@ -204,6 +211,28 @@ def digest_of(lines: Sequence[str]) -> str:
 def part_of(lines: Sequence[str], first: int, last: int) -> Sequence[str]:
     """Return lines `first` to `last` in a form that can be sent to another process."""
     return lines.part(first, last) if isinstance(lines, Text) else lines[first:last]
+
+
+def map_parts(function: Callable[..., Result], *sides: Sequence[str]) -> Iterator[Result]:
+    """Call `function(*parts)` for each part of texts of equal length; yield the results in order.
+
+    On several processes where there are `MANY` lines. `function` must be importable, or a `partial`
+    of such a function.
+    """
+    size = len(sides[0])
+    parts = (
+        tuple(part_of(side, first, min(first + _PART, size)) for side in sides)
+        for first in range(0, size, _PART)
+    )
+    processes = min(cores(), _MOST)
+    if size < MANY or processes == 1:
+        yield from (function(*part) for part in parts)
+        return
+    pool = ProcessPool(processes)
+    try:
+        yield from pool.map(function, parts)
+    finally:
+        pool.close()
 
 
 def _ends(data: bytes) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from seq2seq.corpus import (
     prepare,
 )
 from seq2seq.corpus import filters as checking
-from seq2seq.corpus import process_pool as processes
+from seq2seq.corpus import lines as lines_module
 from seq2seq.corpus.filters import PROBLEMS, Examination, Problem, SideStatistics, examine
 from seq2seq.corpus.report import CorpusReport
 from seq2seq.errors import Seq2SeqError
@@ -186,12 +186,12 @@ class TestLargeText:
         monkeypatch.setattr(cache, "SMALL", 0)
         monkeypatch.setattr(checking, "MANY", 1)
         monkeypatch.setattr(checking, "_PART", 2)
-        monkeypatch.setattr(processes, "_PART", 2)
+        monkeypatch.setattr(lines_module, "_PART", 2)
 
     @pytest.fixture
     def two_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(processes, "MANY", 5)
-        monkeypatch.setattr(processes, "cores", lambda: 2)
+        monkeypatch.setattr(lines_module, "MANY", 5)
+        monkeypatch.setattr(lines_module, "cores", lambda: 2)
 
     @pytest.fixture
     def examined(self, monkeypatch: pytest.MonkeyPatch) -> list[ParallelText]:

@@ -5,27 +5,44 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from seq2seq.corpus import process_pool
-from seq2seq.corpus.process_pool import map_parts
+from seq2seq.corpus import lines as lines_module
+from seq2seq.corpus.lines import map_parts
 from seq2seq.errors import Seq2SeqError
+from seq2seq.process_pool import ProcessPool
 
 LINES = [str(number) for number in range(50)]
 
 
 @pytest.fixture(autouse=True)
 def small_parts_on_two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_pool, "_PART", 2)
-    monkeypatch.setattr(process_pool, "MANY", 5)
-    monkeypatch.setattr(process_pool, "cores", lambda: 2)
+    monkeypatch.setattr(lines_module, "_PART", 2)
+    monkeypatch.setattr(lines_module, "MANY", 5)
+    monkeypatch.setattr(lines_module, "cores", lambda: 2)
 
 
 def joined(lines: Sequence[str]) -> tuple[int, str]:
     return os.getpid(), " ".join(lines)
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def test_the_results_before_a_part_that_cannot_be_read_come_first() -> None:
+    def parts() -> Iterator[tuple[int]]:
+        yield from ((number,) for number in range(3))
+        raise ValueError
+
+    pool, results = ProcessPool(2), list[int]()
+    with pytest.raises(ValueError):  # noqa: PT011
+        results.extend(pool.map(double, parts()))
+    pool.close()
+    assert results == [0, 2, 4]
 
 
 def fail(lines: Sequence[str]) -> None:
@@ -76,11 +93,12 @@ def test_parts_are_read_only_a_window_ahead_of_the_results() -> None:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_workers_end_with_a_caller_that_is_killed() -> None:
     program = (
-        "from seq2seq.corpus import process_pool as p\n"
+        "from seq2seq.corpus import lines as p\n"
         "if __name__ == '__main__':\n"
         "    p._PART, p.MANY, p.cores = 2, 5, lambda: 2\n"
         "    results = p.map_parts(len, [str(n) for n in range(50)])\n"
-        "    next(results); print(*results.gi_frame.f_locals['pool']._processes, flush=True)\n"
+        "    next(results); pool = results.gi_frame.f_locals['pool']\n"
+        "    print(*pool._executor._processes, flush=True)\n"
         "    input()\n"
     )
     with subprocess.Popen(
