@@ -26,10 +26,11 @@ from seq2seq.search.repetition import RepetitionRule
 from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.masking import PLACEHOLDER, Protection
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation.base import BaseTranslator, TranslateOptions, require_text
+from seq2seq.translation.base import BaseTranslator, TranslateOptions
 from seq2seq.translation.checks import NO_VERDICT, Checker, Verdict
 from seq2seq.translation.postprocess import Output, Postprocessor
 from seq2seq.translation.preprocess import Preprocessor, Segment
+from seq2seq.translation.repeated import searched_once
 from seq2seq.translation.result import SegmentTranslation, Translation, TranslationBuilder
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Translator(BaseTranslator):
 
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """See `BaseTranslator.stream`."""
-        return _Call(self, options).translate(lines)
+        return searched_once(lines, _Call(self, options).translate)
 
 
 class _Model(Protocol):
@@ -319,8 +320,7 @@ class _Call:
         return TranslationBuilder(self._options.keep_parts, one_line=self._options.unit == "line")
 
     def _preprocess(self, lines: Iterable[str]) -> Iterator[_Job]:
-        for number, line in enumerate(lines):
-            text = require_text(line, number)
+        for text in lines:
             yield from self._jobs(self._preprocessor.preprocess(text, self._options.unit), text)
 
     def _around_spans(self, job: _Job) -> Iterator[_Job]:

@@ -211,7 +211,8 @@ def test_a_text_does_not_depend_on_its_company(translator: Translator) -> None:
 def test_batches_are_bounded(tokenizer: Tokenizer) -> None:
     engine = CopyEngine(len(tokenizer))
     greedy = Translator.over(engine, tokenizer, [EN_DE], SearchConfig(beam_size=1))
-    lines = ["a dog"] * 150 + ["the dog sees the big cat. " * 4] * 100 + ["17"] * 10
+    lines = [f"a dog {i}" for i in range(150)]
+    lines += [f"{i} {'the dog sees the big cat. ' * 4}" for i in range(100)] + ["17"] * 10
     assert len([*greedy.translate_lines(lines)]) == 260
     assert sum(sentences for sentences, _ in engine.batches) == 250
     assert all(b <= 64 and b * s <= 4096 for b, s in engine.batches)
