@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seq2seq.search.sampling import Sampling
     from seq2seq.text.glossary import Glossary, Term
     from seq2seq.translation.base import TranslateOptions
+    from seq2seq.translation.parallel import ParallelTranslator
     from seq2seq.translation.result import Candidate, Translation
     from seq2seq.translation.router import Router
     from seq2seq.translation.translator import Translator
@@ -28,6 +29,7 @@ __all__ = [
     "Candidate",
     "Glossary",
     "LanguageIdentifier",
+    "ParallelTranslator",
     "Router",
     "Sampling",
     "Seq2SeqError",
@@ -44,6 +46,7 @@ _MODULES = {
     "Candidate": "translation.result",
     "Glossary": "text.glossary",
     "LanguageIdentifier": "identification.identifier",
+    "ParallelTranslator": "translation.parallel",
     "Router": "translation.router",
     "Sampling": "search.sampling",
     "Seq2SeqError": "errors",

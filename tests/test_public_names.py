@@ -22,6 +22,7 @@ NAMES = [
     "Candidate",
     "Glossary",
     "LanguageIdentifier",
+    "ParallelTranslator",
     "Router",
     "Sampling",
     "Seq2SeqError",

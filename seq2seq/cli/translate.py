@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
@@ -48,16 +49,19 @@ from seq2seq.config.model_config import Combination
 from seq2seq.errors import UsageError
 from seq2seq.text.blocks import Unit, blocks
 from seq2seq.text.formality import Formality
-from seq2seq.translation.base import AUTO, TranslateOptions
+from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
 
 if TYPE_CHECKING:
     from seq2seq.config.model_config import Direction
     from seq2seq.documents.format_table import Format as DocumentFormat
     from seq2seq.text.glossary import Glossary
     from seq2seq.translation.router import Router
+    from seq2seq.translation.translator import Translator
 
 _PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})
 """Suffixes of files that are plain text: their translation may replace them."""
+_LARGE = 100_000
+"""Bytes of a file from which on a process for each core is worth its start."""
 _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -266,6 +270,14 @@ def translate(
             refuse_same_file(source, sink)
         if input_path and output_path and not (document_format or format_name):
             _require_plain(input_path, output_path, form)
+        is_large = source is not None and (file_size(source) or 0) > _LARGE
+        if is_large and threads != 1 and not (document_format or report_timing):
+            from seq2seq.translation.parallel import ParallelTranslator
+
+            load = partial(_load_router, models, combination, 1)
+            with ParallelTranslator(load, threads) as translator:
+                job.run(translator, source, sink)
+            return
         with _opened_router(models, combination, threads, options, report_timing) as router:
             if source is not None and document_format:
                 from seq2seq.cli.translate_files import DocumentJob
@@ -311,23 +323,32 @@ def _opened_router(
     With `report_timing` say at the end of the block how long it took.
     """
     started = time.perf_counter()
-    # Not before the options are known to be right.
-    from seq2seq.translation.router import Router
-    from seq2seq.translation.translator import Translator
-
-    ensemble = [Translator(models, threads, ensemble=combination)] if models else None
     if not report_timing:
-        router = Router(ensemble, threads)
+        router = _load_router(models, combination, threads)
         router.stream((), options)
         yield router
         return
     from seq2seq.cli.timing import TimedRouter
 
-    timed = TimedRouter(ensemble, threads)
+    timed = TimedRouter(_ensemble(models, combination, threads), threads)
     timed.stream((), options)
     loading, timed.seconds = time.perf_counter() - started, 0.0
     yield timed
     typer.echo(f"translate: {timed.report(loading)}.", err=True)
+
+
+def _load_router(models: Sequence[Path] | None, combination: Combination, threads: int) -> "Router":
+    from seq2seq.translation.router import Router  # not before the options are known to be right
+
+    return Router(_ensemble(models, combination, threads), threads)
+
+
+def _ensemble(
+    models: Sequence[Path] | None, combination: Combination, threads: int
+) -> "list[Translator] | None":
+    from seq2seq.translation.translator import Translator
+
+    return [Translator(models, threads, ensemble=combination)] if models else None
 
 
 def _load_glossary(file: Path | None) -> "Glossary | None":
@@ -395,13 +416,15 @@ class _Job:
     options: TranslateOptions
     quiet: bool
 
-    def run(self, router: "Router", source: BufferedReader | None, sink: BinaryIO) -> None:
+    def run(
+        self, translator: BaseTranslator, source: BufferedReader | None, sink: BinaryIO
+    ) -> None:
         """Translate the input, and write each line as soon as it is translated."""
         waiting: deque[_Line] = deque()  # lines that were read and not translated yet
         with nullcontext() if self.quiet else _progress(source, sink) as bar:
             options = replace(self.options, on_part=bar.advance_within if bar else None)
             for texts in self._read(source, waiting):
-                for translation in router.stream(texts, options):
+                for translation in translator.stream(texts, options):
                     line = waiting.popleft()
                     if not line.has_source:
                         translation = translation.unchanged("", self.format.lack)
