@@ -14,6 +14,7 @@ from seq2seq.errors import UsageError
 
 Cell = Literal["lstm", "gru", "rnn"]
 Attention = Literal["multihead", "none"]
+Kernels = Literal["fused", "reference"]
 WeightPrecision = Literal["int8", "fp32"]
 Combination = Literal["log", "linear"]
 """The mean that an ensemble takes: of log-probabilities, or of probabilities."""
@@ -94,7 +95,11 @@ def choose_direction(
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of the network. H is `hidden_size`; embeddings have that size too."""
+    """The shape of the network. H is `hidden_size`; embeddings have that size too.
+
+    With `kernels` "reference" the cells run step by step, by the equations of `seq2seq.nn.cells`:
+    slower than torch's fused layers, and whatever is changed in those equations is what is trained.
+    """
 
     cell: Cell = "lstm"
     attention: Attention = "multihead"
@@ -102,6 +107,7 @@ class ModelConfig:
     encoder_layers: int = 2
     decoder_layers: int = 2
     heads: int = 4
+    kernels: Kernels = "fused"
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "encoder_layers", "decoder_layers", "heads"):

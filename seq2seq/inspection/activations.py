@@ -11,6 +11,7 @@ from seq2seq.config.model_config import Cell, Direction, ModelConfig
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.loading import InspectedModel
 from seq2seq.inspection.numpy_model import Decoded, Encoded, Floats, Trace
+from seq2seq.nn.cells import BUILT_IN_CELLS
 from seq2seq.tokenizer import BOS_ID, EOS_ID
 
 
@@ -68,21 +69,6 @@ def attention(model: InspectedModel, sentence: str, direction: Direction) -> Att
     )
 
 
-SHOWN: dict[Cell, tuple[str, ...]] = {
-    "lstm": ("forget", "update", "output", "cell"),
-    "gru": ("reset", "update", "hidden"),
-    "rnn": ("hidden",),
-}
-"""What each cell has to show; an LSTM's update gate is also called its input gate."""
-
-_MORE: dict[Cell, tuple[str, ...]] = {
-    "lstm": ("candidate", "hidden"),
-    "gru": ("candidate",),
-    "rnn": (),
-}  # on request
-_STATES = ("cell", "hidden", "candidate")  # signed; gates lie in (0, 1)
-
-
 class Place(NamedTuple):
     """A quantity of one layer in one direction."""
 
@@ -90,11 +76,7 @@ class Place(NamedTuple):
     layer: int  # from 1
     direction: Literal["forwards", "backwards"]  # the decoder runs forwards
     gate: str  # forget, update...
-
-    @property
-    def is_gate(self) -> bool:
-        """Whether it lies in (0, 1); states have a sign."""
-        return self.gate not in _STATES
+    is_gate: bool  # it lies in (0, 1); states have a sign
 
     @property
     def layer_name(self) -> str:
@@ -104,6 +86,12 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.layer_name}, {self.gate}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return part, layer, direction and gate."""
+        table = self._asdict()
+        del table["is_gate"]
+        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +105,7 @@ class Panel:
     def to_json(self) -> dict[str, Any]:
         """Return plain lists; `values` by token, then by unit in its own order."""
         return {
-            **self.place._asdict(),
+            **self.place.to_json(),
             "order": self.order.tolist(),
             "values": self.values.tolist(),
         }
@@ -166,15 +154,16 @@ def places(
     """
     if gate == "input" and config.cell == "lstm":
         gate = "update"
-    gates = SHOWN[config.cell] + (_MORE[config.cell] if gate else ())
+    cell = BUILT_IN_CELLS[config.cell]
+    gates = cell.values if gate else cell.shown
     encoder = [
-        Place("encoder", number, way, name)
+        Place("encoder", number, way, name, name in cell.gates)
         for number in range(1, config.encoder_layers + 1)
         for way in ("forwards", "backwards")
         for name in gates
     ]
     decoder = [
-        Place("decoder", number, "forwards", name)
+        Place("decoder", number, "forwards", name, name in cell.gates)
         for number in range(1, config.decoder_layers + 1)
         for name in gates
     ]

@@ -100,7 +100,7 @@ class SelectiveUnit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
-        return {**asdict(self), "place": self.place._asdict(), "says": str(self)}
+        return {**asdict(self), "place": self.place.to_json(), "says": str(self)}
 
 
 class NamedUnits(NamedTuple):

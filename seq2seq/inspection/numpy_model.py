@@ -20,21 +20,21 @@ direction of the encoder, V vocabulary.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.engines.weights import cell_parameters
-from seq2seq.nn.cells import GRUStep, LSTMStep, RNNStep, Weights, gru_step, lstm_step, rnn_step
+from seq2seq.nn.cells import BUILT_IN_CELLS, GRUStep, Weights
 from seq2seq.tokenizer import BOS_ID
 
 Floats = NDArray[np.float64]
 State = tuple[Floats, ...]
 """A layer's state, each (H,): (hidden, cell) of an LSTM, (hidden,) of the other cells."""
 
-Trace = RNNStep | GRUStep | LSTMStep
+Trace = Any
 """What a cell computed at every step: each field is (T, H)."""
 
 _READOUT_SCALE = 1 / 127  # a tanh lies in [-1, 1]
@@ -75,13 +75,11 @@ class Layer:
 
     def _step(self, x: Floats, state: State) -> Trace:
         hidden = _rounded(state[0], self.hidden_scale)
-        if self.cell == "lstm":
-            return lstm_step(x, hidden, state[1], self.weights)
-        if self.cell == "rnn":
-            return rnn_step(x, hidden, self.weights)
-        step = gru_step(x, hidden, self.weights)
-        # Only linear layers take rounded inputs; the past that a GRU keeps is not one.
-        return step._replace(hidden=step.hidden + step.update * (state[0] - hidden))
+        step = BUILT_IN_CELLS[self.cell].step(x, hidden, *state[1:], self.weights)
+        if isinstance(step, GRUStep):
+            # Only linear layers take rounded inputs; the past that a GRU keeps is not one.
+            return step._replace(hidden=step.hidden + step.update * (state[0] - hidden))
+        return step
 
 
 class Network:
@@ -189,7 +187,7 @@ class Network:
         return np.concatenate(parts, axis=-1) @ self._weights[f"{name}.weight"].T + bias
 
     def _zeros(self, size: int) -> State:
-        return (np.zeros(size),) * (2 if self.config.cell == "lstm" else 1)
+        return (np.zeros(size),) * len(BUILT_IN_CELLS[self.config.cell].states)
 
     def _layer(self, name: str) -> Layer:
         names = cell_parameters(name)

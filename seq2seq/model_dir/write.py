@@ -122,7 +122,9 @@ def add_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
 
 
 def _config_json(config: ModelDirConfig) -> bytes:
-    return (json.dumps(to_table(config), indent=2, ensure_ascii=False) + "\n").encode()
+    table = to_table(config)
+    del table["model"]["kernels"]  # for training; here graphs compute
+    return (json.dumps(table, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _shortlist(corpora: Corpora, tokenizer: Tokenizer) -> Shortlist:

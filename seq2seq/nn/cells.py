@@ -1,9 +1,10 @@
 """The three recurrent cells, written as their equations.
 
-Read here what a cell computes; train with torch's fused layers, which compute the same (see
-`seq2seq.nn.recurrent` and the tests, which hold both equal in values and gradients). Nothing is
-imported but NumPy: every function takes NumPy arrays or torch tensors, all of one kind, so the
-gates of an exported model can be looked at without torch.
+Read here what a cell computes; training uses torch's fused layers, which compute the same (see
+`seq2seq.nn.recurrent` and the tests, which hold both equal in values and gradients). To train by
+these very lines, changed as you like, set `model.kernels` to "reference". Every function takes
+NumPy arrays or torch tensors, all of one kind, so the gates of an exported model can be looked at
+without torch.
 
 Shapes: x (B, X), hidden and cell (B, H). The weights are laid out as torch lays them out: the
 blocks of the gates one below the other, (G * H, X) for the input, (G * H, H) for the state.
@@ -12,6 +13,8 @@ sigma is the logistic function, * the elementwise product.
 """
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Array = Any
@@ -25,6 +28,34 @@ class Weights(NamedTuple):
     hidden: Array  # (G * H, H)
     input_bias: Array  # (G * H,)
     hidden_bias: Array  # (G * H,)
+
+
+@dataclass(frozen=True)
+class CellType:
+    """A kind of cell: a step function, and the names of what goes into it and comes out.
+
+    `step` is called with x (B, X), the states (B, H), the `Weights`, and by name the `vectors` (H,)
+    if there are any. It returns a NamedTuple whose first fields are the new states and whose others
+    are what `gates` and `signed` name, each (B, H).
+    """
+
+    step: Callable[..., Any]
+    blocks: tuple[str, ...]  # of the rows of the weights, from the top, H rows each
+    gates: tuple[str, ...] = ()  # values in (0, 1)
+    states: tuple[str, ...] = ("hidden",)  # the first is the layer's output
+    signed: tuple[str, ...] = ()  # further values, such as the candidate
+    vectors: tuple[str, ...] = ()  # further weights: a number for each unit, 0 at first
+    open_at_first: tuple[str, ...] = ()  # blocks whose bias begins at 1
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What there is to look at first: the gates, and what they guard."""
+        return (*self.gates, self.states[-1])
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Everything that there is to look at."""
+        return tuple(dict.fromkeys((*self.shown, *self.signed, *self.states)))
 
 
 class RNNStep(NamedTuple):
@@ -61,8 +92,7 @@ def rnn_step(x: Array, hidden: Array, weights: Weights) -> RNNStep:
     The gradient passes through U and tanh' at every step, so it vanishes or explodes with
     distance; the gates below were made against that.
     """
-    xp = _namespace(x)
-    return RNNStep(xp.tanh(_affine_input(x, weights) + _affine_hidden(hidden, weights)))
+    return RNNStep(tanh(affine_input(x, weights) + affine_hidden(hidden, weights)))
 
 
 def gru_step(x: Array, hidden: Array, weights: Weights) -> GRUStep:
@@ -73,12 +103,11 @@ def gru_step(x: Array, hidden: Array, weights: Weights) -> GRUStep:
     n = tanh(W_n x + b_n + r * (U_n h + d_n))            candidate
     h' = (1 - z) * n + z * h                             (Cho et al. 2014, as in torch and cuDNN)
     """
-    xp = _namespace(x)
-    x_r, x_z, x_n = _blocks(_affine_input(x, weights), 3)
-    h_r, h_z, h_n = _blocks(_affine_hidden(hidden, weights), 3)
-    reset = _sigmoid(x_r + h_r)
-    update = _sigmoid(x_z + h_z)
-    candidate = xp.tanh(x_n + reset * h_n)
+    x_r, x_z, x_n = blocks(affine_input(x, weights), 3)
+    h_r, h_z, h_n = blocks(affine_hidden(hidden, weights), 3)
+    reset = sigmoid(x_r + h_r)
+    update = sigmoid(x_z + h_z)
+    candidate = tanh(x_n + reset * h_n)
     return GRUStep((1 - update) * candidate + update * hidden, reset, update, candidate)
 
 
@@ -95,30 +124,58 @@ def lstm_step(x: Array, hidden: Array, cell: Array, weights: Weights) -> LSTMSte
     Along c the gradient is only multiplied by f: a cell whose forget gate is open carries it
     over any distance. torch lays the blocks out as update, forget, candidate, output.
     """
-    xp = _namespace(x)
-    u, f, g, o = _blocks(_affine_input(x, weights) + _affine_hidden(hidden, weights), 4)
-    forget, update, output = _sigmoid(f), _sigmoid(u), _sigmoid(o)
-    candidate = xp.tanh(g)
+    u, f, g, o = blocks(affine_input(x, weights) + affine_hidden(hidden, weights), 4)
+    forget, update, output = sigmoid(f), sigmoid(u), sigmoid(o)
+    candidate = tanh(g)
     cell = forget * cell + update * candidate
-    return LSTMStep(output * xp.tanh(cell), cell, forget, update, output, candidate)
+    return LSTMStep(output * tanh(cell), cell, forget, update, output, candidate)
 
 
-def _affine_input(x: Array, weights: Weights) -> Array:
+BUILT_IN_CELLS = {
+    "lstm": CellType(
+        lstm_step,
+        blocks=("update", "forget", "candidate", "output"),
+        gates=("forget", "update", "output"),
+        states=("hidden", "cell"),
+        signed=("candidate",),
+        # So the first gradients reach far back (Gers et al. 2000; Jozefowicz et al. 2015).
+        open_at_first=("forget",),
+    ),
+    "gru": CellType(
+        gru_step,
+        blocks=("reset", "update", "candidate"),
+        gates=("reset", "update"),
+        signed=("candidate",),
+    ),
+    "rnn": CellType(rnn_step, blocks=("hidden",)),
+}
+"""The built-in ones."""
+
+
+def affine_input(x: Array, weights: Weights) -> Array:
+    """Return what the input x (B, X) says to each gate (B, G * H)."""
     return x @ weights.input.T + weights.input_bias  # (B, G * H)
 
 
-def _affine_hidden(hidden: Array, weights: Weights) -> Array:
+def affine_hidden(hidden: Array, weights: Weights) -> Array:
+    """Return what the state hidden (B, H) says to each gate (B, G * H)."""
     return hidden @ weights.hidden.T + weights.hidden_bias  # (B, G * H)
 
 
-def _blocks(gates: Array, count: int) -> list[Array]:
+def blocks(gates: Array, count: int) -> list[Array]:
+    """Split gates (B, G * H) into its `count` blocks, each (B, H)."""
     size = gates.shape[-1] // count
-    return [gates[..., k * size : (k + 1) * size] for k in range(count)]  # each (B, H)
+    return [gates[..., k * size : (k + 1) * size] for k in range(count)]
 
 
-def _sigmoid(x: Array) -> Array:
-    # By tanh, which overflows nowhere: sigma(x) = (1 + tanh(x / 2)) / 2.
-    return (1 + _namespace(x).tanh(x / 2)) / 2
+def sigmoid(x: Array) -> Array:
+    """Compute the logistic function, by tanh, which overflows nowhere."""
+    return (1 + tanh(x / 2)) / 2
+
+
+def tanh(x: Array) -> Array:
+    """Compute the hyperbolic tangent of an array of either kind."""
+    return _namespace(x).tanh(x)
 
 
 def _namespace(x: Array) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.nn.attention import Memory, MultiHeadAttention
+from seq2seq.nn.cells import BUILT_IN_CELLS
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.recurrent import RecurrentLayer, State
 
@@ -30,8 +31,10 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig, dropout: float) -> None:
         super().__init__()
         size, layers = config.hidden_size, config.decoder_layers
-        self.parts = 2 if config.cell == "lstm" else 1
-        self.layers = nn.ModuleList(RecurrentLayer(config.cell, size, size) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            RecurrentLayer(config.cell, size, size, config.kernels) for _ in range(layers)
+        )
+        self.parts = len(BUILT_IN_CELLS[config.cell].states)
         self.bridge = nn.Linear(size, layers * self.parts * size)
         self.attention: MultiHeadAttention | None = None
         if config.attention != "none":

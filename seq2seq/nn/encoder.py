@@ -14,8 +14,8 @@ class BidirectionalLayer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size = config.hidden_size
-        self.forwards = RecurrentLayer(config.cell, size, size // 2)
-        self.backwards = RecurrentLayer(config.cell, size, size // 2)
+        self.forwards = RecurrentLayer(config.cell, size, size // 2, config.kernels)
+        self.backwards = RecurrentLayer(config.cell, size, size // 2, config.kernels)
 
     def forward(self, inputs: Tensor, reverse: Tensor) -> Tensor:
         """Read inputs (B, S, H) both ways; reverse (B * S,) is from `reverse_rows` -> (B, S, H)."""

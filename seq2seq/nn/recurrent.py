@@ -1,14 +1,32 @@
-"""One recurrent layer over a whole sequence: torch's fused kernels under one signature."""
+"""One recurrent layer over a whole sequence: fused kernels, or the equations step by step."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config.model_config import Cell
+from seq2seq.config.model_config import Cell, Kernels
+from seq2seq.nn.cells import BUILT_IN_CELLS, CellType, Weights
 
 State = tuple[Tensor, ...]
 """A layer's state, each (N, H): `(hidden, cell)` for an LSTM, `(hidden,)` for GRU and RNN."""
 
 _FUSED = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+class CellParameters(nn.Module):
+    """The weights of a cell that runs by its equations, under the names that torch gives them."""
+
+    def __init__(self, cell: CellType, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        rows = len(cell.blocks) * hidden_size
+        self.weight_ih_l0 = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias_ih_l0 = nn.Parameter(torch.empty(rows))
+        self.bias_hh_l0 = nn.Parameter(torch.empty(rows))
+        for weight in self.parameters():
+            # As torch begins, with as many random numbers: so both kernels train alike.
+            nn.init.uniform_(weight, -(hidden_size**-0.5), hidden_size**-0.5)
 
 
 class RecurrentLayer(nn.Module):
@@ -18,10 +36,17 @@ class RecurrentLayer(nn.Module):
     and the layer runs left to right, so padding on the right cannot leak into what is before it.
     """
 
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int) -> None:
+    def __init__(
+        self, cell: Cell, input_size: int, hidden_size: int, kernels: Kernels = "fused"
+    ) -> None:
         super().__init__()
-        self.fused = _FUSED[cell](input_size, hidden_size, batch_first=True)
-        self.is_lstm = cell == "lstm"
+        self.cell = BUILT_IN_CELLS[cell]
+        # Called `fused` of either kind, so that a model's weights serve both.
+        self.fused: Any = (
+            _FUSED[cell](input_size, hidden_size, batch_first=True)
+            if kernels == "fused"
+            else CellParameters(self.cell, input_size, hidden_size)
+        )
         for name, weight in self.fused.named_parameters():
             if name.startswith("weight_ih"):
                 nn.init.xavier_uniform_(weight)
@@ -30,20 +55,55 @@ class RecurrentLayer(nn.Module):
                     nn.init.orthogonal_(block)
             else:
                 nn.init.zeros_(weight)
-        if self.is_lstm:
-            # Start with open forget gates, so that the first gradients reach far back
-            # (Gers et al. 2000; Jozefowicz et al. 2015).
-            self.fused.bias_ih_l0.data[hidden_size : 2 * hidden_size] = 1.0
+        biases = self.fused.get_parameter("bias_ih_l0").data.split(hidden_size)
+        for block in self.cell.open_at_first:
+            biases[self.cell.blocks.index(block)].fill_(1.0)
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run over inputs (B, T, X) from a state or zeros -> outputs (B, T, H), the last state."""
+        if isinstance(self.fused, CellParameters):
+            trace = self.trace(inputs, state)
+            return trace[0], tuple(part[:, -1] for part in trace[: len(self.cell.states)])
+        has_one_state = len(self.cell.states) == 1
         if state is None:
             outputs, last = self.fused(inputs)
         else:
             stacked = tuple(part.unsqueeze(0) for part in state)  # each (1, B, H)
-            outputs, last = self.fused(inputs, stacked if self.is_lstm else stacked[0])
-        parts = last if self.is_lstm else (last,)
+            outputs, last = self.fused(inputs, stacked[0] if has_one_state else stacked)
+        parts = (last,) if has_one_state else last
         return outputs, tuple(part.squeeze(0) for part in parts)
+
+    def trace(self, inputs: Tensor, state: State | None = None) -> Any:
+        """Return what the cell computes at each step of inputs (B, T, X), in float32.
+
+        That is the NamedTuple of its step function, with fields (B, T, H).
+        """
+        parameters = dict(self.fused.named_parameters())
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        weights = Weights(*(parameters[name] for name in names))
+        if state is None:
+            size = weights.hidden.shape[1]
+            state = (inputs.new_zeros(len(inputs), size),) * len(self.cell.states)
+        steps = []
+        with torch.autocast(inputs.device.type, enabled=False):
+            state = tuple(part.to(weights.hidden.dtype) for part in state)
+            for x in inputs.to(weights.hidden.dtype).unbind(1):
+                steps.append(self.cell.step(x, *state, weights))
+                state = steps[-1][: len(state)]
+            fields = (torch.stack(values, dim=1) for values in zip(*steps, strict=True))
+            return type(steps[0])(*fields)
+
+
+@torch.no_grad()
+def computes_as_built_in(cell: Cell) -> bool:
+    """Tell whether the equations of a cell compute what torch's fused layer of that name does."""
+    with torch.random.fork_rng(devices=[]):
+        layer = RecurrentLayer(cell, 4, 4)
+        for weight in layer.parameters():
+            nn.init.normal_(weight)
+        inputs = torch.randn(2, 5, 4)
+    outputs, _ = layer(inputs)
+    return bool(torch.allclose(outputs, layer.trace(inputs).hidden, atol=1e-4))
 
 
 def reverse_rows(lengths: Tensor, size: int) -> Tensor:

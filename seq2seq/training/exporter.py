@@ -13,6 +13,7 @@ from seq2seq.files import read_bounded
 from seq2seq.metrics import bleu_tokenizer
 from seq2seq.model_dir.read import read_config
 from seq2seq.model_dir.write import Corpora, export_model_dir
+from seq2seq.nn.recurrent import computes_as_built_in
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run_dir import RunDir
@@ -52,6 +53,11 @@ def export_run(
     """
     run_dir = RunDir.open(run)
     model, tokenizer, recipe = run_dir.best_model()
+    if recipe.model.kernels == "reference" and not computes_as_built_in(recipe.model.cell):
+        raise UsageError(
+            f"{run}: seq2seq/nn/cells.py was changed, and an exported model computes its "
+            f"{recipe.model.cell} as it was; use the run as it is: seq2seq evaluate {run}."
+        )
     corpora = _corpora(recipe, tokenizer, corpus) if precision == "int8" else None
     if corpora is None or (corpus is None and run_dir.parent() and _smallest(corpora) < _FEW_PAIRS):
         shortlist = False

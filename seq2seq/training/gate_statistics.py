@@ -1,20 +1,18 @@
 """Measure how open the gates of each layer are, at each validation.
 
-Torch's fused layers do not tell what their gates did. But a gate follows from what a layer read and
-from its state before that, and both are known once it has run. So the cells of `seq2seq.nn.cells`
-compute the gates of all positions in one call, on what a forward pass left behind.
+Torch's fused layers do not tell what their gates did. So each layer is run once more, step by step,
+by the equations of `seq2seq.nn.cells`, on what it read in a forward pass.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seq2seq.corpus.batches import Batch, make_batch
-from seq2seq.nn.cells import Weights, gru_step, lstm_step
 from seq2seq.nn.model import EncoderDecoder
-from seq2seq.nn.recurrent import RecurrentLayer
+from seq2seq.nn.recurrent import RecurrentLayer, State
 from seq2seq.training.optimizer_step import forward
 
 GateStatistics = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -57,21 +55,15 @@ def _spread(batches: Sequence[Batch], texts: int) -> Iterator[tuple[list[int], l
 
 def gate_statistics(model: EncoderDecoder, batch: Batch) -> GateStatistics:
     """Measure the gates of each recurrent layer of `model` on `batch`, under teacher forcing."""
-    runs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}  # inputs, state before each, state after
-
-    def keep(name: str, arguments: tuple[object, ...], outputs: Tensor) -> None:
-        inputs, *rest = arguments
-        assert isinstance(inputs, Tensor)
-        state = rest[0] if rest else None
-        first = state[0] if isinstance(state, tuple) else outputs.new_zeros(outputs[:, 0].shape)
-        runs[name] = inputs, torch.cat([first.unsqueeze(1), outputs[:, :-1]], dim=1), outputs
-
+    runs: dict[str, tuple[Tensor, State | None]] = {}  # inputs, first state
     layers = dict(_layers(model))
+
+    def keep(name: str, inputs: Tensor, state: State | None = None) -> None:
+        runs[name] = inputs, state
+
     with torch.inference_mode():
         hooks = [
-            layer.register_forward_hook(
-                lambda _, arguments, result, name=name: keep(name, arguments, result[0])
-            )
+            layer.register_forward_pre_hook(lambda _, arguments, name=name: keep(name, *arguments))
             for name, layer in layers.items()
         ]
         try:
@@ -80,7 +72,7 @@ def gate_statistics(model: EncoderDecoder, batch: Batch) -> GateStatistics:
             for hook in hooks:
                 hook.remove()
         return {
-            name: _figures(layer.fused, runs[name], _is_real(name, batch))
+            name: _figures(layer, *runs[name], _is_real(name, batch))
             for name, layer in layers.items()
         }
 
@@ -105,28 +97,19 @@ def _is_real(layer: str, batch: Batch) -> Tensor:
 
 
 def _figures(
-    fused: nn.RNNBase, run: tuple[Tensor, Tensor, Tensor], real: Tensor
+    layer: RecurrentLayer, inputs: Tensor, state: State | None, real: Tensor
 ) -> dict[str, dict[str, float]]:
-    """Measure the gates of a layer that read inputs (B, T, X) in the states (B, T, H)."""
-    inputs, before, after = run
-    real = real.to(after.device)
-    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    weights = Weights(*(getattr(fused, f"{part}_l0") for part in parts))
-    gates: dict[str, Tensor] = {}
-    if fused.mode == "LSTM":
-        # Its gates do not look into the cell, so that may be anything.
-        lstm = lstm_step(inputs, before, torch.zeros_like(before), weights)
-        gates = {"forget": lstm.forget, "update": lstm.update, "output": lstm.output}
-    elif fused.mode == "GRU":
-        gru = gru_step(inputs, before, weights)
-        gates = {"reset": gru.reset, "update": gru.update}
-    else:
-        return {"hidden": {"saturated": _mean(after[real].abs() > _SATURATED)}}
+    """Measure the gates of a layer over inputs (B, T, X), where `real` (B, T) is true."""
+    trace = layer.trace(inputs, state)
+    real = real.to(inputs.device)
+    if not layer.cell.gates:
+        return {"hidden": {"saturated": _mean(trace.hidden[real].abs() > _SATURATED)}}
+    gates = {name: getattr(trace, name)[real] for name in layer.cell.gates}
     return {
         name: {
-            "mean": _mean(values[real]),
-            "open": _mean(values[real] > _OPEN),
-            "closed": _mean(values[real] < _CLOSED),
+            "mean": _mean(values),
+            "open": _mean(values > _OPEN),
+            "closed": _mean(values < _CLOSED),
         }
         for name, values in gates.items()
     }

@@ -29,7 +29,7 @@ from seq2seq.inspection.neurons import (
 )
 from seq2seq.inspection.numpy_model import Decoded, Encoded
 from seq2seq.inspection.search_tree import SearchTree, search_tree
-from seq2seq.nn.cells import Weights, gru_step, lstm_step, rnn_step
+from seq2seq.nn.cells import BUILT_IN_CELLS, Weights, gru_step, lstm_step, rnn_step
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.search.beam import Hypothesis, length_penalty, longest_length
 from seq2seq.search.engine import Ints
@@ -230,7 +230,7 @@ def test_a_model_without_attention_has_gates_alone(tmp_path: Path) -> None:
 def test_gates_have_a_panel_for_each_place(pair: tuple[EncoderDecoder, InspectedModel]) -> None:
     _, opened = pair
     wanted = activations.places(opened.network.config)
-    names = activations.SHOWN[opened.network.config.cell]
+    names = BUILT_IN_CELLS[opened.network.config.cell].shown
     assert len(wanted) == (2 * 2 + 2) * len(names)
     seen = activations.gates(opened, SENTENCE, EN_DE, wanted)
     table = json.loads(json.dumps(seen.to_json()))
@@ -373,7 +373,7 @@ def test_properties_are_of_words_and_not_of_pieces() -> None:
 def test_what_a_unit_does_is_said_by_its_sign(
     gate: str, kind: str, score: float, says: str
 ) -> None:
-    place = activations.Place("encoder", 1, "forwards", gate)
+    place = activations.Place("encoder", 1, "forwards", gate, gate == "forget")
     assert str(unit_of(place, kind, score)).endswith(f", unit 3: {says}")
 
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from seq2seq.cli.inspect import app
 from seq2seq.config.model_config import Cell, ModelConfig
-from seq2seq.inspection.activations import SHOWN
 from seq2seq.inspection.search_tree import Node, SearchTree
 from seq2seq.inspection.terminal import heat_map, label, search_lines
+from seq2seq.nn.cells import BUILT_IN_CELLS
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +110,7 @@ def test_states_are_drawn_in_characters_too(cell: Cell, tmp_path: Path) -> None:
     model = ModelConfig(cell, hidden_size=16, encoder_layers=1, decoder_layers=1, heads=2)
     folder = str(export(network(model), tmp_path / "m.s2s"))
     rows = run("gates", folder, "abc de fgh.").splitlines()
-    for name in SHOWN[cell]:
+    for name in BUILT_IN_CELLS[cell].shown:
         assert sum(f", {name}" in row for row in rows) == 3  # two directions and the decoder
     assert any("how large each state is" in row for row in rows)
     assert any("how open each gate is" in row for row in rows) == (cell != "rnn")
