@@ -9,6 +9,7 @@ from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import (
     AnyFromOption,
     AnyToOption,
+    CellOption,
     EnsembleOption,
     QuietOption,
     SampleOption,
@@ -59,6 +60,7 @@ def distill(
         ),
     ] = 0.0,
     threads: ThreadsOption = 0,
+    cell: CellOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Translate a training corpus with a teacher model.
@@ -77,7 +79,7 @@ def distill(
     from seq2seq.evaluation.test_sets import open_ensemble
     from seq2seq.training.distillation import distilled_pairs, recover
 
-    translator = open_ensemble(models, threads, combination_of(models, ensemble))
+    translator = open_ensemble(models, threads, combination_of(models, ensemble), cell)
     direction = choose_direction(translator.directions, source_language, target_language)
     text = read_parallel(corpus, direction.source, direction.target)
     sampling = sampling_of(is_sampled, temperature, top_k, seed)

@@ -11,6 +11,7 @@ from seq2seq.cli.options import (
     AnyFromOption,
     AnyToOption,
     BeamSizeOption,
+    CellOption,
     EnsembleOption,
     JsonOption,
     LengthPenaltyOption,
@@ -58,6 +59,7 @@ def evaluate(
         Path | None, typer.Option("-o", "--output", help="Write the translations here.")
     ] = None,
     threads: ThreadsOption = 0,
+    cell: CellOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -80,6 +82,7 @@ def evaluate(
             tokenize=tokenize,
             combination=combination_of(models, ensemble),
             threads=threads,
+            cell=cell,
             sink=sink,
             show_progress=not quiet,
         )

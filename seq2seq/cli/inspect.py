@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seq2seq.cli.exit import reported_errors
-from seq2seq.cli.options import AnyFromOption, AnyToOption, BeamSizeOption, QuietOption
+from seq2seq.cli.options import AnyFromOption, AnyToOption, BeamSizeOption, CellOption, QuietOption
 from seq2seq.cli.streams import open_output
 from seq2seq.config.model_config import Direction
 from seq2seq.errors import UsageError, require_extra
@@ -51,6 +51,7 @@ def attention(
     ] = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
+    cell: CellOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show where the decoder looks for each token that it writes: all heads and their mean."""
@@ -59,7 +60,7 @@ def attention(
     from seq2seq.inspection.loading import open_model
     from seq2seq.inspection.terminal import attention_lines
 
-    opened = open_model(model)
+    opened = open_model(model, cell)
     way = opened.between(source_language, target_language)
     seen = look(opened, sentence, way)
     _note(opened, sentence, way)
@@ -119,6 +120,7 @@ def gates(
     ] = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
+    cell: CellOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what the gates of each layer do over the tokens, and which units do what."""
@@ -131,9 +133,9 @@ def gates(
     from seq2seq.inspection.neurons import NamedUnits, read_pairs, selective_units
     from seq2seq.inspection.terminal import gates_lines, units_lines
 
-    opened = open_model(model)
+    opened = open_model(model, cell)
     way = opened.between(source_language, target_language)
-    wanted = places(opened.network.config, layer, direction, gate)
+    wanted = places(opened.network.config, layer, direction, gate, opened.network.cell)
     seen = look(opened, sentence, way, wanted)
     _note(opened, sentence, way)
     named = NamedUnits()
@@ -162,6 +164,7 @@ def search(
     beam_size: BeamSizeOption = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
+    cell: CellOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the beam as a tree: what was kept, what was dropped, and with which scores."""
@@ -170,7 +173,7 @@ def search(
     from seq2seq.inspection.search_tree import search_tree
     from seq2seq.inspection.terminal import search_lines
 
-    opened = open_model(model)
+    opened = open_model(model, cell)
     opened = replace(opened, search=opened.search.changed(beam_size=beam_size))
     way = opened.between(source_language, target_language)
     tree = search_tree(opened, sentence, way, dropped=dropped)

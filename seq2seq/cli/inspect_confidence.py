@@ -7,7 +7,7 @@ import typer
 
 from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.inspect import JsonOption, ModelArgument, OutputOption, check_output, draw, tell
-from seq2seq.cli.options import AnyFromOption, AnyToOption
+from seq2seq.cli.options import AnyFromOption, AnyToOption, CellOption
 from seq2seq.errors import require_extra
 
 
@@ -20,6 +20,7 @@ def confidence(
     output: OutputOption = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
+    cell: CellOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show how good translations of each confidence are, by chrF: a reliability diagram."""
@@ -30,7 +31,7 @@ def confidence(
     from seq2seq.evaluation.test_sets import open_translator
     from seq2seq.inspection.reliability import reliability, reliability_lines
 
-    translator = open_translator(Path(model))
+    translator = open_translator(Path(model), cell=cell)
     direction = choose_direction(translator.directions, source_language, target_language)
     text = read_parallel(corpus, direction.source, direction.target)
     measured = reliability(translator, DirectedText(direction, text))

@@ -117,6 +117,10 @@ ThreadsOption = Annotated[
     int, typer.Option("--threads", min=0, max=1024, help="CPU threads; 0: one per core.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CellOption = Annotated[
+    Path | None,
+    typer.Option("--cell", metavar="FILE", help="The file of a run's own cell; this code is run."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
 VersionOption = Annotated[
     bool,

@@ -12,6 +12,7 @@ from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import (
     AnyFromOption,
     AnyToOption,
+    CellOption,
     EnsembleOption,
     LengthPenaltyOption,
     QuietOption,
@@ -73,6 +74,7 @@ def score(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")
     ] = None,
     threads: ThreadsOption = 0,
+    cell: CellOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write JSON, one object per line, with scores.")
     ] = False,
@@ -93,7 +95,7 @@ def score(
         raise UsageError("--rerank sorts an n-best list: give --n-best.")
     if n_best is not None and (tokens or as_json):
         raise UsageError("an n-best list is written as one: leave out --tokens and --json.")
-    translator = open_ensemble(models, threads, combination_of(models, ensemble))
+    translator = open_ensemble(models, threads, combination_of(models, ensemble), cell)
     direction = choose_direction(translator.directions, source_language, target_language)
     total = Perplexity()
     with open_output(output) as sink:

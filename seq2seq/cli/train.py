@@ -51,16 +51,23 @@ def train(
     if init_from == "shipped":
         raise UsageError("--init-from shipped is called --init-from bundled now.")
     require_extra("torch", "train", "train")
-    from seq2seq.training.finetune import load_recipe
+    from seq2seq.training.finetune import load_recipe, named_cell
     from seq2seq.training.reporter import open_reporter
     from seq2seq.training.trainer import train as run_training
 
     changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
     resumed = output if resume else None
     settings, init = load_recipe(recipe, changes, where=init_from, resumed=resumed)
+    own_cell = named_cell(settings, recipe, changes)
     with open_reporter(quiet) as reporter:
         outcome = run_training(
-            settings, output, reporter, resume=resume, init=init, tensorboard=tensorboard
+            settings,
+            output,
+            reporter,
+            resume=resume,
+            init=init,
+            own_cell=own_cell,
+            tensorboard=tensorboard,
         )
     if outcome.interrupted:
         what = "stopped; everything is saved. To continue:"
@@ -77,6 +84,8 @@ def train(
             ["evaluate", str(output)],
             ["export", str(output), "-o", f"{output.name}.s2s"],
         ]
+        if own_cell:  # cannot be exported
+            commands = [["evaluate", str(output), "--cell", str(own_cell.path)]]
     if not quiet:
         for line in (what, *(f"  {shlex.join(['seq2seq', *words])}" for words in commands)):
             typer.echo(line, err=True)

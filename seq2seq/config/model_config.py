@@ -8,7 +8,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from seq2seq.errors import UsageError
 
@@ -22,6 +22,7 @@ Combination = Literal["log", "linear"]
 SMALLEST_VOCABULARY = 380
 """Pieces: 256 bytes, printable ASCII, and what no text is encoded to."""
 
+_OWN_CELL = re.compile(r"(.+\.py):([^\W\d]\w*)")
 _REGION = re.compile(r"[a-z]{2}|[0-9]{3}")  # of BCP 47, in lower case
 
 
@@ -99,9 +100,12 @@ class ModelConfig:
 
     With `kernels` "reference" the cells run step by step, by the equations of `seq2seq.nn.cells`:
     slower than torch's fused layers, and whatever is changed in those equations is what is trained.
+
+    `cell` is "lstm", "gru" or "rnn", or a cell of the user's own, FILE.py:NAME, see
+    `seq2seq.nn.cell_file`; that always runs by its equations.
     """
 
-    cell: Cell = "lstm"
+    cell: str = "lstm"
     attention: Attention = "multihead"
     hidden_size: int = 256
     encoder_layers: int = 2
@@ -110,6 +114,11 @@ class ModelConfig:
     kernels: Kernels = "fused"
 
     def __post_init__(self) -> None:
+        require(
+            self.cell in get_args(Cell) or self.own_cell is not None,
+            f"'model.cell' is {self.cell!r}; it can be "
+            f"{', '.join(map(repr, get_args(Cell)))}, or FILE.py:NAME.",
+        )
         for name in ("hidden_size", "encoder_layers", "decoder_layers", "heads"):
             require(getattr(self, name) >= 1, f"model.{name} must be at least 1.")
         for name in ("encoder_layers", "decoder_layers"):
@@ -123,6 +132,12 @@ class ModelConfig:
             self.hidden_size % self.heads == 0,
             f"model.heads: {self.heads} does not divide model.hidden_size {self.hidden_size}.",
         )
+
+    @property
+    def own_cell(self) -> tuple[str, str] | None:
+        """The file and the name of a cell of the user's own; None: the cell is built in."""
+        found = _OWN_CELL.fullmatch(self.cell)
+        return found and (found[1], found[2])
 
     @property
     def embedding_scale(self) -> float:

@@ -26,7 +26,7 @@ from functools import reduce
 
 import numpy as np
 
-from seq2seq.config.model_config import Cell, ModelConfig
+from seq2seq.config.model_config import ModelConfig
 from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_builder import Graph, QuantizedGraph
 from seq2seq.engines.weights import GATE_ORDER
@@ -201,7 +201,7 @@ def _similarity(graph: Graph, queries: str) -> str:
 
 
 def _advance(
-    graph: Graph, cell: Cell, size: int, sums: Sequence[str], state: Sequence[str]
+    graph: Graph, cell: str, size: int, sums: Sequence[str], state: Sequence[str]
 ) -> list[str]:
     """Return the new state of a cell: what `seq2seq.nn.cells` has as equations.
 

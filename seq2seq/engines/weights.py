@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
-from seq2seq.config.model_config import Cell, ModelConfig, WeightPrecision
+from seq2seq.config.model_config import ModelConfig, WeightPrecision
 from seq2seq.nn.cells import Weights
 from seq2seq.tokenizer import PAD_ID, UNK_ID
 
@@ -33,7 +33,7 @@ OUTPUT = "output.weight"
 
 DIRECTIONS = ("forwards", "backwards")
 
-GATE_ORDER: Mapping[Cell, tuple[int, ...]] = {"lstm": (0, 1, 3, 2), "gru": (0, 1, 2), "rnn": (0,)}
+GATE_ORDER: Mapping[str, tuple[int, ...]] = {"lstm": (0, 1, 3, 2), "gru": (0, 1, 2), "rnn": (0,)}
 """Which of torch's blocks each gate is: the three gates of an LSTM come first, its candidate last.
 
 In a model directory: input, forget, output, candidate; reset, update, candidate.

@@ -160,8 +160,11 @@ class EvaluationSet:
         return matching
 
 
-def open_translator(model: Path, threads: int = 0) -> Translator:
-    """Open an exported model, or the best model of a training run (by torch)."""
+def open_translator(model: Path, threads: int = 0, cell: Path | None = None) -> Translator:
+    """Open an exported model, or the best model of a training run (by torch).
+
+    `cell` is the file of a run's cell, if that is the user's own.
+    """
     if not is_training_run(model):
         return Translator(model, threads)
     require_extra("torch", f"{model} is a training run, which", "train")
@@ -172,15 +175,18 @@ def open_translator(model: Path, threads: int = 0) -> Translator:
 
     if threads:
         torch.set_num_threads(threads)
-    network, tokenizer, recipe = RunDir.open(model).best_model()
+    network, tokenizer, recipe = RunDir.open(model).best_model(cell)
     return Translator.over(TorchEngine(network), tokenizer, recipe.directions, recipe.search)
 
 
 def open_ensemble(
-    models: Sequence[Path], threads: int = 0, combination: Combination = "log"
+    models: Sequence[Path],
+    threads: int = 0,
+    combination: Combination = "log",
+    cell: Path | None = None,
 ) -> Translator:
     """Open exported models or runs, as `open_translator` does; several are an ensemble."""
-    translators = [open_translator(model, threads) for model in models]
+    translators = [open_translator(model, threads, cell) for model in models]
     return translators[0] if len(models) == 1 else Translator.together(translators, combination)
 
 
@@ -221,6 +227,7 @@ def evaluate_model(
     tokenize: Tokenize | None = None,
     combination: Combination = "log",
     threads: int = 0,
+    cell: Path | None = None,
     sink: BinaryIO | None = None,
     show_progress: bool = False,
 ) -> list[Evaluation]:
@@ -229,7 +236,7 @@ def evaluate_model(
     Several models are an ensemble. The translations are written to `sink`, one a line. `tokenize`
     is for `metrics.score`.
     """
-    translator = open_ensemble(models, threads, combination)
+    translator = open_ensemble(models, threads, combination, cell)
     runs = filter(is_training_run, models)
     tests = test_set.read(translator.directions, next(runs, None))
     name = " + ".join(map(str, models))

@@ -7,11 +7,11 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config.model_config import Cell, Direction, ModelConfig
+from seq2seq.config.model_config import Direction, ModelConfig
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.loading import InspectedModel
 from seq2seq.inspection.numpy_model import Decoded, Encoded, Floats, Trace
-from seq2seq.nn.cells import BUILT_IN_CELLS
+from seq2seq.nn.cells import CellType, cell_type
 from seq2seq.tokenizer import BOS_ID, EOS_ID
 
 
@@ -119,7 +119,7 @@ class Gates:
     target: tuple[str, ...]  # T tokens that the decoder reads, BOS first
     translation: str
     panels: tuple[Panel, ...]
-    cell: Cell
+    cell: str
 
     def tokens(self, place: Place) -> tuple[str, ...]:
         """Return the tokens that the layer of a panel reads."""
@@ -147,6 +147,7 @@ def places(
     layer: str | None = None,
     direction: str | None = None,
     gate: str | None = None,
+    own_cell: CellType | None = None,
 ) -> list[Place]:
     """Return all places of a model, or those of a layer (such as "encoder.1"), a direction, a gate.
 
@@ -154,7 +155,7 @@ def places(
     """
     if gate == "input" and config.cell == "lstm":
         gate = "update"
-    cell = BUILT_IN_CELLS[config.cell]
+    cell = cell_type(own_cell or config.cell)
     gates = cell.values if gate else cell.shown
     encoder = [
         Place("encoder", number, way, name, name in cell.gates)

@@ -106,10 +106,13 @@ class InspectedModel:
         return [best for best, *_ in found]
 
 
-def open_model(path: Path) -> InspectedModel:
-    """Open a model directory (without torch) or the best model of a training run (by torch)."""
+def open_model(path: Path, cell: Path | None = None) -> InspectedModel:
+    """Open a model directory (without torch) or the best model of a training run (by torch).
+
+    `cell` is the file of a run's cell, if that is the user's own.
+    """
     if is_training_run(path):
-        return _open_run(path)
+        return _open_run(path, cell)
     loaded = load_model_dir(path, threads=1)
     config, _, weights = read_weights(path)
     return InspectedModel(
@@ -126,16 +129,16 @@ def open_model(path: Path) -> InspectedModel:
     )
 
 
-def _open_run(path: Path) -> InspectedModel:
+def _open_run(path: Path, cell: Path | None) -> InspectedModel:
     require_extra("torch", f"{path} is a training run, which", "train")
     from seq2seq.engines.torch_engine import TorchEngine
     from seq2seq.training.run_dir import RunDir
 
-    model, tokenizer, recipe = RunDir.open(path).best_model()
+    model, tokenizer, recipe = RunDir.open(path).best_model(cell)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     return InspectedModel(
         path.name,
-        Network(recipe.model, state),
+        Network(recipe.model, state, own_cell=model.own_cell),
         TorchEngine(model),
         tokenizer,
         tuple(recipe.directions),

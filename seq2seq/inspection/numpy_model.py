@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.config.model_config import Cell, ModelConfig
+from seq2seq.config.model_config import ModelConfig
 from seq2seq.engines.weights import cell_parameters
-from seq2seq.nn.cells import BUILT_IN_CELLS, GRUStep, Weights
+from seq2seq.nn.cells import CellType, GRUStep, Weights, cell_type
 from seq2seq.tokenizer import BOS_ID
 
 Floats = NDArray[np.float64]
@@ -60,8 +60,9 @@ class Decoded(NamedTuple):
 class Layer:
     """A recurrent layer in one direction."""
 
-    cell: Cell
+    cell: CellType
     weights: Weights
+    vectors: Mapping[str, Floats]  # further weights of the cell, each (H,)
     input_scale: float | None  # what the inputs are rounded to; None: they are not
     hidden_scale: float | None
 
@@ -75,7 +76,7 @@ class Layer:
 
     def _step(self, x: Floats, state: State) -> Trace:
         hidden = _rounded(state[0], self.hidden_scale)
-        step = BUILT_IN_CELLS[self.cell].step(x, hidden, *state[1:], self.weights)
+        step = self.cell.step(x, hidden, *state[1:], self.weights, **self.vectors)
         if isinstance(step, GRUStep):
             # Only linear layers take rounded inputs; the past that a GRU keeps is not one.
             return step._replace(hidden=step.hidden + step.update * (state[0] - hidden))
@@ -90,12 +91,14 @@ class Network:
         config: ModelConfig,
         state: Mapping[str, NDArray[np.floating]],
         scales: Mapping[str, Sequence[float]] | None = None,
+        own_cell: CellType | None = None,
     ) -> None:
         """Take the state of an `EncoderDecoder`, and in 8 bits its activation scales.
 
         See `seq2seq.engines.weights.activation_scales`.
         """
         self.config = config
+        self.cell = cell_type(own_cell or config.cell)
         self._weights = {name: weight.astype(np.float64) for name, weight in state.items()}
         self._scales = scales or {}
 
@@ -187,12 +190,14 @@ class Network:
         return np.concatenate(parts, axis=-1) @ self._weights[f"{name}.weight"].T + bias
 
     def _zeros(self, size: int) -> State:
-        return (np.zeros(size),) * len(BUILT_IN_CELLS[self.config.cell].states)
+        return (np.zeros(size),) * len(self.cell.states)
 
     def _layer(self, name: str) -> Layer:
         names = cell_parameters(name)
         scales = (self._scales.get(weight, [None])[0] for weight in (names.input, names.hidden))
-        return Layer(self.config.cell, Weights(*map(self._weights.__getitem__, names)), *scales)
+        vectors = {vector: self._weights[f"{name}.fused.{vector}"] for vector in self.cell.vectors}
+        weights = Weights(*map(self._weights.__getitem__, names))
+        return Layer(self.cell, weights, vectors, *scales)
 
 
 def _rounded(x: Floats, scale: float | None) -> Floats:

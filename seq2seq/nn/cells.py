@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from seq2seq.errors import UsageError
+
 Array = Any
 """A NumPy array or a torch tensor."""
 
@@ -149,7 +151,16 @@ BUILT_IN_CELLS = {
     ),
     "rnn": CellType(rnn_step, blocks=("hidden",)),
 }
-"""The built-in ones."""
+"""By name."""
+
+
+def cell_type(cell: "str | CellType") -> CellType:
+    """Return a built-in cell by its name, or the cell that is given."""
+    if isinstance(cell, CellType):
+        return cell
+    if cell not in BUILT_IN_CELLS:
+        raise UsageError(f"the cell {cell} is not built in, and its file was not given.")
+    return BUILT_IN_CELLS[cell]
 
 
 def affine_input(x: Array, weights: Weights) -> Array:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.nn.attention import Memory, MultiHeadAttention
-from seq2seq.nn.cells import BUILT_IN_CELLS
+from seq2seq.nn.cells import CellType, cell_type
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.recurrent import RecurrentLayer, State
 
@@ -28,13 +28,13 @@ class Decoded(NamedTuple):
 class Decoder(nn.Module):
     """Recurrent layers with attention after the first one, and the readout below the softmax."""
 
-    def __init__(self, config: ModelConfig, dropout: float) -> None:
+    def __init__(self, config: ModelConfig, dropout: float, cell: str | CellType) -> None:
         super().__init__()
         size, layers = config.hidden_size, config.decoder_layers
         self.layers = nn.ModuleList(
-            RecurrentLayer(config.cell, size, size, config.kernels) for _ in range(layers)
+            RecurrentLayer(cell, size, size, config.kernels) for _ in range(layers)
         )
-        self.parts = len(BUILT_IN_CELLS[config.cell].states)
+        self.parts = len(cell_type(cell).states)
         self.bridge = nn.Linear(size, layers * self.parts * size)
         self.attention: MultiHeadAttention | None = None
         if config.attention != "none":

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config.model_config import ModelConfig
+from seq2seq.nn.cells import CellType
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 
@@ -11,11 +12,11 @@ from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 class BidirectionalLayer(nn.Module):
     """Two layers of H / 2 units, one forward, one backward; padding never leaks."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, cell: str | CellType) -> None:
         super().__init__()
         size = config.hidden_size
-        self.forwards = RecurrentLayer(config.cell, size, size // 2, config.kernels)
-        self.backwards = RecurrentLayer(config.cell, size, size // 2, config.kernels)
+        self.forwards = RecurrentLayer(cell, size, size // 2, config.kernels)
+        self.backwards = RecurrentLayer(cell, size, size // 2, config.kernels)
 
     def forward(self, inputs: Tensor, reverse: Tensor) -> Tensor:
         """Read inputs (B, S, H) both ways; reverse (B * S,) is from `reverse_rows` -> (B, S, H)."""
@@ -27,10 +28,10 @@ class BidirectionalLayer(nn.Module):
 class Encoder(nn.Module):
     """A stack of bidirectional layers with residuals from the second one on (Wu et al. 2016)."""
 
-    def __init__(self, config: ModelConfig, dropout: float) -> None:
+    def __init__(self, config: ModelConfig, dropout: float, cell: str | CellType) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            BidirectionalLayer(config) for _ in range(config.encoder_layers)
+            BidirectionalLayer(config, cell) for _ in range(config.encoder_layers)
         )
         self.norm = nn.LayerNorm(config.hidden_size)
         self.dropout = Dropout(dropout)

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.nn.attention import Memory
+from seq2seq.nn.cells import CellType
 from seq2seq.nn.decoder import Decoder
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.encoder import Encoder
@@ -26,15 +27,19 @@ class EncoderDecoder(nn.Module):
         *,
         dropout: float = 0.0,
         embedding_dropout: float = 0.0,
+        own_cell: CellType | None = None,
     ) -> None:
+        """Make a network with random weights; `own_cell` is the cell where it is not built in."""
         super().__init__()
+        cell = own_cell or config.cell
         self.config = config
+        self.own_cell = own_cell
         self.embedding_dropout = embedding_dropout
         self.embedding = nn.Embedding(vocabulary_size, config.hidden_size)
         nn.init.normal_(self.embedding.weight, std=config.hidden_size**-0.5)
         self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
-        self.encoder = Encoder(config, dropout)
-        self.decoder = Decoder(config, dropout)
+        self.encoder = Encoder(config, dropout, cell)
+        self.decoder = Decoder(config, dropout, cell)
         self.dropout = Dropout(dropout)
 
     def encode(self, src: Tensor, lengths: Tensor) -> tuple[Memory, list[State]]:

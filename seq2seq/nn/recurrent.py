@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seq2seq.config.model_config import Cell, Kernels
-from seq2seq.nn.cells import BUILT_IN_CELLS, CellType, Weights
+from seq2seq.config.model_config import Kernels
+from seq2seq.nn.cells import CellType, Weights, cell_type
 
 State = tuple[Tensor, ...]
 """A layer's state, each (N, H): `(hidden, cell)` for an LSTM, `(hidden,)` for GRU and RNN."""
 
-_FUSED = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+_FUSED: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class CellParameters(nn.Module):
@@ -24,7 +24,9 @@ class CellParameters(nn.Module):
         self.weight_hh_l0 = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias_ih_l0 = nn.Parameter(torch.empty(rows))
         self.bias_hh_l0 = nn.Parameter(torch.empty(rows))
-        for weight in self.parameters():
+        for name in cell.vectors:
+            self.register_parameter(name, nn.Parameter(torch.zeros(hidden_size)))
+        for weight in (self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0):
             # As torch begins, with as many random numbers: so both kernels train alike.
             nn.init.uniform_(weight, -(hidden_size**-0.5), hidden_size**-0.5)
 
@@ -37,14 +39,15 @@ class RecurrentLayer(nn.Module):
     """
 
     def __init__(
-        self, cell: Cell, input_size: int, hidden_size: int, kernels: Kernels = "fused"
+        self, cell: str | CellType, input_size: int, hidden_size: int, kernels: Kernels = "fused"
     ) -> None:
+        """Make a layer of a built-in cell by its name, or of one that runs by its equations."""
         super().__init__()
-        self.cell = BUILT_IN_CELLS[cell]
+        self.cell = cell_type(cell)
         # Called `fused` of either kind, so that a model's weights serve both.
         self.fused: Any = (
             _FUSED[cell](input_size, hidden_size, batch_first=True)
-            if kernels == "fused"
+            if isinstance(cell, str) and kernels == "fused"
             else CellParameters(self.cell, input_size, hidden_size)
         )
         for name, weight in self.fused.named_parameters():
@@ -81,6 +84,7 @@ class RecurrentLayer(nn.Module):
         parameters = dict(self.fused.named_parameters())
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         weights = Weights(*(parameters[name] for name in names))
+        vectors = {name: parameters[name] for name in self.cell.vectors}
         if state is None:
             size = weights.hidden.shape[1]
             state = (inputs.new_zeros(len(inputs), size),) * len(self.cell.states)
@@ -88,14 +92,14 @@ class RecurrentLayer(nn.Module):
         with torch.autocast(inputs.device.type, enabled=False):
             state = tuple(part.to(weights.hidden.dtype) for part in state)
             for x in inputs.to(weights.hidden.dtype).unbind(1):
-                steps.append(self.cell.step(x, *state, weights))
+                steps.append(self.cell.step(x, *state, weights, **vectors))
                 state = steps[-1][: len(state)]
             fields = (torch.stack(values, dim=1) for values in zip(*steps, strict=True))
             return type(steps[0])(*fields)
 
 
 @torch.no_grad()
-def computes_as_built_in(cell: Cell) -> bool:
+def computes_as_built_in(cell: str) -> bool:
     """Tell whether the equations of a cell compute what torch's fused layer of that name does."""
     with torch.random.fork_rng(devices=[]):
         layer = RecurrentLayer(cell, 4, 4)

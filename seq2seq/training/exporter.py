@@ -52,6 +52,11 @@ def export_run(
     calibrated on the validation corpus, where that is at hand.
     """
     run_dir = RunDir.open(run)
+    if run_dir.recipe().model.own_cell:
+        raise UsageError(
+            f"{run}: its cell is your own, and exported models know lstm, gru and rnn alone; use "
+            f"the run as it is: seq2seq evaluate {run} --cell {run_dir.cell_file}"
+        )
     model, tokenizer, recipe = run_dir.best_model()
     if recipe.model.kernels == "reference" and not computes_as_built_in(recipe.model.cell):
         raise UsageError(

@@ -20,6 +20,7 @@ from seq2seq.config.recipe import Recipe, read_table
 from seq2seq.engines.weights import unpack
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.model_dir.read import WEIGHTS, is_training_run, read_weights
+from seq2seq.nn.cell_file import CellFile
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
 from seq2seq.training.run_dir import ParentModel, RunDir
 
@@ -60,7 +61,7 @@ class PretrainedInit:
         """Raise `UsageError` if `recipe` asks for what this model cannot become."""
         where, requested = self.parent.path, to_table(recipe.model)
         for name, value in to_table(self.model).items():
-            if requested[name] != value:
+            if requested[name] != value and name != "kernels":
                 raise UsageError(
                     f"model.{name} is {requested[name]!r}, but {where} has {value!r}; leave "
                     f"model.{name} out, or train without --init-from."
@@ -109,6 +110,23 @@ def load_recipe(
     recipe = _completed(recipe, path, overrides, init.model)
     init.require(recipe)
     return recipe, init
+
+
+def named_cell(recipe: Recipe, path: Path, overrides: Sequence[str]) -> CellFile | None:
+    """Read the file of the user's own cell, if `recipe` has one; nothing of it is run yet.
+
+    Raises `UsageError` if only the recipe at `path` names it, or a model that a run starts from:
+    code is run where the command itself names its file.
+    """
+    if recipe.model.own_cell is None:
+        return None
+    if not any(override.partition("=")[0].strip() == "model.cell" for override in overrides):
+        raise UsageError(
+            f"{path}: model.cell is code, {recipe.model.cell}, which is run only if the command "
+            f"names it: read it, and add --set model.cell={recipe.model.cell}"
+        )
+    file, name = recipe.model.own_cell
+    return CellFile.read(Path(file), name)
 
 
 def _completed(recipe: Recipe, path: Path, overrides: Sequence[str], model: ModelConfig) -> Recipe:

@@ -18,6 +18,7 @@ from seq2seq.config.model_config import ModelConfig
 from seq2seq.config.recipe import Optimizer, Precision, Recipe, Schedule
 from seq2seq.corpus.batches import Batch
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.nn.cells import CellType
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.run_dir import load_weights
@@ -55,10 +56,16 @@ class Learner:
     says that it will be, or that a run which began so is resumed.
     """
 
-    def __init__(self, recipe: Recipe, vocabulary_size: int, fine_tunes: bool = False) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        vocabulary_size: int,
+        fine_tunes: bool = False,
+        own_cell: CellType | None = None,
+    ) -> None:
         """Make a model; raises `UsageError` if this machine cannot train it in that precision."""
         settings = recipe.training
-        _require_memory(recipe.model, vocabulary_size)
+        _require_memory(recipe.model, vocabulary_size, own_cell)
         self._settings = settings
         self._fine_tunes = fine_tunes
         if settings.threads:
@@ -75,6 +82,7 @@ class Learner:
             vocabulary_size,
             dropout=settings.dropout,
             embedding_dropout=settings.word_dropout,
+            own_cell=own_cell,
         ).to(self.device)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         self._optimizer = _make_optimizer(
@@ -306,13 +314,13 @@ def can_use_bfloat16(device: torch.device) -> bool:
     return True
 
 
-def _require_memory(model: ModelConfig, vocabulary_size: int) -> None:
+def _require_memory(model: ModelConfig, vocabulary_size: int, own_cell: CellType | None) -> None:
     """Raise `UsageError` if a model cannot be trained in the memory that the machine has.
 
     The system would give the memory, and end the process when it is used.
     """
     with torch.device("meta"):
-        weights = EncoderDecoder(model, vocabulary_size).parameters()
+        weights = EncoderDecoder(model, vocabulary_size, own_cell=own_cell).parameters()
         parameters = sum(weight.numel() for weight in weights)
     needed = parameters * _BYTES_A_PARAMETER
     if hasattr(os, "sysconf"):  # Windows has none

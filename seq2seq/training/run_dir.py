@@ -15,6 +15,8 @@ from seq2seq.config.parse import from_table, to_table
 from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import checksums, digest, read_checksums, remove_leftovers, write_file
+from seq2seq.nn.cell_file import CellFile
+from seq2seq.nn.cells import CellType
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import SUMS, WriteError, checkpoints, load_best, step_of
@@ -35,7 +37,8 @@ class ParentModel:
 class RunDir:
     """`recipe.json`, `tokenizer.model`, `metrics.jsonl`, `best.safetensors`, `checkpoints/`.
 
-    `SHA256SUMS` has the digests of the first two, which never change; the others have their own.
+    Also `cell.py`, if the cell is the user's own. `SHA256SUMS` has the digests of what never
+    changes, recipe, tokenizer and cell; the others have their own.
     """
 
     path: Path
@@ -51,8 +54,13 @@ class RunDir:
         return self.path / "tokenizer.model"
 
     @property
+    def cell_file(self) -> Path:
+        """A copy of the file of the user's own cell: kept, and never run from here unasked."""
+        return self.path / "cell.py"
+
+    @property
     def sums_file(self) -> Path:
-        """The digests of these two, as `sha256sum -c` reads them."""
+        """The digests of these, as `sha256sum -c` reads them."""
         return self.path / SUMS
 
     @property
@@ -108,6 +116,7 @@ class RunDir:
         return (
             self.recipe_file,
             self.tokenizer_file,
+            self.cell_file,
             self.sums_file,
             self.metrics_file,
             self.best_file,
@@ -120,7 +129,7 @@ class RunDir:
             names = read_checksums(self.sums_file).keys()
         except (OSError, ValueError):
             return False
-        return names == {self.recipe_file.name, self.tokenizer_file.name}
+        return names - {self.cell_file.name} == {self.recipe_file.name, self.tokenizer_file.name}
 
     def create(
         self,
@@ -128,6 +137,7 @@ class RunDir:
         tokenizer: Tokenizer,
         first: Callable[[], None],
         parent: ParentModel | None = None,
+        own_cell: CellFile | None = None,
     ) -> None:
         """Make the directory, with the checkpoint of the start that `first` saves.
 
@@ -140,10 +150,14 @@ class RunDir:
             self.recipe_file.name: f"{text}\n".encode(),
             self.tokenizer_file.name: tokenizer.model,
         }
+        if own_cell:
+            files[self.cell_file.name] = own_cell.text
         try:
             self.clean()  # of a run that was killed before it could be resumed
             write_file(self.sums_file, checksums(files))
             write_file(self.tokenizer_file, tokenizer.model)
+            if own_cell:
+                write_file(self.cell_file, own_cell.text)
             first()
             write_file(self.recipe_file, files[self.recipe_file.name])
         except OSError as error:
@@ -155,6 +169,7 @@ class RunDir:
 
     def _clear(self) -> None:
         self.tokenizer_file.unlink(missing_ok=True)
+        self.cell_file.unlink(missing_ok=True)
         self.sums_file.unlink(missing_ok=True)
         for checkpoint in checkpoints(self.checkpoints):
             shutil.rmtree(checkpoint)
@@ -226,11 +241,46 @@ class RunDir:
                     f"same recipe, or start another run{from_here}."
                 )
 
-    def best_model(self) -> tuple[EncoderDecoder, Tokenizer, Recipe]:
-        """Load the model that validated best, ready to translate (no dropout)."""
+    def own_cell(self, file: Path | None) -> CellType | None:
+        """Run `file`, which the user has named, and return the cell of this run from it.
+
+        None: the cell is built in. Raises `UsageError` where the cell is the user's own and no file
+        is named, or one with another text than the run was started with.
+        """
+        own_cell = self.recipe().model.own_cell
+        if own_cell is None:
+            if file is not None:
+                raise UsageError(f"{self.path} has a built-in cell; leave --cell out.")
+            return None
+        if file is None:
+            raise UsageError(
+                f"{self.path}: its cell is {own_cell[1]} of {own_cell[0]}, and such code is run "
+                f"only if you name its file: read it, and add --cell {self.cell_file}"
+            )
+        cell = CellFile.read(file, own_cell[1])
+        self.require_cell(cell)
+        return cell.load()
+
+    def require_cell(self, cell: CellFile) -> None:
+        """Raise `UsageError` if a cell's file is not as it was when the run was started."""
+        try:
+            digest_then = read_checksums(self.sums_file).get(self.cell_file.name)
+        except (OSError, ValueError):
+            raise Seq2SeqError(f"{self.sums_file}: damaged; bring it back from a copy.") from None
+        if cell.digest != digest_then:
+            raise UsageError(
+                f"{cell.path}: not as it was when {self.path} was started, by its SHA-256; the run "
+                f"has a copy, {self.cell_file}."
+            )
+
+    def best_model(self, cell: Path | None = None) -> tuple[EncoderDecoder, Tokenizer, Recipe]:
+        """Load the model that validated best, ready to translate (no dropout).
+
+        `cell` is the file of its cell, if that is the user's own.
+        """
         recipe = self.recipe()
         tokenizer = self.tokenizer()
-        model = EncoderDecoder(recipe.model, len(tokenizer))
+        model = EncoderDecoder(recipe.model, len(tokenizer), own_cell=self.own_cell(cell))
         load_weights(model, self.best_weights()[0], self.best_file)
         return model.eval(), tokenizer, recipe
 

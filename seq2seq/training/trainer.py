@@ -8,6 +8,8 @@ from pathlib import Path
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import Corpus, prepare, tokenizer_for
 from seq2seq.errors import Seq2SeqError
+from seq2seq.nn.cell_file import CellFile
+from seq2seq.nn.cells import CellType
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import (
     WriteError,
@@ -69,6 +71,7 @@ def train(
     *,
     resume: bool = False,
     init: PretrainedInit | None = None,
+    own_cell: CellFile | None = None,
     tensorboard: bool = False,
 ) -> Outcome:
     """Train the model that `recipe` describes in the run directory `path`.
@@ -76,14 +79,18 @@ def train(
     A new run begins with random weights, or with the weights and the tokenizer of `init`. With
     `resume` an earlier run of the same recipe is continued from its last checkpoint. Ctrl-C,
     SIGTERM and SIGHUP save a checkpoint and return; before there is anything to save they end the
-    process. With `tensorboard` the directory has the events of the run, from its beginning.
+    process. `own_cell` is the file of a cell of the user's own, which is run. With `tensorboard`
+    the directory has the events of the run, from its beginning.
 
     Raises `Seq2SeqError` for whatever is wrong with the recipe, the corpus or the directory.
     """
     if init:
         init.require(recipe)
     if resume:
-        RunDir.open(path)  # raises where there is no run, before a directory is made
+        run_dir = RunDir.open(path)  # raises where there is no run, before a directory is made
+        if own_cell:
+            run_dir.require_cell(own_cell)
+    cell = own_cell.load() if own_cell else None
     events = EventWriter(RunDir(path).events, reporter.say) if tensorboard else None
     metrics = MetricsWriter(RunDir(path).metrics_file, events)
     with stop_signals() as stop, locked(path):
@@ -92,20 +99,20 @@ def train(
             run_dir.require(recipe)
             corpus = _prepare(recipe, reporter)
             tokenizer, parent = run_dir.tokenizer(), run_dir.parent()
-            trainer = Trainer(recipe, run_dir, corpus, tokenizer, reporter, metrics, parent)
+            trainer = Trainer(recipe, run_dir, corpus, tokenizer, reporter, metrics, parent, cell)
             trainer.restore()
         else:
             run_dir = RunDir.vacant(path)
             corpus = _prepare(recipe, reporter)
             tokenizer = init.tokenizer if init else tokenizer_for(recipe, corpus)
             parent = init.parent if init else None
-            trainer = Trainer(recipe, run_dir, corpus, tokenizer, reporter, metrics, parent)
+            trainer = Trainer(recipe, run_dir, corpus, tokenizer, reporter, metrics, parent, cell)
             if init:
                 trainer.start_from(init)
             trainer.draw()
             # Only now: the recipe and the corpus are known to be right, and nothing is left behind
             # if they are not.
-            run_dir.create(recipe, tokenizer, trainer.save, parent)
+            run_dir.create(recipe, tokenizer, trainer.save, parent, own_cell)
         with stop.waits():
             return trainer.run(stop)
 
@@ -129,10 +136,12 @@ class Trainer:
         reporter: ProgressReporter,
         metrics: MetricsWriter,
         parent: ParentModel | None = None,
+        own_cell: CellType | None = None,
     ) -> None:
         self.recipe, self.run_dir, self.reporter = recipe, run_dir, reporter
         self.tokenizer, self.metrics, self.parent = tokenizer, metrics, parent
-        self.learner = Learner(recipe, len(tokenizer), fine_tunes=parent is not None)
+        fine_tunes = parent is not None
+        self.learner = Learner(recipe, len(tokenizer), fine_tunes, own_cell)
         self.state = TrainState(
             corpus=fingerprint(text for _, text in (*corpus.train, *corpus.valid)),
             compute=self.learner.compute,

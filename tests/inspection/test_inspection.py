@@ -245,7 +245,8 @@ def test_places_are_chosen_by_name() -> None:
     [place] = activations.places(model, "encoder.2", "backwards", "input")
     assert str(place) == "encoder 2 backwards, update"
     assert len(activations.places(model, gate="hidden")) == 6
-    for wrong in ({"layer": "encoder.3"}, {"gate": "reset"}, {"direction": "up"}):
+    wrongs: list[dict[str, Any]] = [{"layer": "encoder.3"}, {"gate": "reset"}, {"direction": "up"}]
+    for wrong in wrongs:
         with pytest.raises(UsageError, match=r"^there is no .* here; there is .*, .*\.$"):
             activations.places(model, **wrong)
     with pytest.raises(UsageError, match="no direction 'backwards' here; there is forwards"):

@@ -216,7 +216,7 @@ def test_sequences_are_reversed_within_their_length() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_bidirectional_layer_equals_torchs_packed_one(cell: Cell) -> None:
     torch.manual_seed(1)
-    ours = BidirectionalLayer(ModelConfig(cell, hidden_size=H, heads=G))
+    ours = BidirectionalLayer(ModelConfig(cell, hidden_size=H, heads=G), cell)
     make: Callable[..., nn.RNNBase] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[cell]
     theirs = make(H, H // 2, batch_first=True, bidirectional=True)
     theirs_by_name = dict(theirs.named_parameters())
