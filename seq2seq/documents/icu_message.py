@@ -214,11 +214,11 @@ class _Reader:
     def _quote(self, quotable: str) -> _Text:
         """Read an apostrophe, and what it quotes."""
         start = self.place
-        run = len(self._source) - start - len(self._source[start:].lstrip("'"))
-        if run >= 2:
-            width = 4 if run >= 4 and "|" in quotable else 2
-            self.place += width
-            return _Text("'", "'" * width)
+        if self._source.startswith("''", start):
+            is_twice = "|" in quotable and self._source.startswith("''''", start)
+            raw = "'" * (4 if is_twice else 2)
+            self.place += len(raw)
+            return _Text("'", raw)
         following = self._source[start + 1 : start + 2]
         self.place += 1
         if self._grammar == "icu" and (not following or following not in quotable):

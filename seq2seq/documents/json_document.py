@@ -46,7 +46,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     text, encoding = decode(data)
     strings = [*json_strings(text)]
     if not strings:
-        raise Seq2SeqError("is JSON without a string to translate.")
+        return SplicedDocument(text, encoding, ())
     grammar: Grammar = "icu"
     notes = dict[str, str]()
     if any(string.path[0].startswith("@") for string in strings):  # ARB

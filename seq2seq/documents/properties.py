@@ -39,7 +39,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
             raise
         text, encoding = data.decode("latin-1"), Encoding("latin-1")
     entries = [match for match in _ENTRY.finditer(text) if match["key"]]
-    if not entries:
+    if not entries and any(line.strip()[:1] not in ("", "#", "!") for line in text.splitlines()):
         raise Seq2SeqError("has no line with a key and a value.")
     values = [_plain(match["value"]) for match in entries]
     grammar: Grammar = "unquoted"

@@ -51,8 +51,8 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     text, encoding = decode(data)
     scalars = [*yaml_scalars(text)]
     values = [scalar for scalar in scalars if not scalar.is_key]
-    if not any(scalar.path or scalar.is_key for scalar in scalars):
-        raise Seq2SeqError("is YAML without keys or a list.")
+    if any(not scalar.path for scalar in values):
+        raise Seq2SeqError("has a text without a key, which is no YAML of translations.")
     roots = [scalar for scalar in scalars if scalar.is_key and not scalar.path]
     slots = [*scalar_slots(text, values, target)]
     is_root = len(roots) == 1 and all(len(scalar.path) > 1 for scalar in values)

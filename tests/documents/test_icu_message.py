@@ -165,3 +165,8 @@ def test_another_parser_finds_the_same_arguments_in_what_is_written(
     again = IcuMessage.read(rendered)
     assert again
     assert len(again.texts) >= len(message.texts) or translate is not str.upper
+
+
+def test_a_hundred_thousand_apostrophes_are_read_in_no_time() -> None:
+    source = "{n, plural, other {" + "'" * 100_000 + "}}"
+    assert read(source).texts == []

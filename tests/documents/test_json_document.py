@@ -113,11 +113,16 @@ def test_a_root_key_that_is_another_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"{'a': 'b'}", b"[" * 100_000, b'{"a": 1}', b"\xff\xfe\xff", b"\x00" * 9]
+    "data", [b"", b"{", b"{'a': 'b'}", b"[" * 100_000, b"\xff\xfe\xff", b"\x00" * 9]
 )
 def test_what_is_no_such_file_is_told_in_one_sentence(data: bytes) -> None:
     with pytest.raises(Seq2SeqError, match=r"^[^\n]{10,200}\.$"):
         read(data, "en", "de")
+
+
+@pytest.mark.parametrize("source", ["{}", "[ ]", '{"a": 1}', "null"])
+def test_a_file_without_texts_stays(source: str) -> None:
+    assert translated(read, source) == source
 
 
 def test_a_number_of_a_million_digits_and_a_long_string_are_read_in_no_time() -> None:

@@ -62,7 +62,7 @@ def test_messages_of_icu_are_translated_by_branches() -> None:
     assert texts_of(read, source) == ["{#} cat", "{#} cats", "it's {0}"]
 
 
-@pytest.mark.parametrize("data", [b"", b"# one\n", b"\n\n", b"\0\xff\0\xff"])
+@pytest.mark.parametrize("data", [b"=one", b"\0\xff\0\xff"])
 def test_what_is_no_such_file_is_told_in_one_sentence(data: bytes) -> None:
     with pytest.raises(Seq2SeqError, match=r"^[^\n]{10,200}\.$"):
         read(data, "en", "de")
@@ -85,6 +85,11 @@ def test_another_reader_finds_the_same_keys(texts: dict[str, str], translate: Tr
         assert all(
             value.upper() == texts[key].upper() for key, value in result.items() if "'" not in value
         )
+
+
+@pytest.mark.parametrize("source", ["", "# one\n", "\n\n"])
+def test_a_file_without_entries_stays(source: str) -> None:
+    assert translated(read, source) == source
 
 
 def test_a_million_backslashes_are_read_in_no_time() -> None:

@@ -123,12 +123,17 @@ def test_messages_of_icu_are_translated_by_branches() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"one", b"a: [", b"a: b: c", b"\t- a", b"a: &x &y", b"a: *x\n b", b"\x01: a",
-     b'a: "\xff"',      b"[" * 5_000, b"@a"],
+    [b"one", b"one: a\n---\ntwo", b"a: [", b"a: b: c", b"\t- a", b"a: &x &y", b"a: *x\n b",
+     b"\x01: a", b'a: "\xff"', b"[" * 5_000, b"@a"],
 )  # fmt: skip
 def test_what_is_no_such_file_is_told_in_one_sentence(data: bytes) -> None:
     with pytest.raises(Seq2SeqError, match=r"^[^\n]{10,200}\.$"):
         read(data, "en", "de")
+
+
+@pytest.mark.parametrize("source", ["", "# one\n", "---\n...\n", "{}\n", "1: 2\n"])
+def test_a_file_without_texts_stays(source: str) -> None:
+    assert translated(read, source) == source
 
 
 def test_aliases_are_not_expanded() -> None:
