@@ -235,17 +235,32 @@ def gradients(
 @app.command()
 @reported_errors("seq2seq inspect")
 def training(
-    run: Annotated[
-        Path, typer.Argument(help="The folder of a training run, or its metrics.jsonl.")
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="The folder of a training run, or its metrics.jsonl; several are compared.",
+        ),
     ],
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how a run goes: loss, BLEU, learning rate and gates over the steps."""
-    check_output(output)
-    from seq2seq.inspection.history import history_lines, read_history
+    """Show how a run goes: loss, BLEU, learning rate and gates over the steps.
 
-    history = read_history(run)
+    Several runs are drawn into the same plots of validation BLEU and loss.
+    """
+    check_output(output)
+    from seq2seq.inspection.history import history_lines, read_history, runs_lines
+
+    history, *others = histories = [read_history(run) for run in runs]
+    if others:
+        if output is not None:
+            from seq2seq.inspection.plots import runs_picture
+
+            draw(runs_picture(histories), output)
+        table = {"runs": [history.to_json() for history in histories]}
+        tell(table, runs_lines(histories), output, as_json)
+        return
     if output is not None:
         from seq2seq.inspection.plots import training_picture
 

@@ -174,6 +174,22 @@ def history_lines(history: TrainingHistory) -> Iterator[str]:
         yield from _gate_lines(history.gates[-1], history.gate_names)
 
 
+def runs_lines(histories: Sequence[TrainingHistory]) -> Iterator[str]:
+    """Yield a table of the best validation of each run."""
+    width = max(len("run"), *(len(history.name) for history in histories))
+    yield f"{'run':<{width}} {'steps':>9} {'best at':>9} {'BLEU':>7} {'chrF':>7} {'perplexity':>11}"
+    for history in histories:
+        line = f"{history.name:<{width}} {history.steps:>9,}"
+        best = history.best
+        if best is None:
+            yield f"{line} {'no validation yet':>17}"
+            continue
+        chrf = f"{best['chrf']:.2f}" if "chrf" in best else "-"
+        yield (
+            f"{line} {best['step']:>9,} {best['bleu']:>7.2f} {chrf:>7} {best['perplexity']:>11.2f}"
+        )
+
+
 def _validation_line(row: Row, latest: Row, best: bool) -> str:
     shown = row or latest
     loss, rate = (

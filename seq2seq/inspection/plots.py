@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from seq2seq.inspection.activations import Attention, Gates, Panel
-from seq2seq.inspection.history import GateNames, Row, TrainingHistory
+from seq2seq.inspection.history import GateNames, Row, TrainingHistory, runs_lines
 from seq2seq.inspection.neurons import SelectiveUnit
 from seq2seq.inspection.reliability import Reliability, reliability_lines
 from seq2seq.inspection.search_tree import Node, SearchTree
@@ -482,6 +482,27 @@ def training_picture(history: TrainingHistory) -> Picture:
             handles, layers = figure.axes[-1].get_legend_handles_labels()
             figure.legend(handles, layers, loc="outside lower center", ncols=5, handlelength=4)
     return Picture(figure, f"Training: {history.name}", _tell_training(history))
+
+
+def runs_picture(histories: Sequence[TrainingHistory]) -> Picture:
+    """Draw the validations of several runs into the same plots, a line for each run."""
+    panels = (
+        ("bleu", "Validation BLEU, greedy", "BLEU (of 100)"),
+        ("nll", "Validation loss", "-ln p (nats per target token)"),
+    )
+    with _style():
+        figure = Figure(figsize=(13, 4.5), layout="constrained")
+        for axes, (key, title, unit) in zip(figure.subplots(1, 2), panels, strict=True):
+            for history, line in zip(histories, itertools.cycle(_LINES), strict=False):
+                rows = history.validations
+                style = line | {"markevery": _every(rows)}
+                axes.plot(*_series(rows, key), label=history.name, **style)
+            axes.set(title=title, ylabel=unit)
+            _count_steps(axes, max(history.steps for history in histories))
+        lines, labels = axes.get_legend_handles_labels()
+        figure.legend(lines, labels, loc="outside lower center", ncols=4, handlelength=4)
+    names = ", ".join(history.name for history in histories)
+    return Picture(figure, f"Training: {names}", "\n".join(runs_lines(histories)))
 
 
 def _count_steps(axes: Axes, steps: int) -> None:

@@ -223,6 +223,28 @@ def test_each_direction_has_a_curve(tmp_path: Path) -> None:
     assert b"en-x0 30.00, en-y1 31.00" in file.read_bytes()
 
 
+def test_several_runs_are_in_the_same_plots_and_in_one_table(tmp_path: Path) -> None:
+    folders = [
+        write_rows(tmp_path / name, make_rows(validations=number))
+        for name, number in (("first", 2), ("second", 3))
+    ]
+    young = write_rows(tmp_path / "young", make_rows()[:1])
+    file = tmp_path / "curves.svg"
+    assert run("training", *folders, "-o", str(file)) == ""
+    texts = texts_of(file.read_bytes())
+    for text in ("first", "second", "Validation BLEU, greedy", "Validation loss"):
+        assert texts[text] == 1, text
+    head, *lines = run("training", *folders, young).splitlines()
+    assert head.split() == ["run", "steps", "best", "at", "BLEU", "chrF", "perplexity"]
+    assert [line.split() for line in lines] == [
+        ["first", "200", "200", "20.00", "-", "9.00"],
+        ["second", "300", "300", "30.00", "-", "9.00"],
+        ["young", "50", "no", "validation", "yet"],
+    ]
+    table = json.loads(run("training", *folders, "--json"))
+    assert [each["run"] for each in table["runs"]] == ["first", "second"]
+
+
 def test_the_same_rows_give_the_same_picture(tmp_path: Path) -> None:
     folder = write_rows(tmp_path / "mine", make_rows())
     for name in ("a.svg", "b.svg"):
