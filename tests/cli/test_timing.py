@@ -33,6 +33,7 @@ def test_texts_and_subwords_are_counted_and_translations_stay() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["Good morning!"], ["-m", DEFAULT_MODEL, "Good morning!"]])
 def test_the_command_reports_on_stderr(arguments: list[str | Path]) -> None:
     done = run("--report-timing", *arguments)
@@ -41,6 +42,7 @@ def test_the_command_reports_on_stderr(arguments: list[str | Path]) -> None:
     assert re.fullmatch(pattern, done.stderr)
 
 
+@pytest.mark.slow
 def test_documents_are_reported_too(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<p>Good morning!</p><p>Where is the station?</p>")

@@ -73,6 +73,7 @@ def test_a_tsv_file_is_scored_as_two_files_are(files: tuple[Path, Path], tmp_pat
     assert score(DEFAULT_MODEL, "--corpus", tsv) == score(DEFAULT_MODEL, "--src", src, "--hyp", hyp)
 
 
+@pytest.mark.slow
 def test_perplexity_is_that_of_validation(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

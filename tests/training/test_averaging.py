@@ -23,6 +23,8 @@ from seq2seq.training.averaging import average_run
 from seq2seq.training.exporter import export_run
 from seq2seq.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
