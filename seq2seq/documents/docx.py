@@ -66,7 +66,9 @@ def read(data: bytes, source: str | None, target: str) -> Document:
             if kind == "main" and xml.root.name != "w:document":
                 raise Seq2SeqError("is no document of Word.")
             documents[name] = XmlDocument(xml, _slots(xml))
-    for name in (name for name, kind in parts.items() if kind == "styles"):
+    for name in (
+        name for name, kind in parts.items() if kind == "styles" and name in archive.names
+    ):
         xml = archive.read_xml(name, _NAMESPACES)
         documents[name] = XmlDocument(xml, [], [*_language(xml, target)])
     return ZippedDocument(data, archive, documents)

@@ -54,13 +54,14 @@ class ZipSource:
             raise Seq2SeqError(f"lacks a part: {name!r}.")
         if self._archive.getinfo(name).file_size > MOST_BYTES:
             raise Seq2SeqError(f"has a part of more than {MOST_BYTES // 1024**2} MiB: {name}.")
-        with _told():
+        with self.naming(name), _told():
             return self._archive.read(name)
 
     def read_xml(self, name: str, prefixes: Mapping[str, str]) -> XmlSource:
         """Return a part that is XML."""
+        data = self.read(name)
         with self.naming(name):
-            return XmlSource(self.read(name), prefixes)
+            return XmlSource(data, prefixes)
 
     @contextmanager
     def naming(self, name: str) -> Iterator[None]:
