@@ -23,15 +23,18 @@ from seq2seq.errors import Seq2SeqError
 MOST_BYTES = 100 * 1024**2
 _MOST_NODES = 3_000_000
 _DEEPEST = 200
+_AT_ONCE = 10_000  # characters that are searched for words
 _DECLARED = re.compile(rb"""<\?xml[^>]{1,100}?\sencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
 _UTF16 = {b"<\0?\0": "utf-16-le", b"\0<\0?": "utf-16-be"}  # without a byte order mark
+_LONGEST_TAG = 1_000_000
+_LONG_TAG = re.compile(rb"<[^<>!?][^<>]{%d}" % _LONGEST_TAG)  # expat reads it over and over
 _TAG = re.compile(rb"""<[^>"']+(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
 _TAG_NAME = re.compile(r"</?([^\s/>]+)")
 _ATTRIBUTE = re.compile(r"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#x([\dA-Fa-f]{1,6})|(\w{1,32}));")
 _ILLEGAL = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _SPACE = " \t\r\n"
-_SPACES = re.compile(f"[{_SPACE}]+")
+_SPACES = re.compile(f"[\t\r\n][{_SPACE}]*| [{_SPACE}]+")  # that are not one space already
 _QUOTED = re.compile("\x00(\\d+):(\\d+)\x00")
 
 
@@ -63,10 +66,12 @@ class Element:
 
     def descendants(self, *names: str) -> "Iterator[Element]":
         """Yield the elements inside, in the order of the document."""
-        for child in self.elements():
-            if not names or child.name in names:
-                yield child
-            yield from child.descendants(*names)
+        remaining = [*self.elements()][::-1]
+        while remaining:
+            element = remaining.pop()
+            if not names or element.name in names:
+                yield element
+            remaining += [*element.elements()][::-1]
 
     def inherited(self, attribute: str) -> str | None:
         """Return the attribute of the element, or of the nearest one around that has it."""
@@ -125,6 +130,8 @@ class XmlSource:
             raise Seq2SeqError(f"has XML of more than {MOST_BYTES // 1024**2} MiB.")
         text, self._encoding = decode_xml(data)
         self._utf8 = text.encode()
+        if _LONG_TAG.search(self._utf8):
+            raise Seq2SeqError(f"has a tag of more than {_LONGEST_TAG} bytes.")
         self.root = _Reader(self._utf8, prefixes).read()
 
     def raw(self, start: int, end: int) -> str:
@@ -243,7 +250,10 @@ class XmlText:
             core = [part if isinstance(part, Mark) else _SPACES.sub(" ", part) for part in core]
         self.core = core
         self.tagged = TaggedText(core)
-        self.has_words = has_words(" ".join(part for part in core if isinstance(part, str)))
+        bare = " ".join(part for part in core if isinstance(part, str))
+        self.has_words = any(
+            has_words(bare[start : start + _AT_ONCE]) for start in range(0, len(bare), _AT_ONCE)
+        )
 
     @property
     def text(self) -> str:

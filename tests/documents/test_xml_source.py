@@ -129,6 +129,7 @@ def test_places_are_those_of_the_nodes(inner: str) -> None:
         (b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>', "defines entities"),
         (b'<!DOCTYPE a [<!ENTITY % b SYSTEM "http://localhost/">%b;]><a/>', "defines entities"),
         (b"<a>" * 10_000, "more than 200 deep"),
+        (b"<a " + b'b="c" ' * 200_000 + b"/>", "has a tag of more than 1000000 bytes"),
         (b"<a>" + b"<b/>" * 1_001 + b"</a>", "more than 1000 elements"),
     ],
 )
