@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 _PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})
 """Suffixes of files that are plain text: their translation may replace them."""
+_TABLES = (".csv", ".tsv", ".tab")
 _LARGE = 100_000
 """Bytes of a file from which on a process for each core is worth its start."""
 _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
@@ -190,8 +191,9 @@ def translate(
         str | None,
         typer.Option(
             "--column",
-            metavar="NUMBER|FIELD",
-            help="Translate this column of TSV, or this field of JSON lines; the rest is kept.",
+            metavar="NUMBER|NAME",
+            help="Translate this column of TSV, this field of JSON lines, or the column of this "
+            "name of a table with a header (.csv, .tsv); the rest is kept.",
         ),
     ] = None,
     tee: Annotated[bool, typer.Option("--tee", help="Write source, tab, translation.")] = False,
@@ -221,11 +223,15 @@ def translate(
         _require_utf8(text, number)
     combination = combination_of(models or (), ensemble)
     name = str(input_path or ("arguments" if texts else "stdin"))
-    form = line_format(name, column, as_json, n_best is not None, alignment, tee)
+    is_table = input_path is not None and input_path.suffix.lower() in _TABLES
+    header = column if is_table and column and not column.isdecimal() else None
+    line_column = None if header else column
+    form = line_format(name, line_column, as_json, n_best is not None, alignment, tee)
     is_folder = input_path is not None and input_path.is_dir()
     document_format = None
-    if not (texts or is_folder or column):
-        document_format = _document_format(input_path, format_name, models, unit)
+    if not (texts or is_folder or line_column):
+        lines_unit = None if header else unit
+        document_format = _document_format(input_path, format_name, models, lines_unit)
     if is_folder or document_format:
         if form != Plain() or unit:
             raise UsageError(
@@ -283,7 +289,7 @@ def translate(
                 from seq2seq.cli.translate_files import DocumentJob
 
                 in_place = _is_same_file(input_path, output_path)
-                documents = DocumentJob(router, options, only_new, quiet)
+                documents = DocumentJob(router, options, only_new, quiet, header)
                 documents.translate_file(source, name, document_format, sink, in_place)
                 return
             is_plain = source is not None and form == Plain() and not (quiet or output_path or unit)

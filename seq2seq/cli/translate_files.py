@@ -63,6 +63,7 @@ class DocumentJob:
     options: TranslateOptions
     only_new: bool
     quiet: bool
+    column: str | None = None  # of a table, by its name
 
     def translate_file(
         self, source: BufferedReader, name: str, form: Format, sink: BinaryIO, in_place: bool
@@ -143,7 +144,7 @@ class DocumentJob:
             direction = self.router.route(source, target).direction
             source, target = direction.source, direction.target
         try:
-            return open_document(data, form, source, target)
+            return open_document(data, form, source, target, self.column)
         except Seq2SeqError as error:
             raise type(error)(f"{name}: {error}") from None
 

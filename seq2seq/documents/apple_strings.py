@@ -12,8 +12,9 @@ from seq2seq.errors import Seq2SeqError
 
 _STRING = r'"(?:[^"\\]++|\\.)*+"'
 _ENTRY = re.compile(
-    rf"""/\*(?P<comment>(?:[^*]|\*(?!/))*+)\*/ | //[^\n]*
-    | (?P<key>{_STRING}|[\w.-]++) \s*+ = \s*+ "(?P<value>(?:[^"\\]++|\\.)*+)" \s*+ ;""",
+    rf"""/\*(?P<comment>(?:[^*]|\*(?!/))*+)(?:\*/|\Z) | //[^\n]*
+    | (?P<key>{_STRING}|[\w.-]++) \s*+ = \s*+ "(?P<value>(?:[^"\\]++|\\.)*+)" \s*+ ;
+    | "(?:[^"\\]++|\\.)*+ (?: " | \\?\Z )  # a string elsewhere, perhaps without its end""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(?:[uU]([\da-fA-F]{4})|(.))", re.DOTALL)

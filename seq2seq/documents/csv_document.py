@@ -31,7 +31,7 @@ class _Cell(NamedTuple):
 def read(data: bytes, source: str | None, target: str, columns: Sequence[str] = ()) -> Document:
     """Read a table; raises `Seq2SeqError` where no column is known.
 
-    `columns` are the names of those whose texts are translated in place.
+    `columns` are those that the user names: they are translated in place.
     """
     text, encoding = decode(data)
     first, *_ = text.split("\n", 1)

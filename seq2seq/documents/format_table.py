@@ -64,10 +64,13 @@ def format_named(name: str) -> Format:
     raise UsageError(f"there is no format {name!r}; there are {_names()}.")
 
 
-def open_document(data: bytes, form: Format, source: str | None, target: str) -> Document:
+def open_document(
+    data: bytes, form: Format, source: str | None, target: str, column: str | None = None
+) -> Document:
     """Read a document; raise `Seq2SeqError` where it is not of the format.
 
-    `source` and `target` are language codes; `source` is None where each text is identified.
+    `source` and `target` are language codes; `source` is None where each text is identified. The
+    `column` of a table is translated in place, where the user names one.
     """
     try:
         module = import_module(f"seq2seq.documents.{form.module}")
@@ -75,7 +78,8 @@ def open_document(data: bytes, form: Format, source: str | None, target: str) ->
         raise Seq2SeqError(
             f"{form.title} needs {error.name}: pip install 'seq2seq[documents]'"
         ) from None
-    document: Document = module.read(data, source, target)
+    columns = () if column is None else ((column,),)
+    document: Document = module.read(data, source, target, *columns)
     return document
 
 

@@ -31,11 +31,8 @@ class _Text(NamedTuple):
     added: str = ""  # the key that is to be added for its translation
 
 
-def read(data: bytes, source: str | None, target: str, columns: Sequence[str] = ()) -> Document:
-    """Read lines of JSON; raises `Seq2SeqError` for a line that is none, and where no key is known.
-
-    `columns` are the keys whose texts are translated in place, `a.b` for one inside of another.
-    """
+def read(data: bytes, source: str | None, target: str) -> Document:
+    """Read lines of JSON; raises `Seq2SeqError` for one that is none, and where no key is known."""
     text, encoding = decode(data)
     is_ascii = is_escaped(text)
     slots, start, problem = list[Slot](), 0, "is empty."
@@ -45,7 +42,7 @@ def read(data: bytes, source: str | None, target: str, columns: Sequence[str] = 
         except Seq2SeqError as error:
             raise Seq2SeqError(f"line {number} {error}") from None
         try:
-            texts = _texts(strings, source, target, columns) if strings else []
+            texts = _texts(strings, source, target) if strings else []
         except Seq2SeqError as error:  # what is looked for may be in other lines
             texts, problem = [], f"line {number} {error}"
         slots += (
@@ -60,12 +57,8 @@ def read(data: bytes, source: str | None, target: str, columns: Sequence[str] = 
     return SplicedDocument(text, encoding, slots)
 
 
-def _texts(
-    strings: Sequence[JsonString], source: str | None, target: str, columns: Sequence[str]
-) -> list[_Text]:
+def _texts(strings: Sequence[JsonString], source: str | None, target: str) -> list[_Text]:
     """Find the texts of a line."""
-    if columns:
-        return [_Text(string) for string in strings if string.name in columns]
     own = [string for string in strings if string.path[:-1] in ((), ("translation",))]
     found = columns_of([string.path[-1] for string in own], source, target)
     translation = None if found.translations is None else own[found.translations]

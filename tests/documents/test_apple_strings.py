@@ -46,3 +46,9 @@ def test_all_entries_are_there_after_the_translation(text: str, translate: Trans
     value = text.replace("\\", "\\\\").replace('"', '\\"')
     result = translated(read, f'"k" = "{value}";\n"l" = "x y";', translate)
     assert [unit.context for unit in read(result.encode(), "en", "de").units][-1] == "l"
+
+
+@pytest.mark.parametrize("part", ['\\"', "/* ", '"a" ', '"a"=', "a=", '"a"="b\\"', "a " + " " * 50])
+def test_a_million_letters_are_read_in_no_time(part: str) -> None:
+    source = '"a"="one";"' + part * (1_000_000 // len(part))
+    assert translated(read, source).startswith('"a"="ONE";"')

@@ -36,3 +36,9 @@ def test_plain_text_is_read_by_lines() -> None:
     document = open_document(b"one\r\n\n12\n two", format_named("text"), "en", "de")
     assert [unit.text for unit in document.units] == ["one", " two"]
     assert document.render([None, None]) == b"one\r\n\n12\n two"
+
+
+def test_a_column_that_the_user_names_is_read() -> None:
+    table = b"title,note\none,two\n"
+    document = open_document(table, format_named("csv"), "en", "de", "note")
+    assert [unit.text for unit in document.units] == ["two"]

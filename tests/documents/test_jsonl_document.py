@@ -10,8 +10,8 @@ from seq2seq.documents.jsonl_document import read
 from seq2seq.errors import Seq2SeqError
 
 
-def translated(source: str, columns: tuple[str, ...] = ()) -> str:
-    document = read(source.encode(), "en", "de", columns)
+def translated(source: str) -> str:
+    document = read(source.encode(), "en", "de")
     assert document.render([None] * len(document.units)) == source.encode()
     return document.render([UnitTranslation(shout(unit.text)) for unit in document.units]).decode()
 
@@ -32,11 +32,6 @@ def translated(source: str, columns: tuple[str, ...] = ()) -> str:
 def test_keys_are_known_by_their_names(source: str, expected: str) -> None:
     assert translated(source) == expected
     assert all(json.loads(line) for line in expected.splitlines() if line)
-
-
-def test_the_user_may_name_the_keys() -> None:
-    source = '{"a": {"b": "one"}, "text": "two"}'
-    assert translated(source, ("a.b",)) == '{"a": {"b": "ONE"}, "text": "two"}'
 
 
 @pytest.mark.parametrize(
