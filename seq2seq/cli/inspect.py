@@ -268,6 +268,39 @@ def training(
     tell(history.to_json(), history_lines(history), output, as_json)
 
 
+@app.command()
+@reported_errors("seq2seq inspect")
+def model(
+    model: ModelArgument,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Draw it: .svg.")
+    ] = None,
+    show: Annotated[
+        str,
+        typer.Option(
+            "--show",
+            metavar="NAME",
+            help="model, or the idea of a part: unit, lstm, gru, encoder-decoder, decoding, beam.",
+        ),
+    ] = "model",
+    cell: CellOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the parts of a model with their shapes and parameters."""
+    if output is not None and output.suffix.lower() != ".svg":
+        raise UsageError(f"{output}: a diagram is .svg.")
+    from seq2seq.inspection.diagrams import diagram, model_lines, parts_of
+    from seq2seq.inspection.loading import open_model
+
+    network = open_model(model, cell).network
+    drawn = diagram(network, show)
+    if output is not None:
+        with open_output(output) as sink:
+            sink.write(drawn.svg().encode())
+    table = {"title": drawn.title, "parts": [part._asdict() for part in parts_of(network)]}
+    tell(table, model_lines(network), output, as_json)
+
+
 def _note(model: "InspectedModel", sentence: str, direction: Direction) -> None:
     """On stderr, what `translate` would do otherwise."""
     for difference in model.differences(sentence, direction):

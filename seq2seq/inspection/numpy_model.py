@@ -102,6 +102,10 @@ class Network:
         self._weights = {name: weight.astype(np.float64) for name, weight in state.items()}
         self._scales = scales or {}
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each parameter by its name in training."""
+        return {name: weight.shape for name, weight in self._weights.items()}
+
     def encode(self, ids: Sequence[int]) -> Encoded:
         """Read the source, the language tag first, in both directions."""
         half = self.config.hidden_size // 2
