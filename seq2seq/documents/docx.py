@@ -129,12 +129,19 @@ class _Paragraph:
         """Yield the edit that puts a translation in place of the text."""
         for translation in filter(None, translations):
             edit = self.text.edit(translation.text)
-            markup = self._start(self._base) + edit.markup + self._end
-            for start in self._starts:
-                markup = markup.replace(start + self._end, "")
+            markup = self._without_empty_runs(self._start(self._base) + edit.markup + self._end)
             yield edit._replace(
                 markup=markup.replace(f'<{self._text} xml:space="preserve"></{self._text}>', "")
             )
+
+    def _without_empty_runs(self, markup: str) -> str:
+        *pieces, last = markup.split(self._end)
+        kept = list[str]()
+        for piece in pieces:
+            start = piece.rfind(f"<{self._run}>")
+            is_empty = start >= 0 and piece[start:] in self._starts
+            kept.append(piece[:start] if is_empty else piece + self._end)
+        return "".join([*kept, last])
 
     def _start(self, formatting: str) -> str:
         """Return the markup that begins a run and its text."""
