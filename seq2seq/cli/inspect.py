@@ -280,7 +280,7 @@ def model(
         typer.Option(
             "--show",
             metavar="NAME",
-            help="model, or the idea of a part: unit, lstm, gru, encoder-decoder, decoding, beam.",
+            help="model, or an idea: shapes, unit, lstm, gru, encoder-decoder, decoding, beam.",
         ),
     ] = "model",
     cell: CellOption = None,
@@ -297,7 +297,9 @@ def model(
     if output is not None:
         with open_output(output) as sink:
             sink.write(drawn.svg().encode())
-    table = {"title": drawn.title, "parts": [part._asdict() for part in parts_of(network)]}
+    table: dict[str, Any] = {"title": drawn.title, "description": drawn.description}
+    if show == "model":
+        table["parts"] = [part._asdict() for part in parts_of(network)]
     tell(table, model_lines(network), output, as_json)
 
 

@@ -154,6 +154,55 @@ def _part_box(canvas: Canvas, x: float, y: float, part: Part, kind: Kind) -> Non
     )
 
 
+class _Shape(NamedTuple):
+    """A panel of `shapes_diagram`: at which of the steps something comes in and goes out."""
+
+    name: str
+    use: str
+    comes_in: str
+    goes_out: str
+
+
+_SHAPES = (
+    _Shape("one to one, aligned", "a tag for each word", "xxxx", "yyyy"),
+    _Shape("many to one", "a language, a mood", "xxxx", "...y"),
+    _Shape("one to many", "a text, a caption", "x...", "yyyy"),
+    _Shape("many to many", "a translation", "xxx...", "...yyy"),
+)
+
+
+def shapes_diagram(network: Network) -> Canvas:
+    """Draw the four shapes of sequence models."""
+    canvas = Canvas(
+        1180,
+        330,
+        "Four shapes of sequence models",
+        "Four rows of cells, each cell handing its state to the next. One to one: an input and an "
+        "output at every cell. Many to one: an input at every cell, one output at the last. One to "
+        "many: one input at the first cell, an output at every cell. Many to many: inputs at the "
+        "first cells, then outputs at the others.",
+    )
+    begin = 40
+    for shape in _SHAPES:
+        step = 58
+        middle = begin + step * (len(shape.comes_in) - 1) / 2 + 10
+        canvas.text(middle, 40, shape.name, "title")
+        canvas.text(middle, 290, shape.use, "is-quiet")
+        for number, (x_in, y_out) in enumerate(zip(shape.comes_in, shape.goes_out, strict=True)):
+            x = begin + 10 + step * number
+            canvas.box(x, 165, 40, 40, "h", "state")
+            if number:
+                canvas.arrow((x - step + 20, 165), (x - 20, 165), kind="state")
+            if x_in == "x":
+                canvas.arrow((x, 230), (x, 185))
+                canvas.text(x, 246, "x")
+            if y_out == "y":
+                canvas.arrow((x, 145), (x, 104))
+                canvas.text(x, 88, "y")
+        begin += step * len(shape.comes_in) + 30
+    return canvas
+
+
 def unit_diagram(network: Network) -> Canvas:
     """Draw the recurrent unit, rolled and unrolled over time."""
     canvas = Canvas(
@@ -448,6 +497,7 @@ def _layers(number: int) -> str:
 
 DIAGRAMS: Mapping[str, Callable[[Network], Canvas]] = {
     "model": model_diagram,
+    "shapes": shapes_diagram,
     "unit": unit_diagram,
     "lstm": lstm_diagram,
     "gru": gru_diagram,

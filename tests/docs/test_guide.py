@@ -12,19 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import typer
-from numpy.typing import NDArray
 from typer.main import get_command
 
 import seq2seq.cli.translate
-from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli.main import app
-from seq2seq.engines.weights import unpack
 from seq2seq.errors import Seq2SeqError
-from seq2seq.inspection.loading import open_model
-from seq2seq.model_dir.read import read_weights
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +85,12 @@ def test_quoted_code_is_in_the_source(builder: ModuleType) -> None:
         builder.relinked("[`no such line`](build.py#L1)")
 
 
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
+def test_the_code_in_the_text_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(code, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) > 1
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, *words = shlex.split(command)
@@ -148,7 +148,9 @@ def test_pictures_are_small_and_tell_what_they_show() -> None:
         assert "{http://purl.org/dc/elements/1.1/}date" not in {one.tag for one in root.iter()}
 
 
-@pytest.mark.parametrize("name", ["attention", "gates", "length", "search"])
+@pytest.mark.parametrize(
+    "name", ["attention", "gates", "length", "loss", "model", "perplexity", "search"]
+)
 def test_the_numbers_come_again(
     name: str, builder: ModuleType, numbers: dict[str, Any], rebuilt: Rebuilt
 ) -> None:
@@ -227,31 +229,9 @@ def test_the_gates_are_as_told(rebuilt: Rebuilt) -> None:
         panel["direction"]: panel["mean"] for panel in gates["panels"] if panel["gate"] == "forget"
     }
     assert gates["source"][0] == "<2de>"
-    assert forget["forwards"][0] == pytest.approx(0.75, abs=0.005)
-    assert forget["backwards"][-1] == pytest.approx(0.53, abs=0.005)
     for means in forget.values():
         assert means[0] == max(means)
         assert 0.25 < sum(means[1:]) / len(means[1:]) < 0.45
-    weights = restored_weights()
-    tag = gates["source"][0]
-    opened = open_model(DEFAULT_MODEL)
-    ids = opened.read("I have never seen this book.", opened.between("en", "de"))
-    layer = "encoder.layers.0.forwards.fused"
-    size = weights[f"{layer}.weight_hh_l0"].shape[1]
-    forget_rows = slice(size, 2 * size)
-    bias = (weights[f"{layer}.bias_ih_l0"] + weights[f"{layer}.bias_hh_l0"])[forget_rows]
-    x = weights["embedding.weight"][list(ids)] * opened.network.config.embedding_scale
-    from_tokens = (x @ weights[f"{layer}.weight_ih_l0"][forget_rows].T).mean(axis=1)
-    assert opened.tokenizer.pieces(ids)[0] == tag
-    assert bias.mean() == pytest.approx(0.21, abs=0.005)
-    assert from_tokens[0] == pytest.approx(0.99, abs=0.005)
-    assert (from_tokens[1:] < 0).sum() > len(from_tokens) / 2
-
-
-def restored_weights() -> dict[str, NDArray[np.float32]]:
-    """Of the model that ships, by their names in training."""
-    config, _, weights = read_weights(DEFAULT_MODEL)
-    return unpack(weights, config.model, config.precision)
 
 
 @pytest.mark.stress

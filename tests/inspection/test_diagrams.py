@@ -73,6 +73,10 @@ def test_a_diagram_can_be_read_in_a_room(name: str, drawn: Network) -> None:
         x, y = float(element.get("x", -1)), float(element.get("y", -1))
         assert 0 < x < width
         assert 10 <= y <= height - 10
+    for element in root.iter(f"{SVG}rect"):
+        x, across = float(element.get("x", 0)), float(element.get("width", 0))
+        assert x >= 0
+        assert x + across <= width
 
 
 def contrast(one: str, other: str) -> float:
@@ -99,7 +103,7 @@ def test_colours_can_be_read_in_light_and_in_dark(drawn: Network) -> None:
 
 
 def test_a_diagram_that_there_is_not_is_told(drawn: Network) -> None:
-    with pytest.raises(UsageError, match="there is no diagram 'car'; there is model, unit, lstm"):
+    with pytest.raises(UsageError, match="there is no diagram 'car'; there is model, shapes, unit"):
         diagram(drawn, "car")
 
 
