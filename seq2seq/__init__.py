@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seq2seq.search.sampling import Sampling
     from seq2seq.text.glossary import Glossary, Term
     from seq2seq.translation.base import TranslateOptions
+    from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
     from seq2seq.translation.parallel import ParallelTranslator
     from seq2seq.translation.result import Candidate, Translation
     from seq2seq.translation.router import Router
@@ -29,6 +30,7 @@ __all__ = [
     "Candidate",
     "Glossary",
     "LanguageIdentifier",
+    "MemoryTranslator",
     "ParallelTranslator",
     "Router",
     "Sampling",
@@ -36,6 +38,7 @@ __all__ = [
     "Term",
     "TranslateOptions",
     "Translation",
+    "TranslationMemory",
     "Translator",
     "UsageError",
     "__version__",
@@ -46,6 +49,7 @@ _MODULES = {
     "Candidate": "translation.result",
     "Glossary": "text.glossary",
     "LanguageIdentifier": "identification.identifier",
+    "MemoryTranslator": "translation.memory",
     "ParallelTranslator": "translation.parallel",
     "Router": "translation.router",
     "Sampling": "search.sampling",
@@ -53,6 +57,7 @@ _MODULES = {
     "Term": "text.glossary",
     "TranslateOptions": "translation.base",
     "Translation": "translation.result",
+    "TranslationMemory": "translation.memory",
     "Translator": "translation.translator",
     "UsageError": "errors",
     "bundled_models": "bundled",

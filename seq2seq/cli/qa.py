@@ -9,7 +9,6 @@ import typer
 from seq2seq.cli.exit import reported_errors
 from seq2seq.errors import Seq2SeqError, UsageError
 
-_BILINGUAL = ("csv", "jsonl", "po", "tmx", "xliff")  # formats that have source and translation
 _MOST_BYTES = 100_000_000
 
 
@@ -51,6 +50,7 @@ def qa(
     limits, repetition, entries that are untranslated or equal to their source, and sources with
     more than one translation.
     """
+    from seq2seq.documents.bilingual import BILINGUAL
     from seq2seq.documents.format_table import format_named, format_of, open_document
     from seq2seq.documents.quality import NAMES, Reviewer, with_sources
     from seq2seq.files import read_bounded
@@ -69,7 +69,7 @@ def qa(
     for path in files:
         form = format_named(format_name) if format_name else format_of(path)
         try:
-            if src is None and form.name not in _BILINGUAL:
+            if src is None and form.name not in BILINGUAL:
                 raise UsageError(f"{path}: {form.title} has no sources; give them with --src.")
             data = read_bounded(path, _MOST_BYTES)
             document = open_document(data, form, source_language or None, target_language)

@@ -150,6 +150,14 @@ def translate(
         Path | None,
         typer.Option("--glossary", metavar="FILE", help="Terms to use: TERM, tab, TRANSLATION."),
     ] = None,
+    memory_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--memory",
+            metavar="FILE|FOLDER",
+            help="Take what is translated there: TMX, PO, XLIFF, CSV, TSV or JSON Lines.",
+        ),
+    ] = None,
     formality: Annotated[
         Formality | None,
         typer.Option(
@@ -268,7 +276,9 @@ def translate(
         if output_path is None or output_path.is_file():
             raise UsageError(f"{input_path} is a folder; give another one as --output.")
         with _opened_router(models, combination, threads, options, report_timing) as router:
-            DocumentJob(router, options, only_new, quiet).translate_folder(input_path, output_path)
+            translator = _with_memory(router, memory_path, router, options)
+            documents = DocumentJob(router, translator, options, only_new, quiet)
+            documents.translate_folder(input_path, output_path)
         return
     job = _Job(name, texts or (), form, options, quiet)
     with open_input(input_path, texts) as source, open_output(output_path) as sink:
@@ -281,24 +291,26 @@ def translate(
             from seq2seq.translation.parallel import ParallelTranslator
 
             load = partial(_load_router, models, combination, 1)
-            with ParallelTranslator(load, threads) as translator:
-                job.run(translator, source, sink)
+            with ParallelTranslator(load, threads) as parallel:
+                languages_from = load() if memory_path else None
+                job.run(_with_memory(parallel, memory_path, languages_from, options), source, sink)
             return
         with _opened_router(models, combination, threads, options, report_timing) as router:
+            translator = _with_memory(router, memory_path, router, options)
             if source is not None and document_format:
                 from seq2seq.cli.translate_files import DocumentJob
 
                 in_place = _is_same_file(input_path, output_path)
-                documents = DocumentJob(router, options, only_new, quiet, header)
+                documents = DocumentJob(router, translator, options, only_new, quiet, header)
                 documents.translate_file(source, name, document_format, sink, in_place)
                 return
             is_plain = source is not None and form == Plain() and not (quiet or output_path or unit)
-            if is_plain and options.source != AUTO and is_conversation():
+            if is_plain and options.source != AUTO and not memory_path and is_conversation():
                 from seq2seq.cli.prompt import Prompt
 
                 Prompt(router, replace(options, unit="sentence", keep_parts=True)).run()
             else:
-                job.run(router, source, sink)
+                job.run(translator, source, sink)
 
 
 def _document_format(
@@ -355,6 +367,23 @@ def _ensemble(
     from seq2seq.translation.translator import Translator
 
     return [Translator(models, threads, ensemble=combination)] if models else None
+
+
+def _with_memory(
+    translator: BaseTranslator,
+    path: Path | None,
+    router: "Router | None",
+    options: TranslateOptions,
+) -> BaseTranslator:
+    """Let a translator take from a memory what is there, if one is given."""
+    if path is None or router is None:
+        return translator
+    from seq2seq.documents.bilingual import read_pairs
+    from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
+
+    source, target = router.languages_of(options)
+    pairs = read_pairs(path, source, target)
+    return MemoryTranslator(translator, TranslationMemory(pairs, source or "", target))
 
 
 def _load_glossary(file: Path | None) -> "Glossary | None":

@@ -18,7 +18,7 @@ from seq2seq.documents.document import Document, State, UnitTranslation
 from seq2seq.documents.format_table import Format, format_named, format_of, open_document
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded, replacing_file, write_file
-from seq2seq.translation.base import AUTO, TranslateOptions
+from seq2seq.translation.base import BaseTranslator, TranslateOptions
 
 if TYPE_CHECKING:
     from seq2seq.translation.router import Router
@@ -60,6 +60,7 @@ class DocumentJob:
     """How documents are translated, and what is said meanwhile."""
 
     router: "Router"
+    translator: BaseTranslator  # the router, or what asks it
     options: TranslateOptions
     only_new: bool
     quiet: bool
@@ -136,15 +137,9 @@ class DocumentJob:
 
     def _open(self, data: bytes, name: str, form: Format) -> Document:
         """Read a document; errors name it."""
-        source, target = self.options.source, self.options.target
-        if source and source.lower() == AUTO:
-            source = None
-            target = target or self.router.direction.target
-        else:
-            direction = self.router.route(source, target).direction
-            source, target = direction.source, direction.target
         try:
-            return open_document(data, form, source, target, self.column)
+            languages = self.router.languages_of(self.options)
+            return open_document(data, form, *languages, self.column)
         except Seq2SeqError as error:
             raise type(error)(f"{name}: {error}") from None
 
@@ -158,7 +153,7 @@ class DocumentJob:
         with ProgressBar(size) if show_bar and sys.stderr.isatty() else nullcontext() as bar:
             translations = translate_document(
                 document,
-                self.router,
+                self.translator,
                 replace(self.options, on_part=bar.advance_within if bar else None),
                 only_new=self.only_new,
                 on_text=bar.advance if bar else None,

@@ -112,7 +112,7 @@ def check_numbers(source: str, text: str, target: str = "", language: str = "") 
         return NumberCheck(text, ())
     if _DATE.search(source) and Counter(_RUN.findall(source)) == Counter(_RUN.findall(text)):
         return NumberCheck(text, ())
-    values, others = _values(source, ours, text), [*map(_value, theirs)]
+    values, others = _values(source, ours, text), [*map(number_value, theirs)]
     if _MINUS.search(source) or _MINUS.search(text):  # a sign may be a word
         values = [value.lstrip("-") for value in values]
         others = [value.lstrip("-") for value in others]
@@ -148,12 +148,16 @@ def lost_units(source: str, text: str) -> list[str]:
 
 def _values(source: str, numbers: Sequence[str], text: str) -> list[str]:
     """Return the values of a source's numbers; an hour before a.m. or p.m. as `text` has it."""
-    values = [*map(_value, numbers)]
-    there = {_value(number) for number in NUMBER.findall(text)}
+    values = [*map(number_value, numbers)]
+    there = {number_value(number) for number in NUMBER.findall(text)}
     for hour, minutes, half in _HALF_DAY.findall(source):
-        value = _value(hour + minutes)
+        value = number_value(hour + minutes)
         of_day = str(int(hour) % 12 + (12 if half in "pP" else 0))
-        for other in (_value(of_day + minutes), _value(of_day.zfill(2) + minutes), of_day):
+        for other in (
+            number_value(of_day + minutes),
+            number_value(of_day.zfill(2) + minutes),
+            of_day,
+        ):
             if value in values and value not in there and other in there:
                 values[values.index(value)] = other
     return values
@@ -164,7 +168,7 @@ def _was_a_word(number: str, source: str, language: str) -> bool:
     words, large = _WORDS.get(language), _LARGE_WORDS.get(language)
     if words is None or large is None:
         return not _is_large(number)
-    if re.search(large, source, re.IGNORECASE) or _value(number) in _ROUND:
+    if re.search(large, source, re.IGNORECASE) or number_value(number) in _ROUND:
         return True
     return not _is_large(number) and _may_be_a_word(number, source, language)
 
@@ -178,7 +182,7 @@ def _is_large(number: str) -> bool:
 def _may_be_a_word(number: str, text: str, language: str) -> bool:
     """Tell whether `text` may have a number as a word."""
     if _is_large(number):
-        as_word = _ROUND.get(_value(number))
+        as_word = _ROUND.get(number_value(number))
         return as_word is not None and as_word.search(text) is not None
     words = _WORDS.get(language)
     if words is None:
@@ -206,7 +210,7 @@ def _digits(number: str) -> str:
     return "".join(filter(str.isdecimal, number))
 
 
-def _value(number: str) -> str:
+def number_value(number: str) -> str:
     """Normalise a number: sign, digits, and every separator but that of thousands."""
     sign = "-" if number[0] in "-−" else ""
     plain = "".join(str(unicodedata.decimal(digit, digit)) for digit in number.lstrip("-−"))

@@ -139,6 +139,14 @@ class Router(BaseTranslator):
         self._explain(translator)
         return translator
 
+    def languages_of(self, options: TranslateOptions) -> tuple[str | None, str]:
+        """Return the languages of a call's texts, None where it is identified, and translations."""
+        source, target = self._languages(options)
+        if source == AUTO:
+            return None, target or self.direction.target
+        direction = self.route(source, target).direction
+        return direction.source, direction.target
+
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """See `BaseTranslator.stream`."""
         source, target = self._languages(options)

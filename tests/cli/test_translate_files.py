@@ -16,7 +16,8 @@ from seq2seq.translation.router import Router
 
 def job(only_new: bool = False, quiet: bool = False) -> DocumentJob:
     options = TranslateOptions(source="en", target="de")
-    return DocumentJob(Router([FakeTranslator()]), options, only_new, quiet)
+    router = Router([FakeTranslator()])
+    return DocumentJob(router, router, options, only_new, quiet)
 
 
 def format_name(path: str, name: str | None = None, as_text: bool = False) -> str | None:
@@ -93,6 +94,19 @@ def test_notes_name_the_file_and_where_in_it(capsys: pytest.CaptureFixture[str])
         "translate: a.html, text 2: the number 7 is in it.\n"
         "translate: a.html, title: the number 3 is in it.\n"
     )
+
+
+def test_a_memory_is_taken_for_lines_and_for_documents(tmp_path: Path) -> None:
+    memory, page = tmp_path / "tm.tsv", tmp_path / "a.html"
+    memory.write_text("I lost 3 keys.\tMir fehlen 3 Schlüssel.\n", encoding="utf-8")
+    page.write_text("<p>I lost 12 keys.</p>")
+    done = run("-i", page, "--memory", memory)
+    assert done.stdout == "<p>Mir fehlen 12 Schlüssel.</p>"
+    assert done.stderr == f"translate: {page}, text 1: from the memory.\n"
+    assert (
+        run("I lost 12 keys.", "--memory", memory, "--quiet").stdout == "Mir fehlen 12 Schlüssel.\n"
+    )
+    assert "tm.xyz: no format" in only_error(run("Yes", "--memory", tmp_path / "tm.xyz"), 2)
 
 
 # Folders

@@ -1,0 +1,331 @@
+"""Translation memory: what people have translated is taken, and what is similar is named."""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from seq2seq.errors import Seq2SeqError, require_extra
+from seq2seq.text.masking import ANY_PLACEHOLDER, Span, mask, mask_numbers, restore
+from seq2seq.text.numbers import NUMBER, localised_amount, number_value
+from seq2seq.translation.base import BaseTranslator, TranslateOptions
+from seq2seq.translation.result import Candidate, Translation
+
+if TYPE_CHECKING:
+    from seq2seq.config.model_config import Direction, SearchConfig
+
+LEAST_SIMILARITY = 0.75
+"""Of a match that is named; translators find those below of little use."""
+_MOST_CHARACTERS = 20_000_000
+"""Of the sources of a memory: its index takes some 15 bytes for each while it is made."""
+_GRAM = 3  # characters
+_COMPARED = 2000  # segments at most, those that share most with a text
+_LONGEST = 2000  # characters of a text that is compared with others
+_NUMERIC = ("number", "amount")  # kinds of spans
+_WAITING = 10_000  # texts with a match, until one is searched to get on
+_CAPITALISES_NOUNS = ("de", "lb")
+_DIGIT = re.compile(r"\d")
+_LETTER = re.compile(r"[^\W\d_]")
+
+Pairs = Iterable[tuple[str, str]]
+
+
+class Similar(NamedTuple):
+    """A segment of the memory that is like a text."""
+
+    similarity: float  # from 0 to 1
+    source: str
+    target: str
+
+    @property
+    def note(self) -> str:
+        """Return how a note says it."""
+        percent = int(100 * self.similarity)  # 100% is nothing less
+        source, target = (" ".join(text.split()) for text in (self.source, self.target))
+        return f'the memory has {percent}% of it: "{source}" is "{target}"'
+
+
+class _Segment(NamedTuple):
+    """A text of the memory and its translation."""
+
+    source: str
+    target: str
+
+
+class TranslationMemory:
+    """Find the translations of texts that are the same, or similar.
+
+    Texts are the same if they differ in nothing but white space, the case of the first letter,
+    numbers and placeholders; the latter are exchanged in the translation. Of several translations
+    the most frequent one counts, of those the last. Similar are texts whose Levenshtein distance,
+    numbers and placeholders left aside, is at most a quarter of the longer one's length.
+    """
+
+    def __init__(self, pairs: Pairs, source: str = "", target: str = "") -> None:
+        """Take texts and their translations, and the codes of both languages.
+
+        Raises `Seq2SeqError` where they are too many for the memory of a computer.
+        """
+        require_extra("rapidfuzz", "a translation memory", "documents")
+        self._source, self._target = source, target
+        self._by_key = defaultdict[str, Counter[_Segment]](Counter)
+        size = 0
+        for pair in pairs:
+            segment = _Segment(*(text.strip() for text in pair))
+            if not (segment.source and segment.target):
+                continue
+            key, _ = _key(segment.source)
+            counts = self._by_key[key]
+            size += len(segment.source) if segment not in counts else 0
+            if size > _MOST_CHARACTERS:
+                raise Seq2SeqError(
+                    f"the translation memory has more than {_MOST_CHARACTERS:,} characters; "
+                    "divide it."
+                )
+            counts[segment] = counts.pop(segment, 0) + 1  # the last comes last
+        self._keys = [*self._by_key]
+        self._grams = _GramIndex(self._keys)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_key.values()))
+
+    def exact(self, text: str) -> str | None:
+        """Return the translation of a text that the memory has, or None."""
+        core = text.strip()
+        before, _, after = text.partition(core)
+        key, spans = _key(core)
+        for segment in self._best(key, core):
+            translation = self._exchanged(segment, spans)
+            if translation is not None:
+                return before + self._cased(translation, segment.source, core) + after
+        return None
+
+    def similar(self, text: str, least: float = LEAST_SIMILARITY) -> Similar | None:
+        """Return the most similar segment of at least such a similarity, or None."""
+        from rapidfuzz import process
+        from rapidfuzz.distance import Levenshtein
+
+        key, _ = _key(text.strip())
+        if not key or len(key) > _LONGEST:
+            return None
+        numbers = self._grams.nearest(key, least)
+        best = process.extractOne(
+            key,
+            [self._keys[number] for number in numbers],
+            scorer=Levenshtein.normalized_similarity,
+            score_cutoff=least,
+        )
+        if best is None:
+            return None
+        found, similarity, _ = best
+        return Similar(similarity, *self._best(found, text)[0])
+
+    def _best(self, key: str, text: str) -> list[_Segment]:
+        """Return the segments of a key: those of the very text first, then by frequency."""
+        counts = self._by_key.get(key, Counter())
+        segments = [*enumerate(counts.items())]
+        segments.sort(key=lambda item: (item[1][0].source == text, item[1][1], item[0]))
+        return [segment for _, (segment, _) in reversed(segments)]
+
+    def _exchanged(self, segment: _Segment, spans: Sequence[Span]) -> str | None:
+        """Return a translation with the `spans` in place of those of its own source.
+
+        None where that is unsure: where it lacks one of them, has one more, or has the same for
+        two that now differ.
+        """
+        _, old = _key(segment.source)
+        if [span.text for span in old] == [span.text for span in spans]:
+            return segment.target
+        exchanged = dict[str, Span]()
+        for before, after in zip(old, spans, strict=True):
+            if exchanged.setdefault(_value(before), after).text != after.text:
+                return None
+        masked = mask_numbers(mask(segment.target))
+        counts = Counter(map(_value, masked.spans))
+        if counts != Counter(map(_value, old)):
+            return None
+        return restore(
+            masked.text,
+            [
+                span._replace(text=self._written(span, exchanged[_value(span)]))
+                for span in masked.spans
+            ],
+        )
+
+    def _written(self, old: Span, new: Span) -> str:
+        """Write a span as the target language does; a number that stays is left as it was."""
+        if _value(old) == _value(new):
+            return old.text
+        if new.kind in _NUMERIC:
+            return localised_amount(new.text, self._target, self._source)
+        return new.text
+
+    def _cased(self, translation: str, source: str, text: str) -> str:
+        """Let a translation begin as `text` does, where `source` begins otherwise."""
+        ours, theirs = _LETTER.search(text), _LETTER.search(source)
+        first = _LETTER.search(translation)
+        if not (ours and theirs and first) or ours[0].isupper() == theirs[0].isupper():
+            return translation
+        if ours[0].islower() and self._target.split("-")[0] in _CAPITALISES_NOUNS:
+            return translation  # it may be a noun
+        letter = first[0].upper() if ours[0].isupper() else first[0].lower()
+        return translation[: first.start()] + letter + translation[first.end() :]
+
+
+def _key(text: str) -> tuple[str, Sequence[Span]]:
+    """Return what texts that are the same have in common, and the spans that it leaves aside."""
+    masked = mask(text if text.isascii() else unicodedata.normalize("NFC", text))
+    if _DIGIT.search(masked.text):
+        masked = mask_numbers(masked)
+    plain = " ".join(masked.text.split())
+    first = _LETTER.search(plain)
+    if first:
+        plain = plain[: first.start()] + first[0].lower() + plain[first.end() :]
+    return plain, masked.spans
+
+
+def _value(span: Span) -> str:
+    """Return what a span means, however it is written."""
+    if span.kind in _NUMERIC:
+        return NUMBER.sub(lambda number: number_value(number[0]), span.text)
+    return span.text
+
+
+class _GramIndex:
+    """Tells which texts may be similar to another one: those that share enough trigrams.
+
+    An edit of a text changes at most three of its trigrams, so that those of two similar texts
+    cannot all differ (Ukkonen 1992, "Approximate string-matching with q-grams").
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._lengths = np.array([len(text) for text in texts], dtype=np.int32)
+        owners = np.repeat(np.arange(len(texts), dtype=np.int32), self._lengths)
+        grams = _grams("".join(texts))
+        inside = owners[: len(grams)] == owners[_GRAM - 1 :]  # not over the end of a text
+        grams, owners = grams[inside], owners[: len(grams)][inside]
+        order = np.argsort(grams, kind="stable")
+        self._owners = owners[order]
+        self._starts = np.searchsorted(grams[order], np.arange(2**16 + 1))
+
+    def nearest(self, text: str, least: float) -> list[int]:
+        """Return the numbers of texts that may be as similar, those that share most first."""
+        lists = (
+            self._owners[self._starts[gram] : self._starts[gram + 1]]
+            for gram in np.unique(_grams(text)).tolist()
+        )
+        shared = np.bincount(
+            np.concatenate([np.empty(0, np.int32), *lists]), minlength=len(self._lengths)
+        )
+        longer = np.maximum(self._lengths, len(text))
+        shorter = np.minimum(self._lengths, len(text))
+        edits = np.floor((1 - least) * longer + 1e-9)
+        needed = longer - (_GRAM - 1) - _GRAM * edits
+        possible = (shared >= needed) & (longer - shorter <= edits)
+        numbers = np.flatnonzero(possible)
+        if len(numbers) > _COMPARED:
+            closeness = shared[numbers] / longer[numbers]
+            numbers = numbers[np.argsort(-closeness, kind="stable")[:_COMPARED]]
+        found: list[int] = numbers.tolist()
+        return found
+
+
+def _grams(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint16]]":
+    """Return a hash of 16 bits for each trigram."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    if len(codes) < _GRAM:
+        return np.empty(0, np.uint16)
+    mixed = codes[:-2] * np.uint32(0x9E3779B1)
+    mixed ^= codes[1:-1] * np.uint32(0x85EBCA6B)
+    mixed ^= codes[2:] * np.uint32(0xC2B2AE35)
+    return (mixed >> np.uint32(16)).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class MemoryTranslator(BaseTranslator):
+    """Takes translations from a memory, and translates what it lacks.
+
+    from seq2seq import MemoryTranslator, TranslationMemory, Translator
+
+    memory = TranslationMemory([("Open file", "Datei öffnen")], "en", "de")
+    translator = MemoryTranslator(Translator(), memory)
+
+    A translation from the memory says so in a note, and so does one for whose text the memory has
+    a similar one.
+    """
+
+    translator: BaseTranslator
+    memory: TranslationMemory
+
+    @property
+    def directions(self) -> "tuple[Direction, ...]":
+        """See `BaseTranslator.directions`."""
+        return self.translator.directions
+
+    @property
+    def direction(self) -> "Direction":
+        """See `BaseTranslator.direction`."""
+        return self.translator.direction
+
+    @property
+    def search(self) -> "SearchConfig":
+        """See `BaseTranslator.search`."""
+        return self.translator.search
+
+    def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
+        """See `BaseTranslator.stream`."""
+        self.translator.stream((), options)  # raises where the options do not fit
+        return self._stream(lines, options)
+
+    def _stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
+        waiting = deque[tuple[Translation | None, bool]]()  # from the memory; whether searched too
+        similar = deque[Similar | None]()  # to what is searched
+
+        def lacking() -> Iterator[str]:
+            for line in lines:
+                known = self._known(line, options)
+                is_searched = known is None or len(waiting) > _WAITING
+                waiting.append((known, is_searched))
+                if is_searched:
+                    similar.append(None if known else self.memory.similar(line))
+                    yield line
+
+        def ready() -> Iterator[Translation]:
+            while waiting and not waiting[0][1]:
+                known, _ = waiting.popleft()
+                assert known is not None  # or it would be searched
+                yield known
+
+        try:
+            for translation in self.translator.stream(lacking(), options):
+                yield from ready()
+                known, _ = waiting.popleft()
+                yield known or _with_note(translation, similar.popleft())
+                yield from ready()
+        except Exception:
+            yield from ready()
+            raise
+        yield from ready()
+
+    def _known(self, line: str, options: TranslateOptions) -> Translation | None:
+        """Return what the memory has for a line, if the options allow it."""
+        if options.sampling is not None or not _LETTER.search(ANY_PLACEHOLDER.sub("", line)):
+            return None
+        text = self.memory.exact(line)
+        if text is None or not text.startswith(options.prefix):
+            return None
+        if options.unit == "line":
+            text = " ".join(text.splitlines())
+        return Translation(line, (Candidate(text, 0.0, None, ("from the memory",), ()),))
+
+
+def _with_note(translation: Translation, similar: Similar | None) -> Translation:
+    if similar is None:
+        return translation
+    best, *others = translation.candidates
+    best = replace(best, notes=(*best.notes, similar.note))
+    return replace(translation, candidates=(best, *others))
