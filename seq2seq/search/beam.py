@@ -124,93 +124,50 @@ def beam_search(
         )
     if not sources:
         return []
-    size = max(UNK_ID + 2, max(forbidden, default=0) + 2, byte_rule.size)
-    never = ~byte_rule.allowed(BETWEEN, np.arange(size))  # the last stands for all others
-    never[[PAD_ID, BOS_ID, UNK_ID, *forbidden]] = True
-    never[EOS_ID] = False
     rules = repetition_rules or [None] * len(sources)
     sentences = [
         _Sentence(len(source), config, n_best if rule is None else config.beam_size, rule)
         for source, rule in zip(sources, rules, strict=True)
     ]
+    active, live = _Active.all(sentences, config.beam_size), _Live.start(len(sources))
+    restrictions = _Restrictions(byte_rule, forbidden)
     history: list[_Backpointers] = []
-
-    active = sentences  # the B sentences that are not done
-    numbers = np.arange(len(active))  # (B,) their numbers among the sources
-    limits = np.array([sentence.limit for sentence in active])  # (B,) the longest lengths
-    free_slots = np.full(len(active), config.beam_size)  # (B,) how many hypotheses may go on
-    bounds = np.full(len(active), _NEVER)  # (B,) what a log-probability must exceed
-    batch_index: Ints = np.arange(len(active))  # (N,) whose hypothesis each row is, ascending
-    log_probs: Floats = np.zeros(len(active))  # (N,) log-probabilities
-    tokens: Ints = np.full(len(active), BOS_ID)  # (N,) the newest of each hypothesis
-    states: Ints = np.full(len(active), BETWEEN)  # (N,) of the byte rule
-    dead_ends = np.zeros((len(active), 0), np.bool_)  # (B, C) bytes that none could follow
     state = engine.encode(*pad_sources(sources))
 
     for length in count(1):
         # Ask for the log-probabilities of the next tokens, and rule out what may not come.
-        step = engine.decode_step(state, tokens)
-        within = step.log_probs[np.flatnonzero(states)]
-        _rule_out(step, never)
+        step = engine.decode_step(state, live.tokens)
         if length == 1 and step.candidates is not None:
-            dead_ends = byte_rule.dead_ends(step.candidates)
-        if dead_ends.any():
-            step.log_probs[dead_ends[batch_index, : step.log_probs.shape[1]]] = _NEVER
-        no_room = np.flatnonzero((limits < length + LONGEST)[batch_index])
-        if len(no_room):
-            _rule_out_beginnings(step, byte_rule, no_room)
-        if len(within):
-            _go_on_with_characters(step, byte_rule, states, within)
-        for row, b in enumerate(batch_index.tolist() if repetition_rules else ()):
-            rule = active[b].rule
-            if rule and limits[b] > length and states[row] == BETWEEN:
-                _rule_out_repetition(step, row, rule.closed(_read_back(history, row)))
-        at_limit = (limits <= length)[batch_index]
-        step.log_probs[at_limit, :EOS_ID] = _NEVER
-        step.log_probs[at_limit, EOS_ID + 1 :] = _NEVER
-
+            active.dead_ends = byte_rule.dead_ends(step.candidates)
+        restrictions.apply(step, active, live, length, history)
         if chooser is not None:
-            chooser.leave_one(numbers[batch_index], length, step.log_probs)
-
+            chooser.leave_one(active.numbers[live.batch_index], length, step.log_probs)
         if trace is not None:
             copied = replace(step, log_probs=step.log_probs.copy())
-            wanted = free_slots + trace.runners_up
-            recorded = _best_extensions(batch_index, log_probs, copied, wanted)
+            recorded = _best_extensions(live, copied, active.free_slots + trace.runners_up)
 
         # Extend: the best extensions of each sentence, as many as it has free slots.
-        batch_index, log_probs, parents, tokens = _best_extensions(
-            batch_index, log_probs, step, free_slots
-        )  # each (N',)
+        extended = _best_extensions(live, step, active.free_slots)  # N'
 
         # Finish: extensions by EOS leave, and take a slot where they may be among the best.
-        is_end = tokens == EOS_ID
-        ended = is_end & (log_probs > bounds[batch_index])
-        for row in np.flatnonzero(ended).tolist():
-            b = int(batch_index[row])
-            active[b].finish(_Finished(length, float(log_probs[row]), int(parents[row])))
-            free_slots[b] -= active[b].rule is None  # what the rule leaves may be far behind
-            bounds[b] = active[b].bound()
+        is_end = extended.tokens == EOS_ID
+        ended = is_end & active.can_win(extended)
+        active.finish(extended, np.flatnonzero(ended).tolist(), length)
 
         # Go on: with the hypotheses that may still come among the best.
-        on = ~is_end & (log_probs > bounds[batch_index])
-        if config.prune is not None:
-            leaders = np.full(len(active), _NEVER)
-            np.maximum.at(leaders, batch_index, log_probs)
-            on &= log_probs >= (leaders - config.prune)[batch_index]
+        can_win = ~is_end & active.can_win(extended)
+        on = can_win if config.prune is None else can_win & extended.near_the_best(config.prune)
         if trace is not None:
-            can_win = ~is_end & (log_probs > bounds[batch_index])
-            trace.record(*recorded[1:], _outcomes(len(recorded[0]), ended, on, can_win))
+            outcomes = _outcomes(len(recorded.tokens), ended, on, can_win)
+            trace.record(recorded.log_probs, recorded.parents, recorded.tokens, outcomes)
         if not on.any():
             break
-        parents, tokens, log_probs = parents[on], tokens[on], log_probs[on]
-        remaining, batch_index = renumber(batch_index[on])
-        if len(remaining) < len(active):
-            active = [active[b] for b in remaining]
-            numbers, limits, bounds = numbers[remaining], limits[remaining], bounds[remaining]
-            free_slots = free_slots[remaining]
-            dead_ends = dead_ends[remaining]
-
-        states = byte_rule.after(states[parents], tokens)
+        remaining, batch_index = renumber(extended.batch_index[on])
+        if len(remaining) < len(active.sentences):
+            active = active.select(remaining)
+        parents, tokens = extended.parents[on], extended.tokens[on]
+        states = byte_rule.after(live.states[parents], tokens)
+        live = _Live(batch_index, extended.log_probs[on], tokens, states)
         history.append(_Backpointers(tokens, parents, step.attention[parents]))
         state = step.state.select(parents)
 
@@ -289,6 +246,129 @@ class _Backpointers:
     attention: NDArray[np.float32]  # (N, S)
 
 
+@dataclass(frozen=True, eq=False)
+class _Live:
+    """The N hypotheses that go on, by sentence."""
+
+    batch_index: Ints  # (N,) whose hypothesis each is, ascending
+    log_probs: Floats  # (N,)
+    tokens: Ints  # (N,) the newest of each
+    states: Ints  # (N,) of the byte rule
+
+    @classmethod
+    def start(cls, size: int) -> "_Live":
+        """Return those that have said nothing yet, one for each sentence."""
+        return cls(np.arange(size), np.zeros(size), np.full(size, BOS_ID), np.full(size, BETWEEN))
+
+
+@dataclass(frozen=True, eq=False)
+class _Extensions:
+    """N hypotheses with one more token, by sentence, best first."""
+
+    batch_index: Ints  # (N,)
+    log_probs: Floats  # (N,)
+    parents: Ints  # (N,) the rows that they extend
+    tokens: Ints  # (N,)
+
+    def near_the_best(self, prune: float) -> NDArray[np.bool_]:
+        """(N,) whether it is within `prune` nats of the best one of its sentence."""
+        leaders = np.full(int(self.batch_index.max(initial=0)) + 1, _NEVER)
+        np.maximum.at(leaders, self.batch_index, self.log_probs)
+        near: NDArray[np.bool_] = self.log_probs >= (leaders - prune)[self.batch_index]
+        return near
+
+
+@dataclass(eq=False)
+class _Active:
+    """The B sentences that are not done."""
+
+    sentences: list[_Sentence]
+    numbers: Ints  # (B,) among the sources
+    limits: Ints  # (B,) the longest lengths
+    free_slots: Ints  # (B,) how many hypotheses may go on
+    bounds: Floats  # (B,) what a log-probability must exceed
+    dead_ends: NDArray[np.bool_]  # (B, C) bytes that none could follow
+
+    @classmethod
+    def all(cls, sentences: list[_Sentence], beam_size: int) -> "_Active":
+        """Return all sentences, before the first step."""
+        size = len(sentences)
+        return cls(
+            sentences,
+            np.arange(size),
+            np.array([sentence.limit for sentence in sentences]),
+            np.full(size, beam_size),
+            np.full(size, _NEVER),
+            np.zeros((size, 0), np.bool_),
+        )
+
+    def select(self, remaining: Ints) -> "_Active":
+        """Return the sentences of these places."""
+        return _Active(
+            [self.sentences[b] for b in remaining],
+            self.numbers[remaining],
+            self.limits[remaining],
+            self.free_slots[remaining],
+            self.bounds[remaining],
+            self.dead_ends[remaining],
+        )
+
+    def can_win(self, extended: _Extensions) -> NDArray[np.bool_]:
+        """(N,) whether an extension may still come among the best of its sentence."""
+        within: NDArray[np.bool_] = extended.log_probs > self.bounds[extended.batch_index]
+        return within
+
+    def finish(self, extended: _Extensions, rows: Sequence[int], length: int) -> None:
+        """Take extensions by EOS, by their rows: each takes a slot of its sentence."""
+        for row in rows:
+            b = int(extended.batch_index[row])
+            sentence = self.sentences[b]
+            log_prob, parent = float(extended.log_probs[row]), int(extended.parents[row])
+            sentence.finish(_Finished(length, log_prob, parent))
+            # What a repetition rule leaves may be far behind: it takes no slot.
+            self.free_slots[b] -= sentence.rule is None
+            self.bounds[b] = sentence.bound()
+
+
+class _Restrictions:
+    """What may not come next."""
+
+    def __init__(self, byte_rule: ByteRule, forbidden: Sequence[int]) -> None:
+        size = max(UNK_ID + 2, max(forbidden, default=0) + 2, byte_rule.size)
+        self._never = ~byte_rule.allowed(BETWEEN, np.arange(size))  # the last is for all others
+        self._never[[PAD_ID, BOS_ID, UNK_ID, *forbidden]] = True
+        self._never[EOS_ID] = False
+        self._byte_rule = byte_rule
+
+    def apply(
+        self,
+        step: Step[S],
+        active: _Active,
+        live: _Live,
+        length: int,
+        history: "Sequence[_Backpointers]",
+    ) -> None:
+        """Rule it out, in the log-probabilities of a step to `length` tokens."""
+        log_probs, batch_index, states = step.log_probs, live.batch_index, live.states
+        within = log_probs[np.flatnonzero(states)]
+        _rule_out(step, self._never)
+        if active.dead_ends.any():
+            log_probs[active.dead_ends[batch_index, : log_probs.shape[1]]] = _NEVER
+        no_room = np.flatnonzero((active.limits < length + LONGEST)[batch_index])
+        if len(no_room):
+            _rule_out_beginnings(step, self._byte_rule, no_room)
+        if len(within):
+            _go_on_with_characters(step, self._byte_rule, states, within)
+        if any(sentence.rule for sentence in active.sentences):
+            for row, b in enumerate(batch_index.tolist()):
+                rule = active.sentences[b].rule
+                if rule and active.limits[b] > length and states[row] == BETWEEN:
+                    _rule_out_repetition(step, row, rule.closed(_read_back(history, row)))
+        at_limit = (active.limits <= length)[batch_index]
+        log_probs[at_limit, :EOS_ID] = _NEVER
+        log_probs[at_limit, EOS_ID + 1 :] = _NEVER
+
+
 def _read_back(history: Sequence[_Backpointers], row: int) -> list[int]:
     """Read the ids of a live hypothesis back, from its row to the first step."""
     ids: list[int] = []
@@ -338,34 +418,30 @@ def _go_on_with_characters(
         step.log_probs[row] = np.where(byte_rule.allowed(states[row], ids), log_probs, _NEVER)
 
 
-def _best_extensions(
-    batch_index: Ints, log_probs: Floats, step: Step[S], free_slots: Ints
-) -> tuple[Ints, Floats, Ints, Ints]:
+def _best_extensions(live: _Live, step: Step[S], free_slots: Ints) -> _Extensions:
     """Return the best one-token extensions of N hypotheses, by sentence, best first.
 
-    `batch_index` (N,) has the sentence of each, `log_probs` (N,) is theirs. Each sentence gets as
-    many as it has `free_slots` (B,), or fewer where the model gives fewer a probability. The
-    log-probabilities of `step` are used up. Gives the batch index, log-probabilities, parents' rows
-    and tokens of the N' extensions.
+    Each sentence gets as many as it has `free_slots` (B,), or fewer where the model gives fewer a
+    probability. The log-probabilities of `step` are used up.
     """
     width = int(free_slots.max())
     values, columns = _largest(step.log_probs, width)  # (N, W): no parent can win more slots
-    totals = log_probs[:, None] + values  # (N, W), in float64
-    slots, numbers = grid(batch_index, len(free_slots))  # (B, K), (N,)
+    totals = live.log_probs[:, None] + values  # (N, W), in float64
+    slots, numbers = grid(live.batch_index, len(free_slots))  # (B, K), (N,)
     by_sentence = np.full((*slots.shape, values.shape[1]), _NEVER)
-    by_sentence[batch_index, numbers] = totals
+    by_sentence[live.batch_index, numbers] = totals
     by_sentence = by_sentence.reshape(len(free_slots), -1)  # (B, K * W)
 
     winners = np.argsort(-by_sentence, axis=1, kind="stable")[:, :width]  # (B, W')
     best = by_sentence[np.arange(len(free_slots))[:, None], winners]
     wins = (best > _NEVER) & (np.arange(winners.shape[1]) < free_slots[:, None])
-    new_batch_index, _ = np.nonzero(wins)  # (N',)
+    batch_index, _ = np.nonzero(wins)  # (N',)
     number, column = np.divmod(winners[wins], values.shape[1])
-    parents = slots[new_batch_index, number]
+    parents = slots[batch_index, number]
     tokens = columns[parents, column]
     if step.candidates is not None:
         tokens = step.candidates[parents, tokens]
-    return new_batch_index, best[wins], parents, tokens
+    return _Extensions(batch_index, best[wins], parents, tokens)
 
 
 def _largest(array: NDArray[np.float32], number: int) -> tuple[NDArray[np.float32], Ints]:
