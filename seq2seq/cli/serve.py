@@ -89,6 +89,20 @@ def serve(
     max_body: Annotated[
         int, typer.Option("--max-body", min=1, metavar="BYTES", help="Size of a request's body.")
     ] = 1 << 20,
+    max_file: Annotated[
+        int,
+        typer.Option(
+            "--max-file", min=0, metavar="BYTES", help="Size of a document; 0: no documents."
+        ),
+    ] = 10 << 20,
+    suggestions: Annotated[
+        Path | None,
+        typer.Option(
+            "--suggestions",
+            metavar="FILE",
+            help="Append better translations that clients suggest, as TSV.",
+        ),
+    ] = None,
     max_waiting: Annotated[
         int,
         typer.Option(
@@ -139,6 +153,7 @@ def serve(
     from seq2seq.serving.batching import BatchSettings
     from seq2seq.serving.middleware import Limits, is_loopback, log_line
     from seq2seq.serving.server import open_socket, run
+    from seq2seq.serving.suggestions import Suggestions
     from seq2seq.translation.router import Router
 
     patterns = protect_patterns_of(protect_pattern, protect_patterns)
@@ -146,6 +161,7 @@ def serve(
         characters=max_characters,
         texts=max_texts,
         body_bytes=max_body,
+        file_bytes=max_file,
         read_seconds=read_timeout,
         translate_seconds=translate_timeout,
         waiting=max_waiting,
@@ -163,6 +179,7 @@ def serve(
         tuple(map(_origin, cors or ())),
         log=(lambda line: None) if quiet else log_line,
         protect_patterns=patterns,
+        suggestions=Suggestions(suggestions) if suggestions else None,
     )
     for name, seconds in (("read", read_timeout), ("translate", translate_timeout)):
         if not seconds <= _LONGEST_TIMEOUT:  # also if it is NaN

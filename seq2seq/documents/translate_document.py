@@ -1,6 +1,6 @@
 """A document and a translator: the translation of each text unit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
@@ -47,6 +47,13 @@ def translate_document(
             candidates[text] = translation.candidates
             if on_text:
                 on_text(text)
+    return unit_translations(document, candidates, only_new)
+
+
+def unit_translations(
+    document: Document, candidates: Mapping[str, Sequence[Candidate]], only_new: bool = False
+) -> list[UnitTranslation | None]:
+    """Choose the translation of each unit from the candidates of its text."""
     state = State.NEEDS_REVIEW if only_new else State.TRANSLATED
     return [
         None

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -23,7 +25,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from seq2seq.documents.format_table import FORMATS
 from seq2seq.serving.batching import BatchSettings
+from seq2seq.serving.file_store import MOST_AT_ONCE, FileStore, attachment
 from seq2seq.serving.middleware import (
     CLIENT_CLOSED,
     JSON,
@@ -35,12 +39,29 @@ from seq2seq.serving.middleware import (
     log_line,
     phrase,
 )
-from seq2seq.serving.request import language_name, read_fields, read_texts, read_translate_request
+from seq2seq.serving.openapi import description
+from seq2seq.serving.request import (
+    language_name,
+    read_fields,
+    read_file_fields,
+    read_file_request,
+    read_suggestion,
+    read_texts,
+    read_translate_request,
+)
 from seq2seq.serving.service import Service
+from seq2seq.serving.suggestions import Suggestions
 from seq2seq.serving.telemetry import CONTENT_TYPE, Metrics
 from seq2seq.translation.base import AUTO
 from seq2seq.translation.router import Identifier, Router
 
+_SUFFIXES = [
+    *dict.fromkeys(
+        Path(suffix).suffix or suffix  # ".xml" for "strings.xml"
+        for form in FORMATS
+        for suffix in form.suffixes
+    )
+]
 PAGE = Path(__file__).parent / "page"
 
 _Result = TypeVar("_Result")
@@ -61,6 +82,7 @@ class Settings:
     hosts: tuple[str, ...] | None = None  # allowed besides localhost; None: any
     log: Callable[[str], object] = log_line
     protect_patterns: tuple[re.Pattern[str], ...] = ()  # spans that are not translated
+    suggestions: Suggestions | None = None
 
 
 def create_app(router: Router, identifier: Identifier | None, settings: Settings) -> ASGIApp:
@@ -115,6 +137,9 @@ class _Routes:
         self._metrics = metrics
         self._limits = settings.limits
         self._api_keys = ApiKeys(settings.api_keys)
+        self._suggestions = settings.suggestions
+        self._files = FileStore()
+        self._files_now = 0  # that are translated
 
     def routes(self) -> list[BaseRoute]:
         """Return each path with its handler."""
@@ -127,8 +152,10 @@ class _Routes:
             Route("/frontend/settings", self._frontend_settings),
             Route("/health", self._health),
             Route("/metrics", self._scrape),
-            Route("/translate_file", _no_files, methods=["POST"]),
-            Route("/suggest", _no_suggestions, methods=["POST"]),
+            Route("/openapi.json", self._openapi),
+            Route("/translate_file", self._translate_file, methods=["POST"]),
+            Route("/download_file/{name}", self._download_file),
+            Route("/suggest", self._suggest, methods=["POST"]),
         ]
 
     async def _translate(self, request: Request) -> Response:
@@ -143,6 +170,46 @@ class _Routes:
         text = "\n".join(read_texts(fields, self._limits))
         [detections] = await self._in_time(request, self._service.detect([text]))
         return _Json([detection.to_json() for detection in detections])
+
+    async def _translate_file(self, request: Request) -> Response:
+        if not self._limits.file_bytes:
+            raise RefusedError(403, "Files translation are disabled on this server.")
+        if self._files_now >= MOST_AT_ONCE:
+            raise RefusedError(503, "Too many files are translated, try again later", retry_after=5)
+        self._files_now += 1
+        try:
+            fields = await read_file_fields(request, self._limits)
+            self._api_keys.check(request, fields.get("api_key"))
+            wanted = read_file_request(fields, self._limits)
+            data = await self._in_time(request, self._service.translate_file(wanted))
+        finally:
+            self._files_now -= 1
+        key = self._files.put(wanted.name, data)
+        return _Json({"translatedFileUrl": f"{request.base_url}download_file/{quote(key)}"})
+
+    async def _download_file(self, request: Request) -> Response:
+        key = request.path_params["name"]
+        data = self._files.get(key)
+        if data is None:
+            raise RefusedError(404, "There is no such file, or no longer")
+        return attachment(key, data)
+
+    async def _suggest(self, request: Request) -> Response:
+        if self._suggestions is None:
+            raise RefusedError(403, "Suggestions are disabled on this server.")
+        fields = await read_fields(request, self._limits)
+        self._api_keys.check(request, fields.get("api_key"))
+        given = read_suggestion(fields, self._limits)
+        for language in (given.source, given.target):
+            if language not in self._service.languages:
+                raise RefusedError(400, f"{language} is not supported")
+        await to_thread.run_sync(
+            self._suggestions.add, given.text, given.translation, given.source, given.target
+        )
+        return _Json({"success": True})
+
+    async def _openapi(self, request: Request) -> Response:
+        return _Json(description())
 
     async def _in_time(self, request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Return the result of `work`; stop it after the time limit, or when the client is gone."""
@@ -182,7 +249,7 @@ class _Routes:
             {
                 "apiKeys": bool(self._api_keys),
                 "charLimit": self._limits.characters,
-                "filesTranslation": False,
+                "filesTranslation": bool(self._limits.file_bytes),
                 "frontendTimeout": 300,  # ms after the last key, until a page translates
                 "keyRequired": bool(self._api_keys),
                 "language": {
@@ -191,8 +258,8 @@ class _Routes:
                     else _language(source),
                     "target": _language(target),
                 },
-                "suggestions": False,
-                "supportedFilesFormat": [],
+                "suggestions": self._suggestions is not None,
+                "supportedFilesFormat": _SUFFIXES if self._limits.file_bytes else [],
             }
         )
 
@@ -214,14 +281,6 @@ async def _until_gone(request: Request) -> None:
 
 def _language(code: str) -> dict[str, str]:
     return {"code": code, "name": language_name(code)}
-
-
-async def _no_files(request: Request) -> Response:
-    return _error(403, "Files translation are disabled on this server.")
-
-
-async def _no_suggestions(request: Request) -> Response:
-    return _error(403, "Suggestions are disabled on this server.")
 
 
 def _error(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> Response:

@@ -37,6 +37,7 @@ class Limits:
     characters: int = 50_000  # of all texts together
     texts: int = 1_000  # in a list
     body_bytes: int = 1 << 20
+    file_bytes: int = 10 << 20  # of a document; 0: no documents are translated
     read_seconds: float = 10.0  # until the body has arrived
     translate_seconds: float = 30.0
     waiting: int = 128  # requests in the queue, whose texts nobody has begun to translate
@@ -53,18 +54,22 @@ class RefusedError(Exception):
         self.retry_after = retry_after  # seconds
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """Return the body, with never more of it in memory than allowed; raise `RefusedError`."""
-    too_large = RefusedError(413, f"Invalid request: the body exceeds {limits.body_bytes} bytes")
+async def read_body(request: Request, limits: Limits, most: int | None = None) -> bytes:
+    """Return the body, with never more of it in memory than allowed; raise `RefusedError`.
+
+    `most` is the number of bytes, in place of `limits.body_bytes`.
+    """
+    most = limits.body_bytes if most is None else most
+    too_large = RefusedError(413, f"Invalid request: the body exceeds {most} bytes")
     announced = request.headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > limits.body_bytes:
+    if not announced.isdecimal() or int(announced) > most:
         raise too_large
     body = bytearray()
     try:
         async with asyncio.timeout(limits.read_seconds):
             async for chunk in request.stream():  # the size may be announced wrongly, or not at all
                 body += chunk
-                if len(body) > limits.body_bytes:
+                if len(body) > most:
                     raise too_large
     except TimeoutError:
         message = f"The body did not arrive within {limits.read_seconds:g} seconds"

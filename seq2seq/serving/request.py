@@ -21,7 +21,7 @@ from seq2seq.serving.middleware import Limits, RefusedError, read_body
 _MAX_FIELDS = 100  # the most that a form may have, other than texts
 _MAX_NAME = 50  # characters of a language or format; no name of either is longer
 _FIELD_NAMES = frozenset(
-    {"q", "source", "target", "format", "alternatives", "api_key", "secret"}
+    {"q", "s", "source", "target", "format", "alternatives", "api_key", "secret"}
     | {"alignment", "confidence", "notes"}  # which LibreTranslate does not know
 )
 _LANGUAGES = """
@@ -62,6 +62,26 @@ class TranslateRequest:
     notes: bool = False
 
 
+@dataclass(frozen=True)
+class FileRequest:
+    """What `POST /translate_file` asks for."""
+
+    name: str  # as the client calls it, which may be anything
+    data: bytes
+    source: str  # a language, or "auto"
+    target: str
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What `POST /suggest` brings."""
+
+    text: str
+    translation: str
+    source: str
+    target: str
+
+
 async def read_fields(request: Request, limits: Limits) -> Fields:
     """Return the fields of a JSON object or a form, and of the URL; raise `RefusedError`."""
     kind, parameters = parse_options_header(request.headers.get("content-type"))
@@ -74,6 +94,21 @@ async def read_fields(request: Request, limits: Limits) -> Fields:
     return await to_thread.run_sync(
         _parse, kind.decode("latin-1"), parameters, query, body, limits, abandon_on_cancel=True
     )
+
+
+async def read_file_fields(request: Request, limits: Limits) -> Fields:
+    """Return the fields of a form with a file, which is the pair of its name and its bytes."""
+    kind, parameters = parse_options_header(request.headers.get("content-type"))
+    if kind != b"multipart/form-data":
+        raise RefusedError(400, "Invalid request: missing file parameter")
+    body = await read_body(request, limits, limits.file_bytes + limits.body_bytes)
+    boundary = parameters.get(b"boundary", b"")
+    query = request.query_params.multi_items()
+
+    def parse() -> Fields:
+        return dict([*query, *_read_multipart(boundary, body, limits, files=1)])
+
+    return await to_thread.run_sync(parse, abandon_on_cancel=True)
 
 
 def _parse(
@@ -114,8 +149,8 @@ def read_texts(fields: Fields, limits: Limits) -> tuple[str, ...]:
     texts = q if isinstance(q, list) else [q]
     if not all(isinstance(text, str) for text in texts):
         raise RefusedError(400, "Invalid request: q is not a string or a list of strings")
-    _check_size(len(texts), limits.texts)
-    _check_size(sum(map(len, texts)), limits.characters)
+    check_size(len(texts), limits.texts)
+    check_size(sum(map(len, texts)), limits.characters)
     return tuple(map(_valid, texts))
 
 
@@ -142,6 +177,30 @@ def read_translate_request(fields: Fields, limits: Limits) -> TranslateRequest:
         _is_true(fields, "confidence"),
         _is_true(fields, "notes"),
     )
+
+
+def read_file_request(fields: Fields, limits: Limits) -> FileRequest:
+    """Return which file is to be translated, and how; raise `RefusedError`."""
+    file = _required(fields, "file")
+    if isinstance(file, str):
+        raise RefusedError(400, "Invalid request: file is not a file")
+    name, data = file
+    if not name or not data:
+        raise RefusedError(400, "Invalid request: empty file")
+    if len(data) > limits.file_bytes:
+        raise RefusedError(413, f"Invalid request: the file exceeds {limits.file_bytes} bytes")
+    source, target = (_short(_required(fields, name)) for name in ("source", "target"))
+    return FileRequest(_valid(name), data, source, target)
+
+
+def read_suggestion(fields: Fields, limits: Limits) -> Suggestion:
+    """Return a suggestion; raise `RefusedError`."""
+    text, translation = (_required(fields, name) for name in ("q", "s"))
+    if not (isinstance(text, str) and isinstance(translation, str)):
+        raise RefusedError(400, "Invalid request: q or s is not a string")
+    check_size(len(text) + len(translation), limits.characters)
+    source, target = (_short(_required(fields, name)) for name in ("source", "target"))
+    return Suggestion(_valid(text), _valid(translation), source, target)
 
 
 def _read_json(body: bytes, limits: Limits) -> dict[str, Any]:
@@ -172,9 +231,13 @@ def _read_form(body: bytes, limits: Limits) -> list[tuple[str, str]]:
     return [(name, _unix_lines(value)) for name, value in pairs]
 
 
-def _read_multipart(boundary: bytes, body: bytes, limits: Limits) -> list[tuple[str, str]]:
+def _read_multipart(
+    boundary: bytes, body: bytes, limits: Limits, files: int = 0
+) -> list[tuple[str, Any]]:
+    """Return the fields of a form; of a file its name and its bytes."""
     try:
-        body.decode("utf-8")  # a form of texts alone, with no files
+        if not files:
+            body.decode("utf-8")
     except UnicodeDecodeError:
         raise RefusedError(400, "Invalid request: the form is not UTF-8") from None
 
@@ -187,15 +250,22 @@ def _read_multipart(boundary: bytes, body: bytes, limits: Limits) -> list[tuple[
 
     async def read() -> list[tuple[str, Any]]:
         async with parser.form(
-            max_files=0, max_fields=limits.texts + _MAX_FIELDS, max_part_size=limits.body_bytes
+            max_files=files, max_fields=limits.texts + _MAX_FIELDS, max_part_size=limits.body_bytes
         ) as form:
-            return form.multi_items()
+            return [
+                (name, value)
+                if isinstance(value, str)
+                else (name, (value.filename or "", await value.read()))
+                for name, value in form.multi_items()
+            ]
 
     try:
         pairs = asyncio.run(read())
     except (MultiPartException, ValueError, KeyError) as error:
         raise RefusedError(400, "Invalid request: the form cannot be read") from error
-    return [(name, _unix_lines(value)) for name, value in pairs if isinstance(value, str)]
+    return [
+        (name, _unix_lines(value) if isinstance(value, str) else value) for name, value in pairs
+    ]
 
 
 def _required(fields: Fields, name: str) -> Any:
@@ -205,7 +275,8 @@ def _required(fields: Fields, name: str) -> Any:
     return value
 
 
-def _check_size(size: int, limit: int) -> None:
+def check_size(size: int, limit: int) -> None:
+    """Raise `RefusedError` if a request has more texts or characters than are allowed."""
     if size > limit:
         raise RefusedError(400, f"Invalid request: request ({size}) exceeds text limit ({limit})")
 

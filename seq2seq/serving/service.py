@@ -10,18 +10,24 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
 
 from seq2seq.config.model_config import Direction
+from seq2seq.documents.document import Document
+from seq2seq.documents.format_table import format_of, open_document
 from seq2seq.documents.html_document import HtmlDocument
 from seq2seq.documents.plain_text import TextDocument
+from seq2seq.documents.translate_document import texts_to_translate, unit_translations
+from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
+from seq2seq.serving.file_store import safe_name
 from seq2seq.serving.middleware import Limits, RefusedError
-from seq2seq.serving.request import TranslateRequest, language_name
+from seq2seq.serving.request import FileRequest, TranslateRequest, check_size, language_name
 from seq2seq.serving.response import Answer, Detection, translate_response
 from seq2seq.serving.telemetry import Metrics
 from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
@@ -30,6 +36,7 @@ from seq2seq.translation.result import Translation
 from seq2seq.translation.router import Identifier, Router
 
 _IDENTIFIED = 2_000  # characters of a text, from which its language is identified
+_SAMPLE = 100  # texts of a document, from which its language is identified
 _LEAST = 0.01  # a language less likely than that is not in the answer
 _TAG = re.compile(r"<[^<>]*>")
 
@@ -56,6 +63,7 @@ class Service:
         protect_patterns: tuple[re.Pattern[str], ...] = (),
     ) -> None:
         self._protect_patterns = protect_patterns
+        self._characters = limits.characters
         self._router = router
         self.directions = (*router.directions, *router.pivot_directions)
         self.identifier = identifier
@@ -98,6 +106,60 @@ class Service:
         answers = await self._translate(documents, directions, request)
         self._metrics.characters.inc(sum(map(len, request.texts)))
         return translate_response(request, answers, detections)
+
+    async def translate_file(self, request: FileRequest) -> bytes:
+        """Return a document in the target language; raise `RefusedError` where it is none."""
+        target = self._router.known(request.target)
+        source = None if request.source == AUTO else self._router.known(request.source)
+        document = await self._opened(request, source, target)
+        if source is None:
+            texts = "\n".join(islice(texts_to_translate(document), _SAMPLE))
+            if not texts:
+                return request.data
+            [guesses] = await self._guesses([_TAG.sub("", texts)[:_IDENTIFIED]])
+            source = source_of(guesses, (*self._router.sources(target), target))
+            if source is None:
+                raise RefusedError(400, "The language of the file is not known; give its source")
+            if source == target:
+                return request.data
+            document = await self._opened(request, source, target)
+        direction = Direction(source, target)
+        self._check(direction)
+        if direction not in self.directions:  # from a language to itself
+            return request.data
+        limited = texts_to_translate(document)
+        check_size(sum(map(len, limited)), self._characters)
+        plain = [text for text, has_limit in limited.items() if not has_limit]
+        short = [text for text, has_limit in limited.items() if has_limit]
+        beam = self._route(direction).search.beam_size
+        results = await asyncio.gather(
+            self._batcher.run(_Key(direction, 1, alignment=False), plain),
+            self._batcher.run(_Key(direction, beam, alignment=False), short),
+        )
+        translations = zip([*plain, *short], chain(*results), strict=True)
+        candidates = {text: translation.candidates for text, translation in translations}
+        self._metrics.characters.inc(sum(map(len, limited)))
+
+        def render() -> bytes:
+            return document.render(unit_translations(document, candidates))
+
+        return await to_thread.run_sync(render, abandon_on_cancel=True)
+
+    async def _opened(self, request: FileRequest, source: str | None, target: str) -> Document:
+        """Read a document; raise `RefusedError` where it is none of a known format."""
+
+        def read() -> Document:
+            try:
+                form = format_of(Path(safe_name(request.name)))
+            except UsageError:
+                raise RefusedError(400, "Invalid request: file format not supported") from None
+            try:
+                return open_document(request.data, form, source, target)
+            except Seq2SeqError as error:
+                reason = str(error).removesuffix(".")
+                raise RefusedError(400, f"Invalid request: the file {reason}") from None
+
+        return await to_thread.run_sync(read, abandon_on_cancel=True)
 
     async def detect(self, texts: Sequence[str]) -> list[list[Detection]]:
         """Return for each text the languages that it may be in, the likeliest first."""

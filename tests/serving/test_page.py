@@ -326,3 +326,35 @@ selector => {
     return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
 }
 """
+
+
+# Files
+
+
+def test_a_file_that_is_chosen_or_dropped_comes_back_translated(page: "Page") -> None:
+    def fetched() -> str:
+        with page.expect_download() as download:
+            page.get_by_role("link", name="note.html").click()
+        return Path(download.value.path()).read_text()
+
+    markup = "<p>a <b>house</b></p>"
+    data = {"name": "note.html", "mimeType": "text/html", "buffer": markup.encode()}
+    page.locator("#file").set_input_files(data)  # type: ignore[arg-type]
+    assert fetched() == "<p>A <b>HOUSE</b></p>"
+    page.evaluate(
+        """(markup) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([markup], "note.html"));
+            document.querySelector("#file-note").replaceChildren();
+            document.querySelector("main").dispatchEvent(
+                new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+        }""",
+        markup,
+    )
+    assert fetched() == "<p>A <b>HOUSE</b></p>"
+
+
+def test_a_file_of_an_unknown_format_is_told(page: "Page") -> None:
+    data = {"name": "note.xyz", "mimeType": "text/plain", "buffer": b"a house"}
+    page.locator("#file").set_input_files(data)  # type: ignore[arg-type]
+    page.get_by_text("file format not supported").wait_for()

@@ -60,6 +60,32 @@ async function translate() {
   }
 }
 
+// Files
+
+async function translateFile(file) {
+  if (!file || byId("choose").hidden) return;
+  fail("");
+  const note = byId("file-note");
+  note.textContent = `Translating ${file.name} …`;
+  const form = new FormData();
+  form.append("source", source.value);
+  form.append("target", target.value);
+  if (byId("key").value) form.append("api_key", byId("key").value);
+  form.append("file", file);
+  try {
+    const answer = await ask("translate_file", { method: "POST", body: form });
+    const link = document.createElement("a");
+    const key = answer.translatedFileUrl.split("/").pop();
+    link.href = `download_file/${key}`; // below the page, wherever a proxy has put it
+    link.download = decodeURIComponent(key).replace(/^[^.]*\./, "");
+    link.textContent = link.download;
+    note.replaceChildren("Translated: ", link);
+  } catch (error) {
+    note.textContent = "";
+    fail(error.message);
+  }
+}
+
 // What is shown
 
 function show(answer) {
@@ -232,6 +258,17 @@ byId("copy").addEventListener("click", async (event) => {
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 });
+byId("choose").addEventListener("click", () => byId("file").click());
+byId("file").addEventListener("change", (event) => {
+  translateFile(event.target.files[0]);
+  event.target.value = ""; // so that the same file may be chosen again
+});
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  if (!event.dataTransfer.files.length) return;
+  event.preventDefault();
+  translateFile(event.dataTransfer.files[0]);
+});
 const wordOf = (event) => Number(event.target.dataset.number ?? -1);
 translation.addEventListener("pointerover", (event) => lookAt(wordOf(event)));
 translation.addEventListener("click", (event) => lookAt(wordOf(event)));
@@ -262,6 +299,8 @@ async function start() {
     fill(source, first === "auto" ? ["auto", ...codes] : codes, first);
     fillTargets(settings.language.target.code);
     limit = settings.charLimit;
+    byId("choose").hidden = !settings.filesTranslation;
+    byId("file").accept = settings.supportedFilesFormat.join();
     byId("key-field").hidden = !settings.keyRequired;
     showText();
     if (text.value) translate(); // what a browser has kept over a reload
