@@ -32,7 +32,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     for unit in xml.root.descendants("tu"):
         stated = source or unit.attributes.get("srclang") or usual
         if stated == "*all*":
-            raise Seq2SeqError("does not say its source language; say it with --source.")
+            raise Seq2SeqError("does not say its source language; say it with --from.")
         variant, translation = _variant(unit, stated), _variant(unit, target)
         if variant and variant is not translation:
             slots += _Unit(xml, unit, variant, translation, target).slots()
