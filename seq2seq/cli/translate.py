@@ -1,22 +1,16 @@
 """`translate`: sentences in, translations out, one line each; documents: `translate_files`."""
 
 import re
-import sys
-import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from functools import partial
-from io import BufferedReader
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seq2seq.cli.exit import leave, log_to_stderr, reported_errors
 from seq2seq.cli.formats import Format, Json, Plain, line_format
+from seq2seq.cli.models import ModelChoice
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
@@ -36,27 +30,22 @@ from seq2seq.cli.options import (
     protect_patterns_of,
     sampling_of,
 )
-from seq2seq.cli.progress import ProgressBar
 from seq2seq.cli.streams import (
     file_size,
     is_conversation,
     open_input,
     open_output,
-    read_chunks,
     refuse_same_file,
 )
-from seq2seq.config.model_config import Combination
+from seq2seq.cli.translate_lines import LineJob
 from seq2seq.errors import UsageError
-from seq2seq.text.blocks import Unit, blocks
+from seq2seq.text.blocks import Unit
 from seq2seq.text.formality import Formality
-from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
+from seq2seq.translation.base import AUTO, TranslateOptions
 
 if TYPE_CHECKING:
-    from seq2seq.config.model_config import Direction
     from seq2seq.documents.format_table import Format as DocumentFormat
     from seq2seq.text.glossary import Glossary
-    from seq2seq.translation.router import Router
-    from seq2seq.translation.translator import Translator
 
 _PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})
 """Suffixes of files that are plain text: their translation may replace them."""
@@ -102,7 +91,7 @@ def translate(
             "of a review.",
         ),
     ] = False,
-    models: Annotated[
+    folders: Annotated[
         list[Path] | None,
         typer.Option(
             "-m",
@@ -220,6 +209,9 @@ def translate(
 
     Scores are natural-log probabilities, normalised by length: 0 is certain.
     """
+    models = ModelChoice(
+        folders, combination_of(folders or (), ensemble), threads, memory_path, report_timing
+    )
     if list_models:
         _list(models, as_json)
         return
@@ -229,25 +221,11 @@ def translate(
         raise UsageError("give sentences or --input, not both.")
     for number, text in enumerate(texts or (), 1):
         _require_utf8(text, number)
-    combination = combination_of(models or (), ensemble)
     name = str(input_path or ("arguments" if texts else "stdin"))
-    is_table = input_path is not None and input_path.suffix.lower() in _TABLES
-    header = column if is_table and column and not column.isdecimal() else None
-    line_column = None if header else column
-    form = line_format(name, line_column, as_json, n_best is not None, alignment, tee)
-    is_folder = input_path is not None and input_path.is_dir()
-    document_format = None
-    if not (texts or is_folder or line_column):
-        lines_unit = None if header else unit
-        document_format = _document_format(input_path, format_name, models, lines_unit)
-    if is_folder or document_format:
-        if form != Plain() or unit:
-            raise UsageError(
-                f"{name} is no lines of text: leave out --unit, --json, --column, --n-best, "
-                "--alignment and --tee."
-            )
-    elif only_new or format_name not in (None, "text"):
-        raise UsageError("--format and --only-new are for a document, given with --input.")
+    header = column if _is_header(column, input_path) else None
+    form = line_format(
+        name, None if header else column, as_json, n_best is not None, alignment, tee
+    )
     options = TranslateOptions(
         source=source_language,
         target=target_language,
@@ -268,53 +246,70 @@ def translate(
     )
     if source_language or target_language:  # else there is nothing to log, and logging is slow
         log_to_stderr("translate", quiet)
+    is_folder = input_path is not None and input_path.is_dir()
     if output_path and output_path.is_dir() and input_path and not is_folder:
         output_path /= input_path.name
-    if input_path and is_folder:
+    document_format = None
+    if not (texts or is_folder or (column and not header)):
+        lines_unit = None if header else unit
+        document_format = _document_format(input_path, format_name, models, lines_unit)
+    if is_folder or document_format:
+        if form != Plain() or unit:
+            raise UsageError(
+                f"{name} is no lines of text: leave out --unit, --json, --column, --n-best, "
+                "--alignment and --tee."
+            )
         from seq2seq.cli.translate_files import DocumentJob
 
-        if output_path is None or output_path.is_file():
-            raise UsageError(f"{input_path} is a folder; give another one as --output.")
-        with _opened_router(models, combination, threads, options, report_timing) as router:
-            translator = _with_memory(router, memory_path, router, options)
-            documents = DocumentJob(router, translator, options, only_new, quiet)
-            documents.translate_folder(input_path, output_path)
+        with models.opened(options) as (router, translator):
+            documents = DocumentJob(router, translator, options, only_new, quiet, header)
+            if document_format:
+                documents.translate_file(input_path, output_path, document_format)
+            elif input_path:
+                documents.translate_folder(input_path, output_path)
         return
-    job = _Job(name, texts or (), form, options, quiet)
-    with open_input(input_path, texts) as source, open_output(output_path) as sink:
+    if only_new or format_name not in (None, "text"):
+        raise UsageError("--format and --only-new are for a document, given with --input.")
+    lines = LineJob(name, texts or (), form, options, quiet)
+    has_prompt = form == Plain() and not (quiet or output_path or unit or memory_path)
+    _translate_lines(lines, models, input_path, output_path, has_prompt)
+
+
+def _translate_lines(
+    lines: LineJob,
+    models: ModelChoice,
+    input_path: Path | None,
+    output_path: Path | None,
+    has_prompt: bool,
+) -> None:
+    """Translate lines of a file, of stdin or of arguments; or talk, where that is possible."""
+    options = lines.options
+    with open_input(input_path, lines.texts) as source, open_output(output_path) as sink:
         if source is not None:
             refuse_same_file(source, sink)
-        if input_path and output_path and not (document_format or format_name):
-            _require_plain(input_path, output_path, form)
+        if input_path and output_path:
+            _require_plain(input_path, output_path, lines.format)
         is_large = source is not None and (file_size(source) or 0) > _LARGE
-        if is_large and threads != 1 and not (document_format or report_timing):
-            from seq2seq.translation.parallel import ParallelTranslator
-
-            load = partial(_load_router, models, combination, 1)
-            with ParallelTranslator(load, threads) as parallel:
-                languages_from = load() if memory_path else None
-                job.run(_with_memory(parallel, memory_path, languages_from, options), source, sink)
+        if is_large and models.threads != 1 and not models.report_timing:
+            with models.on_processes(options) as translator:
+                lines.run(translator, source, sink)
             return
-        with _opened_router(models, combination, threads, options, report_timing) as router:
-            translator = _with_memory(router, memory_path, router, options)
-            if source is not None and document_format:
-                from seq2seq.cli.translate_files import DocumentJob
-
-                in_place = _is_same_file(input_path, output_path)
-                documents = DocumentJob(router, translator, options, only_new, quiet, header)
-                documents.translate_file(source, name, document_format, sink, in_place)
-                return
-            is_plain = source is not None and form == Plain() and not (quiet or output_path or unit)
-            if is_plain and options.source != AUTO and not memory_path and is_conversation():
+        with models.opened(options) as (router, translator):
+            if source and has_prompt and options.source != AUTO and is_conversation():
                 from seq2seq.cli.prompt import Prompt
 
                 Prompt(router, replace(options, unit="sentence", keep_parts=True)).run()
             else:
-                job.run(translator, source, sink)
+                lines.run(translator, source, sink)
+
+
+def _is_header(column: str | None, path: Path | None) -> bool:
+    """Tell whether a column is named as in the head of a table."""
+    return bool(column and not column.isdecimal() and path and path.suffix.lower() in _TABLES)
 
 
 def _document_format(
-    path: Path | None, format_name: str | None, models: Sequence[Path] | None, unit: Unit | None
+    path: Path | None, format_name: str | None, models: ModelChoice, unit: Unit | None
 ) -> "DocumentFormat | None":
     """Return the format of the input; None for lines of text, as stdin and a pipe have them."""
     if path is None and format_name is None:
@@ -322,68 +317,10 @@ def _document_format(
     from seq2seq.cli.translate_files import document_format
 
     def languages() -> list[str]:
-        directions = chain.from_iterable(_directions(models).values())
+        directions = chain.from_iterable(models.directions().values())
         return [code for known in directions for code in (known.source, known.target)]
 
     return document_format(path, format_name, languages, as_text=unit is not None)
-
-
-@contextmanager
-def _opened_router(
-    models: Sequence[Path] | None,
-    combination: Combination,
-    threads: int,
-    options: TranslateOptions,
-    report_timing: bool,
-) -> "Iterator[Router]":
-    """Load the models, and raise `UsageError` where the options do not fit them.
-
-    With `report_timing` say at the end of the block how long it took.
-    """
-    started = time.perf_counter()
-    if not report_timing:
-        router = _load_router(models, combination, threads)
-        router.stream((), options)
-        yield router
-        return
-    from seq2seq.cli.timing import TimedRouter
-
-    timed = TimedRouter(_ensemble(models, combination, threads), threads)
-    timed.stream((), options)
-    loading, timed.seconds = time.perf_counter() - started, 0.0
-    yield timed
-    typer.echo(f"translate: {timed.report(loading)}.", err=True)
-
-
-def _load_router(models: Sequence[Path] | None, combination: Combination, threads: int) -> "Router":
-    from seq2seq.translation.router import Router  # not before the options are known to be right
-
-    return Router(_ensemble(models, combination, threads), threads)
-
-
-def _ensemble(
-    models: Sequence[Path] | None, combination: Combination, threads: int
-) -> "list[Translator] | None":
-    from seq2seq.translation.translator import Translator
-
-    return [Translator(models, threads, ensemble=combination)] if models else None
-
-
-def _with_memory(
-    translator: BaseTranslator,
-    path: Path | None,
-    router: "Router | None",
-    options: TranslateOptions,
-) -> BaseTranslator:
-    """Let a translator take from a memory what is there, if one is given."""
-    if path is None or router is None:
-        return translator
-    from seq2seq.documents.bilingual import read_pairs
-    from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
-
-    source, target = router.languages_of(options)
-    pairs = read_pairs(path, source, target)
-    return MemoryTranslator(translator, TranslationMemory(pairs, source or "", target))
 
 
 def _load_glossary(file: Path | None) -> "Glossary | None":
@@ -412,130 +349,21 @@ def _require_plain(source: Path, sink: Path, form: Format) -> None:
     Its lines are translated as they are, markup and all, which may spoil the file.
     """
     is_plain = source.suffix.lower() in _PLAIN or isinstance(form, Json)
-    if not is_plain and _is_same_file(source, sink):
+    if not is_plain and sink.exists() and source.exists() and source.samefile(sink):
         raise UsageError(
             f"{source} is not replaced: {source.suffix} is translated line by line as plain text, "
             "which may spoil it; give another --output."
         )
 
 
-def _is_same_file(source: Path | None, sink: Path | None) -> bool:
-    return bool(source and sink and source.exists() and sink.exists() and source.samefile(sink))
-
-
-class _Line(NamedTuple):
-    """A line of the input."""
-
-    number: int  # from 1; a text of several lines has one
-    begins: int  # the number of its first line
-    mark: str  # of the byte order
-    text: str
-    end: str  # "" where the file ends without one
-    has_source: bool  # whether it has a text to translate
-
-    def __str__(self) -> str:
-        return self.mark + self.text + self.end
-
-    def written(self, texts: Iterable[str]) -> bytes:
-        """Put lines out that begin and end as this one does."""
-        return (self.mark + (self.end or "\n").join(texts) + self.end).encode(errors="replace")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What to translate, and how to write it."""
-
-    name: str  # of the input, for messages
-    texts: Sequence[str]  # in place of a file
-    format: Format
-    options: TranslateOptions
-    quiet: bool
-
-    def run(
-        self, translator: BaseTranslator, source: BufferedReader | None, sink: BinaryIO
-    ) -> None:
-        """Translate the input, and write each line as soon as it is translated."""
-        waiting: deque[_Line] = deque()  # lines that were read and not translated yet
-        with nullcontext() if self.quiet else _progress(source, sink) as bar:
-            options = replace(self.options, on_part=bar.advance_within if bar else None)
-            for texts in self._read(source, waiting):
-                for translation in translator.stream(texts, options):
-                    line = waiting.popleft()
-                    if not line.has_source:
-                        translation = translation.unchanged("", self.format.lack)
-                    lines = self.format.lines(line.text, line.number, translation)
-                    sink.write(line.written(lines))
-                    sink.flush()
-                    self._show_notes(translation.notes, line)
-                    if bar:
-                        bar.advance(str(line))
-
-    def _read(
-        self, source: BufferedReader | None, waiting: deque[_Line]
-    ) -> Iterator[Iterator[str]]:
-        """Yield the texts to translate, in chunks that need not wait for one another."""
-        number, begins = 0, 1
-
-        def texts(chunk: Iterable[str]) -> Iterator[str]:
-            nonlocal number, begins
-            for whole in chunk:
-                number += 1
-                match = _LINE.fullmatch(whole)
-                assert match
-                mark, line, end = match.groups()
-                text = self.format.text(line, number)
-                waiting.append(_Line(number, begins, mark, line, end, text is not None))
-                begins += line.count("\n") + 1
-                yield text or ""
-
-        return map(texts, self._chunks(source))
-
-    def _chunks(self, source: BufferedReader | None) -> Iterable[Iterable[str]]:
-        if source is None:
-            return [(f"{text}\n" for text in self.texts)]
-        if source.isatty() and not self.quiet:
-            typer.echo("Type a sentence and press Enter. Ctrl-D ends.", err=True)
-        chunks = read_chunks(source, self.name)
-        joins_lines = self.options.unit != "line" and isinstance(self.format, Plain)
-        return blocks(chunks, self.options.unit) if joins_lines else chunks
-
-    def _show_notes(self, notes: Iterable[str], line: _Line) -> None:
-        if self.quiet:
-            return
-        where = f"text {line.number}: " if self.texts else f"{self.name}, line {line.begins}: "
-        for note in notes:
-            typer.echo(f"translate: {'' if len(self.texts) == 1 else where}{note}.", err=True)
-
-
-def _progress(
-    source: BufferedReader | None, sink: BinaryIO
-) -> AbstractContextManager[ProgressBar | None]:
-    """Open a bar for a file, where someone sees it and it does not cross the translations.
-
-    Files of the kernel, as in /proc, say that their size is 0: they have no bar.
-    """
-    size = file_size(source) if source else None
-    if not size or sys.stderr is None or not sys.stderr.isatty() or sink.isatty():
-        return nullcontext()
-    return ProgressBar(size)
-
-
-def _directions(models: Sequence[Path] | None) -> "dict[Path, tuple[Direction, ...]]":
-    """Return the directions of each model, or of each bundled one."""
-    from seq2seq.bundled import bundled_models
-    from seq2seq.model_dir.read import read_config
-
-    return {folder: read_config(folder).directions for folder in models or bundled_models()}
-
-
-def _list(models: Sequence[Path] | None, as_json: bool) -> None:
-    """Print the directions of the models, or of all bundled ones."""
+def _list(models: ModelChoice, as_json: bool) -> None:
+    """Print the directions of the models."""
     import json
 
     from seq2seq.bundled import DEFAULT_MODEL
     from seq2seq.translation.pivot import two_steps
 
-    known = _directions(models)
+    known = models.directions()
     for folder, directions in known.items():
         names = [*map(str, directions)]
         is_default = folder == DEFAULT_MODEL

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import typer
 
 from seq2seq.cli.progress import ProgressBar
+from seq2seq.cli.streams import open_input, open_output, refuse_same_file
 from seq2seq.documents.document import Document, State, UnitTranslation
 from seq2seq.documents.format_table import Format, format_named, format_of, open_document
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -66,29 +66,34 @@ class DocumentJob:
     quiet: bool
     column: str | None = None  # of a table, by its name
 
-    def translate_file(
-        self, source: BufferedReader, name: str, form: Format, sink: BinaryIO, in_place: bool
-    ) -> None:
-        """Translate a document, and write it once all is translated."""
-        data = source.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise Seq2SeqError(
-                f"{name}: more than {_MOST_BYTES:,} bytes, too large for a document."
-            )
-        document = self._open(data, name, form)
-        if in_place and not self.only_new and _has_translations(document):
-            raise UsageError(
-                f"{name} is not replaced: it has translations, which would be made anew; add "
-                "--only-new, or give another --output."
-            )
-        sink.write(self._translate(document, name, show_bar=not sink.isatty()))
+    def translate_file(self, source: Path | None, target: Path | None, form: Format) -> None:
+        """Translate a document, or stdin, and write it once all is translated, or to stdout."""
+        name = str(source or "stdin")
+        with open_input(source) as file, open_output(target) as sink:
+            assert file is not None
+            refuse_same_file(file, sink)
+            data = file.read(_MOST_BYTES + 1)
+            if len(data) > _MOST_BYTES:
+                raise Seq2SeqError(
+                    f"{name}: more than {_MOST_BYTES:,} bytes, too large for a document."
+                )
+            document = self._open(data, name, form)
+            in_place = source and target and target.exists() and source.samefile(target)
+            if in_place and not self.only_new and _has_translations(document):
+                raise UsageError(
+                    f"{name} is not replaced: it has translations, which would be made anew; add "
+                    "--only-new, or give another --output."
+                )
+            sink.write(self._translate(document, name, show_bar=not sink.isatty()))
 
-    def translate_folder(self, source: Path, target: Path) -> None:
+    def translate_folder(self, source: Path, target: Path | None) -> None:
         """Translate the documents of a folder into another one, and copy all other files.
 
         What is there and is not older than its source stays, so that an interrupted run goes on.
         Raises `Seq2SeqError` at the end where a document could not be translated.
         """
+        if target is None or target.is_file():
+            raise UsageError(f"{source} is a folder; give another one as --output.")
         source, target = source.resolve(), target.resolve()
         if source == target and not self.only_new:
             raise UsageError(

@@ -25,7 +25,7 @@ from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli import progress
 from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.streams import open_output, read_chunks
-from seq2seq.cli.translate import _progress
+from seq2seq.cli.translate_lines import _progress
 from seq2seq.errors import Seq2SeqError
 
 CAN_CUT_THE_NETWORK = (

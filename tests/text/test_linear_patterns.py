@@ -183,7 +183,11 @@ def test_the_patterns_of_the_package_are_found() -> None:
     """Else nothing here says anything."""
     names = {one.name for one in _PATTERNS}
 
-    assert {"text.blocks._CELL", "text.sentences._SENTENCE_END", "cli.translate._LINE"} <= names
+    assert {
+        "text.blocks._CELL",
+        "text.sentences._SENTENCE_END",
+        "cli.translate_lines._LINE",
+    } <= names
 
 
 @pytest.mark.parametrize("pattern", [r"\s+$", r" *\|", r"(?: |a)+b"])
