@@ -213,11 +213,11 @@ def gradients(
 
     from rich.console import Console
 
-    from seq2seq.inspection.gradients import MemoryResult, Settings, measure
+    from seq2seq.inspection.gradients import GradientSettings, MemoryResult, measure
     from seq2seq.inspection.terminal import gradients_lines
 
     delays = tuple(takewhile(lambda delay: delay <= longest, (5 * 2**n for n in count())))
-    settings = Settings(delays=delays, distractors=distractors, steps=steps, seed=seed)
+    settings = GradientSettings(delays=delays, distractors=distractors, steps=steps, seed=seed)
     with Console(stderr=True, quiet=quiet).status("measuring") as status:
 
         def show(result: MemoryResult) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seq2seq.cli.exit import leave, log_to_stderr, reported_errors
-from seq2seq.cli.formats import Format, Json, Plain, line_format
+from seq2seq.cli.line_formats import Json, LineFormat, Plain, line_format
 from seq2seq.cli.models import ModelChoice
 from seq2seq.cli.options import (
     AnyToOption,
@@ -343,7 +343,7 @@ def _require_utf8(text: str, number: int) -> None:
         ) from None
 
 
-def _require_plain(source: Path, sink: Path, form: Format) -> None:
+def _require_plain(source: Path, sink: Path, form: LineFormat) -> None:
     """Raise `UsageError` where a file would be replaced that is not plain text.
 
     Its lines are translated as they are, markup and all, which may spoil the file.

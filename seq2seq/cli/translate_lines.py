@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 import typer
 
-from seq2seq.cli.formats import Format, Plain
+from seq2seq.cli.line_formats import LineFormat, Plain
 from seq2seq.cli.progress import ProgressBar
 from seq2seq.cli.streams import file_size, read_chunks
 from seq2seq.text.blocks import blocks
@@ -44,7 +44,7 @@ class LineJob:
 
     name: str  # of the input, for messages
     texts: Sequence[str]  # in place of a file
-    format: Format
+    format: LineFormat
     options: TranslateOptions
     quiet: bool
 

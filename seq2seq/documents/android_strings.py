@@ -16,7 +16,7 @@ from seq2seq.documents.xml_source import (
     Edit,
     Element,
     Other,
-    Text,
+    TextNode,
     XmlDocument,
     XmlSlot,
     XmlSource,
@@ -102,7 +102,7 @@ def _plurals(
 
 def _text(xml: XmlSource, string: Element) -> XmlText:
     parts = inline_parts(xml, string.children, _role_of)
-    raw = "".join(node.value for node in string.children if isinstance(node, Text))
+    raw = "".join(node.value for node in string.children if isinstance(node, TextNode))
     tokens = [token for token in _tokens(raw) if token.raw.startswith(r"\u")]
     codes = {token.text: token.raw for token in tokens if token.text.strip(_SPACES)}
     return XmlText(

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from seq2seq.documents.document import Document, TextUnit, UnitTranslation
 from seq2seq.documents.html_file import HtmlFile
-from seq2seq.documents.html_tokens import FOREIGN, RAW, Kind, Token
+from seq2seq.documents.html_tokens import FOREIGN, RAW, Token, TokenKind
 from seq2seq.documents.xml_source import (
     Edit,
     Element,
@@ -24,7 +24,7 @@ from seq2seq.documents.xml_source import (
     inline_parts,
     legal,
 )
-from seq2seq.documents.zipped_document import Part, ZippedDocument, ZipSource
+from seq2seq.documents.zipped_document import ZipPart, ZippedDocument, ZipSource
 from seq2seq.errors import Seq2SeqError
 
 _NAMESPACES = {
@@ -55,7 +55,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
         raise Seq2SeqError("is an EPUB without a book in it.")
     name = package.attributes.get("full-path", "")
     book = archive.read_xml(name, _NAMESPACES)
-    parts = dict[str, Part]()
+    parts = dict[str, ZipPart]()
     parts[name] = XmlDocument(book, _titles(book), [*_languages(book, target)])
     encrypted = _encrypted(archive)
     for part, kind in _contents(book.root, posixpath.dirname(name)):
@@ -160,12 +160,12 @@ def _tokens(markup: str) -> Iterator[Token]:
             raw += match[0]
             depth += (is_open - bool(match["slash"])) if tag == name else 0
             if not depth:
-                yield Token(Kind.ATOM, raw, name)
+                yield Token(TokenKind.ATOM, raw, name)
         elif is_open and (tag in RAW or tag in FOREIGN):
             raw, name, depth = match[0], tag, 1
         elif match["text"]:
-            yield Token(Kind.TEXT, match[0])
+            yield Token(TokenKind.TEXT, match[0])
         elif is_open:
-            yield Token(Kind.START, match[0], tag)
+            yield Token(TokenKind.START, match[0], tag)
         else:
-            yield Token(Kind.END if match["slash"] else Kind.ATOM, match[0], tag)
+            yield Token(TokenKind.END if match["slash"] else TokenKind.ATOM, match[0], tag)

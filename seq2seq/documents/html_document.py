@@ -19,8 +19,8 @@ from seq2seq.documents.html_tokens import (
     FOREIGN,
     RAW,
     SPACE,
-    Kind,
     Token,
+    TokenKind,
     attributes,
     names,
     tokens,
@@ -62,7 +62,7 @@ class _Segment:
 
     def __init__(self, run: Sequence[Token]) -> None:
         self._raw = "".join(token.raw for token in run)
-        raw_texts = [token.raw for token in run if token.kind is Kind.TEXT]
+        raw_texts = [token.raw for token in run if token.kind is TokenKind.TEXT]
         bare, text = "".join(raw_texts), "".join(map(html.unescape, raw_texts))
         self._escapes = {
             quote: escape
@@ -92,7 +92,7 @@ class _Segment:
 def _part(run: Sequence[Token], place: int, partners: Mapping[int, int]) -> str | Mark:
     """Return a token as a part of the tagged text."""
     token = run[place]
-    if token.kind is Kind.TEXT:
+    if token.kind is TokenKind.TEXT:
         return _SPACES.sub(" ", html.unescape(token.raw))
     if place not in partners:
         return Mark(token.raw)
@@ -148,16 +148,16 @@ def _neighbours(run: Sequence[Token]) -> Iterator[int]:
     has_ended = False  # whether an element has, since the last text
     last = ""
     for place, token in enumerate(run):
-        if token.kind is Kind.TEXT:
+        if token.kind is TokenKind.TEXT:
             text = html.unescape(token.raw)
             if border is not None and last.isalnum() and text[:1].isalnum():
                 yield border
             last, border, has_ended = text[-1:], None, False
-        elif token.kind is Kind.END:
+        elif token.kind is TokenKind.END:
             has_ended = True
-        elif token.kind is Kind.START and token.name in _INDICES:
+        elif token.kind is TokenKind.START and token.name in _INDICES:
             has_ended = False
-        elif token.kind is Kind.START and has_ended and border is None:
+        elif token.kind is TokenKind.START and has_ended and border is None:
             border = place
 
 
@@ -167,7 +167,7 @@ def _links_of_a_row(run: Sequence[Token], partners: Mapping[int, int]) -> set[in
     depth = 0
     for place, token in enumerate(run):
         if place in links:
-            depth += 1 if token.kind is Kind.START else -1
+            depth += 1 if token.kind is TokenKind.START else -1
         elif not depth and _has(str.isalpha, token):
             return set()
     return links if len(links) > 2 else set()
@@ -193,7 +193,7 @@ def _trimmed(run: Sequence[Token]) -> Iterator[str | _Segment]:
     filled = [
         place
         for place, token in enumerate(run)
-        if token.kind in (Kind.START, Kind.END) or _has(_is_ink, token)
+        if token.kind in (TokenKind.START, TokenKind.END) or _has(_is_ink, token)
     ]
     has_letters = any(_has(str.isalpha, token) for token in run)
     start, stop = (filled[0], filled[-1] + 1) if has_letters else (0, 0)
@@ -205,14 +205,14 @@ def _trimmed(run: Sequence[Token]) -> Iterator[str | _Segment]:
 
 def _without_edges(token: Token) -> Iterator[Token]:
     """Yield white space at both ends of a text as tokens of its own."""
-    if token.kind is not Kind.TEXT:
+    if token.kind is not TokenKind.TEXT:
         yield token
         return
     bare = token.raw.strip(SPACE)
     before, _, after = token.raw.partition(bare) if bare else (token.raw, "", "")
     for part in (before, bare, after):
         if part:
-            yield Token(Kind.TEXT, part)
+            yield Token(TokenKind.TEXT, part)
 
 
 def _marks_whole(run: Sequence[Token]) -> Iterator[Token]:
@@ -233,7 +233,7 @@ def _marks_whole(run: Sequence[Token]) -> Iterator[Token]:
         end = partners.get(place, place)
         is_index = run[place].name in _INDICES and not (inside(letters) and inside(spaces))
         if end > place and not inside(astray) and (is_index or not inside(alphanumeric)):
-            yield Token(Kind.ATOM, "".join(token.raw for token in run[place : end + 1]))
+            yield Token(TokenKind.ATOM, "".join(token.raw for token in run[place : end + 1]))
             place = end
         else:
             yield run[place]
@@ -242,7 +242,7 @@ def _marks_whole(run: Sequence[Token]) -> Iterator[Token]:
 
 def _has(is_wanted: Callable[[str], bool], token: Token) -> bool:
     """Return whether it is text with such a character."""
-    return token.kind is Kind.TEXT and any(map(is_wanted, html.unescape(token.raw)))
+    return token.kind is TokenKind.TEXT and any(map(is_wanted, html.unescape(token.raw)))
 
 
 def _is_of_sentence(letter: str) -> bool:
@@ -262,10 +262,10 @@ def _partners(run: Sequence[Token]) -> dict[int, int]:
     open_ = list[int]()
     unclosed = Counter[str]()  # open tags by name
     for place, token in enumerate(run):
-        if token.kind is Kind.START:
+        if token.kind is TokenKind.START:
             open_.append(place)
             unclosed[token.name] += 1
-        elif token.kind is Kind.END and unclosed[token.name]:
+        elif token.kind is TokenKind.END and unclosed[token.name]:
             crossed = -1
             while run[open_[-1]].name != token.name:
                 crossed = open_.pop()
@@ -282,26 +282,26 @@ def _unpaired(run: Sequence[Token], partners: Mapping[int, int]) -> set[int]:
     return {
         place
         for place, token in enumerate(run)
-        if token.kind in (Kind.START, Kind.END) and place not in partners
+        if token.kind in (TokenKind.START, TokenKind.END) and place not in partners
     }
 
 
 def kept_whole(tokens_: Iterator[Token]) -> Iterator[Token]:
     """Join the tokens of an element that is not translated, up to its end tag or the last."""
     for token in tokens_:
-        if token.kind is not Kind.START or not is_kept(token):
+        if token.kind is not TokenKind.START or not is_kept(token):
             yield token
             continue
         raw = [token.raw]
         depth, open_blocks = 1, 0  # open elements of its name, and of blocks inside
         while depth and (inner := next(tokens_, None)):
             raw.append(inner.raw)
-            step = {Kind.START: 1, Kind.END: -1}.get(inner.kind, 0)
+            step = {TokenKind.START: 1, TokenKind.END: -1}.get(inner.kind, 0)
             if inner.name == token.name:
                 depth += step if step > 0 or not open_blocks else 0
             elif inner.name in _BLOCKS and token.name not in _BLOCKS:
                 open_blocks = max(0, open_blocks + step)
-        yield Token(Kind.ATOM, "".join(raw), token.name)
+        yield Token(TokenKind.ATOM, "".join(raw), token.name)
 
 
 def is_kept(start: Token) -> bool:

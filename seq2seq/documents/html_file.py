@@ -8,7 +8,15 @@ from typing import NamedTuple
 from seq2seq.documents.document import TextUnit, UnitTranslation
 from seq2seq.documents.encoding import Encoding, decode
 from seq2seq.documents.html_document import HtmlDocument, is_kept, kept_whole
-from seq2seq.documents.html_tokens import SPACE, VOID, Kind, Token, attributes, tokens, value_spans
+from seq2seq.documents.html_tokens import (
+    SPACE,
+    VOID,
+    Token,
+    TokenKind,
+    attributes,
+    tokens,
+    value_spans,
+)
 from seq2seq.documents.html_tokens import names as words
 
 _HEAD_BYTES = 1024  # in which a page declares its encoding
@@ -102,9 +110,9 @@ def _values(all_tokens: Iterator[Token]) -> Iterator[_Value]:
 
 def _has_values(token: Token) -> bool:
     """Return whether it begins with the tag of an element that is translated."""
-    if token.kind is Kind.START:
+    if token.kind is TokenKind.START:
         return True
-    if token.kind is not Kind.ATOM:
+    if token.kind is not TokenKind.ATOM:
         return False
     if token.name in VOID:
         return not is_kept(token)

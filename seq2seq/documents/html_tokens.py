@@ -31,7 +31,7 @@ RAW = names("iframe noembed noframes plaintext script style textarea xmp")
 FOREIGN = names("math svg")
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """The kinds of tokens."""
 
     TEXT = auto()
@@ -43,7 +43,7 @@ class Kind(Enum):
 class Token(NamedTuple):
     """A part of the markup."""
 
-    kind: Kind
+    kind: TokenKind
     raw: str
     name: str = ""  # of the element, in lower case
 
@@ -105,24 +105,24 @@ def tokens(markup: str) -> Iterator[Token]:
         if end is not None and depth["noscript"] and _NOSCRIPT.search(markup, place + 1, end):
             end = None  # where there are scripts it ends in the middle of this token
         if end is None:
-            yield Token(Kind.ATOM, markup[place:], "plaintext")
+            yield Token(TokenKind.ATOM, markup[place:], "plaintext")
             return
         raw = markup[place:end]
         place = end
         if match["text"]:
-            yield Token(Kind.TEXT, raw)
+            yield Token(TokenKind.TEXT, raw)
         elif name and match["slash"]:
             depth[name] -= depth[name] > 0
-            yield Token(Kind.END, raw, name)
+            yield Token(TokenKind.END, raw, name)
         elif not is_start or name in VOID or name in RAW or name in FOREIGN:
-            yield Token(Kind.ATOM, raw, name)
+            yield Token(TokenKind.ATOM, raw, name)
         else:
             depth[name] += name in ("noscript", "select", "template")
-            yield Token(Kind.START, raw, name)
+            yield Token(TokenKind.START, raw, name)
             if name == "title":
                 end = _end_of_raw(markup, place, name)
                 if end > place:
-                    yield Token(Kind.TEXT, markup[place:end])
+                    yield Token(TokenKind.TEXT, markup[place:end])
                 place = end
 
 

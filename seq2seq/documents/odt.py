@@ -14,7 +14,7 @@ from seq2seq.documents.xml_source import (
     Edit,
     Element,
     Node,
-    Text,
+    TextNode,
     XmlDocument,
     XmlSlot,
     XmlSource,
@@ -124,7 +124,7 @@ def _parts(
 ) -> Iterator[str | Mark]:
     """Yield the text and the marks of nodes."""
     for node in nodes:
-        if isinstance(node, Text):
+        if isinstance(node, TextNode):
             yield _SPACES.sub(" ", node.value)
         elif not isinstance(node, Element):
             yield Mark(quote(node))

@@ -40,7 +40,7 @@ _DOUBLE_SPACE = re.compile(r"\S {2,}\S")
 _LINE = re.compile(r"line \d+(?:, )?")
 
 
-class Finding(NamedTuple):
+class Issue(NamedTuple):
     """What is wrong with a translation."""
 
     check: str
@@ -56,7 +56,7 @@ class Reviewer:
     target: str = ""
     glossary: Glossary | None = None
 
-    def review(self, units: Sequence[TextUnit]) -> Iterator[Finding]:
+    def review(self, units: Sequence[TextUnit]) -> Iterator[Issue]:
         """Yield what is wrong with the translations that the units of a document have."""
         first = dict[tuple[str, str], TextUnit]()  # by text and meaning
         forms = defaultdict[tuple[str, str], set[str]](
@@ -73,18 +73,18 @@ class Reviewer:
                 known.add(unit.translation)
             elif unit.translation not in known:
                 other = _quoted(before.translation)
-                yield Finding("inconsistent", unit, f"{other} is what {before.context} has")
+                yield Issue("inconsistent", unit, f"{other} is what {before.context} has")
 
-    def check(self, unit: TextUnit) -> Iterator[Finding]:
+    def check(self, unit: TextUnit) -> Iterator[Issue]:
         """Yield what is wrong with the translation that a unit has."""
         if not has_words(unit.text):
             return
         if not unit.translation.strip():
-            yield Finding("untranslated", unit, "there is no translation")
+            yield Issue("untranslated", unit, "there is no translation")
             return
         for name, check in CHECKS.items():
             for message in check(self, unit):
-                yield Finding(name, unit, message)
+                yield Issue(name, unit, message)
 
 
 def with_sources(document: Document, original: Document) -> list[TextUnit]:

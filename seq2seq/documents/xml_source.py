@@ -52,7 +52,7 @@ class Element:
     inner_start: int
     inner_end: int = 0
     end: int = 0
-    children: "list[Element | Text | Other]" = field(default_factory=list)
+    children: "list[Element | TextNode | Other]" = field(default_factory=list)
 
     def elements(self, *names: str) -> "Iterator[Element]":
         """Yield the children that are elements, of these names where some are given."""
@@ -85,11 +85,11 @@ class Element:
     @property
     def text(self) -> str:
         """The text directly inside."""
-        return "".join(child.value for child in self.children if isinstance(child, Text))
+        return "".join(child.value for child in self.children if isinstance(child, TextNode))
 
 
 @dataclass(slots=True, eq=False)
-class Text:
+class TextNode:
     """Text between tags, or a CDATA section with its delimiters."""
 
     value: str
@@ -106,7 +106,7 @@ class Other:
     end: int
 
 
-Node = Element | Text | Other
+Node = Element | TextNode | Other
 
 
 class Edit(NamedTuple):
@@ -161,7 +161,7 @@ class XmlSource:
         """Return the white space in front of a child: a line end and its indentation."""
         number = parent.children.index(node)
         before = parent.children[number - 1] if number else None
-        if not isinstance(before, Text) or before.is_cdata or before.value.strip(_SPACE):
+        if not isinstance(before, TextNode) or before.is_cdata or before.value.strip(_SPACE):
             return ""
         return self.raw(before.start, before.end)
 
@@ -379,7 +379,7 @@ def _inline_parts(
     role_of: Callable[[Element], tuple[Role, str] | None],
 ) -> Iterator[str | _KeyedMark]:
     for node in nodes:
-        if isinstance(node, Text):
+        if isinstance(node, TextNode):
             yield node.value
             continue
         role, key = Role.STANDS_ALONE, ""
@@ -455,7 +455,7 @@ def quoted(value: str) -> str:
 
 def is_cdata(nodes: Iterable[Node]) -> bool:
     """Return whether all text of the nodes is in CDATA sections."""
-    texts = [node for node in nodes if isinstance(node, Text) and node.value.strip(_SPACE)]
+    texts = [node for node in nodes if isinstance(node, TextNode) and node.value.strip(_SPACE)]
     return bool(texts) and all(text.is_cdata for text in texts)
 
 
@@ -607,7 +607,7 @@ class _Reader:
 
     def _end_cdata(self) -> None:
         end = self._place() + len("]]>")
-        self._add(Text("".join(self._text), self._text_start, end, True))
+        self._add(TextNode("".join(self._text), self._text_start, end, True))
         self._text, self._is_cdata = [], False
 
     def _other(self, last: bytes) -> None:
@@ -618,7 +618,7 @@ class _Reader:
 
     def _end_text(self, place: int) -> None:
         if self._text:
-            self._add(Text("".join(self._text), self._text_start, place, False))
+            self._add(TextNode("".join(self._text), self._text_start, place, False))
             self._text = []
 
     def _add(self, node: Node) -> None:

@@ -85,7 +85,7 @@ class ZipSource:
         return packed.getvalue()
 
 
-class Part(Protocol):
+class ZipPart(Protocol):
     """A part of a document, see `Document`."""
 
     @property
@@ -99,7 +99,7 @@ class Part(Protocol):
 class ZippedDocument:
     """A document whose texts are in parts of a zip file, see `Document`."""
 
-    def __init__(self, data: bytes, archive: ZipSource, parts: Mapping[str, Part]) -> None:
+    def __init__(self, data: bytes, archive: ZipSource, parts: Mapping[str, ZipPart]) -> None:
         """Take the parts in the order in which they are read, by name."""
         self._data, self._archive, self._parts = data, archive, parts
         self.units: Sequence[TextUnit] = [unit for part in parts.values() for unit in part.units]

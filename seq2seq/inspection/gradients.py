@@ -65,7 +65,7 @@ VARIANTS = (
 
 
 @dataclass(frozen=True)
-class Settings:
+class GradientSettings:
     """What is measured, and how long a cell may learn."""
 
     hidden_size: int = 32
@@ -107,7 +107,7 @@ class MemoryResult:
 class GradientReport:
     """Everything that was measured."""
 
-    settings: Settings
+    settings: GradientSettings
     curves: tuple[GradientCurve, ...]
     memory: tuple[MemoryResult, ...]
 
@@ -128,7 +128,7 @@ class GradientReport:
 
 
 def measure(
-    settings: Settings,
+    settings: GradientSettings,
     variants: Sequence[Variant] = VARIANTS,
     on_result: Callable[[MemoryResult], object] = lambda _: None,
 ) -> GradientReport:
@@ -158,7 +158,7 @@ def measure(
 class CopyMemoryModel(nn.Module):
     """A recurrent layer and a softmax over the symbols."""
 
-    def __init__(self, variant: Variant, settings: Settings) -> None:
+    def __init__(self, variant: Variant, settings: GradientSettings) -> None:
         super().__init__()
         torch.manual_seed(settings.seed)
         self.variant, self.settings = variant, settings
@@ -199,7 +199,7 @@ class CopyMemoryModel(nn.Module):
 
 
 def recall_task(
-    settings: Settings, delay: int, number: int, random: torch.Generator
+    settings: GradientSettings, delay: int, number: int, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Sequences (B, T, X), T = delay + 2: a symbol, the delay, the mark; and the symbols (B,).
 

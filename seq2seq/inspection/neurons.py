@@ -65,7 +65,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Example:
+class ExampleSentence:
     """A token with its neighbours, and what the unit did there."""
 
     text: str  # the token in brackets
@@ -85,8 +85,8 @@ class SelectiveUnit:
     mean_without: float  # of all others, or of the quarter with the lowest counts
     tokens_with: int
     tokens_without: int
-    examples: tuple[Example, ...]  # the strongest of the tokens with the property
-    counterexamples: tuple[Example, ...]  # and of all others
+    examples: tuple[ExampleSentence, ...]  # the strongest of the tokens with the property
+    counterexamples: tuple[ExampleSentence, ...]  # and of all others
 
     def __str__(self) -> str:
         kind = "counts" if self.property in COUNTS else "tells"
@@ -363,7 +363,7 @@ def _evidence(observed: _Observed, find: _Find, name: str) -> SelectiveUnit:
 
 def _examples(
     sentences: Sequence[Sequence[str]], values: Floats, rows: NDArray[np.int64]
-) -> Iterator[Example]:
+) -> Iterator[ExampleSentence]:
     """Those of `rows`, no two with the same text."""
     ends = np.cumsum([len(sentence) for sentence in sentences])
     texts: set[str] = set()
@@ -376,7 +376,7 @@ def _examples(
         text = "".join([*before, marked, *after]).replace("▁", " ").strip()
         if text not in texts:
             texts.add(text)
-            yield Example(text, float(values[row]))
+            yield ExampleSentence(text, float(values[row]))
 
 
 def _joined(rows: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.documents.xml_source import Edit, Element, Text, XmlSource, quote, with_attributes
+from seq2seq.documents.xml_source import Edit, Element, TextNode, XmlSource, quote, with_attributes
 from seq2seq.errors import Seq2SeqError
 
 ALL = (
@@ -109,7 +109,7 @@ def test_places_are_those_of_the_nodes(inner: str) -> None:
                 assert source.raw(child.start, child.end).startswith(f"<{child.name}")
                 assert source.raw(child.inner_end, child.end) in ("", f"</{child.name}>")
                 open_.append(child)
-            elif isinstance(child, Text) and not child.is_cdata:
+            elif isinstance(child, TextNode) and not child.is_cdata:
                 assert "<" not in source.raw(child.start, child.end)
             place = child.end
 

@@ -11,7 +11,7 @@ from seq2seq.inspection.gradients import (
     VARIANTS,
     CopyMemoryModel,
     GradientReport,
-    Settings,
+    GradientSettings,
     Variant,
     gradient_norms,
     measure,
@@ -20,7 +20,9 @@ from seq2seq.inspection.gradients import (
 from seq2seq.inspection.terminal import gradients_lines
 from seq2seq.nn.cells import Weights, gru_step, lstm_step, rnn_step
 
-SMALL = Settings(hidden_size=6, symbols=3, distance=12, delays=(1, 3), steps=20, batch_size=8)
+SMALL = GradientSettings(
+    hidden_size=6, symbols=3, distance=12, delays=(1, 3), steps=20, batch_size=8
+)
 B, T = 3, 7
 
 
@@ -73,7 +75,7 @@ def test_the_bias_opens_the_gate_that_keeps() -> None:
     """The more open it is at the beginning, the farther the gradient reaches."""
     far = {
         curve.variant: curve.norms[-1]
-        for curve in measure(Settings(distance=50, delays=(), steps=1)).curves
+        for curve in measure(GradientSettings(distance=50, delays=(), steps=1)).curves
     }
     biases = [far[f"LSTM, forget bias {bias}"] for bias in (0, 1, 3)]
     assert biases[0] < 1e-3 * biases[1] < 1e-3 * biases[2]
@@ -118,7 +120,7 @@ def test_delays_are_tried_until_one_is_not_learnt(report: GradientReport) -> Non
 
 
 def test_a_delay_of_some_steps_is_learnt() -> None:
-    settings = Settings(delays=(3,), steps=400)
+    settings = GradientSettings(delays=(3,), steps=400)
     report = measure(settings, VARIANTS[-1:])
     assert report.limits("LSTM, forget bias 3") == (3, None)
     assert len(report.curves) == 2

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _HALF_PAIR = re.compile("[\ud800-\udfff]")  # of surrogates: has no UTF-8
 
 
-class Format(Protocol):
+class LineFormat(Protocol):
     """How the text of a line is found, and its translation written."""
 
     def text(self, line: str, number: int) -> str | None:
@@ -200,7 +200,7 @@ def _on_one_line(text: str) -> str:
 
 def line_format(
     name: str, column: str | None, as_json: bool, n_best: bool, alignment: bool, tee: bool
-) -> Format:
+) -> LineFormat:
     """Choose the format by the options; raise `UsageError` where they do not go together."""
     is_number = column is not None and column.isdecimal() and len(column) < 10
     if tee and (as_json or column or n_best):

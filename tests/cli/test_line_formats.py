@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.bundled import DEFAULT_MODEL
-from seq2seq.cli.formats import Format, Json, Plain, Tsv, line_format
+from seq2seq.cli.line_formats import Json, LineFormat, Plain, Tsv, line_format
 from seq2seq.errors import Seq2SeqError, UsageError
 
 
-def written(form: Format, line: str, number: int = 1, n_best: int = 1) -> list[str]:
+def written(form: LineFormat, line: str, number: int = 1, n_best: int = 1) -> list[str]:
     text = form.text(line, number) or ""
     [translation] = copying().translate([text], n_best=n_best, unit="sentence")
     return form.lines(line, number, translation)
