@@ -92,13 +92,17 @@ class ProcessPool:
 def _start_worker(initialize: Callable[..., object] | None, *arguments: Any) -> None:
     # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if initialize:
         initialize(*arguments)
 
 
-def _end_with_parent() -> None:
-    """End this process when its parent is gone, even by SIGKILL."""
+def end_with_parent() -> None:
+    """End this process when the one that spawned it is gone, even by SIGKILL."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()

@@ -1,7 +1,11 @@
 """`seq2seq train`: train a model by a recipe."""
 
 import importlib.util
+import os
 import shlex
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +47,15 @@ def train(
         bool,
         typer.Option("--tensorboard", help="Write events for TensorBoard, into the run's folder."),
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            help="Train on N processes of this machine; on several machines, use torchrun.",
+            min=1,
+        ),
+    ] = 1,
     quiet: QuietOption = False,
 ) -> None:
     """Train a model. Ctrl-C and SIGTERM save it; --resume continues."""
@@ -51,31 +64,67 @@ def train(
     if init_from == "shipped":
         raise UsageError("--init-from shipped is called --init-from bundled now.")
     require_extra("torch", "train", "train")
-    from seq2seq.training.finetune import load_recipe, named_cell
-    from seq2seq.training.reporter import open_reporter
-    from seq2seq.training.trainer import train as run_training
-
     changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
-    resumed = output if resume else None
-    settings, init = load_recipe(recipe, changes, where=init_from, resumed=resumed)
-    own_cell = named_cell(settings, recipe, changes)
-    with open_reporter(quiet) as reporter:
-        outcome = run_training(
-            settings,
-            output,
-            reporter,
-            resume=resume,
-            init=init,
-            own_cell=own_cell,
-            tensorboard=tensorboard,
-        )
+    run = partial(_train, recipe, output, changes, init_from, resume, tensorboard, processes, quiet)
+    if processes == 1:
+        run()
+        return
+    if "WORLD_SIZE" in os.environ:
+        raise UsageError("under torchrun leave --processes out; it has --nproc-per-node.")
+    from seq2seq.training.launcher import run_processes
+
+    raise typer.Exit(run_processes(processes, partial(_run_rank, run)))
+
+
+def _run_rank(run: Callable[[], None]) -> None:
+    """Run one of several processes, and end it as the command would end."""
+    try:
+        reported_errors("seq2seq")(run)()
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+
+
+def _train(
+    recipe: Path,
+    output: Path,
+    changes: list[str],
+    init_from: str | None,
+    resume: bool,
+    tensorboard: bool,
+    processes: int,
+    quiet: bool,
+) -> None:
+    """Train in this process, which may be one of several."""
+    from seq2seq.training.finetune import load_recipe, named_cell
+    from seq2seq.training.process_group import process_group
+    from seq2seq.training.reporter import open_reporter
+    from seq2seq.training.trainer import train
+
+    with process_group() as group:
+        quiet = quiet or not group.is_first
+        resumed = output if resume else None
+        settings, init = load_recipe(recipe, changes, where=init_from, resumed=resumed)
+        own_cell = named_cell(settings, recipe, changes)
+        with open_reporter(quiet) as reporter:
+            outcome = train(
+                settings,
+                output,
+                reporter,
+                resume=resume,
+                init=init,
+                own_cell=own_cell,
+                tensorboard=tensorboard,
+                group=group,
+            )
     if outcome.interrupted:
         what = "stopped; everything is saved. To continue:"
         settings_again = [word for change in changes for word in ("--set", change)]
-        options = [*settings_again, *(["--tensorboard"] if tensorboard else []), "--resume"]
+        options = [*settings_again, *(["--tensorboard"] if tensorboard else [])]
+        options += [*(["--processes", str(processes)] if processes > 1 else []), "--resume"]
         commands = [["train", str(recipe), "-o", str(output), *options]]
     else:
-        _draw_curve(output)
+        if group.is_first:
+            _draw_curve(output)
         what = (
             f"done: best validation BLEU {outcome.best_bleu:.2f}, chrF {outcome.best_chrf:.2f} "
             "(greedy). Next:"

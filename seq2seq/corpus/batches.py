@@ -33,9 +33,14 @@ class Batch:
         return int(self.tgt_lengths.sum())
 
     @property
+    def positions(self) -> int:
+        """Positions of both sides, padding counted."""
+        return self.src.size + self.tgt_out.size
+
+    @property
     def padding(self) -> int:
         """Padded positions, both sides."""
-        return self.src.size + self.tgt_out.size - int(self.src_lengths.sum()) - self.tokens
+        return self.positions - int(self.src_lengths.sum()) - self.tokens
 
 
 def make_batch(

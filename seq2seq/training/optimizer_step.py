@@ -20,7 +20,9 @@ from seq2seq.corpus.batches import Batch
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.nn.cells import CellType
 from seq2seq.nn.model import EncoderDecoder
+from seq2seq.process_pool import cores
 from seq2seq.training.loss import smoothed_cross_entropy
+from seq2seq.training.process_group import ALONE, ProcessGroup
 from seq2seq.training.run_dir import load_weights
 
 _BYTES_A_PARAMETER = 5 * 4  # weight, gradient, two moments, moving average
@@ -29,13 +31,16 @@ _EMA = "average"  # prefix of its tensors in a checkpoint
 
 @dataclass(frozen=True)
 class StepResult:
-    """The result of a training step. Losses are sums over its tokens."""
+    """The result of a training step, over all ranks. Losses are sums over its tokens."""
 
     loss: float
     nll: float
     norm: float  # of the gradient
     tokens: int
-    parts: int  # more than 1: the batch did not fit into memory, and gradients were accumulated
+    padding: int  # padded positions
+    positions: int  # padding counted
+    parts: int
+    was_split: bool  # a batch did not fit into memory, and gradients were accumulated over parts
     left_out: tuple[int, ...]  # numbers of the pairs that did not fit even alone
 
     @property
@@ -62,14 +67,20 @@ class Learner:
         vocabulary_size: int,
         fine_tunes: bool = False,
         own_cell: CellType | None = None,
+        group: ProcessGroup = ALONE,
     ) -> None:
         """Make a model; raises `UsageError` if this machine cannot train it in that precision."""
         settings = recipe.training
         _require_memory(recipe.model, vocabulary_size, own_cell)
         self._settings = settings
         self._fine_tunes = fine_tunes
+        self._group = group
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        elif group.local_size > 1:
+            # No more threads than cores for all of them; `torchrun` itself asks for 1.
+            share = max(1, cores() // group.local_size)
+            torch.set_num_threads(min(torch.get_num_threads(), share))
         torch.manual_seed(settings.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if settings.precision == "bfloat16" and not can_use_bfloat16(self.device):
@@ -96,11 +107,13 @@ class Learner:
 
     @property
     def compute(self) -> str:
-        """Device, precision and threads: results are the same to the byte on these."""
+        """Device, precision, threads and processes: the same to the byte on these."""
         low = uses_bfloat16(self.device, self._settings.precision)
         name = f"{self.device.type}, {'bfloat16' if low else 'float32'}"
         if self.device.type == "cpu":
             name += f", {torch.get_num_threads()} threads"
+        if self._group.size > 1:
+            name += f", {self._group.size} processes"
         return name
 
     @property
@@ -109,9 +122,12 @@ class Learner:
         return sum(weight.numel() for weight in self.model.parameters())
 
     def train_step(
-        self, batch: Batch, rate: float, step: int, sampled_words: int = 0
+        self, batch: Batch | None, rate: float, step: int, sampled_words: int = 0
     ) -> StepResult:
         """Train on a batch after `step` others; leave the weights alone if the loss is not finite.
+
+        Each rank has a batch of its own, or None at the end of a buffer. The step is that of one
+        process with all of these as one batch, but for dropout.
 
         `sampled_words` is for `smoothed_cross_entropy`.
 
@@ -121,7 +137,10 @@ class Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        parts, left_out = [batch], []
+        if self._group.size > 1:  # else all ranks would drop the same, and only one is saved
+            random = np.random.SeedSequence((self._settings.seed, step, self._group.rank))
+            torch.manual_seed(int(random.generate_state(1)[0]))
+        parts, left_out = [batch] if batch else [], list[int]()
         while isinstance(sums := self._accumulate_gradients(parts, sampled_words), int):
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -130,10 +149,31 @@ class Learner:
                 left_out.append(int(too_large.lines[0]))
             else:
                 parts[sums:sums] = halves(too_large)
+        own_tokens = sum(part.tokens for part in parts)
+        loss, nll, tokens, padding, positions, number, splits = self._group.sum(
+            *sums,
+            own_tokens,
+            batch.padding if batch else 0,
+            batch.positions if batch else 0,
+            len(parts),
+            len(parts) != (batch is not None),
+        )
+        if splits:
+            left_out = [pair for pairs in self._group.gather(left_out) for pair in pairs]
+        self._group.average_gradients(self.model.parameters(), own_tokens / max(1, tokens))
         clipped = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip_norm)
-        tokens = sum(part.tokens for part in parts)
-        result = StepResult(*sums, clipped.item(), tokens, len(parts), tuple(left_out))
-        if result.is_finite and parts:
+        result = StepResult(
+            loss,
+            nll,
+            clipped.item(),
+            int(tokens),
+            int(padding),
+            int(positions),
+            int(number),
+            splits > 0,
+            tuple(left_out),
+        )
+        if result.is_finite and tokens:
             self._optimizer.step()
             self._update_ema(step)
         return result

@@ -24,6 +24,7 @@ from seq2seq.corpus.lines import digest_of, line_number
 from seq2seq.errors import Seq2SeqError
 from seq2seq.text.formality import formality_of
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
+from seq2seq.training.process_group import ALONE, ProcessGroup
 
 _DESCRIBED = 10  # lines, in a message
 _BUFFER = 20  # pairs for each token of a batch: some hundred batches
@@ -71,6 +72,10 @@ class ShuffleBuffer:
     def __len__(self) -> int:
         return len(self._plan)
 
+    def pairs(self, numbers: range) -> list[int]:
+        """List the numbers of the pairs in these batches."""
+        return [self._examples[i].number for number in numbers for i in self._plan[number]]
+
     def __getitem__(self, number: int) -> Batch:
         examples = [self._examples[i] for i in self._plan[number]]
         return make_batch(
@@ -89,8 +94,13 @@ class TrainingPairs:
         tokenizer: Tokenizer,
         recipe: Recipe,
         weights: Sequence[float] = (),
+        group: ProcessGroup = ALONE,
     ) -> None:
-        """`weights` are those of the texts, see `CorpusConfig`; none: all are equal."""
+        """`weights` are those of the texts, see `CorpusConfig`; none: all are equal.
+
+        Each rank of `group` draws a share of the pairs, and has all of them.
+        """
+        self._group = group
         self._weights = np.array(weights or len(texts) * [1.0])
         self._texts = texts
         self._tokenizer = tokenizer
@@ -118,7 +128,9 @@ class TrainingPairs:
         """Draw a shuffle buffer; raises `Seq2SeqError` if all of its pairs are too long."""
         order = self._order(epoch)
         begin, end = (len(order) * turn // self.buffers for turn in (number, number + 1))
-        examples = [self._draw(int(order[index]), epoch, index) for index in range(begin, end)]
+        examples = self._group.share_out(
+            lambda index: self._draw(int(order[index]), epoch, index), range(begin, end)
+        )
         buffer = ShuffleBuffer(examples, self._settings, self._settings.seed, epoch, number)
         if not len(buffer):
             raise Seq2SeqError(

@@ -230,7 +230,7 @@ class RunDir:
 
     def require(self, recipe: Recipe) -> None:
         """Raise `UsageError` if `recipe` differs from the one that the run was started with."""
-        before, now = _settings(to_table(self.recipe())), _settings(to_table(recipe))
+        before, now = flat_settings(self.recipe()), flat_settings(recipe)
         for name in sorted(before.keys() | now.keys()):
             old, new = before.get(name), now.get(name)
             if old != new and name not in _FREE:
@@ -298,6 +298,11 @@ def load_weights(model: EncoderDecoder, weights: Mapping[str, Tensor], path: Pat
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise Seq2SeqError(f"{path}: the weights do not fit the recipe: {reason}") from None
+
+
+def flat_settings(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings, each named in full."""
+    return _settings(to_table(recipe))
 
 
 def _settings(value: Any, name: str = "") -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 from seq2seq.config.parse import from_table
 from seq2seq.config.recipe import ValidationMetric
-from seq2seq.corpus.batches import Batch
 from seq2seq.metrics import validation_rank
 
 MOST_ROLLBACKS = 3
@@ -72,13 +71,13 @@ class RunningAverages:
     padding: int = 0
     positions: int = 0
 
-    def add(self, batch: Batch, loss: float, nll: float, tokens: int) -> None:
-        """Add a batch, of which `tokens` target tokens were trained on."""
+    def add(self, loss: float, nll: float, tokens: int, padding: int, positions: int) -> None:
+        """Add a step, with `tokens` target tokens that were trained on."""
         self.loss += loss
         self.nll += nll
         self.tokens += tokens
-        self.padding += batch.padding
-        self.positions += batch.src.size + batch.tgt_out.size
+        self.padding += padding
+        self.positions += positions
 
     def means(self) -> dict[str, float]:
         """Compute loss and negative log-likelihood of a token, and the share of padding."""
@@ -125,10 +124,13 @@ class TrainState:
         """Give the state as dictionaries, text and numbers."""
         return asdict(self)
 
-    def advance(self, batches: int, buffers: int) -> None:
-        """Count a batch, of so many of its buffer; there are so many buffers in an epoch."""
+    def advance(self, batches: int, buffers: int, processes: int = 1) -> None:
+        """Count a step: a batch for each process, as far as the `batches` of its buffer go.
+
+        There are so many `buffers` in an epoch.
+        """
         self.step += 1
-        self.batch += 1
+        self.batch = min(self.batch + processes, batches)
         if self.batch == batches:
             self.buffer, self.batch = self.buffer + 1, 0
         if self.buffer == buffers:

@@ -2,8 +2,11 @@
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import Corpus, prepare, tokenizer_for
@@ -26,8 +29,9 @@ from seq2seq.training.checkpoint import (
 from seq2seq.training.finetune import PretrainedInit
 from seq2seq.training.optimizer_step import Learner, learning_rate
 from seq2seq.training.pairs import ShuffleBuffer, TrainingPairs, fingerprint
+from seq2seq.training.process_group import ALONE, LostRankError, ProcessGroup
 from seq2seq.training.reporter import ProgressReporter
-from seq2seq.training.run_dir import ParentModel, RunDir, locked
+from seq2seq.training.run_dir import ParentModel, RunDir, flat_settings, locked
 from seq2seq.training.signals import StopSignal, stop_signals
 from seq2seq.training.state import (
     MOST_ROLLBACKS,
@@ -73,6 +77,7 @@ def train(
     init: PretrainedInit | None = None,
     own_cell: CellFile | None = None,
     tensorboard: bool = False,
+    group: ProcessGroup = ALONE,
 ) -> Outcome:
     """Train the model that `recipe` describes in the run directory `path`.
 
@@ -82,37 +87,57 @@ def train(
     process. `own_cell` is the file of a cell of the user's own, which is run. With `tensorboard`
     the directory has the events of the run, from its beginning.
 
+    Where this is one of several processes, all call this, and `group` are they (see
+    `process_group`). Rank 0 writes; with `resume` all read. Processes that were restarted resume.
+
     Raises `Seq2SeqError` for whatever is wrong with the recipe, the corpus or the directory.
     """
+    group.require_same(
+        {
+            **flat_settings(recipe),
+            "the model to start from": init and init.parent.sha256,
+            "the cell": own_cell and own_cell.digest,
+            "--resume": resume,
+            "torch": torch.__version__,
+        }
+    )
     if init:
         init.require(recipe)
+    if group.restarts:
+        resume = group.from_first(RunDir(path).recipe_file.exists)
     if resume:
         run_dir = RunDir.open(path)  # raises where there is no run, before a directory is made
         if own_cell:
             run_dir.require_cell(own_cell)
     cell = own_cell.load() if own_cell else None
+    tensorboard = tensorboard and group.is_first
     events = EventWriter(RunDir(path).events, reporter.say) if tensorboard else None
     metrics = MetricsWriter(RunDir(path).metrics_file, events)
-    with stop_signals() as stop, locked(path):
+    with stop_signals() as stop, locked(path) if group.is_first else nullcontext():
         if resume:
             run_dir = RunDir.open(path)
             run_dir.require(recipe)
             corpus = _prepare(recipe, reporter)
             tokenizer, parent = run_dir.tokenizer(), run_dir.parent()
-            trainer = Trainer(recipe, run_dir, corpus, tokenizer, reporter, metrics, parent, cell)
+        else:
+            run_dir = group.from_first(lambda: RunDir.vacant(path))
+            corpus = _prepare(recipe, reporter)
+            tokenizer = init.tokenizer if init else _tokenizer(recipe, corpus, group)
+            parent = init.parent if init else None
+        trainer = Trainer(
+            recipe, run_dir, corpus, tokenizer, reporter, metrics, parent, cell, group
+        )
+        group.require_same({"the digest of the corpus": trainer.state.corpus})
+        if resume:
             trainer.restore()
         else:
-            run_dir = RunDir.vacant(path)
-            corpus = _prepare(recipe, reporter)
-            tokenizer = init.tokenizer if init else tokenizer_for(recipe, corpus)
-            parent = init.parent if init else None
-            trainer = Trainer(recipe, run_dir, corpus, tokenizer, reporter, metrics, parent, cell)
             if init:
                 trainer.start_from(init)
             trainer.draw()
             # Only now: the recipe and the corpus are known to be right, and nothing is left behind
             # if they are not.
-            run_dir.create(recipe, tokenizer, trainer.save, parent, own_cell)
+            if group.is_first:
+                run_dir.create(recipe, tokenizer, trainer.save, parent, own_cell)
         with stop.waits():
             return trainer.run(stop)
 
@@ -122,6 +147,13 @@ def _prepare(recipe: Recipe, reporter: ProgressReporter) -> Corpus:
     for line in corpus.report.lines():
         reporter.say(line)
     return corpus
+
+
+def _tokenizer(recipe: Recipe, corpus: Corpus, group: ProcessGroup) -> Tokenizer:
+    """Train or load the tokenizer on rank 0; the others get its model."""
+    own = tokenizer_for(recipe, corpus) if group.is_first else None
+    model = group.from_first(lambda: own and own.model)
+    return own or Tokenizer(model or b"")
 
 
 class Trainer:
@@ -137,16 +169,18 @@ class Trainer:
         metrics: MetricsWriter,
         parent: ParentModel | None = None,
         own_cell: CellType | None = None,
+        group: ProcessGroup = ALONE,
     ) -> None:
+        self.group = group
         self.recipe, self.run_dir, self.reporter = recipe, run_dir, reporter
         self.tokenizer, self.metrics, self.parent = tokenizer, metrics, parent
         fine_tunes = parent is not None
-        self.learner = Learner(recipe, len(tokenizer), fine_tunes, own_cell)
+        self.learner = Learner(recipe, len(tokenizer), fine_tunes, own_cell, group)
         self.state = TrainState(
             corpus=fingerprint(text for _, text in (*corpus.train, *corpus.valid)),
             compute=self.learner.compute,
         )
-        self.pairs = TrainingPairs(corpus.train, tokenizer, recipe, corpus.weights)
+        self.pairs = TrainingPairs(corpus.train, tokenizer, recipe, corpus.weights, group)
         self.held_out = [HeldOut.of(text, tokenizer, recipe.training) for text in corpus.valid]
         self._drawn: ShuffleBuffer | None = None
         self._tokens, self._seconds = 0, 0.0  # of steps since the last row, without validation
@@ -175,7 +209,7 @@ class Trainer:
         Raises `Seq2SeqError`, which says how far the run is saved, if it cannot go on.
         """
         try:
-            while not (self.state.finished or stop.number):
+            while not (self.state.finished or self.group.largest(stop.number)):
                 try:
                     if self.state.validation_due:  # a signal came before it
                         self._validate(stop)
@@ -183,6 +217,11 @@ class Trainer:
                         self._train_on_buffer(stop)
                 except InstabilityError as error:
                     self._roll_back(str(error))
+        except LostRankError:
+            if not self.group.is_first:
+                raise LostRankError("Continue with --resume.") from None
+            self.save()  # the weights are as they were after the last step
+            raise LostRankError(str(self._stopped("", "Continue with --resume."))) from None
         except WriteError as error:
             raise self._stopped(str(error), "Make room, and continue with --resume.") from None
         except RuntimeError as error:  # it has a class of its own on a GPU alone
@@ -193,7 +232,8 @@ class Trainer:
                 "Start another run with a lower training.batch_tokens or model.hidden_size.",
             ) from None
         state = self.state
-        return Outcome(state.best_bleu, state.best_chrf, 0 if state.finished else stop.number)
+        stopped_by = 0 if state.finished else self.group.largest(stop.number)
+        return Outcome(state.best_bleu, state.best_chrf, stopped_by)
 
     def _train_on_buffer(self, stop: StopSignal) -> None:
         """Train on the rest of a shuffle buffer, or until `stop`."""
@@ -202,21 +242,25 @@ class Trainer:
         self._drawn = None
         self.reporter.start()
         checkpoint_every = self.recipe.training.checkpoint_every
-        for number in range(state.batch, len(buffer)):
-            self._step(buffer, number)
+        for first in range(state.batch, len(buffer), self.group.size):
+            self._step(buffer, range(first, min(first + self.group.size, len(buffer))))
+            is_saved = True
             if state.validation_due:
                 self._validate(stop)
             elif checkpoint_every and state.step % checkpoint_every == 0:
                 self._save_stable()
-            elif stop.number:
+            else:
+                is_saved = False
+            stopped = self.group.largest(stop.number)
+            if stopped and not is_saved:
                 self.save()
-            if state.finished or stop.number:
+            if state.finished or stopped:
                 return
 
-    def _step(self, buffer: ShuffleBuffer, number: int) -> None:
-        """Train on one batch of `buffer`, and record the result."""
-        settings, state = self.recipe.training, self.state
-        buffers = state.buffer + number / len(buffer)
+    def _step(self, buffer: ShuffleBuffer, numbers: range) -> None:
+        """Train on these batches of `buffer`, one on each rank, and record the result."""
+        settings, state, rank = self.recipe.training, self.state, self.group.rank
+        buffers = state.buffer + numbers.start / len(buffer)
         progress = (state.epoch + buffers / self.pairs.buffers) / settings.epochs
         lowered = settings.plateau_factor**state.plateaus
         peak = settings.learning_rate * state.rate_factor * lowered
@@ -224,25 +268,25 @@ class Trainer:
         sampled_words = settings.sampled_words if progress < _SAMPLED_SHARE else 0
 
         started = time.perf_counter()
-        batch = buffer[number]
+        batch = buffer[numbers[rank]] if rank < len(numbers) else None
         result = self.learner.train_step(batch, rate, state.step, sampled_words)
         self._seconds += time.perf_counter() - started
         self._tokens += result.tokens
         tokens_per_second = self._tokens / self._seconds
 
-        state.advance(len(buffer), self.pairs.buffers)
+        state.advance(len(buffer), self.pairs.buffers, len(numbers))
         loss = result.loss_of_a_token
         diverges = result.tokens > 0 and state.loss_watch.explodes(loss, len(self.tokenizer))
         if diverges or not result.is_finite:
             raise InstabilityError(
                 f"step {state.step:,}: the loss of a token is {loss:.4g} and its gradient "
-                f"{result.norm:.4g}, on {self.pairs.describe(batch.lines.tolist())}"
+                f"{result.norm:.4g}, on {self.pairs.describe(buffer.pairs(numbers))}"
             )
-        state.averages.add(batch, result.loss, result.nll, result.tokens)
+        state.averages.add(result.loss, result.nll, result.tokens, result.padding, result.positions)
         self.reporter.advance(progress, loss, tokens_per_second)
-        if result.parts != 1:
+        if result.was_split:
             left_out = self.pairs.describe(result.left_out) if result.left_out else ""
-            self._record(split_row(state, result, len(batch.lines), left_out))
+            self._record(split_row(state, result, len(buffer.pairs(numbers)), left_out))
         if state.step % _ROW_STEPS == 0:
             self._record(training_row(state, result, rate, tokens_per_second))
             state.averages = RunningAverages()
@@ -250,7 +294,9 @@ class Trainer:
         state.validation_due = self._is_validation_due()
 
     def _record(self, row: Row) -> None:
-        """Write a row of metrics.jsonl, and report it."""
+        """Write a row of metrics.jsonl, and report it; on rank 0."""
+        if not self.group.is_first:
+            return
         self.metrics.write(row)
         self.reporter.report(row)
 
@@ -267,9 +313,14 @@ class Trainer:
         self._require_finite()
         started = time.perf_counter()
         try:
-            with stop.ends_at_once():
+            # The others would wait for a rank whose validation ended.
+            with stop.ends_at_once() if self.group.size == 1 else nullcontext():
                 result = validate(
-                    self.learner.ema, self.held_out, self.tokenizer, self.recipe.search
+                    self.learner.ema,
+                    self.held_out,
+                    self.tokenizer,
+                    self.recipe.search,
+                    self.group,
                 )
         except (KeyboardInterrupt, SystemExit):
             self.save()
@@ -300,7 +351,12 @@ class Trainer:
         self.save(best)
 
     def save(self, best: bool = False) -> None:
-        """Write a checkpoint, with the moving average as the `best` weights or not; prune."""
+        """Write a checkpoint, with the moving average as the `best` weights or not; prune.
+
+        Rank 0 does, and the others go on.
+        """
+        if not self.group.is_first:
+            return
         run_dir, state = self.run_dir, self.state
         self.metrics.sync()
         state.metrics_bytes = self.metrics.size
@@ -319,9 +375,8 @@ class Trainer:
 
     def restore(self) -> None:
         """Go back to the last checkpoint, or to the start where there is none."""
-        self.run_dir.clean()
         new = self.state
-        last = last_checkpoint(self.run_dir.checkpoints)
+        last = self.group.from_first(self._last_checkpoint)
         if last is None:
             if self.parent:
                 raise Seq2SeqError(
@@ -329,23 +384,32 @@ class Trainer:
                     f"one; start another run from {self.parent.path}."
                 )
             self.reporter.say("no checkpoint is left: the run starts from the beginning.")
-            self.run_dir.best_file.unlink(missing_ok=True)
-            self.metrics.cut(0)
+            if self.group.is_first:
+                self.run_dir.best_file.unlink(missing_ok=True)
+                self.metrics.cut(0)
             self.save()
             return
         self._load(last)
-        self.metrics.cut(self.state.metrics_bytes)
+        if self.group.is_first:
+            self.metrics.cut(self.state.metrics_bytes)
         self._compare_with(new)
         state = self.state
-        if state.stable_step not in map(step_of, checkpoints(self.run_dir.checkpoints)):
+        steps = [*map(step_of, checkpoints(self.run_dir.checkpoints))]
+        if state.stable_step not in self.group.from_first(lambda: steps):
             state.stable_step = state.step  # somebody has removed it; this is the next best
         if not state.finished:
             self.reporter.say(f"resumed at step {state.step:,}, epoch {state.epoch + 1}.")
 
+    def _last_checkpoint(self) -> Path | None:
+        """Return the last checkpoint, after the removal of any that is half written."""
+        self.run_dir.clean()
+        return last_checkpoint(self.run_dir.checkpoints)
+
     def _load(self, checkpoint: Path) -> None:
-        self.state, tensors = load_checkpoint(checkpoint)
+        self.state, tensors = self.group.from_first(lambda: load_checkpoint(checkpoint))
         self.learner.restore(tensors, checkpoint)
-        publish_best(checkpoint, self.run_dir.best_file)
+        if self.group.is_first:
+            publish_best(checkpoint, self.run_dir.best_file)
 
     def _compare_with(self, new: TrainState) -> None:
         """Refuse another corpus, which would be another run; warn of another device."""
@@ -372,8 +436,9 @@ class Trainer:
             )
         self._load(checkpoint_of(self.run_dir.checkpoints, stable_step))
         # Before the metrics: a run that is killed here must not go on from one without its rows.
-        remove_checkpoints_after(self.run_dir.checkpoints, stable_step)
-        self.metrics.cut(self.state.metrics_bytes, keep="rollback")
+        if self.group.is_first:
+            remove_checkpoints_after(self.run_dir.checkpoints, stable_step)
+            self.metrics.cut(self.state.metrics_bytes, keep="rollback")
         self.state.rollbacks = rollbacks
         self._tokens, self._seconds = 0, 0.0
         self._record(rollback_row(self.state, failed_step, reason))
@@ -386,4 +451,5 @@ class Trainer:
         """Make the error that ends the run; it says how much is saved."""
         last = last_checkpoint(self.run_dir.checkpoints)
         saved = 0 if last is None else step_of(last)
-        return Seq2SeqError(f"{reason} Everything is saved up to step {saved:,}. {advice}")
+        message = f"{reason} Everything is saved up to step {saved:,}. {advice}"
+        return Seq2SeqError(message.strip())

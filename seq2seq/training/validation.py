@@ -20,6 +20,7 @@ from seq2seq.training.gate_statistics import GateStatistics, gate_sample, gate_s
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.optimizer_step import forward
 from seq2seq.training.pairs import encode_pairs
+from seq2seq.training.process_group import ALONE, ProcessGroup
 from seq2seq.translation.translator import Translator
 
 
@@ -88,25 +89,32 @@ def advice(held_out: Sequence[HeldOut]) -> Iterator[str]:
 
 
 def validate(
-    model: EncoderDecoder, held_out: Sequence[HeldOut], tokenizer: Tokenizer, search: SearchConfig
+    model: EncoderDecoder,
+    held_out: Sequence[HeldOut],
+    tokenizer: Tokenizer,
+    search: SearchConfig,
+    group: ProcessGroup = ALONE,
 ) -> Validation:
-    """Compute the figures of `model` on `held_out`, translated greedily."""
+    """Compute the figures of `model` on `held_out`, translated greedily; each rank does a share."""
     total_nll = tokens = 0.0
     with torch.inference_mode():
-        for batch in (batch for text in held_out for batch in text.batches):
+        batches = [batch for text in held_out for batch in text.batches]
+        for batch in batches[group.rank :: group.size]:
             readout, targets = forward(model, batch)
             _, nll = smoothed_cross_entropy(
                 readout, model.embedding.weight, model.output_bias, targets, 0.0
             )
             total_nll += nll.item()
             tokens += batch.tokens
+    total_nll, tokens = group.sum(total_nll, tokens)
     bleus, chrfs = dict[Direction, float](), dict[Direction, float]()
     engine = TorchEngine(model, model.output_bias.device)
     for direction, text in (held.text for held in held_out):
         translator = Translator.over(engine, tokenizer, [direction], search)
         # A copy of the source, which the guard puts in, is not what the model says.
-        lines = translator.translate_lines(text.source, beam_size=1, guard=False)
-        translations = [line.text for line in lines]
+        own = text.source if group.size == 1 else [*text.source][group.rank :: group.size]
+        lines = translator.translate_lines(own, beam_size=1, guard=False)
+        translations = group.interleave([line.text for line in lines])
         bleus[direction] = corpus_bleu(translations, text.target, direction.target)
         chrfs[direction] = corpus_chrf(translations, text.target)
     sample = gate_sample([text.batches for text in held_out])

@@ -795,12 +795,12 @@ def poison(
     """Weights become useless before `step`, until the run has gone back `times` times."""
     go = Trainer._step
 
-    def poisoned(trainer: Trainer, buffer: ShuffleBuffer, number: int) -> None:
+    def poisoned(trainer: Trainer, buffer: ShuffleBuffer, numbers: range) -> None:
         state = trainer.state
         if state.step + 1 == step and state.rollbacks < times:
             bias = trainer.learner.model.output_bias.data
             bias.copy_(change(bias))
-        go(trainer, buffer, number)
+        go(trainer, buffer, numbers)
 
     monkeypatch.setattr(Trainer, "_step", poisoned)
 

@@ -1,0 +1,103 @@
+"""Start the processes of a run on this machine, as `torchrun` does, and see that all end."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, get_context
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+from seq2seq.errors import Seq2SeqError
+from seq2seq.process_pool import end_with_parent
+from seq2seq.training.signals import SIGNAL_NAMES
+
+_GRACE = 20.0  # seconds to end by itself, for a process that has lost another
+_HOST = "127.0.0.1"
+_SIGNALS = [getattr(signal, name) for name in SIGNAL_NAMES if hasattr(signal, name)]
+
+
+def run_processes(count: int, function: Callable[[], None]) -> int:
+    """Call `function`, which is picklable, in so many processes; return the exit code.
+
+    They find each other by `process_group`. Signals are passed on to them, and when one of them
+    fails the others have some seconds to end. Raises `Seq2SeqError` where one was killed, and none
+    was left to say so.
+    """
+    # Here, so that it outlives each of them; on a port that is free.
+    store = TCPStore(_HOST, 0, is_master=True, wait_for_workers=False)
+    context = get_context("spawn")
+    processes = [
+        context.Process(target=_run, args=(rank, count, store.port, function), name=f"rank {rank}")
+        for rank in range(count)
+    ]
+    with _passing_signals_to(processes):
+        for process in processes:
+            process.start()
+        _wait(processes)
+    codes = [process.exitcode or 0 for process in processes]
+    told = [code for code in codes if code > 0]
+    killed = [
+        (process.name, -code) for process, code in zip(processes, codes, strict=True) if code < 0
+    ]
+    if killed and not told:
+        name, number = killed[0]
+        raise Seq2SeqError(
+            f"{name} was killed by signal {number}; continue from the last checkpoint with "
+            "--resume."
+        )
+    return max(told, default=0)
+
+
+def _wait(processes: Sequence[BaseProcess]) -> None:
+    """Wait until all have ended; end those that still run some seconds after a failure."""
+    deadline = None
+    running = list(processes)
+    while running:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        connection.wait([process.sentinel for process in running], left)
+        if deadline is None and any(process.exitcode for process in processes):
+            deadline = time.monotonic() + _GRACE
+        elif deadline is not None and time.monotonic() >= deadline:
+            for process in running:
+                process.kill()  # it waits for one that is gone, and hears no milder signal
+        running = [process for process in running if process.exitcode is None]
+
+
+@contextmanager
+def _passing_signals_to(processes: Sequence[BaseProcess]) -> Iterator[None]:
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for process in processes:
+            if process.pid is not None and process.exitcode is None:
+                with suppress(OSError):
+                    os.kill(process.pid, number)
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, pass_on)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+
+
+def _run(rank: int, count: int, port: int, function: Callable[[], None]) -> None:
+    """Be one of the processes."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()  # Ctrl-C comes from the parent, once
+    end_with_parent()
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": _HOST,
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
+    function()
