@@ -3,6 +3,7 @@
 import typer
 
 from seq2seq.cli.average import average
+from seq2seq.cli.bulk import bulk
 from seq2seq.cli.calibrate import calibrate
 from seq2seq.cli.check import check
 from seq2seq.cli.compare import compare
@@ -45,6 +46,7 @@ for command in (
     score,
     calibrate,
     distill,
+    bulk,
     export,
     serve,
 ):
