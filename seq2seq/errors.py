@@ -2,13 +2,13 @@
 
 
 class Seq2SeqError(Exception):
-    """A failure whose text is one clear sentence: what is wrong, where, and what to do."""
+    """An error that a user can act on. Its message says what is wrong, where, and what to do."""
 
     exit_code = 1
 
 
 class UsageError(Seq2SeqError):
-    """The command line or the recipe is wrong, before any work was done."""
+    """An error in the command line, a recipe or an argument, raised before any work is done."""
 
     exit_code = 2
 

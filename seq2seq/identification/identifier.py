@@ -32,7 +32,7 @@ _TOGETHER = 16  # texts
 
 
 class LanguageIdentifier:
-    """A classifier of the languages that it was trained on; texts in others it tells from these.
+    """Tells which language a text is in, or that it is none of those it knows.
 
     It reads the first 300 characters of a text, from its first letter on, so a text of any length
     takes some milliseconds at most. It may be asked by several threads at once.

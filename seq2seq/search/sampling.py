@@ -19,7 +19,7 @@ from seq2seq.search.utf8 import NO_BYTES, ByteRule
 
 @dataclass(frozen=True)
 class Sampling:
-    """How translations are drawn."""
+    """Settings for drawing translations at random."""
 
     temperature: float = 1.0
     top_k: int = 0  # 0: all tokens

@@ -32,9 +32,9 @@ class Found(NamedTuple):
 
 
 class Glossary:
-    """Find the terms of a text. Whole words count, and the longest term at each place.
+    """Finds the terms of a glossary in a text: whole words, and the longest term at each place.
 
-    A term in lower case is found in any case; a term with capitals as it is written.
+    A term in lower case is found in any case, a term with capitals only as it is written.
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:

@@ -21,7 +21,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateOptions:
-    """The options of one call. What is None is as the model or the translator has it."""
+    """The options of one call. For None, the setting of the model or translator is used."""
 
     source: str | None = None
     """Language of the texts."""
@@ -47,21 +47,21 @@ class TranslateOptions:
     formality: "Formality | None" = None
     """The form of address, for models that have learnt it."""
     prefix: str = ""
-    """What the translation of each text begins with; it is not searched again then."""
+    """What the translation of each text begins with; such a translation is decoded only once."""
     min_confidence: float = 0.0
     """Leave sentences with less confidence untranslated, between ⟦ and ⟧."""
     protect: bool = True
     """Keep placeholders, links, tags and code as they are."""
     protect_patterns: tuple[re.Pattern[str], ...] = ()
-    """Keep what these regular expressions find, too."""
+    """Keep what these regular expressions match, too."""
     guard: bool = True
-    """Search again where a translation is implausible, and keep the source if that fails."""
+    """Decode a translation that fails a check a second time; if that fails too, keep the source."""
     keep_parts: bool = True
     """Keep the parts and the alignment of each translation. Without them a line of a megabyte
     takes hardly more memory than its text."""
     on_part: Callable[[str], object] | None = None
-    """Called for each part of a long text that is done but for the last, in order, with its source
-    and the white space behind it. It may end the call by raising."""
+    """Called when a part of a long text is translated, in order, with its source and the white
+    space behind it; not called for the last part. It may end the call by raising."""
 
 
 class TranslateKeywords(TypedDict, total=False):

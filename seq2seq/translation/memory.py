@@ -57,7 +57,7 @@ class _Segment(NamedTuple):
 
 
 class TranslationMemory:
-    """Find the translations of texts that are the same, or similar.
+    """Finds translations of the same and of similar texts in a translation memory.
 
     Texts are the same if they differ in nothing but white space, the case of the first letter,
     numbers and placeholders; the latter are exchanged in the translation. Of several translations
@@ -247,7 +247,7 @@ def _grams(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint16]]":
 
 @dataclass(frozen=True)
 class MemoryTranslator(BaseTranslator):
-    """Takes translations from a memory, and translates what it lacks.
+    """Takes translations from a translation memory, and translates all other texts.
 
     from seq2seq import MemoryTranslator, TranslationMemory, Translator
 

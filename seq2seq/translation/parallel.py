@@ -22,7 +22,7 @@ _loaded: BaseTranslator | None = None  # in a worker process
 
 
 class ParallelTranslator(BaseTranslator):
-    """Translates many texts on several processes, and few as they are.
+    """Translates many texts in several processes; a few texts are translated without starting any.
 
     from functools import partial
     from seq2seq import ParallelTranslator, Router

@@ -27,7 +27,7 @@ class SegmentTranslation:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One way to translate a text.
+    """A translation of a text, with its score and confidence.
 
     `score` is the natural log-probability over the length penalty: at most 0, higher is better. Of
     several parts it is the mean by source length, and 0 where there was nothing to translate.
@@ -39,7 +39,7 @@ class Candidate:
     text: str
     score: float
     confidence: float | None
-    notes: tuple[str, ...]  # what a reader should know of it
+    notes: tuple[str, ...]  # such as a number that was corrected
     parts: tuple[SegmentTranslation, ...]
 
     @property
@@ -51,7 +51,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Translation:
-    """A text and its translations, the best one first; there is always one."""
+    """A text and its translations, the best one first. There is at least one."""
 
     source: str
     candidates: tuple[Candidate, ...]
@@ -78,7 +78,7 @@ class Translation:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader should know of the best translation."""
+        """Return the notes on the best translation."""
         return self.candidates[0].notes
 
     @property

@@ -41,7 +41,7 @@ class Identifier(Protocol):
 
 
 class Router(BaseTranslator):
-    """Several models that translate as one, in every direction that they lead to.
+    """Combines several models, and translates in every direction they can reach together.
 
     from seq2seq import Router
 

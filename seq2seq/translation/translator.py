@@ -43,7 +43,7 @@ _READ_AT_FIRST = 512  # so that the first lines do not wait for their like
 
 
 class Translator(BaseTranslator):
-    """A model that translates text, or several of one vocabulary, an ensemble.
+    """Translates text with one model, or with an ensemble of models that share a vocabulary.
 
     from seq2seq import Translator
 
