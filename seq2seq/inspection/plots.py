@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
@@ -54,6 +55,16 @@ class Picture:
     title: str
     description: str
 
+    def __post_init__(self) -> None:
+        """Set no text smaller than 11 points where the figure is 1,200 pixels wide."""
+        least = _points(self.figure)
+        with _style():  # ticks may be made only now
+            for axes in self.figure.axes:
+                axes.tick_params(labelsize=least)
+            for text in self.figure.findobj(Text):
+                assert isinstance(text, Text)
+                text.set_fontsize(max(least, text.get_fontsize()))
+
     def render(self, format_: str) -> bytes:
         """Write the file, of the format html, png or svg; HTML is one page, with the SVG in it."""
         if format_ == "html":
@@ -83,6 +94,14 @@ class Picture:
         )
 
 
+def _points(figure: Figure) -> float:
+    """Return the least size of its text: 11 points on a screen 1,200 pixels wide, at 96 an inch.
+
+    Very wide figures, those of long sentences, are not made to fit such a screen.
+    """
+    return min(12.0, 11 * 96 * figure.get_figwidth() / 1200)
+
+
 @contextmanager
 def _style() -> Iterator[None]:
     """While a figure is drawn or saved: the settings above, whatever the user's own are."""
@@ -109,7 +128,7 @@ def attention_picture(attention: Attention) -> Picture:
         for index, number in enumerate(attention.heads if across else ()):
             axes.append(figure.add_subplot(grid[index // across, 1 + index % across]))
             weights = attention.weights[index]
-            _attention_map(axes[-1], attention, weights, f"head {number}", 17 * cell / down)
+            _attention_map(axes[-1], attention, weights, f"head {number}", 0)
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, aspect=40)
         bar.set_label("attention weight (%); each row sums to 100")
     strongest = ", ".join(
@@ -127,7 +146,7 @@ def attention_picture(attention: Attention) -> Picture:
 def _attention_map(
     axes: Axes, attention: Attention, weights: NDArray[np.floating[Any]], title: str, size: float
 ) -> AxesImage:
-    """One map; the number in a cell has the `size`, in points, if that can be read."""
+    """One map; the number in a cell has the `size`, in points; with 0 there are none."""
     image = axes.imshow(100 * weights, cmap=_GREY, vmin=0, vmax=100)
     _name_ticks(axes, "x", attention.source, max(size, _LEGIBLE))
     _name_ticks(axes, "y", attention.target, max(size, _LEGIBLE))
@@ -135,7 +154,7 @@ def _attention_map(
     for spine in axes.spines.values():
         spine.set_visible(True)
     for (row, column), weight in np.ndenumerate(weights):
-        if weight >= 0.01 and size >= _LEGIBLE - 1:
+        if weight >= 0.01 and size:
             colour = "white" if weight > 0.55 else "black"
             text = f"{100 * weight:.0f}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
@@ -150,9 +169,9 @@ def gates_picture(gates: Gates, units: Sequence[SelectiveUnit] = ()) -> Picture:
         single = len(gates.panels) == 1
         longest = max(len(gates.source), len(gates.target))
         wide = max(4.5 if single else 2.2, 0.19 * longest)
-        tall = 4.5 if single else 2.0
+        tall = 4.5 if single else 3.0
         strips_down = math.ceil(len(units) / 2)
-        heights = [tall * len(layers) + 0.5, 1.75 * strips_down]
+        heights = [tall * len(layers) + 0.5, 2.1 * strips_down]
         figure = Figure(
             figsize=(max(wide * len(names) + 1.5, 9.5 if units else 0), sum(heights)),
             layout="constrained",
@@ -238,7 +257,7 @@ def search_picture(tree: SearchTree) -> Picture:
         last = max(node.step for node in tree.nodes)
         at = _positions(tree)
         lowest = min(y for _, y in at.values())
-        figure = Figure(figsize=(1.05 * (last + 1) + 0.6, 0.42 * (1 - lowest) + 1.4))
+        figure = Figure(figsize=(1.1 * (last + 1) + 0.6, 0.5 * (1 - lowest) + 1.6))
         axes = figure.add_subplot()
         axes.set_axis_off()
         axes.set_xlim(-0.5, last + 0.5)
@@ -334,22 +353,23 @@ def _node_text(
 
 
 _LINES: Sequence[dict[str, Any]] = [
-    {"color": colour, "linestyle": style, "marker": marker, "linewidth": 1.3, "markersize": 4}
+    {"color": colour, "linestyle": style, "marker": marker, "linewidth": 1.5, "markersize": 4.5}
     for colour, style, marker in (
-        ("black", "-", "o"),
-        ("0.5", "-", "s"),
-        ("black", "--", "^"),
-        ("0.5", ":", "v"),
-        ("0.3", "-.", "D"),
-        ("black", (0, (1, 1)), "x"),
-        ("0.6", "--", "P"),
-        ("black", "-.", "*"),
-        ("0.5", (0, (5, 1)), "<"),
-        ("0.2", (0, (3, 1, 1, 1)), ">"),
-        ("0.3", ":", "p"),
-        ("0.6", "-.", "d"),
+        ("#000000", "-", "o"),
+        ("#e69f00", "-", "s"),
+        ("#0072b2", "--", "^"),
+        ("#56b4e9", "--", "v"),
+        ("#d55e00", "-.", "D"),
+        ("#009e73", "-", "x"),
+        ("#a0527f", ":", "P"),
+        ("#0072b2", "-.", "*"),
+        ("#e69f00", (0, (5, 1)), "<"),
+        ("#000000", (0, (3, 1, 1, 1)), ">"),
+        ("#56b4e9", ":", "p"),
+        ("#d55e00", "--", "d"),
     )
 ]
+"""Colours by Okabe & Ito (2008), which the colour-blind tell apart; dashes and markers for grey."""
 
 
 def gradients_picture(report: "GradientReport") -> Picture:
@@ -357,14 +377,14 @@ def gradients_picture(report: "GradientReport") -> Picture:
     variants = list(dict.fromkeys(curve.variant for curve in report.curves))
     lines = dict(zip(variants, itertools.cycle(_LINES), strict=False))
     with _style():
-        figure = Figure(figsize=(13, 4.6), layout="constrained")
-        before, after, memory = figure.subplots(1, 3)
+        figure = Figure(figsize=(9, 11), layout="constrained")
+        before, after, memory = figure.subplots(3, 1)
         for curve in report.curves:
             axes = before if curve.trained_delay is None else after
-            axes.plot(curve.norms, markevery=0.1, **lines[curve.variant])
+            axes.plot(curve.norms, label=curve.variant, markevery=0.1, **lines[curve.variant])
         for axes, title in (
             (before, "at initialisation"),
-            (after, "trained with the delay in brackets"),
+            (after, "trained with the longest delay that it learnt"),
         ):
             axes.set(
                 title=f"Gradient, {title}",
@@ -376,14 +396,9 @@ def gradients_picture(report: "GradientReport") -> Picture:
             axes.grid(color="0.9")
         after.sharey(before)
         _draw_memory(memory, report, lines)
-        figure.legend(
-            [Line2D([], [], **lines[name]) for name in variants],
-            [f"{name} ({report.limits(name)[0] or 'none'})" for name in variants],
-            title="cell (the longest delay that it learnt, in steps)",
-            loc="outside lower center",
-            ncols=4,
-            handlelength=4,
-        )
+        _label_lines(before)
+        _label_lines(after)
+        memory.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, handlelength=4)
     told = " ".join(
         f"{curve.variant}: {curve.norms[1]:.1e} at distance 1, {curve.norms[-1]:.1e} at "
         f"{report.settings.distance}."
@@ -412,12 +427,15 @@ def _draw_memory(
         results = [result for result in report.memory if result.variant == name]
         aside = 1.045 ** (number - (len(lines) - 1) / 2)
         delays = [aside * result.delay for result in results]
-        axes.plot(delays, [100 * result.accuracy for result in results], **line)
+        limit = report.limits(name)[0] or "none"
+        right = [100 * result.accuracy for result in results]
+        axes.plot(delays, right, label=f"{name}: {limit}", **line)
     chance = 100 / settings.symbols
     axes.axhline(chance, color="0.6", linewidth=0.8)
     axes.annotate("chance", (settings.delays[0], chance - 5), color="0.4")
     axes.set(
-        title=f"Memory after {settings.steps} steps of training, at most",
+        title=f"Memory after {settings.steps} steps of training, at most; "
+        "beside each name the longest delay learnt",
         xlabel=f"delay (steps{', with distractors' if settings.distractors else ''})",
         ylabel="right answers (%)",
         xscale="log",
@@ -427,13 +445,49 @@ def _draw_memory(
     axes.minorticks_off()
 
 
+def _label_lines(axes: Axes) -> None:
+    """Write the name of each line at its right end, in its colour, none over another."""
+    lines = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
+    if not lines:
+        return
+    ends = []
+    for line in lines:
+        points = np.asarray(line.get_xydata())
+        bottom, top = axes.get_ylim()
+        ends.append(points[(points[:, 1] >= bottom) & (points[:, 1] <= top)][-1])
+    to_axes = axes.transData + axes.transAxes.inverted()
+    heights = np.array([to_axes.transform(end)[1] for end in ends])
+    order, gap = np.argsort(heights), min(0.09, 1 / len(lines))
+    places = heights[order]
+    for number in range(1, len(places)):  # up, and where that is too far, down again
+        places[number] = max(places[number], places[number - 1] + gap)
+    places[-1] = min(places[-1], 1.0)
+    for number in reversed(range(len(places) - 1)):
+        places[number] = min(places[number], places[number + 1] - gap)
+    for number, place in zip(order, places, strict=True):
+        axes.annotate(
+            str(lines[number].get_label()),
+            ends[number],
+            (1.03, place),
+            textcoords="axes fraction",
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": lines[number].get_color(),
+                "linewidth": 0.7,
+                "relpos": (0, 0.5),
+            },
+        )
+
+
 _FIGURES = {
-    "mean": ("mean", "mean (0 closed, 1 open)", 1),
-    "open": ("nearly open", "units and tokens above 0.9 (%)", 100),
-    "closed": ("nearly closed", "units and tokens below 0.1 (%)", 100),
-    "saturated": ("saturated", "units and tokens, |h| above 0.9 (%)", 100),
+    "mean": ("mean", "0 closed, 1 open", 1),
+    "open": ("nearly open", "share above 0.9 (%)", 100),
+    "closed": ("nearly closed", "share below 0.1 (%)", 100),
+    "saturated": ("saturated", "share, |h| above 0.9 (%)", 100),
 }
-"""What a row tells of a gate: in the title, at the axis, and in which unit."""
+"""What a row tells of a gate, over units and tokens: in the title, at the axis, in which unit."""
 
 
 def reliability_picture(measured: Reliability) -> Picture:
@@ -463,9 +517,9 @@ def training_picture(history: TrainingHistory) -> Picture:
     names = history.gate_names
     down = len(names.figures)
     with _style():
-        figure = Figure(figsize=(13, 3.3 + 2.5 * down), layout="constrained")
+        figure = Figure(figsize=(13, 3.8 + 3.0 * down), layout="constrained")
         # Six places across: for three curves, and for the gates of a cell, which are one to three.
-        grid = figure.add_gridspec(1 + down, 6, height_ratios=[3.2] + [2.5] * down)
+        grid = figure.add_gridspec(1 + down, 6, height_ratios=[3.6] + [3.0] * down)
         loss, bleu, rate = (figure.add_subplot(grid[0, 2 * n : 2 * n + 2]) for n in range(3))
         _draw_loss(loss, history)
         _draw_bleu(bleu, history)
