@@ -67,9 +67,10 @@ def bulk(
     ] = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Translate a column of a table, in partitions that are written whole.
+    """Translate a column of a table, part by part.
 
-    A call that was interrupted goes on where it stopped: give the same command again.
+    Each part of the output appears whole. A call that was interrupted goes on where it stopped:
+    give the same command again.
     """
     require_extra("filelock", "bulk", "bulk")
     from rich.console import Console

@@ -44,11 +44,11 @@ def qa(
         bool, typer.Option("--json", help="Print a JSON list in place of lines.")
     ] = False,
 ) -> None:
-    """Check translations as a reviewer does: exit code 1 where something was found.
+    """Check translations as a reviewer does.
 
-    Looks at numbers, placeholders, tags, links, terms, final punctuation, double spaces, length
-    limits, repetition, entries that are untranslated or equal to their source, and sources with
-    more than one translation.
+    The exit code is 1 if anything was found. Looks at numbers, placeholders, tags, links, terms,
+    final punctuation, double spaces, length limits, repetition, entries that are untranslated or
+    equal to their source, and sources with more than one translation.
     """
     from seq2seq.documents.bilingual import BILINGUAL
     from seq2seq.documents.format_table import format_named, format_of, open_document

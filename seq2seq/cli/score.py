@@ -80,10 +80,10 @@ def score(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write the log-probability of translations, one number per line.
+    """Score given translations by their log-probability.
 
-    Logarithms are natural, and the end of a sentence is a token. A score is the log-probability
-    over the length penalty, as `translate` prints it.
+    Writes one number per line. Logarithms are natural, and the end of a sentence is a token. A
+    score is the log-probability over the length penalty, as `translate` prints it.
     """
     from seq2seq.config.model_config import choose_direction
     from seq2seq.evaluation.scoring import Perplexity, score_translations, with_scores
