@@ -18,10 +18,10 @@ from seq2seq.errors import UsageError, require_extra
 
 @reported_errors("seq2seq")
 def train(
-    recipe: Annotated[
-        Path, typer.Argument(help="A TOML recipe, such as data/recipes/sample.toml.")
-    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.")],
+    recipe: Annotated[
+        Path | None, typer.Argument(help="A TOML recipe, such as data/recipes/sample.toml.")
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change a setting of the recipe."),
@@ -35,7 +35,23 @@ def train(
             "folder of a run, an exported model, or 'bundled', the package's own.",
         ),
     ] = None,
-    old_init_from: Annotated[str | None, typer.Option("--from", hidden=True)] = None,
+    memory: Annotated[
+        Path | None,
+        typer.Option(
+            "--memory",
+            metavar="FILE|FOLDER",
+            help="In place of a recipe: fine-tune the model of --init-from on TMX, PO, XLIFF or "
+            "TSV, of which a part is held out.",
+        ),
+    ] = None,
+    source_language: Annotated[
+        str | None,
+        typer.Option("-f", "--from", metavar="LANGUAGE", help="Source language of the memory."),
+    ] = None,
+    target_language: Annotated[
+        str | None,
+        typer.Option("-t", "--to", metavar="LANGUAGE", help="Target language of the memory."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")
     ] = False,
@@ -59,11 +75,21 @@ def train(
     quiet: QuietOption = False,
 ) -> None:
     """Train a model. Ctrl-C and SIGTERM save it; --resume continues."""
-    if old_init_from is not None:
-        raise UsageError("train --from is called --init-from now.")
+    if source_language is not None and memory is None:
+        raise UsageError(
+            "train --from is called --init-from now; with --memory it is the language."
+        )
     if init_from == "shipped":
         raise UsageError("--init-from shipped is called --init-from bundled now.")
     require_extra("torch", "train", "train")
+    if memory is not None:
+        if resume or "WORLD_SIZE" in os.environ:
+            raise UsageError(
+                "give the recipe that was made of the --memory, for --resume or torchrun."
+            )
+        recipe = _memory_recipe(memory, recipe, output, init_from, source_language, target_language)
+    if recipe is None:
+        raise UsageError("give a recipe; or --memory FILE with --init-from, which need none.")
     changes = [*(overrides or []), *([f"training.keep_checkpoints={keep}"] if keep else [])]
     run = partial(_train, recipe, output, changes, init_from, resume, tensorboard, processes, quiet)
     if processes == 1:
@@ -127,7 +153,7 @@ def _train(
             _draw_curve(output)
         what = (
             f"done: best validation BLEU {outcome.best_bleu:.2f}, chrF {outcome.best_chrf:.2f} "
-            "(greedy). Next:"
+            f"(greedy){_before(output) if init_from else ''}. Next:"
         )
         commands = [
             ["evaluate", str(output)],
@@ -140,6 +166,34 @@ def _train(
             typer.echo(line, err=True)
     if outcome.interrupted:
         raise typer.Exit(128 + outcome.stopped_by)  # as a shell counts
+
+
+def _memory_recipe(
+    memory: Path,
+    recipe: Path | None,
+    output: Path,
+    init_from: str | None,
+    source: str | None,
+    target: str | None,
+) -> Path:
+    """Make the recipe of a run from a translation memory."""
+    from seq2seq.config.model_config import Direction
+    from seq2seq.corpus.memory_corpus import write_memory_recipe
+    from seq2seq.training.finetune import first_direction
+
+    if recipe is not None or init_from is None:
+        raise UsageError("--memory takes the place of a recipe, and needs --init-from.")
+    usual = first_direction(init_from)
+    direction = Direction(source or usual.source, target or usual.target)
+    return write_memory_recipe(memory, output.with_name(f"{output.name}.corpus"), direction)
+
+
+def _before(run: Path) -> str:
+    """Say how good the model was that a run has started from."""
+    from seq2seq.inspection.history import read_history
+
+    first = read_history(run).validations[0]
+    return f", before {first['bleu']:.2f}" if first["step"] == 0 else ""
 
 
 def _draw_curve(run: Path) -> None:

@@ -150,7 +150,7 @@ class DocumentJob:
 
     def _translate(self, document: Document, name: str, show_bar: bool) -> bytes:
         """Return the document in the target language, and tell what is to be known of it."""
-        from seq2seq.documents.translate_document import texts_to_translate, translate_document
+        from seq2seq.translation.translate_document import texts_to_translate, translate_document
 
         texts = texts_to_translate(document, self.only_new)
         size = sum(len(text.encode()) for text in texts)

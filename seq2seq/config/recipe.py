@@ -62,7 +62,8 @@ class HubSource:
 
 
 Source = str | HubSource
-"""A prefix (`dir/train` for `dir/train.en` + `dir/train.de`), a TSV file, or a `HubSource`."""
+"""A prefix (`dir/train` for `dir/train.en` + `dir/train.de`), a TSV file, TMX, PO or XLIFF,
+a folder of these, or a `HubSource`."""
 
 
 @dataclass(frozen=True)

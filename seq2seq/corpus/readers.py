@@ -1,4 +1,4 @@
-"""Read parallel text: two files side by side, a TSV file, or a Hugging Face `datasets` source.
+"""Read parallel text: two files side by side, TSV, catalogues, or a Hugging Face `datasets` source.
 
 A line ends at a line feed and nowhere else: U+2028, U+0085 and their like occur inside sentences.
 
@@ -10,6 +10,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,10 @@ _PACKINGS: Mapping[str, str] = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".z
 """Endings of packed files, and what these are called."""
 
 TSV_ENDINGS = tuple(f".tsv{ending}" for ending in ("", *_PACKINGS))
+
+CATALOGUE_ENDINGS = (".tmx", ".po", ".xlf", ".xliff")
+
+_INLINE = re.compile(r"</?g+\d+/?>")  # a tag of an inline element, see `TaggedText`
 
 Columns = tuple[bytes, bytes]
 
@@ -69,6 +74,8 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
       `.xz` or `.zst` (plain goes first).
     - `dir/train.tsv`, which may be packed too, has the source sentence, a tab and the target
       sentence on each line. Further columns (an attribution, say) are ignored.
+    - `dir/memory.tmx`, a `.po`, `.xlf` or `.xliff` file, or a folder of such files, has the texts
+      that it calls translated, without their inline elements.
     - A `HubSource` is loaded by the `datasets` package. A missing value is an empty sentence.
 
     Raises `Seq2SeqError` for what is missing, damaged, of unequal length or empty.
@@ -77,6 +84,8 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
         text = _read_hub(source)
     elif source.endswith(TSV_ENDINGS):
         text = _read_tsv(Path(source))
+    elif _has_catalogues(source, source_language):
+        text = _read_catalogues(Path(source), source_language, target_language)
     else:
         text = _read_side_by_side(source, source_language, target_language)
     if not len(text):
@@ -317,6 +326,27 @@ def _writer_of(columns: Callable[[], Iterable[Columns]]) -> cache.Make:
 
 def _opened(folder: Path) -> tuple[Lines, Lines]:
     return Lines.open(folder / "source"), Lines.open(folder / "target")
+
+
+def _has_catalogues(source: str, language: str) -> bool:
+    """Tell whether it is a catalogue, or a folder and not the prefix of files as well."""
+    if os.path.isdir(source):
+        names = (f"{source}.{language}{ending}" for ending in ("", *_PACKINGS))
+        return not any(map(os.path.exists, names))
+    return source.endswith(CATALOGUE_ENDINGS)
+
+
+def _read_catalogues(path: Path, source_language: str, target_language: str) -> ParallelText:
+    from seq2seq.documents.bilingual import read_pairs
+
+    pairs = read_pairs(path, source_language, target_language)
+    columns = ((_line(source), _line(target)) for source, target in pairs)
+    return ParallelText(str(path), *_in_memory(columns))
+
+
+def _line(text: str) -> bytes:
+    """Return a text in one line, as a model reads it."""
+    return f"{' '.join(_INLINE.sub('', text).split())}\n".encode()
 
 
 def _read_hub(source: HubSource) -> ParallelText:

@@ -21,7 +21,6 @@ from seq2seq.documents.document import Document
 from seq2seq.documents.format_table import format_of, open_document
 from seq2seq.documents.html_document import HtmlDocument
 from seq2seq.documents.plain_text import TextDocument
-from seq2seq.documents.translate_document import texts_to_translate, unit_translations
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
 from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
@@ -34,6 +33,7 @@ from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
 from seq2seq.translation.pivot import PivotTranslator
 from seq2seq.translation.result import Translation
 from seq2seq.translation.router import Identifier, Router
+from seq2seq.translation.translate_document import texts_to_translate, unit_translations
 
 _IDENTIFIED = 2_000  # characters of a text, from which its language is identified
 _SAMPLE = 100  # texts of a document, from which its language is identified

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from seq2seq.bundled import DEFAULT_MODEL
-from seq2seq.config.model_config import ModelConfig
+from seq2seq.config.model_config import Direction, ModelConfig
 from seq2seq.config.parse import to_table
 from seq2seq.config.recipe import Recipe, read_table
 from seq2seq.engines.weights import unpack
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.model_dir.read import WEIGHTS, is_training_run, read_weights
+from seq2seq.model_dir.read import WEIGHTS, is_training_run, read_config, read_weights
 from seq2seq.nn.cell_file import CellFile
 from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
 from seq2seq.training.run_dir import ParentModel, RunDir
@@ -78,6 +78,14 @@ class PretrainedInit:
                     f"{where} does not know the language {language!r}, and cannot learn another; "
                     f"it knows {', '.join(known)}."
                 )
+
+
+def first_direction(where: str) -> Direction:
+    """Return the first direction of a model that a run may start from."""
+    path = DEFAULT_MODEL if where == BUNDLED else Path(where)
+    if is_training_run(path):
+        return RunDir.open(path).recipe().directions[0]
+    return read_config(path).directions[0]
 
 
 def load_recipe(

@@ -1,6 +1,7 @@
 """Runs that start from a model: what they take of it, what they refuse, and how they go on."""
 
 import json
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -352,6 +353,28 @@ def test_a_fine_tuned_model_has_no_shortlist_of_a_small_corpus(
     load_model_dir(output)
     export_run(run, output, corpus=str(recipe.corpus[0].train))
     assert (output / "shortlist.safetensors").exists()
+
+
+def test_the_command_fine_tunes_on_a_memory_without_a_recipe(model: Path, tmp_path: Path) -> None:
+    def command(*arguments: str | Path) -> Result:
+        return CliRunner().invoke(main.app, ["train", *map(str, arguments)])
+
+    memory, run = tmp_path / "memory.tsv", tmp_path / "run"
+    memory.write_text("".join(f"a {n} b\tc {n} d\n" for n in range(400)))
+    shorter = "--set", "training.epochs=1"
+    done = command("--memory", memory, "-o", run, "--init-from", model, *shorter)
+    assert done.exit_code == 0, done.stderr
+    assert re.search(
+        r"done: best validation BLEU .* \(greedy\), before \d+\.\d\d\. Next:", done.stderr
+    )
+    recipe = tmp_path / "run.corpus" / "recipe.toml"
+    again = command(recipe, "-o", run, "--resume", "--quiet", *shorter)
+    assert (again.exit_code, again.stderr) == (0, "")
+    wrong: list[list[str | Path]] = [["--memory", memory], [recipe, "--memory", memory], []]
+    for arguments in wrong:
+        refused = command(*arguments, "-o", tmp_path / "other")
+        assert refused.exit_code == 2
+        assert "--init-from" in refused.stderr
 
 
 def test_the_command_fine_tunes(file: Path, model: Path, tmp_path: Path) -> None:

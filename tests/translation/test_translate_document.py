@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from helpers.serving import FakeTranslator
 
 from seq2seq.documents.document import State, TextUnit, UnitTranslation
-from seq2seq.documents.translate_document import translate_document
 from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.result import Candidate, Translation
+from seq2seq.translation.translate_document import translate_document
 
 OPTIONS = TranslateOptions(source="en", target="de")
 
