@@ -138,7 +138,7 @@ def attention_picture(attention: Attention) -> Picture:
     return Picture(
         figure,
         f"Attention: {attention.translation}",
-        "Heat map of attention weights, target tokens down, source tokens across. Each target "
+        "Heat map of attention weights. Rows: target tokens; columns: source tokens. Each target "
         f"token looks most at, in the mean of the shown heads: {strongest}.",
     )
 

@@ -30,7 +30,7 @@ def attention_lines(attention: Attention) -> Iterator[str]:
     strongest = [f"{row.max():4.0%} {label(attention.source[row.argmax()])}" for row in mean]
     heads = "head" if len(attention.heads) == 1 else "mean of heads"
     numbers = ", ".join(map(str, attention.heads))
-    yield f"attention, {heads} {numbers}; target tokens down, source tokens across"
+    yield f"attention, {heads} {numbers}; rows: target tokens; columns: source tokens"
     yield from heat_map(_labels(attention.target), _labels(attention.source), mean, strongest)
     yield _scale(0, 1)
 
@@ -42,7 +42,7 @@ def gates_lines(gates: Gates) -> Iterator[str]:
         groups = np.array_split(panel.order, min(_GROUPS, len(panel.order)))
         values = np.stack([panel.values[:, group].mean(axis=1) for group in groups])
         names = [f"{len(group)} units" for group in groups]
-        yield f"{panel.place}; sorted units down, tokens across, means of groups"
+        yield f"{panel.place}; rows: means of groups of sorted units; columns: tokens"
         yield from _unsigned(names, _labels(gates.tokens(panel.place)), values, panel.place.is_gate)
         return
     for part, tokens in (("encoder", gates.source), ("decoder", gates.target)):
@@ -126,7 +126,7 @@ def _told(node: Node) -> str:
         "kept": "",
         "beaten": ", dropped: cannot win",
         "pruned": ", dropped: pruned",
-        "outside": ", dropped: no place",
+        "outside": ", dropped: the beam is full",
     }
     return f"{label(node.token)} {node.total:.2f}{outcomes[node.outcome]}"
 

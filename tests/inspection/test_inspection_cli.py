@@ -149,7 +149,7 @@ def test_only_branches_of_the_search_indent() -> None:
         "│*c -0.20",
         "│├*d -0.30",
         "││*</s> -0.40, finished, score 0.00",
-        "│└ e -1.20, dropped: no place",
+        "│└ e -1.20, dropped: the beam is full",
         "└ b -2.00",
     ]
 
