@@ -137,7 +137,11 @@ def translate(
     ] = None,
     glossary: Annotated[
         Path | None,
-        typer.Option("--glossary", metavar="FILE", help="Terms to use: TERM, tab, TRANSLATION."),
+        typer.Option(
+            "--glossary",
+            metavar="FILE",
+            help="Terms to use: TERM, tab, TRANSLATION; or CSV or TBX.",
+        ),
     ] = None,
     memory_path: Annotated[
         Path | None,
@@ -236,7 +240,7 @@ def translate(
         prune=prune,
         sampling=sampling_of(is_sampled, temperature, top_k, seed),
         max_length=max_length,
-        glossary=_load_glossary(glossary),
+        glossary=_load_glossary(glossary, models, source_language, target_language),
         formality=formality,
         prefix=prefix,
         min_confidence=min_confidence or 0.0,
@@ -323,12 +327,22 @@ def _document_format(
     return document_format(path, format_name, languages, as_text=unit is not None)
 
 
-def _load_glossary(file: Path | None) -> "Glossary | None":
+def _load_glossary(
+    file: Path | None, models: ModelChoice, source: str | None, target: str | None
+) -> "Glossary | None":
     if file is None:
         return None
-    from seq2seq.text.glossary import Glossary
+    if file.suffix.lower() not in (".csv", ".tbx"):
+        from seq2seq.text.glossary import Glossary
 
-    return Glossary.load(file)
+        return Glossary.load(file)
+    from seq2seq.config.model_config import choose_direction
+    from seq2seq.documents.glossary_file import load_glossary
+
+    source = None if source and source.lower() == AUTO else source
+    known = [*chain.from_iterable(models.directions().values())]
+    direction = choose_direction(known, source, target)
+    return load_glossary(file, direction.source, direction.target)
 
 
 def _require_utf8(text: str, number: int) -> None:
