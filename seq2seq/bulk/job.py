@@ -217,8 +217,13 @@ def _run_ray(task: Task, parts: Sequence[Part], processes: int) -> Iterator[Outc
     _require_engine("ray")
     import ray
 
-    started = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": processes or cores()}
-    ray.init(log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True, **started)
+    started: dict[str, Any] = {}
+    if "RAY_ADDRESS" not in os.environ:
+        started = {"num_cpus": processes or cores(), "include_dashboard": False}
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True, **started)
+    except Exception as error:  # Ray has no class for it
+        raise Seq2SeqError(f"Ray does not start: {_first_line(error)}") from None
     try:
         remote = ray.remote(num_cpus=1, max_retries=_ATTEMPTS)(_call)
         shared = ray.put(task)

@@ -192,3 +192,64 @@ def test_options_that_do_not_fit_the_model_are_refused() -> None:
         BatchTranslator(GOLDEN, target="xx").check()
     with pytest.raises(UsageError, match="'xx'"):
         BatchTranslator(GOLDEN, target="xx")({"text": ["a"]})
+
+
+# Real engines.
+
+
+@pytest.mark.slow
+def test_datasets_maps_it_over_two_processes(
+    translator: BatchTranslator, expected: list[str | None]
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict(TABLE)
+    translated = rows.map(translator, batched=True, batch_size=2, num_proc=2)
+    assert translated["text_de"][:] == expected
+    assert translated["id"][:] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_dask_maps_it_over_partitions(
+    translator: BatchTranslator, expected: list[str | None]
+) -> None:
+    dask = pytest.importorskip("dask.dataframe")
+    table = dask.from_pandas(pd.DataFrame(TABLE), npartitions=2)
+    translated = table.map_partitions(translator, meta=translator(table._meta)).compute()
+    assert [row["text_de"] for row in rows_of(translated)] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_format", ["pyarrow", "pandas", "numpy"])
+def test_ray_maps_it_over_batches(
+    batch_format: str, translator: BatchTranslator, expected: list[str | None]
+) -> None:
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray.data")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    table = ray.data.from_arrow([pa.table(TABLE), pa.table(TABLE)])
+    translated = table.map_batches(translator, batch_format=batch_format).take_all()
+    assert [[*row] for row in translated] == [NAMES] * 8
+    assert sorted(row["id"] for row in translated) == sorted([1, 2, 3, 4] * 2)
+    assert {row["id"]: row["text_de"] for row in translated} == dict(enumerate(expected, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_spark_maps_it_in_arrow_and_in_pandas(
+    translator: BatchTranslator, expected: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = pytest.importorskip("pyspark.sql")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    session = builder.getOrCreate()
+    try:
+        rows = [(1, TEXTS[0]), (2, TEXTS[1]), (3, TEXTS[2]), (4, TEXTS[3])]
+        table = session.createDataFrame(rows, "id long, text string")
+        schema = "id long, " + ", ".join(f"{name} string" for name in NAMES[1:])
+        for engine_map in (table.mapInArrow, table.mapInPandas):
+            translated = engine_map(translator, schema)
+            found = {row["id"]: row["text_de"] for row in translated.collect()}
+            assert found == dict(enumerate(expected, 1))
+    finally:
+        session.stop()
