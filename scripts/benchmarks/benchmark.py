@@ -69,6 +69,9 @@ def train(
     vocabulary_size: Annotated[int, typer.Option(help="V, subwords.")] = 6000,
     hidden_size: Annotated[int, typer.Option(help="H.")] = 256,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all.")] = 0,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Compare one process with so many, a core each.")
+    ] = 1,
 ) -> None:
     """Target tokens a second of the training steps of a run, from the batch to the moving average.
 
@@ -78,9 +81,12 @@ def train(
     the rounds.
     """
     _require_torch("train")
-    from benchmark_train import measure_training
+    from benchmark_train import measure_processes, measure_training
 
     bar = partial(_bar, description="training")
+    if processes > 1:
+        measure_processes(processes, rounds, batch_tokens, vocabulary_size, hidden_size, bar)
+        return
     measure_training(rounds, batch_tokens, vocabulary_size, hidden_size, threads, bar)
 
 

@@ -1,8 +1,12 @@
 """Measure training steps for `benchmark.py train`: the steps of `Learner`, as in a run."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -10,7 +14,10 @@ import torch
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.config.recipe import CorpusConfig, Precision, Recipe, TrainingConfig
 from seq2seq.corpus.batches import Batch, make_batch, plan_batches
+from seq2seq.errors import Seq2SeqError
+from seq2seq.training.launcher import run_processes
 from seq2seq.training.optimizer_step import Learner, can_use_bfloat16
+from seq2seq.training.process_group import ALONE, ProcessGroup, process_group
 
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}  # matrices of a cell
 _RATE = 1e-4
@@ -66,6 +73,50 @@ def measure_training(
         )
 
 
+def measure_processes(
+    processes: int,
+    rounds: int,
+    batch_tokens: int,
+    vocabulary_size: int,
+    hidden_size: int,
+    bar: Callable[[range], Iterable[int]],
+) -> None:
+    """Print target tokens a second of one process and of several, a core each, turn by turn."""
+    rates: dict[int, list[float]] = {1: [], processes: []}
+    with TemporaryDirectory() as folder:
+        for _ in bar(range(rounds)):
+            for count, measured in rates.items():
+                file = Path(folder, str(count))
+                rank = partial(_measure_rank, file, batch_tokens, vocabulary_size, hidden_size)
+                if run_processes(count, rank):
+                    raise Seq2SeqError("a process of the benchmark failed.")
+                measured.append(float(file.read_text()))
+    print(f"torch {torch.__version__}, V = {vocabulary_size}, H = {hidden_size}, {rounds} rounds")
+    print("processes  target tokens/s, median (all)")
+    for count, measured in rates.items():
+        each = " ".join(f"{rate:,.0f}" for rate in measured)
+        print(f"{count:9}  {statistics.median(measured):,.0f} ({each})")
+    ratios = [many / one for one, many in zip(*rates.values(), strict=True)]
+    print(f"ratio      {statistics.median(ratios):.2f}")
+
+
+def _measure_rank(file: Path, batch_tokens: int, vocabulary_size: int, hidden_size: int) -> None:
+    """Train on every Nth batch on a core of its own; rank 0 writes tokens a second of all."""
+    torch.set_num_threads(1)
+    with process_group() as group:
+        if hasattr(os, "sched_setaffinity"):
+            available = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {available[group.rank % len(available)]})
+        config = ModelConfig(hidden_size=hidden_size)
+        learner = _learner(config, vocabulary_size, "float32", group)
+        batches = _caption_batches(vocabulary_size, batch_tokens)[group.rank :: group.size]
+        learner.train_step(batches[0], _RATE, step=0)  # the kernels are prepared, and all are here
+        started = time.perf_counter()
+        tokens = sum(learner.train_step(batch, _RATE, step=0).tokens for batch in batches)
+        if group.is_first:
+            file.write_text(str(tokens / (time.perf_counter() - started)))
+
+
 def _caption_batches(vocabulary_size: int, batch_tokens: int) -> list[Batch]:
     """Make twenty batches of random ids, cut from an epoch of 4,000 pairs."""
     random = np.random.default_rng(1)
@@ -82,11 +133,13 @@ def _caption_batches(vocabulary_size: int, batch_tokens: int) -> list[Batch]:
     ]
 
 
-def _learner(config: ModelConfig, vocabulary_size: int, precision: Precision) -> Learner:
+def _learner(
+    config: ModelConfig, vocabulary_size: int, precision: Precision, group: ProcessGroup = ALONE
+) -> Learner:
     """Make the learner of a run that has the default settings."""
     corpus = CorpusConfig("en", "de", train="unused", valid="unused")
     recipe = Recipe((corpus,), model=config, training=TrainingConfig(precision=precision))
-    return Learner(recipe, vocabulary_size)
+    return Learner(recipe, vocabulary_size, group=group)
 
 
 def _useful_flops(config: ModelConfig, vocabulary_size: int, batch: Batch) -> float:
