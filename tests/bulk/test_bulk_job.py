@@ -299,7 +299,8 @@ def _workers(engine: str, parent: int) -> list[int]:
 
 def _kill_a_worker(process: subprocess.Popen[bytes], output: Path, engine: str) -> None:
     """Wait for the first partition, and kill one of the workers that go on."""
-    for _ in range(3000):
+    deadline = time.monotonic() + 500  # Spark takes minutes to start on a busy machine
+    while time.monotonic() < deadline:
         if [*output.glob("part-*")] and (workers := _workers(engine, process.pid)):
             os.kill(workers[-1], signal.SIGKILL)
             return
