@@ -302,7 +302,7 @@ def _hoisted(message: _Message) -> _Message:
     if not choices or not has_text or is_kept or texts > _MOST_TEXTS:
         return tuple(
             replace(part, branches=tuple(map(_hoisted, part.branches)))
-            if isinstance(part, _Choice)
+            if isinstance(part, _Choice) and not part.has_offset  # where # is no argument
             else part
             for part in message
         )
@@ -328,16 +328,16 @@ def _moved(part: _Run | _Choice, label: str, into_plural: bool) -> _Run | _Choic
                 for branch, own in zip(branches, labels, strict=True)
             )
         return replace(part, branches=branches, labels=labels)
-    if not into_plural:
-        return replace(part, label=label)
-    parts = (
+    parts = tuple(  # a # belongs to the plural whose branch it stands in itself
         _Argument(f"{{{inner.name}, number}}")
         if isinstance(inner, _Argument) and inner.raw == "#"
         else inner
         for inner in part.parts
     )
+    if not into_plural:
+        return replace(part, parts=parts, label=label)
     quotes = "#" + part.quotes.replace("#", "")
-    return replace(part, parts=tuple(parts), label=label, quotes=quotes, is_moved=True)
+    return replace(part, parts=parts, label=label, quotes=quotes, is_moved=True)
 
 
 def _joined(parts: Sequence[_Run | _Choice], label: str) -> _Message:
