@@ -245,7 +245,7 @@ class XmlText:
         self._place = (nodes[0].start, nodes[-1].end) if nodes else (0, 0)
         self._is_cdata = is_cdata(nodes)
         self._keeps_space = keeps_space
-        self._before, core, self._after = _trimmed(_with_whole_pairs(parts))
+        self._before, core, self._after = _trimmed(_with_whole_pairs(parts, self._elements))
         if not keeps_space:
             core = [part if isinstance(part, Mark) else _SPACES.sub(" ", part) for part in core]
         self.core = core
@@ -459,8 +459,8 @@ def is_cdata(nodes: Iterable[Node]) -> bool:
     return bool(texts) and all(text.is_cdata for text in texts)
 
 
-def _with_whole_pairs(parts: Sequence[str | Mark]) -> list[str | Mark]:
-    """Make one mark of each pair without text inside."""
+def _with_whole_pairs(parts: Sequence[str | Mark], elements: Mapping[int, str]) -> list[str | Mark]:
+    """Make one mark of each pair without text inside; `elements` stand for white space in it."""
     done = list[str | Mark]()
     open_ = list[int]()  # places of marks that opened, and have no text behind
     for part in parts:
@@ -471,7 +471,10 @@ def _with_whole_pairs(parts: Sequence[str | Mark]) -> list[str | Mark]:
             open_.append(len(done) - 1)
         elif isinstance(part, Mark) and part.role is Role.CLOSES and open_:
             start = open_.pop()
-            raw = "".join(inner if isinstance(inner, str) else inner.raw for inner in done[start:])
+            raw = "".join(
+                inner.translate(elements) if isinstance(inner, str) else inner.raw
+                for inner in done[start:]
+            )
             done[start:] = [Mark(raw)]
     return done
 

@@ -209,6 +209,15 @@ def test_what_is_translated_to_itself_is_the_same_byte_for_byte(content: list[st
     assert same(read(data, None, "de")) == data
 
 
+def test_a_line_break_alone_in_its_formatting_stays_one() -> None:
+    link = (
+        '<w:hyperlink r:id="x"><w:r><w:rPr><w:b/></w:rPr><w:t>two</w:t></w:r>'
+        "<w:r><w:br/></w:r></w:hyperlink>"
+    )
+    data = docx(paragraph("<w:r><w:t>One and</w:t></w:r>", link))
+    assert body_of(rendered(read(data, None, "de"))).count("<w:br/>") == 1
+
+
 @given(st.lists(_CONTENT, max_size=8), st.sampled_from([shout, backwards, untagged]))
 def test_all_that_is_no_text_stays_whatever_the_translation(
     content: list[str], translate: Callable[[str], str]
