@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
+from seq2seq.config.parse import shown
 from seq2seq.errors import UsageError
 
 Cell = Literal["lstm", "gru", "rnn"]
@@ -116,7 +117,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         require(
             self.cell in get_args(Cell) or self.own_cell is not None,
-            f"'model.cell' is {self.cell!r}; it can be "
+            f"'model.cell' is {shown(self.cell)}; it can be "
             f"{', '.join(map(repr, get_args(Cell)))}, or FILE.py:NAME.",
         )
         for name in ("hidden_size", "encoder_layers", "decoder_layers", "heads"):

@@ -218,8 +218,11 @@ def test_a_missing_key_is_named(tmp_path: Path, text: str, message: str) -> None
             "'search.max_length_ratio' must be a finite number, not inf.",
         ),
         ("[tokenizer]\npath = 3", "'tokenizer.path' must be text, not 3."),
-        ("[model]\ncell = 'LSTM'", "'model.cell' is 'LSTM'; it can be 'lstm', 'gru', 'rnn'."),
-        ("[model]\ncell = ['lstm']", "'model.cell' is ['lstm']; it can be 'lstm', 'gru', 'rnn'."),
+        (
+            "[model]\ncell = 'LSTM'",
+            "'model.cell' is 'LSTM'; it can be 'lstm', 'gru', 'rnn', or FILE.py:NAME.",
+        ),
+        ("[model]\ncell = ['lstm']", "'model.cell' must be text, not ['lstm']."),
         (
             "[corpus.test]\ndataset = 'x'\ncolumns = ['a']",
             "'corpus.test.columns' must be a list of 2.",
