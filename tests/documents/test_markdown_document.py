@@ -183,6 +183,7 @@ def test_the_text_that_is_read_is_the_translation(text: str) -> None:
         assert re.sub(r"\s", "", again) == re.sub(r"\s", "", text) or "<g" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source", ["[" * 20_000, "*a **a " * 3_000, "`" * 20_000, "> " * 20_000 + "a", "a\n" * 100_000,
                "x" * 3_000_000, "<a " * 7_000, "| a " * 5_000 + "|\n" + "|-" * 5_000 + "|\n"]

@@ -168,6 +168,7 @@ def twins(
     return one, two, five
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(
     lengths=st.lists(st.integers(1, 4) | st.integers(1, 50), min_size=1, max_size=64),

@@ -101,6 +101,7 @@ def test_the_candidates_of_one_model_are_those_of_all(shortlisted: list[Any]) ->
         assert step.log_probs.shape == step.candidates.shape
 
 
+@pytest.mark.slow
 def test_a_model_without_a_shortlist_has_all_words_considered(shortlisted: list[Any]) -> None:
     engines: list[Member] = [TorchEngine(tiny.network(CONFIG)), shortlisted[0]]
     source, target = (side[0] for side in tiny.corpus())
@@ -146,6 +147,7 @@ def test_a_pickled_ensemble_is_loaded_again() -> None:
     assert figures(again.translate(LINES[:1])) == figures(ensemble.translate(LINES[:1]))
 
 
+@pytest.mark.slow
 def test_the_commands_take_several_models(tmp_path: Path) -> None:
     twice = ("-m", DEFAULT_MODEL, "-m", DEFAULT_MODEL)
     assert run(*twice, "--ensemble", "linear", LINES[0]).stdout == run(LINES[0]).stdout

@@ -363,6 +363,7 @@ def test_a_model_and_a_file_of_its_translations(tmp_path: Path) -> None:
     assert swapped["better_in"]["identical"] == 4
 
 
+@pytest.mark.slow
 def test_a_run_brings_its_test_set(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,7 +131,7 @@ def torch_steps(
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("shortlist", [False, True])
+@pytest.mark.parametrize("shortlist", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_what_is_shown_of_8_bits_is_what_the_engine_computes(
     cell: Cell, shortlist: bool, tmp_path: Path
 ) -> None:
@@ -287,6 +287,7 @@ def test_a_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told == "search again, since this translation repeats itself"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
 @pytest.mark.parametrize("prune", [None, 0.5, 3.0])
 @pytest.mark.parametrize("name", ["fp32", "int8"])

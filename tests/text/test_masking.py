@@ -207,6 +207,7 @@ def test_spans_stay_at_their_words(text: str) -> None:
     assert parts.findall(translation.text) == parts.findall(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
