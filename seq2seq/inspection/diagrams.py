@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
+from seq2seq.config.model_config import ModelConfig
 from seq2seq.errors import UsageError
 from seq2seq.inspection.numpy_model import Network
 from seq2seq.inspection.svg import Canvas, Kind
@@ -34,7 +35,7 @@ def parts_of(network: Network) -> list[Part]:
         return sum(prod(shape) for name, shape in sizes.items() if name.startswith(prefixes))
 
     states = len(network.cell.states)
-    cell = config.own_cell[1] if config.own_cell else config.cell.upper()
+    cell = _cell_name(config)
     parts = [
         Part("embedding", f"{vocabulary:,} subwords", f"(B, S, {h})", count("embedding.")),
         *(
@@ -66,6 +67,10 @@ def parts_of(network: Network) -> list[Part]:
     return [*parts, output]
 
 
+def _cell_name(config: ModelConfig) -> str:
+    return config.own_cell[1] if config.own_cell else config.cell.upper()
+
+
 def model_lines(network: Network) -> list[str]:
     """Tell the parts of a model in characters."""
     parts = parts_of(network)
@@ -95,7 +100,7 @@ def model_diagram(network: Network) -> Canvas:
     canvas = Canvas(
         1000,
         height,
-        f"The model: {config.cell} encoder-decoder, {total:,} parameters",
+        f"The model: {_cell_name(config)} encoder-decoder, {total:,} parameters",
         f"Boxes from the bottom up, encoder left and decoder right: {told}.",
     )
     canvas.text(500, 36, canvas.title, "title")

@@ -111,7 +111,7 @@ def test_the_command_draws_a_file_and_tells_the_parts(tmp_path: Path) -> None:
     file = tmp_path / "model.svg"
     told = CliRunner().invoke(app, ["model", str(DEFAULT_MODEL), "-o", str(file)])
     assert (told.exit_code, told.output) == (0, "")
-    assert "lstm encoder-decoder" in file.read_text()
+    assert "LSTM encoder-decoder" in file.read_text()
     told = CliRunner().invoke(app, ["model", str(DEFAULT_MODEL)])
     assert told.output.startswith("part ")
     wrong = CliRunner().invoke(app, ["model", str(DEFAULT_MODEL), "-o", "model.png"])
