@@ -13,7 +13,7 @@ from seq2seq.errors import Seq2SeqError
 _STRING = r'"(?:[^"\\]++|\\.)*+"'
 _ENTRY = re.compile(
     rf"""/\*(?P<comment>(?:[^*]|\*(?!/))*+)(?:\*/|\Z) | //[^\n]*
-    | (?P<key>{_STRING}|[\w.-]++) \s*+ = \s*+ "(?P<value>(?:[^"\\]++|\\.)*+)" \s*+ ;
+    | (?P<key>{_STRING}|(?<![\w.-])[\w.-]++) \s*+ = \s*+ "(?P<value>(?:[^"\\]++|\\.)*+)" \s*+ ;
     | "(?:[^"\\]++|\\.)*+ (?: " | \\?\Z )  # a string elsewhere, perhaps without its end""",
     re.VERBOSE | re.DOTALL,
 )

@@ -37,8 +37,9 @@ _NAMESPACES = {
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _XHTML, _NCX = "application/xhtml+xml", "application/x-dtbncx+xml"
 _MARKUP = re.compile(
-    r"""<!--.*?--> | <!\[CDATA\[.*?\]\]> | <\?.*?\?> | <!DOCTYPE [^\[>]*+ (?: \[.*?\]\s* )? >
-    | < (?P<slash>/?) (?P<name>[^\s/>]++) [^>"']*+ (?: (?: "[^"]*" | '[^']*' ) [^>"']*+ )*+ >
+    r"""<!--.*?(?:-->|\Z) | <!\[CDATA\[.*?(?:\]\]>|\Z) | <\?.*?(?:\?>|\Z)
+    | <!DOCTYPE [^\[>]*+ (?: \[.*?\]\s* )? >
+    | < (?P<slash>/?) (?P<name>[^\s/<>]++) [^<>"']*+ (?: (?: "[^"]*" | '[^']*' ) [^<>"']*+ )*+ >
     | (?P<text>[^<]++)""",
     re.VERBOSE | re.DOTALL,
 )

@@ -228,6 +228,12 @@ class _Reader:
         self.place = match.end()
         return _Text(match[1].replace("''", "'"), self._source[start : self.place])
 
+    def _selector(self, kind: str) -> re.Match[str] | None:
+        """Match what begins a branch."""
+        if kind == "choice":
+            return _LIMIT.match(self._source, self.place)
+        return _SELECTOR.match(self._source, self.place)
+
     def _argument(self, label: str, plural: str, quotes: str, depth: int) -> _Argument | _Choice:
         start = self.place
         name = self._match(_NAME)
@@ -239,17 +245,16 @@ class _Reader:
             self._match(re.compile("(,)"))
             offset = _OFFSET.match(self._source, self.place) if kind != "select" else None
             self.place = offset.end() if offset else self.place
-            opening = _SELECTOR
             if kind != "select":
                 plural, quotes = name, "#" + quotes.replace("#", "")
         elif kind == "choice" and self._grammar == "java":
             self._match(re.compile("(,)"))
-            offset, opening, quotes = None, _LIMIT, "|"
+            offset, quotes = None, "|"
         else:
             self._skip_style()
             return _Argument(self._source[start : self.place])
         around, branches, labels = list[str](), list[_Message](), list[str]()
-        while selector := opening.match(self._source, self.place):
+        while selector := self._selector(kind):
             around.append(self._source[start : selector.end()])
             self.place = selector.end()
             labels.append(f"{label} {name}={selector[1].lstrip('=')}".strip())

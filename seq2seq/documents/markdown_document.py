@@ -27,7 +27,7 @@ _MOST_BYTES = 10 << 20
 _LONGEST = 20_000  # characters of a block; a longer one stays
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n|(?<=[^\r\n])\Z)")
 _LEAD = re.compile(r"\[[ xX]\][ \t]+|\[![A-Za-z]+\][ \t]*(?:\n|\Z)")  # a task; what a quote is
-_TAIL = re.compile(r"[ \t]*\{[#.:][^{}\n]*\}\s*\Z")  # attributes
+_TAIL = re.compile(r"(?<![ \t])[ \t]*\{[#.:][^{}\n]*\}\s*\Z")  # attributes
 _CONTENTS = re.compile(r"\[TOC\]|\[\[_?TOC_?\]\]")
 _TOML = re.compile(r"\+\+\+[ \t]*\r?\n.*?^\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _BEGINS_BLOCK = re.compile(

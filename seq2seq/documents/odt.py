@@ -39,7 +39,7 @@ _SPACES = re.compile(r"[ \t\r\n]+")
 _RUN_OF_SPACES = re.compile(" {2,}")
 _AROUND = ("text:a", "text:meta")
 _NOISE = re.compile(  # attributes of a formatting that no reader sees
-    r"""\s+(?:officeooo:(?:paragraph-)?rsid|fo:(?:language|country|script)
+    r"""(?<!\s)\s+(?:officeooo:(?:paragraph-)?rsid|fo:(?:language|country|script)
     |style:(?:language|country|rfc-language-tag)[\w-]*)="[^"]*\"""",
     re.VERBOSE,
 )

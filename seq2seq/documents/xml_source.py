@@ -30,7 +30,7 @@ _LONGEST_TAG = 1_000_000
 _LONG_TAG = re.compile(rb"<[^<>!?][^<>]{%d}" % _LONGEST_TAG)  # expat reads it over and over
 _TAG = re.compile(rb"""<[^>"']+(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
 _TAG_NAME = re.compile(r"</?([^\s/>]+)")
-_ATTRIBUTE = re.compile(r"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+_ATTRIBUTE = re.compile(r"""(?<!\s)\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#x([\dA-Fa-f]{1,6})|(\w{1,32}));")
 _ILLEGAL = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _SPACE = " \t\r\n"

@@ -26,7 +26,7 @@ _LINKS = frozenset(("link", "address"))
 _POSITION = re.compile(r"^%\d+\$")  # of an argument of printf: order is free
 _CHOICE = re.compile(r"\{\s*[^\s,{}]+\s*,\s*\w+")
 _TAG_NAME = re.compile(r"</?[\w:.-]+")
-_BEHIND_END = re.compile(r"(?:[\s'\"’”»«›)\]}*_]|</?[\w:.-]+[^<>]*>)+\Z")
+_BEHIND_END = re.compile(r"(?<![\s'\"’”»«›)\]}*_>])(?:[\s'\"’”»«›)\]}*_]|</?[\w:.-]+[^<>]*>)+\Z")
 _ENDS = {
     **dict.fromkeys(".。．।。", "."),
     **dict.fromkeys("!！", "!"),

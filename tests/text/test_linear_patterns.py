@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -63,6 +63,12 @@ class _Pattern(NamedTuple):
 
     def work(self) -> Iterator[Work]:
         """All that is done with it."""
+        if isinstance(self.pattern.pattern, bytes):
+            yield from (lambda text, work=work: work(text.encode()) for work in self._methods())
+        else:
+            yield from self._methods()
+
+    def _methods(self) -> Iterator[Callable[[Any], object]]:
         if self.methods - {"match", "fullmatch"} or not self.methods:
             yield lambda text: sum(1 for _ in self.pattern.finditer(text))
         if "match" in self.methods:
