@@ -17,6 +17,7 @@ from seq2seq.text.masking import (
     MaskedText,
     Span,
     pairs,
+    tags_in,
     without_inline_tags,
 )
 
@@ -63,8 +64,9 @@ def place(source: MaskedText, target: MaskedText, links: WordAlignment) -> Maske
     if marks is None:
         return None
     placed = _inserted(target, placing.tags, marks)
-    opened = pairs([span.text for span in source.spans])
-    ends = {source.spans[begin].number: source.spans[end].number for begin, end in opened.items()}
+    tags = [*_each_tag(source.spans)]
+    opened = pairs([text for _, text in tags])
+    ends = {tags[begin][0]: tags[end][0] for begin, end in opened.items()}
     return placed if _nesting(placed.spans, ends) == _nesting(source.spans, ends) else None
 
 
@@ -263,19 +265,32 @@ def _tags(source: MaskedText) -> Iterator[_Tag]:
             seen += 1
 
 
-def _nesting(spans: Iterable[Span], ends: Mapping[int, int]) -> dict[int, int] | None:
+_TagNumber = tuple[int, int]  # of the span, and of the tag in it
+_OUTSIDE = (_WHOLE, 0)
+
+
+def _each_tag(spans: Iterable[Span]) -> Iterator[tuple[_TagNumber, str]]:
+    """Yield each tag with its number: a span that is joined to a word may be a row of several."""
+    for span in spans:
+        for number, text in enumerate(tags_in(span.text)):
+            yield (span.number, number), text
+
+
+def _nesting(
+    spans: Iterable[Span], ends: Mapping[_TagNumber, _TagNumber]
+) -> dict[_TagNumber, _TagNumber] | None:
     """Map each pair to the pair around it, by the numbers of first tags; None if pairs cross.
 
     `ends` are the pairs' last tags by their first ones.
     """
-    nesting = dict[int, int]()
+    nesting = dict[_TagNumber, _TagNumber]()
     closing = {*ends.values()}
-    open_ = [_WHOLE]
-    for span in spans:
-        if span.number in ends:
-            nesting[span.number] = open_[-1]
-            open_.append(span.number)
-        elif span.number in closing and ends.get(open_.pop()) != span.number:
+    open_ = [_OUTSIDE]
+    for tag, _ in _each_tag(spans):
+        if tag in ends:
+            nesting[tag] = open_[-1]
+            open_.append(tag)
+        elif tag in closing and ends.get(open_.pop()) != tag:
             return None
     return nesting
 

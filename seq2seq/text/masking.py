@@ -289,6 +289,11 @@ def pairs(spans: Sequence[str]) -> dict[int, int]:
     return found
 
 
+def tags_in(span: str) -> list[str]:
+    """Return the tags in a span that is a row of them, otherwise the span."""
+    return [match[0] for match in _TAG.finditer(span)] or [span]
+
+
 def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:
     """Return what a span opens or closes ("" for nothing), and whether it opens it."""
     if span in ("**", "__", "~~", "*", "_"):

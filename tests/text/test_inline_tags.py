@@ -50,6 +50,7 @@ def nesting(text: str) -> list[tuple[str, ...]]:
 @settings(max_examples=300)
 @given(marked_up(" ", " ", ""), targets, links)
 @example("<b x='1'>kalo</b> <br/> kalo", "ka Lo,", ((0, 1),))
+@example("<b x='1'><b x='1'>kalo</b></b>kalo<b x='1'>(Elbo</b>", "", ())
 def test_each_tag_once_and_nested_as_before_or_nothing(
     text: str, words: str, linked: WordAlignment
 ) -> None:
