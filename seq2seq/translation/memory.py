@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +13,7 @@ from seq2seq.errors import Seq2SeqError, require_extra
 from seq2seq.text.masking import ANY_PLACEHOLDER, Span, mask, mask_numbers, restore
 from seq2seq.text.numbers import NUMBER, localised_amount, number_value
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
+from seq2seq.translation.repeated import searched_once
 from seq2seq.translation.result import Candidate, Translation
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ _GRAM = 3  # characters
 _COMPARED = 2000  # segments at most, those that share most with a text
 _LONGEST = 2000  # characters of a text that is compared with others
 _NUMERIC = ("number", "amount")  # kinds of spans
-_WAITING = 10_000  # texts with a match, until one is searched to get on
 _CAPITALISES_NOUNS = ("de", "lb")
 _DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -279,37 +279,16 @@ class MemoryTranslator(BaseTranslator):
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """See `BaseTranslator.stream`."""
         self.translator.stream((), options)  # raises where the options do not fit
-        return self._stream(lines, options)
+        return searched_once(
+            lines,
+            lambda texts: self._noted(texts, options),
+            lambda text: self._known(text, options),
+        )
 
-    def _stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
-        waiting = deque[tuple[Translation | None, bool]]()  # from the memory; whether searched too
-        similar = deque[Similar | None]()  # to what is searched
-
-        def lacking() -> Iterator[str]:
-            for line in lines:
-                known = self._known(line, options)
-                is_searched = known is None or len(waiting) > _WAITING
-                waiting.append((known, is_searched))
-                if is_searched:
-                    similar.append(None if known else self.memory.similar(line))
-                    yield line
-
-        def ready() -> Iterator[Translation]:
-            while waiting and not waiting[0][1]:
-                known, _ = waiting.popleft()
-                assert known is not None  # or it would be searched
-                yield known
-
-        try:
-            for translation in self.translator.stream(lacking(), options):
-                yield from ready()
-                known, _ = waiting.popleft()
-                yield known or _with_note(translation, similar.popleft())
-                yield from ready()
-        except Exception:
-            yield from ready()
-            raise
-        yield from ready()
+    def _noted(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
+        """Translate lines that the memory does not have, and note what is similar to each."""
+        for translation in self.translator.stream(lines, options):
+            yield _with_note(translation, self.memory.similar(translation.source))
 
     def _known(self, line: str, options: TranslateOptions) -> Translation | None:
         """Return what the memory has for a line, if the options allow it."""

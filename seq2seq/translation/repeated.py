@@ -1,4 +1,4 @@
-"""Texts that come up again are searched once: a table has the same labels in thousands of rows."""
+"""Translate each text once: a table has the same labels in thousands of rows."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +15,15 @@ _WAITING = 10_000
 
 
 def searched_once(
-    texts: Iterable[str], stream: Callable[[Iterable[str]], Iterator[Translation]]
+    texts: Iterable[str],
+    stream: Callable[[Iterable[str]], Iterator[Translation]],
+    look_up: Callable[[str], Translation | None] = lambda _: None,
 ) -> Iterator[Translation]:
     """Yield the translations of `texts` in order, of which `stream` translates each once.
 
-    `stream` yields a translation for each text that it takes, in order, and may read ahead. Raises
-    `TypeError` where a text is not a str, and what `texts` raises, after the texts before it.
+    What `look_up` has for a text is taken instead. `stream` yields a translation for each text that
+    it takes, in order, and may read ahead. Raises `TypeError` where a text is not a str, and what
+    `texts` raises, after the texts before it.
     """
     known: dict[str, Translation] = {}
     searched: deque[str] = deque()  # taken by `stream`, not yet translated
@@ -31,6 +34,8 @@ def searched_once(
         for number, text in enumerate(texts):
             require_text(text, number)
             waiting.append(text)
+            if not (text in known or text in pending) and (translation := look_up(text)):
+                known[text] = translation
             if len(waiting) > _WAITING or not (text in known or text in pending):
                 searched.append(text)
                 if len(text) <= _LONGEST:
@@ -45,7 +50,7 @@ def searched_once(
         for translation in stream(distinct()):
             text = searched.popleft()
             pending.discard(text)
-            known[text] = translation
+            known.setdefault(text, translation)
             yield from ready()
             if len(text) > _LONGEST:
                 del known[text]
