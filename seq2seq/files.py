@@ -54,6 +54,12 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file of any size, in hexadecimal digits; raises `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def checksums(files: Mapping[str, bytes]) -> bytes:
     """Return the digests of files by name, as `sha256sum -c` reads them."""
     return "".join(f"{digest(data)}  {name}\n" for name, data in sorted(files.items())).encode()

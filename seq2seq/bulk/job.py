@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from seq2seq.bulk.batch_translator import BatchTranslator
 from seq2seq.bulk.table_files import Part, split, table_files, table_format
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.files import remove_leftovers, write_file
+from seq2seq.files import file_digest, remove_leftovers, write_file
 from seq2seq.process_pool import ProcessPool, cores
 
 Engine = Literal["local", "ray", "spark"]
@@ -104,7 +104,7 @@ def open_job(
         "rows": rows,
         **options,
     }
-    digests = {path.name: _file_digest(path) for path in files}
+    digests = {path.name: file_digest(path) for path in files}
     begun = _read_manifest(manifest) if manifest.exists() else None
     if begun:
         _require_same(output, begun, settings, digests)
@@ -170,13 +170,8 @@ def _locked(output: Path) -> Iterator[None]:
         lock.release()
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _folder_digest(folder: Path) -> str:
-    digests = [f"{path.name} {_file_digest(path)}" for path in sorted(folder.iterdir())]
+    digests = [f"{path.name} {file_digest(path)}" for path in sorted(folder.iterdir())]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 

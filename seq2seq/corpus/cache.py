@@ -66,12 +66,6 @@ def entry(kind: str, made_from: tuple[str, ...], make: Make) -> Path:
     return path
 
 
-def file_digest(path: Path) -> str:
-    """Compute the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def mapped(path: Path) -> bytes | mmap.mmap:
     """Map a file of an entry into memory, read-only."""
     try:

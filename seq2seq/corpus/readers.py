@@ -24,7 +24,7 @@ from seq2seq.config.recipe import HubSource, Source
 from seq2seq.corpus import cache
 from seq2seq.corpus.lines import Chosen, Index, Lines, LinesWriter
 from seq2seq.errors import Seq2SeqError, require_extra
-from seq2seq.files import kind_of
+from seq2seq.files import file_digest, kind_of
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20  # bytes
@@ -138,7 +138,7 @@ def _entry(kind: str, path: Path, write: cache.Make) -> Path:
 
 def _digest(path: Path) -> str:
     with _readable(path):
-        return cache.file_digest(path)
+        return file_digest(path)
 
 
 @contextmanager
