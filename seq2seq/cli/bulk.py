@@ -11,6 +11,7 @@ from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
     EnsembleOption,
+    IdentifiedFromOption,
     QuietOption,
     combination_of,
 )
@@ -44,12 +45,7 @@ def bulk(
         typer.Option("-m", "--model", metavar="DIR", help="A model. Several are an ensemble."),
     ] = None,
     ensemble: EnsembleOption = None,
-    source_language: Annotated[
-        str | None,
-        typer.Option(
-            "-f", "--from", metavar="LANGUAGE", help="Language of the text; auto: identify it."
-        ),
-    ] = None,
+    source_language: IdentifiedFromOption = None,
     target_language: AnyToOption = None,
     beam_size: BeamSizeOption = None,
     glossary: Annotated[

@@ -46,7 +46,7 @@ class ModelChoice:
         """
         started = time.perf_counter()
         if not self.report_timing:
-            router = self._load()
+            router = _load_router(self.folders, self.combination, self.threads)
             router.stream((), options)
             yield router, self._with_memory(router, router, options)
             return
@@ -66,9 +66,6 @@ class ModelChoice:
         load = partial(_load_router, self.folders, self.combination, 1)
         with ParallelTranslator(load, self.threads) as translator:
             yield self._with_memory(translator, load() if self.memory else None, options)
-
-    def _load(self) -> "Router":
-        return _load_router(self.folders, self.combination, self.threads)
 
     def _with_memory(
         self, translator: BaseTranslator, router: "Router | None", options: TranslateOptions

@@ -113,6 +113,12 @@ PruneOption = Annotated[
         "3 hardly ever does. 0: drop none.",
     ),
 ]
+IdentifiedFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "-f", "--from", metavar="LANGUAGE", help="Language of the text; auto: identify it."
+    ),
+]
 ThreadsOption = Annotated[
     int, typer.Option("--threads", min=0, max=1024, help="CPU threads; 0: one per core.")
 ]

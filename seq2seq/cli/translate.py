@@ -15,6 +15,7 @@ from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
     EnsembleOption,
+    IdentifiedFromOption,
     LengthPenaltyOption,
     ProtectPatternOption,
     ProtectPatternsOption,
@@ -101,12 +102,7 @@ def translate(
         ),
     ] = None,
     ensemble: EnsembleOption = None,
-    source_language: Annotated[
-        str | None,
-        typer.Option(
-            "-f", "--from", metavar="LANGUAGE", help="Language of the text; auto: identify it."
-        ),
-    ] = None,
+    source_language: IdentifiedFromOption = None,
     target_language: AnyToOption = None,
     beam_size: BeamSizeOption = None,
     n_best: Annotated[
