@@ -14,14 +14,13 @@ from typing import NamedTuple, Self
 from seq2seq.config.model_config import Direction
 from seq2seq.errors import Seq2SeqError
 from seq2seq.search.beam import length_penalty
+from seq2seq.search.engine import batches_by_length
 from seq2seq.search.forced import forced_log_probs
 from seq2seq.tokenizer import EOS_ID, plain_spaces
 from seq2seq.translation.preprocess import Preprocessor
 from seq2seq.translation.translator import Translator
 
 _READ_AHEAD = 2048  # pairs: enough to find some of similar length for every batch
-_BATCH_PAIRS = 64
-_BATCH_IDS = 4096  # of both sides, padding counted
 _SEPARATOR = " ||| "
 
 
@@ -84,7 +83,7 @@ def score_translations(
         sources = [source_ids(source.strip()) for source, _ in chunk]
         targets = tokenizer.encode([plain_spaces(text.strip()) for _, text in chunk])
         scored = dict[int, ScoredTranslation]()
-        for batch in _batches([*map(_size, sources, targets)]):
+        for batch in batches_by_length([*map(_size, sources, targets)]):
             log_probs = forced_log_probs(
                 translator.engine, [sources[i] for i in batch], [targets[i] for i in batch]
             )
@@ -100,18 +99,6 @@ def score_translations(
 
 def _size(source: Sequence[int], target: Sequence[int]) -> int:
     return len(source) + len(target) + 1
-
-
-def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the numbers of pairs of similar size together, the smallest first."""
-    batch: list[int] = []
-    for i in sorted(range(len(sizes)), key=sizes.__getitem__):
-        if len(batch) == _BATCH_PAIRS or (batch and (len(batch) + 1) * sizes[i] > _BATCH_IDS):
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
 
 
 class NBestEntry(NamedTuple):

@@ -4,6 +4,7 @@ The hypotheses of a sentence are neighbours, and sentences keep their order. A s
 rows as it has hypotheses, so that no product is computed for a place that is empty.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -11,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+
+_BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
+_BATCH_IDS = 4096  # padding counted: long sentences go in smaller batches
 
 
 class DecoderState(Protocol):
@@ -77,3 +81,19 @@ def renumber(sentences: Ints) -> tuple[Ints, Ints]:
     is_first[:1] = True
     np.not_equal(sentences[1:], sentences[:-1], out=is_first[1:])
     return sentences[is_first], is_first.cumsum() - 1
+
+
+def batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the numbers of sentences of similar length together, the shortest first.
+
+    `lengths` are numbers of ids. Batches are bounded, and so is the memory that a search takes.
+    """
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+        size = (len(batch) + 1) * lengths[number]
+        if batch and (len(batch) == _BATCH_SENTENCES or size > _BATCH_IDS):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch

@@ -21,7 +21,7 @@ from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import Combination, Direction, SearchConfig, choose_direction
 from seq2seq.errors import UsageError
 from seq2seq.search.beam import Hypothesis, beam_search
-from seq2seq.search.engine import Engine
+from seq2seq.search.engine import Engine, batches_by_length
 from seq2seq.search.repetition import RepetitionRule
 from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.masking import PLACEHOLDER, Protection
@@ -36,8 +36,6 @@ from seq2seq.translation.result import SegmentTranslation, Translation, Translat
 if TYPE_CHECKING:
     from seq2seq.search.constrained import Constraints
 
-_BATCH_SENTENCES = 64  # searched side by side; more of them gain little speed
-_BATCH_IDS = 4096  # padding counted: long sentences go in smaller batches, and memory is bounded
 _READ_AHEAD = 2048  # segments: enough to find some of like length for every batch
 _READ_AT_FIRST = 512  # so that the first lines do not wait for their like
 
@@ -473,25 +471,13 @@ def _first_batch(queue: Iterable[_Job]) -> list[_Job]:
     waiting = [job for job in queue if job.state in _SEARCHES]
     order = min(map(_order, waiting))
     alike = [job for job in waiting if _order(job) == order]
-    return next(batch for batch in _batches(alike) if alike[0] in batch)
+    batches = batches_by_length([len(job.segment.ids) for job in alike])
+    return [alike[number] for number in next(batch for batch in batches if 0 in batch)]
 
 
 def _order(job: _Job) -> tuple[bool, bool]:
     """Return when a segment is searched: the lowest first."""
     return job.constraints is not None, job.state is _State.TO_SEARCH_AGAIN
-
-
-def _batches(jobs: Iterable[_Job]) -> Iterator[list[_Job]]:
-    """Yield segments of similar length together, the shortest first."""
-    batch: list[_Job] = []
-    for job in sorted(jobs, key=lambda job: len(job.segment.ids)):
-        size = (len(batch) + 1) * len(job.segment.ids)
-        if batch and (len(batch) == _BATCH_SENTENCES or size > _BATCH_IDS):
-            yield batch
-            batch = []
-        batch.append(job)
-    if batch:
-        yield batch
 
 
 def _check(
