@@ -218,6 +218,7 @@ def test_same_bits_of_long_sentences(heads: int, form: str, folder: Path) -> Non
                 assert np.array_equal(log_probs[0], batched[b, :, : log_probs.shape[2]])
 
 
+@pytest.mark.slow
 def test_search_is_the_same_alone_and_in_a_batch(
     twins: tuple[OnnxEngine, OnnxEngine, OnnxEngine],
 ) -> None:

@@ -183,7 +183,8 @@ def test_an_unpacked_model_translates_as_the_exported_one(
     assert translations(TorchEngine(restored(folder))) == exported
 
 
-@pytest.mark.parametrize("shortlist", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("shortlist", [False, True])
 def test_eight_bits_come_back_close(shortlist: bool, model: EncoderDecoder, tmp_path: Path) -> None:
     folder = tiny.export(model, tmp_path / "model.s2s", quantised=True, shortlist=shortlist)
     _, _, stored = read_weights(folder)

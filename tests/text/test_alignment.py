@@ -23,6 +23,7 @@ def is_sound(translation: Translation) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [*hostile(), "copies"])
 @settings(max_examples=15)
 @given(texts, st.sampled_from(["line", "sentence", "paragraph"]))
