@@ -26,7 +26,8 @@ _LINKS = frozenset(("link", "address"))
 _POSITION = re.compile(r"^%\d+\$")  # of an argument of printf: order is free
 _CHOICE = re.compile(r"\{\s*[^\s,{}]+\s*,\s*\w+")
 _TAG_NAME = re.compile(r"</?[\w:.-]+")
-_BEHIND_END = re.compile(r"(?<![\s'\"’”»«›)\]}*_>])(?:[\s'\"’”»«›)\]}*_]|</?[\w:.-]+[^<>]*>)+\Z")
+_TAG = re.compile(r"</?[\w:.-][^<>]*>")
+_BEHIND_END = "'\"’”»«›)]}*_"
 _ENDS = {
     **dict.fromkeys(".。．।。", "."),
     **dict.fromkeys("!！", "!"),
@@ -205,12 +206,26 @@ def _punctuation(reviewer: Reviewer, unit: TextUnit) -> Iterator[str]:
 
 def _end(text: str, language: str) -> str:
     """Return the mark that a text ends with, of any script as in English."""
-    bare = _BEHIND_END.sub("", text)
+    bare = text[: _last_word_end(text)]
     if bare.endswith("..."):
         return "…"
     if bare.endswith((";", "\u037e")) and language.startswith("el"):
         return "?"
     return _ENDS.get(bare[-1:], "")
+
+
+def _last_word_end(text: str) -> int:
+    """Return where a text ends but for spaces, quotation marks, brackets and tags behind it."""
+    end = len(text)
+    while end:
+        if text[end - 1].isspace() or text[end - 1] in _BEHIND_END:
+            end -= 1
+            continue
+        opening = text.rfind("<", 0, end) if text[end - 1] == ">" else -1
+        if opening < 0 or not _TAG.fullmatch(text, opening, end):
+            break
+        end = opening
+    return end
 
 
 def _spaces(_: Reviewer, unit: TextUnit) -> Iterator[str]:

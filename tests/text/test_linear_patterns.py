@@ -157,7 +157,10 @@ def _is_linear(work: Work, make: Callable[[int], str], length: int, scans: int) 
 
     Four times the length is four times the steps; were they its square, they would be 16 times as
     many. Each is measured again where it looks like that, since other programs may be in the way.
+    Short texts come first: what takes a second for them might never end with long ones.
     """
+    if any(_seconds(work, make(short)) > 1 for short in (*range(10, 31, 2), 100, 300, 900)):
+        return False
     text = make(length)
     if _seconds(work, text) <= scans * _seconds(_SCAN.fullmatch, text):
         return True
@@ -196,7 +199,7 @@ def test_the_patterns_of_the_package_are_found() -> None:
     } <= names
 
 
-@pytest.mark.parametrize("pattern", [r"\s+$", r" *\|", r"(?: |a)+b"])
+@pytest.mark.parametrize("pattern", [r"\s+$", r" *\|", r"(?: |a)+b", r"(?: | )+b", r"(?: *)*b"])
 def test_the_measure_sees_a_pattern_that_looks_on_from_each_character(pattern: str) -> None:
     search = re.compile(pattern).search
 
