@@ -14,10 +14,12 @@ from seq2seq.cli.inspect import app
 from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.errors import UsageError
 from seq2seq.inspection.diagrams import DIAGRAMS, diagram, model_lines, parts_of
+from seq2seq.inspection.loading import open_model
 from seq2seq.inspection.numpy_model import Network
 from seq2seq.nn.cells import BUILT_IN_CELLS
 
 SVG = "{http://www.w3.org/2000/svg}"
+FIGURES = Path(__file__).parents[2] / "docs" / "guide" / "figures"
 LEGIBLE = 11 * 96 / 72
 """Pixels: 11 points."""
 
@@ -116,3 +118,14 @@ def test_the_command_draws_a_file_and_tells_the_parts(tmp_path: Path) -> None:
     assert told.output.startswith("part ")
     wrong = CliRunner().invoke(app, ["model", str(DEFAULT_MODEL), "-o", "model.png"])
     assert wrong.exit_code == 2
+
+
+def test_the_diagrams_of_the_guide_are_those_drawn_now() -> None:
+    """Where this fails, run `python docs/guide/build.py --only NAME`."""
+    network = open_model(DEFAULT_MODEL).network
+    differ = [
+        name
+        for name in DIAGRAMS
+        if diagram(network, name).svg() != (FIGURES / f"{name}.svg").read_text(encoding="utf-8")
+    ]
+    assert differ == []
