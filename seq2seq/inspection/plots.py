@@ -28,6 +28,7 @@ from seq2seq.inspection.history import GateNames, Row, TrainingHistory, runs_lin
 from seq2seq.inspection.neurons import SelectiveUnit
 from seq2seq.inspection.reliability import Reliability, reliability_lines
 from seq2seq.inspection.search_tree import Node, SearchTree
+from seq2seq.inspection.svg import image_tag
 from seq2seq.inspection.terminal import label
 
 if TYPE_CHECKING:
@@ -79,10 +80,18 @@ class Picture:
             )
         return buffer.getvalue()
 
+    def _repr_svg_(self) -> str:
+        """Show the picture as the value of a notebook's cell."""
+        svg = self.render("svg").decode()
+        return svg[svg.index("<svg ") :]
+
+    def _repr_html_(self) -> str:
+        """Show it where the notebook prefers HTML."""
+        return image_tag(self._repr_svg_(), self.description)
+
     def _page(self) -> str:
         title, description = html.escape(self.title), html.escape(self.description)
-        svg = self.render("svg").decode()
-        svg = svg[svg.index("<svg ") + len("<svg ") :]
+        svg = self._repr_svg_().removeprefix("<svg ")
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f"<title>{title}</title>\n"

@@ -1,6 +1,7 @@
 """A small canvas for diagrams: boxes, circles, arrows and text as SVG, in light and in dark."""
 
 import html
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,6 +27,18 @@ text { font: 16px sans-serif; fill: var(--ink); text-anchor: middle; dominant-ba
 .line.quiet { stroke: var(--quiet); stroke-dasharray: 6 4 } .bare { marker-end: none }
 #arrow path { fill: context-stroke }
 """
+
+
+def image_tag(svg: str, description: str) -> str:
+    """Return SVG as an HTML `<img>`, whose styles stay its own, with a text for who cannot see it.
+
+    A notebook shows it so: several SVG files within one page would share their styles and ids.
+    """
+    data = b64encode(svg.encode()).decode()
+    return (
+        f'<img src="data:image/svg+xml;base64,{data}" alt="{html.escape(description)}" '
+        'style="max-width:100%">'
+    )
 
 
 class Canvas:
@@ -82,3 +95,11 @@ class Canvas:
             '<path d="M0 0L10 5L0 10z"/></marker></defs>\n'
             f'<rect class="paper" width="{self.width}" height="{self.height}"/>\n{body}\n</svg>\n'
         )
+
+    def _repr_svg_(self) -> str:
+        """Show the diagram as the value of a notebook's cell."""
+        return self.svg()
+
+    def _repr_html_(self) -> str:
+        """Show it where the notebook prefers HTML."""
+        return image_tag(self.svg(), self.description)

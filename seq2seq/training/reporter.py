@@ -1,8 +1,9 @@
-"""What a person sees of a run: a progress bar on a terminal, plain lines in a log."""
+"""What a person sees of a run: a bar on a terminal or in a notebook, plain lines in a log."""
 
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -87,9 +88,13 @@ class ProgressReporter:
 
 @contextmanager
 def open_reporter(quiet: bool = False) -> Iterator[ProgressReporter]:
-    """Yield a `ProgressReporter` for standard error as it is: terminal or not."""
+    """Yield a `ProgressReporter` for standard error as it is: terminal, notebook or neither.
+
+    In a notebook rich draws the bar with ipywidgets; without them there are plain lines.
+    """
     console = Console(stderr=True)
-    if quiet or not sys.stderr.isatty():
+    shows_bar = sys.stderr.isatty() or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    if quiet or not shows_bar:
         yield ProgressReporter(console, None, quiet)
         return
     columns = (

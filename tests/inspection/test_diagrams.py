@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,17 @@ def test_a_diagram_is_told_in_words_and_follows_a_dark_screen(name: str, drawn: 
     assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
     assert len(description.text or "") > 100
     assert "@media (prefers-color-scheme: dark)" in text
+
+
+def test_a_notebook_shows_a_diagram_with_its_words_and_its_styles_apart(drawn: Network) -> None:
+    canvas = diagram(drawn, "gru")
+    assert canvas._repr_svg_() == canvas.svg()
+    shown = canvas._repr_html_()
+    image = ElementTree.fromstring(shown.replace('%">', '%"/>'))
+    assert image.get("alt") == canvas.description
+    assert "<style" not in shown
+    data = image.get("src", "").removeprefix("data:image/svg+xml;base64,")
+    assert b64decode(data).decode() == canvas.svg()
 
 
 @pytest.mark.parametrize("name", DIAGRAMS)

@@ -1,5 +1,6 @@
 """Pictures for a room: type that can be read at 1,200 pixels, colours told apart also in grey."""
 
+import html
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -53,6 +54,13 @@ def test_no_text_is_below_11_points_at_1200_pixels() -> None:
         assert len(sizes) > 10, name
         # 5% for what the saved figure is wider than it was drawn.
         assert min(sizes) * 1200 / width > 0.95 * 11 * 96 / 72, name
+
+
+def test_a_notebook_shows_a_picture_with_its_words() -> None:
+    picture = pictures()["search"]
+    assert ElementTree.fromstring(picture._repr_svg_()).tag.endswith("}svg")
+    assert picture._repr_html_().startswith('<img src="data:image/svg+xml;base64,')
+    assert f'alt="{html.escape(picture.description)}"' in picture._repr_html_()
 
 
 def test_each_line_of_the_gradients_has_its_name_beside_it() -> None:
