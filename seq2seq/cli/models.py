@@ -27,6 +27,7 @@ class ModelChoice:
     combination: Combination
     threads: int
     memory: Path | None  # a translation memory
+    least_similarity: float  # of its matches that are taken
     report_timing: bool
 
     def directions(self) -> "dict[Path, tuple[Direction, ...]]":
@@ -73,12 +74,23 @@ class ModelChoice:
         """Let a translator take from the memory what is there; `router` knows the languages."""
         if self.memory is None or router is None:
             return translator
-        from seq2seq.documents.bilingual import read_pairs
-        from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
+        languages = router.languages_of(options)
+        return with_memory(translator, self.memory, *languages, self.least_similarity)
 
-        source, target = router.languages_of(options)
-        pairs = read_pairs(self.memory, source, target)
-        return MemoryTranslator(translator, TranslationMemory(pairs, source or "", target))
+
+def with_memory(
+    translator: BaseTranslator,
+    memory: Path,
+    source: str | None,
+    target: str,
+    least_similarity: float,
+) -> BaseTranslator:
+    """Let a translator take matches from this similarity on from a memory in these languages."""
+    from seq2seq.documents.bilingual import read_pairs
+    from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
+
+    pairs = TranslationMemory(read_pairs(memory, source, target), source or "", target)
+    return MemoryTranslator(translator, pairs, least_similarity)
 
 
 def _load_router(

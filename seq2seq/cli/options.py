@@ -119,6 +119,25 @@ IdentifiedFromOption = Annotated[
         "-f", "--from", metavar="LANGUAGE", help="Language of the text; auto: identify it."
     ),
 ]
+MemoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--memory",
+        metavar="FILE|FOLDER",
+        help="Take what is translated there: TMX, PO, XLIFF, CSV, TSV or JSON Lines.",
+    ),
+]
+MemoryFromOption = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-from",
+        metavar="PERCENT",
+        min=50,
+        max=100,
+        help="Also take fuzzy matches of the memory from this similarity on, such as 75; they are "
+        "marked for review. Default: exact matches only.",
+    ),
+]
 ThreadsOption = Annotated[
     int, typer.Option("--threads", min=0, max=1024, help="CPU threads; 0: one per core.")
 ]
@@ -141,6 +160,13 @@ def combination_of(models: Sequence[Path], ensemble: Combination | None) -> Comb
     if ensemble is not None and len(models) < 2:
         raise UsageError("--ensemble is for several models, and only one is given.")
     return ensemble or "log"
+
+
+def least_similarity_of(memory_from: int | None, memory: Path | None) -> float:
+    """Return the similarity from which on matches are taken; raise `UsageError` without memory."""
+    if memory_from is not None and memory is None:
+        raise UsageError("--memory-from is for a translation memory: add --memory.")
+    return 1.0 if memory_from is None else memory_from / 100
 
 
 def sampling_of(

@@ -1,6 +1,7 @@
 """`seq2seq serve`: translation over HTTP."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,15 +11,18 @@ import typer
 
 from seq2seq.cli.exit import INTERRUPTED, leave, reported_errors
 from seq2seq.cli.options import (
+    MemoryFromOption,
+    MemoryOption,
     ProtectPatternOption,
     ProtectPatternsOption,
     QuietOption,
+    least_similarity_of,
     protect_patterns_of,
 )
 from seq2seq.errors import Seq2SeqError, UsageError, require_extra
 
 if TYPE_CHECKING:
-    from seq2seq.translation.router import Identifier
+    from seq2seq.translation.router import Identifier, Router
 
 _LONGEST_TIMEOUT = 86_400
 _KEY_VARIABLE = "SEQ2SEQ_API_KEY"
@@ -103,6 +107,16 @@ def serve(
             help="Append better translations that clients suggest, as TSV.",
         ),
     ] = None,
+    memory: MemoryOption = None,
+    memory_from: MemoryFromOption = None,
+    source_language: Annotated[
+        str | None,
+        typer.Option("-f", "--from", metavar="LANGUAGE", help="Source language of the memory."),
+    ] = None,
+    target_language: Annotated[
+        str | None,
+        typer.Option("-t", "--to", metavar="LANGUAGE", help="Target language of the memory."),
+    ] = None,
     max_waiting: Annotated[
         int,
         typer.Option(
@@ -148,13 +162,11 @@ def serve(
     """
     for module in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         require_extra(module, "serve", "serve")
-    from seq2seq.bundled import bundled_models
     from seq2seq.serving.app import Settings, create_app
     from seq2seq.serving.batching import BatchSettings
     from seq2seq.serving.middleware import Limits, is_loopback, log_line
     from seq2seq.serving.server import open_socket, run
     from seq2seq.serving.suggestions import Suggestions
-    from seq2seq.translation.router import Router
 
     patterns = protect_patterns_of(protect_pattern, protect_patterns)
     limits = Limits(
@@ -184,9 +196,15 @@ def serve(
     for name, seconds in (("read", read_timeout), ("translate", translate_timeout)):
         if not seconds <= _LONGEST_TIMEOUT:  # also if it is NaN
             raise UsageError(f"--{name}-timeout is at most {_LONGEST_TIMEOUT:,} seconds.")
+    least_similarity = least_similarity_of(memory_from, memory)
+    if memory is None and (source_language or target_language):
+        raise UsageError("--from and --to are the languages of a translation memory: add --memory.")
     with open_socket(host, port) as listening:
-        # One batch per core, one core per batch.
-        router = Router(models or bundled_models(), threads=1)
+        if memory is None:
+            router = _router(models)
+        else:
+            languages = source_language, target_language
+            router = _router_with_memory(models, memory, least_similarity, *languages)
         if allow_host or is_loopback(listening.getsockname()[0]):
             settings = replace(settings, hosts=(host, *(allow_host or ())))
         app = create_app(router, _identifier(quiet), settings)
@@ -199,6 +217,33 @@ def serve(
         except KeyboardInterrupt:
             leave(INTERRUPTED)
         leave()  # without waiting for threads whose results nobody needs any more
+
+
+def _router(models: Sequence[Path] | None) -> "Router":
+    from seq2seq.bundled import bundled_models
+    from seq2seq.translation.router import Router
+
+    return Router(models or bundled_models(), threads=1)  # one batch per core, one core per batch
+
+
+def _router_with_memory(
+    models: Sequence[Path] | None,
+    memory: Path,
+    least_similarity: float,
+    source: str | None,
+    target: str | None,
+) -> "Router":
+    """Return a router that asks a memory first in the memory's direction."""
+    from seq2seq.bundled import bundled_models
+    from seq2seq.cli.models import with_memory
+    from seq2seq.translation.router import Router
+    from seq2seq.translation.translator import Translator
+
+    translators = [Translator(model, threads=1) for model in models or bundled_models()]
+    route = Router(translators).route(source, target)
+    direction = route.direction
+    known = with_memory(route, memory, direction.source, direction.target, least_similarity)
+    return Router([known, *translators])
 
 
 def _identifier(quiet: bool) -> "Identifier | None":

@@ -17,6 +17,8 @@ from seq2seq.cli.options import (
     EnsembleOption,
     IdentifiedFromOption,
     LengthPenaltyOption,
+    MemoryFromOption,
+    MemoryOption,
     ProtectPatternOption,
     ProtectPatternsOption,
     PruneOption,
@@ -28,6 +30,7 @@ from seq2seq.cli.options import (
     TopKOption,
     VersionOption,
     combination_of,
+    least_similarity_of,
     protect_patterns_of,
     sampling_of,
 )
@@ -139,14 +142,8 @@ def translate(
             help="Terms to use: TERM, tab, TRANSLATION; or CSV or TBX.",
         ),
     ] = None,
-    memory_path: Annotated[
-        Path | None,
-        typer.Option(
-            "--memory",
-            metavar="FILE|FOLDER",
-            help="Take what is translated there: TMX, PO, XLIFF, CSV, TSV or JSON Lines.",
-        ),
-    ] = None,
+    memory_path: MemoryOption = None,
+    memory_from: MemoryFromOption = None,
     formality: Annotated[
         Formality | None,
         typer.Option(
@@ -210,7 +207,12 @@ def translate(
     Scores are natural-log probabilities, normalised by length: 0 is certain.
     """
     models = ModelChoice(
-        folders, combination_of(folders or (), ensemble), threads, memory_path, report_timing
+        folders,
+        combination_of(folders or (), ensemble),
+        threads,
+        memory_path,
+        least_similarity_of(memory_from, memory_path),
+        report_timing,
     )
     if list_models:
         _list(models, as_json)

@@ -39,6 +39,8 @@ class UnitTranslation:
     state: State = State.TRANSLATED
     """What the document is to say of it, where its format can."""
     notes: tuple[str, ...] = ()
+    match: float | None = None
+    """How similar the source in a translation memory is that it is from; None: from a model."""
 
     @property
     def remark(self) -> str:

@@ -38,7 +38,7 @@ _MNEMONIC = re.compile(  # before a word, or in the first one of a short label: 
     r"|\A[^\W\d_]{1,20}[_&~](?=[a-z][^\W\d_]*(?:[ ][^\W\d_]+)?\W*\Z)"
 )
 _LIMIT = re.compile(r"max-length:(\d{1,6})")
-_MACHINE = "# Machine translation"
+_MACHINE, _MEMORY = "# Machine translation", "# From the memory"  # how our comments begin
 _WIDTH = 79  # columns of a line, as gettext writes it
 _LEAST_WRAPPED = 40  # letters of the longest line of a text that is wrapped by hand
 _LONGEST_LABEL = 60  # letters of a text that may have a mnemonic
@@ -186,12 +186,12 @@ class _PoFile:
                 edits += self._edits(entry, by_entry[entry.start], header.forms)
             elif entry.has_plural and len(entry.forms) != len(header.forms):
                 edits += self._empty_forms(entry, header.forms)
-        text = _edited(self._text, [*edits, *self._header_edits(header)])
+        text = _edited(self._text, [*self._header_edits(header), *edits])
         try:
             return self._encoding.encode(text)
         except UnicodeEncodeError:  # the language has letters that the encoding has not
             header.charset = "UTF-8"
-            return _edited(self._text, [*edits, *self._header_edits(header)]).encode()
+            return _edited(self._text, [*self._header_edits(header), *edits]).encode()
 
     def _edits(
         self, entry: _Entry, translated: "_Translated", forms: Sequence[Sequence[int]]
@@ -242,7 +242,7 @@ class _PoFile:
         has_flags = False
         for comment in entry.comments:
             text = comment[0]
-            if text.startswith(_MACHINE):
+            if text.startswith((_MACHINE, _MEMORY)):
                 yield _Edit(comment.start(), comment.end(), "")
                 note_place = max(note_place, comment.end())
             elif text.startswith("# "):
@@ -413,9 +413,12 @@ def _is_unwrapped(line: str) -> bool:
 def _machine_note(translations: Sequence[UnitTranslation]) -> str:
     """Return the comment of a translation that needs a review."""
     known = [found.confidence for found in translations if found.confidence is not None]
-    note = f"{_MACHINE}, confidence {min(known):.2f}" if known else _MACHINE
-    notes = dict.fromkeys(note for found in translations for note in found.notes)
-    return " ".join("; ".join((note, *notes)).split()) + "."
+    notes = [*dict.fromkeys(note for found in translations for note in found.notes)]
+    if notes and all(found.match is not None for found in translations):
+        notes[0] = f"# {notes[0][0].upper()}{notes[0][1:]}"
+    else:
+        notes = [f"{_MACHINE}, confidence {min(known):.2f}" if known else _MACHINE, *notes]
+    return " ".join("; ".join(notes).split()) + "."
 
 
 def _mnemonic(text: str) -> int | None:

@@ -1,7 +1,8 @@
 """XLIFF 1.2, the exchange format of localisers; `read` takes XLIFF 2 too, which is another module.
 
 A translation goes into the `target` of its `trans-unit`, in the state translated or
-needs-review-translation, with the qualifier leveraged-mt.
+needs-review-translation, with the qualifier leveraged-mt; exact-match or fuzzy-match where it is
+from a translation memory.
 Segments of a `seg-source` are translated apart, and so is text inside of codes (`sub`). `alt-trans`
 and all else stays as it is.
 """
@@ -144,7 +145,7 @@ class _TransUnit:
         given = [translation for translation in translations if translation]
         is_draft = any(translation.state is State.NEEDS_REVIEW for translation in given)
         state = "needs-review-translation" if is_draft else "translated"
-        tag = with_attributes(tag, {"state": state, "state-qualifier": "leveraged-mt"})
+        tag = with_attributes(tag, {"state": state, "state-qualifier": _qualifier(given)})
         before = self._segmented or self._source
         space = "" if self._target else xml.space_before(before, unit)
         markup = f"{space}{tag}{self._inner(translations)}</{name}>"
@@ -185,6 +186,14 @@ class _TransUnit:
             )
             place = content.inner_end
         return "".join([*parts, self._xml.raw(place, self._source.inner_end)])
+
+
+def _qualifier(translations: Sequence[UnitTranslation]) -> str:
+    """Return where a translation is from, as XLIFF calls it."""
+    matches = [given.match for given in translations if given.match is not None]
+    if not matches or len(matches) < len(translations):
+        return "leveraged-mt"
+    return "exact-match" if min(matches) == 1 else "fuzzy-match"
 
 
 def with_flows(xml: XmlSource, content: Element, inner: str, given: Mapping[Element, str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from seq2seq.errors import Seq2SeqError, require_extra
+from seq2seq.errors import Seq2SeqError, UsageError, require_extra
 from seq2seq.text.masking import ANY_PLACEHOLDER, Span, mask, mask_numbers, restore
 from seq2seq.text.numbers import NUMBER, localised_amount, number_value
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
@@ -21,15 +21,21 @@ if TYPE_CHECKING:
 
 LEAST_SIMILARITY = 0.75
 """Of a match that is named; translators find those below of little use."""
+LOWEST_SIMILARITY = 0.5
+"""That a match may be taken from; what is less alike has little in common with the text."""
 _MOST_CHARACTERS = 20_000_000
 """Of the sources of a memory: its index takes some 15 bytes for each while it is made."""
 _GRAM = 3  # characters
 _COMPARED = 2000  # segments at most, those that share most with a text
+_TRIED = 5  # of them, until one is found whose translation can be that of the text
 _LONGEST = 2000  # characters of a text that is compared with others
 _NUMERIC = ("number", "amount")  # kinds of spans
 _CAPITALISES_NOUNS = ("de", "lb")
 _DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[^\W\d_]")
+
+FROM_MEMORY = "from the memory"
+"""How the note on a translation begins that the memory has."""
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -45,8 +51,15 @@ class Similar(NamedTuple):
     def note(self) -> str:
         """Return how a note says it."""
         percent = int(100 * self.similarity)  # 100% is nothing less
-        source, target = (" ".join(text.split()) for text in (self.source, self.target))
+        source, target = _on_one_line(self.source), _on_one_line(self.target)
         return f'the memory has {percent}% of it: "{source}" is "{target}"'
+
+    @property
+    def note_if_taken(self) -> str:
+        """Return the note on a translation that is the one of this segment."""
+        return (
+            f'{FROM_MEMORY}, {int(100 * self.similarity)}% match of "{_on_one_line(self.source)}"'
+        )
 
 
 class _Segment(NamedTuple):
@@ -95,34 +108,56 @@ class TranslationMemory:
 
     def exact(self, text: str) -> str | None:
         """Return the translation of a text that the memory has, or None."""
-        core = text.strip()
-        before, _, after = text.partition(core)
-        key, spans = _key(core)
-        for segment in self._best(key, core):
-            translation = self._exchanged(segment, spans)
-            if translation is not None:
-                return before + self._cased(translation, segment.source, core) + after
+        key, _ = _key(text.strip())
+        adapted = self._adapted(key, text)
+        return adapted.target if adapted else None
+
+    def fuzzy(self, text: str, least: float = LEAST_SIMILARITY) -> Similar | None:
+        """Return the most similar segment, its translation as that of `text`; None for none.
+
+        Its numbers and placeholders are exchanged; a segment where that is unsure does not count.
+        `least` is the lowest similarity.
+        """
+        for key, similarity in self._nearest(text, least):
+            adapted = self._adapted(key, text)
+            if adapted:
+                return Similar(similarity, *adapted)
         return None
 
     def similar(self, text: str, least: float = LEAST_SIMILARITY) -> Similar | None:
         """Return the most similar segment of at least such a similarity, or None."""
+        for key, similarity in self._nearest(text, least):
+            return Similar(similarity, *self._best(key, text)[0])
+        return None
+
+    def _nearest(self, text: str, least: float) -> list[tuple[str, float]]:
+        """Return the keys most similar to that of a text, with their similarity, best first."""
         from rapidfuzz import process
         from rapidfuzz.distance import Levenshtein
 
         key, _ = _key(text.strip())
         if not key or len(key) > _LONGEST:
-            return None
-        numbers = self._grams.nearest(key, least)
-        best = process.extractOne(
+            return []
+        nearest = process.extract(
             key,
-            [self._keys[number] for number in numbers],
+            [self._keys[number] for number in self._grams.nearest(key, least)],
             scorer=Levenshtein.normalized_similarity,
             score_cutoff=least,
+            limit=_TRIED,
         )
-        if best is None:
-            return None
-        found, similarity, _ = best
-        return Similar(similarity, *self._best(found, text)[0])
+        return [(key, similarity) for key, similarity, _ in nearest]
+
+    def _adapted(self, key: str, text: str) -> _Segment | None:
+        """Return a segment of a key with its translation as that of `text`, or None for none."""
+        core = text.strip()
+        before, _, after = text.partition(core)
+        _, spans = _key(core)
+        for segment in self._best(key, core):
+            translation = self._exchanged(segment, spans)
+            if translation is not None:
+                cased = self._cased(translation, segment.source, core)
+                return _Segment(segment.source, before + cased + after)
+        return None
 
     def _best(self, key: str, text: str) -> list[_Segment]:
         """Return the segments of a key: those of the very text first, then by frequency."""
@@ -135,9 +170,11 @@ class TranslationMemory:
         """Return a translation with the `spans` in place of those of its own source.
 
         None where that is unsure: where it lacks one of them, has one more, or has the same for
-        two that now differ.
+        two that now differ; or where its source has another number of them.
         """
         _, old = _key(segment.source)
+        if len(old) != len(spans):
+            return None
         if [span.text for span in old] == [span.text for span in spans]:
             return segment.target
         exchanged = dict[str, Span]()
@@ -166,8 +203,7 @@ class TranslationMemory:
 
     def _cased(self, translation: str, source: str, text: str) -> str:
         """Let a translation begin as `text` does, where `source` begins otherwise."""
-        ours, theirs = _LETTER.search(text), _LETTER.search(source)
-        first = _LETTER.search(translation)
+        ours, theirs, first = map(_first_letter, (text, source, translation))
         if not (ours and theirs and first) or ours[0].isupper() == theirs[0].isupper():
             return translation
         if ours[0].islower() and self._target.split("-")[0] in _CAPITALISES_NOUNS:
@@ -186,6 +222,13 @@ def _key(text: str) -> tuple[str, Sequence[Span]]:
     if first:
         plain = plain[: first.start()] + first[0].lower() + plain[first.end() :]
     return plain, masked.spans
+
+
+def _first_letter(text: str) -> re.Match[str] | None:
+    """Find the letter that a text begins with; None where a span is before it, as in `{name}`."""
+    plain = mask(text).text
+    letter = _LETTER.search(plain)
+    return letter if letter and not ANY_PLACEHOLDER.search(plain, 0, letter.start()) else None
 
 
 def _value(span: Span) -> str:
@@ -260,6 +303,16 @@ class MemoryTranslator(BaseTranslator):
 
     translator: BaseTranslator
     memory: TranslationMemory
+    least_similarity: float = 1.0
+    """Fuzzy matches from this similarity on are taken, too: 0.75 is 75%; 1: exact ones alone."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` where the similarity is none that is of use."""
+        if not LOWEST_SIMILARITY <= self.least_similarity <= 1:
+            raise UsageError(
+                f"matches of a memory are taken from a similarity between {LOWEST_SIMILARITY} and "
+                "1 on."
+            )
 
     @property
     def directions(self) -> "tuple[Direction, ...]":
@@ -294,12 +347,20 @@ class MemoryTranslator(BaseTranslator):
         """Return what the memory has for a line, if the options allow it."""
         if options.sampling is not None or not _LETTER.search(ANY_PLACEHOLDER.sub("", line)):
             return None
-        text = self.memory.exact(line)
+        text, match, note = self.memory.exact(line), 1.0, FROM_MEMORY
+        if text is None and self.least_similarity < 1:
+            fuzzy = self.memory.fuzzy(line, self.least_similarity)
+            if fuzzy:
+                text, match, note = fuzzy.target, fuzzy.similarity, fuzzy.note_if_taken
         if text is None or not text.startswith(options.prefix):
             return None
         if options.unit == "line":
             text = " ".join(text.splitlines())
-        return Translation(line, (Candidate(text, 0.0, None, ("from the memory",), ()),))
+        return Translation(line, (Candidate(text, 0.0, None, (note,), (), match),))
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _with_note(translation: Translation, similar: Similar | None) -> Translation:

@@ -33,7 +33,9 @@ class Candidate:
     several parts it is the mean by source length, and 0 where there was nothing to translate.
     `confidence` is the expected chrF / 100, in [0, 1], of several parts the mean in the same way;
     None where the model has no calibration, or there was nothing to translate. `parts` are the
-    translated segments; there are none where the call does not keep them.
+    translated segments; there are none where the call does not keep them. `match` is how similar
+    the text is to the segment of a translation memory that the translation is from, in [0, 1];
+    None where it is from a model.
     """
 
     text: str
@@ -41,6 +43,7 @@ class Candidate:
     confidence: float | None
     notes: tuple[str, ...]  # such as a number that was corrected
     parts: tuple[SegmentTranslation, ...]
+    match: float | None = None
 
     @property
     def alignment(self) -> WordAlignment:

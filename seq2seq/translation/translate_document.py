@@ -64,12 +64,17 @@ def unit_translations(
 
 
 def _translation(unit: TextUnit, candidates: Sequence[Candidate], state: State) -> UnitTranslation:
-    """Choose the best candidate that is short enough; the best one, with a note, where none is."""
+    """Choose the best candidate that is short enough; the best one, with a note, where none is.
+
+    A fuzzy match of a translation memory needs a review in any case.
+    """
     limit = unit.max_length
     fitting = (found for found in candidates if limit is None or len(found.text) <= limit)
     best = next(fitting, None)
-    if best:
-        return UnitTranslation(best.text, best.confidence, state, best.notes)
-    best = candidates[0]
-    note = f"it has {len(best.text)} characters, and no more than {limit} are allowed"
-    return UnitTranslation(best.text, best.confidence, state, (*best.notes, note))
+    notes: tuple[str, ...] = ()
+    if best is None:
+        best = candidates[0]
+        notes = (f"it has {len(best.text)} characters, and no more than {limit} are allowed",)
+    if best.match is not None and best.match < 1:
+        state = State.NEEDS_REVIEW
+    return UnitTranslation(best.text, best.confidence, state, (*best.notes, *notes), best.match)

@@ -101,6 +101,23 @@ def test_options_reach_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer.headers["access-control-allow-origin"] == "https://b.example"
 
 
+def test_a_memory_is_asked_first_in_its_direction(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory = tmp_path / "tm.tsv"
+    memory.write_text("I lost 3 keys.\tMir fehlen 3 Schlüssel.\n", encoding="utf-8")
+    options = ("-m", str(MODEL), "--memory", str(memory), "--memory-from", "75")
+
+    def translated(q: str, *more: str) -> object:
+        with TestClient(application(monkeypatch, *options, *more), "http://localhost") as opened:
+            answer = post_json(opened, "/translate", q=q, source="en", target="de")
+            return answer.json()["translatedText"]
+
+    assert translated("I lost 12 key.") == "Mir fehlen 12 Schlüssel."
+    assert translated("I lost 12 keys.", "-t", "de") == "Mir fehlen 12 Schlüssel."
+    assert translated("ka lo") != "ka lo"
+
+
 def refusal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[int, str]:
@@ -130,6 +147,9 @@ def refusal(
         (["--cors", "https://example.org:443"], 2, "such as https://example.org."),
         (["--cors", "http://a.org:x"], 2, "no page has this origin"),
         (["--cors", "null"], 2, "no page has this origin"),
+        (["--memory-from", "75"], 2, "--memory-from is for a translation memory: add --memory."),
+        (["-t", "de"], 2, "languages of a translation memory: add --memory."),
+        (["-m", str(MODEL), "--memory", "nowhere.tsv"], 2, "nowhere.tsv: cannot be read"),
         (["--read-timeout", "nan"], 2, "--read-timeout is at most 86,400 seconds."),
     ],
 )

@@ -106,6 +106,10 @@ def test_a_memory_is_taken_for_lines_and_for_documents(tmp_path: Path) -> None:
     assert (
         run("I lost 12 keys.", "--memory", memory, "--quiet").stdout == "Mir fehlen 12 Schlüssel.\n"
     )
+    fuzzy = run("I lost 12 key.", "--memory", memory, "--memory-from", "75")
+    assert fuzzy.stdout == "Mir fehlen 12 Schlüssel.\n"
+    assert fuzzy.stderr == 'translate: from the memory, 92% match of "I lost 3 keys.".\n'
+    assert "add --memory" in only_error(run("Yes", "--memory-from", "75"), 2)
     assert "tm.xyz: no format" in only_error(run("Yes", "--memory", tmp_path / "tm.xyz"), 2)
 
 

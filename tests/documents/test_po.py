@@ -152,6 +152,22 @@ def test_what_needs_a_review_is_fuzzy_with_confidence_and_notes() -> None:
     assert rendered(without, new).splitlines()[1:4] == ["#: a.c:1", "#, fuzzy", '#| msgid "b"']
 
 
+def test_a_fuzzy_match_of_a_memory_is_fuzzy_and_its_comment_says_where_it_is_from() -> None:
+    note = 'from the memory, 92% match of "b"'
+    match = UnitTranslation("x", None, State.NEEDS_REVIEW, (note,), 0.92)
+    once = rendered('msgid "a"\nmsgstr ""', match)
+    assert once == ('# From the memory, 92% match of "b".\n#, fuzzy\nmsgid "a"\nmsgstr "x"')
+    assert rendered(once, "new") == 'msgid "a"\nmsgstr "new"'
+
+
+def test_marks_of_the_first_entry_come_behind_a_header_that_was_missing() -> None:
+    new = [UnitTranslation("x", 0.5, State.NEEDS_REVIEW)]
+    text = read(b'msgid "a"\nmsgstr ""\n', None, "de").render(new).decode()
+    header, entry = text.split("\n\n")
+    assert header.startswith('msgid ""\nmsgstr ""\n')
+    assert entry.startswith("# Machine translation, confidence 0.50.\n#, fuzzy\nmsgid")
+
+
 def test_a_translation_that_is_trusted_is_no_longer_fuzzy() -> None:
     text = '# Machine translation.\n#, fuzzy\n#| msgid "b"\nmsgid "a"\nmsgstr "old"'
     assert rendered(text, "new") == 'msgid "a"\nmsgstr "new"'

@@ -407,3 +407,20 @@ def test_the_encoding_stays(encoding: str) -> None:
     output = rendered(read(data, None, "de"), lambda _: "Café 漢")
     assert output.startswith(data[:200])
     assert "".join(ElementTree.fromstring(output).itertext()).strip() == "caféCafé 漢"
+
+
+@pytest.mark.parametrize(
+    ("match", "state", "marks"),
+    [
+        (None, State.TRANSLATED, 'state="translated" state-qualifier="leveraged-mt"'),
+        (1.0, State.TRANSLATED, 'state="translated" state-qualifier="exact-match"'),
+        (0.8, State.NEEDS_REVIEW,
+         'state="needs-review-translation" state-qualifier="fuzzy-match"'),
+    ],
+)  # fmt: skip
+def test_the_qualifier_tells_matches_of_a_memory_from_machine_translation(
+    match: float | None, state: State, marks: str
+) -> None:
+    document = read(xliff_1('<trans-unit id="1"><source>a</source></trans-unit>'), None, "de")
+    output = document.render([UnitTranslation("b", None, state, (), match)]).decode()
+    assert f"<target {marks}>b</target>" in output

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.search.sampling import Sampling
 from seq2seq.translation import memory as memory_module
 from seq2seq.translation import repeated
@@ -129,6 +129,37 @@ def test_the_index_loses_no_similar_segment(sources: list[str], text: str, least
     assert (similar and similar.similarity) == expected
 
 
+# Fuzzy
+
+
+@pytest.mark.parametrize(
+    ("text", "pair", "translation"),
+    [
+        ("Delete 12 old files", ("Delete 3 odd files", "3 Dateien weg"), "12 Dateien weg"),
+        ("Bye, {user}!", ("bye {name}!", "{name}, tschüss!"), "{user}, tschüss!"),
+        (" Save %s now\n", ("Save %d now?", "%d sichern?"), " %s sichern?\n"),
+        # the number of one file has no place in the other
+        ("Delete 12 old files", ("Delete the old files", "Alte Dateien löschen"), None),
+        ("Delete all old files", ("Delete 3 old files", "3 alte Dateien löschen"), None),
+        ("Delete 12 old files", ("Delete 3 odd files", "Drei Dateien löschen"), None),
+    ],
+)
+def test_a_fuzzy_match_has_numbers_and_placeholders_of_the_text_or_is_none(
+    text: str, pair: tuple[str, str], translation: str | None
+) -> None:
+    match = memory(pair).fuzzy(text, 0.7)
+    assert (match and match.target) == translation
+    assert match is None or (match.source == pair[0] and 0.7 <= match.similarity < 1)
+
+
+def test_of_fuzzy_matches_the_most_similar_counts_that_can_be_adapted() -> None:
+    known = memory(("Delete 3 filez", "Drei"), ("Delete 7 old files", "7 Dateien weg"))
+    match = known.fuzzy("Delete 12 files", 0.6)
+    assert match is not None
+    assert match.target == "12 Dateien weg"
+    assert match.note_if_taken == 'from the memory, 77% match of "Delete 7 old files"'
+
+
 # Translating
 
 
@@ -158,6 +189,26 @@ def test_what_the_memory_has_is_not_searched() -> None:
     assert (known.direction, known.directions, known.search) == (
         own.direction, own.directions, own.search,
     )  # fmt: skip
+
+
+def test_fuzzy_matches_are_taken_from_the_least_similarity_on() -> None:
+    _, own = translator()
+    known = MemoryTranslator(own, memory(*PAIRS), least_similarity=0.75)
+    texts = ["Open the files", "Open that file", "open the file", "Open a filing cabinet"]
+    fuzzy, other, exact, none = known.translate(texts)
+    assert (fuzzy.text, other.text, exact.text) == ("Datei öffnen",) * 3
+    assert fuzzy.notes == ('from the memory, 92% match of "Open the file"',)
+    assert fuzzy.candidates[0].match == pytest.approx(13 / 14)
+    assert exact.candidates[0].match == 1.0
+    assert (none.text, none.candidates[0].match) == ("OPEN A FILING CABINET", None)
+    stricter = MemoryTranslator(own, memory(*PAIRS), least_similarity=0.9)
+    assert [t.text for t in stricter.translate(texts[:2])] == ["Datei öffnen", "OPEN THAT FILE"]
+
+
+@pytest.mark.parametrize("least", [0.0, 0.49, 1.1, 75, float("nan")])
+def test_a_similarity_that_is_no_share_or_too_low_is_refused(least: float) -> None:
+    with pytest.raises(UsageError, match=r"between 0\.5 and 1"):
+        MemoryTranslator(FakeTranslator(), memory(*PAIRS), least_similarity=least)
 
 
 def test_options_that_the_translation_of_the_memory_does_not_fit_leave_it_aside() -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import pytest
 from helpers.serving import FakeTranslator
 
 from seq2seq.documents.document import State, TextUnit, UnitTranslation
 from seq2seq.translation.base import TranslateOptions
+from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
 from seq2seq.translation.result import Candidate, Translation
 from seq2seq.translation.translate_document import translate_document
 
@@ -37,6 +39,18 @@ def test_confidence_and_notes_go_with_the_translation() -> None:
     assert translate_document(document, FakeTranslator(), OPTIONS) == [
         UnitTranslation("PAGE 7", 0.75, State.TRANSLATED, ("the number 7 is in it",))
     ]
+
+
+def test_a_fuzzy_match_needs_a_review_and_an_exact_one_none() -> None:
+    memory = TranslationMemory([("Open the file", "Datei öffnen")], "en", "de")
+    translator = MemoryTranslator(FakeTranslator(), memory, least_similarity=0.75)
+    document = Catalogue(TextUnit(text="Open the files"), TextUnit(text="open the file"))
+    fuzzy, exact = translate_document(document, translator, OPTIONS)
+    assert fuzzy is not None
+    assert exact is not None
+    assert (fuzzy.text, fuzzy.state) == ("Datei öffnen", State.NEEDS_REVIEW)
+    assert fuzzy.match == pytest.approx(13 / 14)
+    assert (exact.text, exact.state, exact.match) == ("Datei öffnen", State.TRANSLATED, 1.0)
 
 
 def test_only_new_leaves_what_is_translated_and_marks_the_rest_for_review() -> None:
