@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
+from seq2seq.columnar import is_text_type
 from seq2seq.config.model_config import Combination
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.translation.base import TranslateKeywords, TranslateOptions
@@ -198,23 +199,6 @@ class BatchTranslator:
 
     def _not_text(self, kind: object) -> UsageError:
         return UsageError(f"the column {self.column!r} is not text but {kind}.")
-
-
-def is_text_type(kind: Any) -> bool:
-    """Tell whether a column of this type of pyarrow is text; so is one of nothing but nulls."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return any(
-        is_kind(kind)
-        for is_kind in (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_string_view,
-            pa.types.is_null,
-        )
-    )
 
 
 def _is_null(value: object) -> bool:

@@ -13,7 +13,8 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from seq2seq.bulk.batch_translator import BatchTranslator, is_text_type
+from seq2seq.bulk.batch_translator import BatchTranslator
+from seq2seq.columnar import arrow_batches, is_text_type, readable_columns
 from seq2seq.errors import Seq2SeqError, UsageError, require_extra
 
 _BOM = b"\xef\xbb\xbf"
@@ -215,13 +216,13 @@ class _Columnar:
         self._open, self._read, self._write = open_file, read, write
 
     def header(self, path: Path) -> object:
-        with _readable(path):
+        with readable_columns(path):
             return self._open(path)[0].remove_metadata()
 
     def split(
         self, path: Path, translator: BatchTranslator, rows: int
     ) -> Iterator[tuple[int, int, int]]:
-        with _readable(path):
+        with readable_columns(path):
             schema, total = self._open(path)
         with _in_file(path):
             translator.check_columns(schema.names)
@@ -235,7 +236,7 @@ class _Columnar:
     def translate(self, part: Part, translator: BatchTranslator) -> TranslatedPart:
         import pyarrow as pa
 
-        with _readable(part.path):
+        with readable_columns(part.path):
             schema, _ = self._open(part.path)
             batches = [*self._read(part.path, part.start, part.end)]
             table = translator(pa.Table.from_batches(batches, schema))
@@ -272,30 +273,13 @@ def _write_parquet(table: Any, buffer: BytesIO) -> None:
     write_table(table, buffer)
 
 
-@contextmanager
-def _arrow_batches(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """Give schema and batches of an Arrow file, or of a stream, which `datasets` writes."""
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as source:
-        try:
-            file = pa.ipc.open_file(source)
-            batches = (file.get_batch(number) for number in range(file.num_record_batches))
-            schema = file.schema
-        except pa.ArrowInvalid:
-            source.seek(0)
-            stream = pa.ipc.open_stream(source)
-            batches, schema = iter(stream), stream.schema
-        yield schema, batches
-
-
 def _open_arrow(path: Path) -> tuple[Any, int]:
-    with _arrow_batches(path) as (schema, batches):
+    with arrow_batches(path) as (schema, batches):
         return schema, sum(batch.num_rows for batch in batches)
 
 
 def _read_arrow(path: Path, start: int, end: int) -> Iterator[Any]:
-    with _arrow_batches(path) as (_, batches):
+    with arrow_batches(path) as (_, batches):
         yield from _slices(batches, start, end)
 
 
@@ -392,15 +376,3 @@ def _in_file(path: Path) -> Iterator[None]:
         yield
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what pyarrow raises into a `Seq2SeqError`."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise Seq2SeqError(f"{path}: cannot be read: {reason}.") from None

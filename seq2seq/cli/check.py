@@ -17,7 +17,8 @@ def check(
         list[str],
         typer.Argument(
             metavar="CORPUS...",
-            help="A prefix (dir/train for dir/train.en + dir/train.de) or a TSV file. "
+            help="A prefix (dir/train for dir/train.en + dir/train.de), a TSV, Parquet or Arrow "
+            "file, or a quoted pattern of such files. "
             "The first is the training corpus; the others must not share sentences with it. "
             "Or a recipe (.toml) alone: its languages and its train, valid and test.",
         ),

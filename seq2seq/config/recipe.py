@@ -51,7 +51,8 @@ class HubSource:
     """A Hugging Face `datasets` source: a hub name, or a file type such as `parquet` with files.
 
     The file types are `parquet`, `json`, `csv` and `arrow`. `columns` are the source and the target
-    column. A column may be nested: `translation.en`.
+    column. A column may be nested: `translation.en`. With `streaming` the rows are read without the
+    copy of all columns that `datasets` else makes on disk.
     """
 
     dataset: str
@@ -59,11 +60,12 @@ class HubSource:
     config: str | None = None
     split: str = "train"
     data_files: str | None = None
+    streaming: bool = False
 
 
 Source = str | HubSource
-"""A prefix (`dir/train` for `dir/train.en` + `dir/train.de`), a TSV file, TMX, PO or XLIFF,
-a folder of these, or a `HubSource`."""
+"""A prefix (`dir/train` for `dir/train.en` + `dir/train.de`), a TSV, Parquet or Arrow file, or a
+pattern of such files, TMX, PO or XLIFF, a folder of these, or a `HubSource`."""
 
 
 @dataclass(frozen=True)

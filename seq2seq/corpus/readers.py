@@ -1,4 +1,4 @@
-"""Read parallel text: two files side by side, TSV, catalogues, or a Hugging Face `datasets` source.
+"""Read parallel text: two files side by side, TSV, tables, catalogues, a Hugging Face data set.
 
 A line ends at a line feed and nowhere else: U+2028, U+0085 and their like occur inside sentences.
 
@@ -7,29 +7,33 @@ there; see `seq2seq.corpus.lines` for why a copy.
 """
 
 import bz2
+import glob
 import gzip
 import lzma
 import os
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seq2seq.columnar import COLUMNAR_ENDINGS
 from seq2seq.config.recipe import HubSource, Source
 from seq2seq.corpus import cache
+from seq2seq.corpus.columns import Columns, block_of, in_cache, in_memory, keep_columns
 from seq2seq.corpus.lines import Chosen, Index, Lines, LinesWriter
+from seq2seq.corpus.tables import check_table_files, load_dataset, table_columns
 from seq2seq.errors import Seq2SeqError, require_extra
 from seq2seq.files import file_digest, kind_of
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20  # bytes
-_ROWS = 10_000  # of `datasets`, at a time
-_SMALL_ROWS = 20_000
 _VERSION = "1"  # of what is written to the cache
 _ZSTD_INPUT = 1 << 14  # bytes; each may become thousands
 
@@ -41,8 +45,6 @@ TSV_ENDINGS = tuple(f".tsv{ending}" for ending in ("", *_PACKINGS))
 CATALOGUE_ENDINGS = (".tmx", ".po", ".xlf", ".xliff")
 
 _INLINE = re.compile(r"</?g+\d+/?>")  # a tag of an inline element, see `TaggedText`
-
-Columns = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
       `.xz` or `.zst` (plain goes first).
     - `dir/train.tsv`, which may be packed too, has the source sentence, a tab and the target
       sentence on each line. Further columns (an attribution, say) are ignored.
+    - `dir/train.parquet`, or a file of Arrow, has a column of each language, named by its code.
+    - `dir/part-*.tsv.zst` and `dir/part-*.parquet` are all files of such a name, one after the
+      other in the order of their names.
     - `dir/memory.tmx`, a `.po`, `.xlf` or `.xliff` file, or a folder of such files, has the texts
       that it calls translated, without their inline elements.
     - A `HubSource` is loaded by the `datasets` package. A missing value is an empty sentence.
@@ -81,9 +86,11 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
     Raises `Seq2SeqError` for what is missing, damaged, of unequal length or empty.
     """
     if isinstance(source, HubSource):
-        text = _read_hub(source)
+        text = _read_dataset(source)
     elif source.endswith(TSV_ENDINGS):
-        text = _read_tsv(Path(source))
+        text = _read_tsv(source)
+    elif source.endswith(COLUMNAR_ENDINGS):
+        text = _read_tables(source, (source_language, target_language))
     elif _has_catalogues(source, source_language):
         text = _read_catalogues(Path(source), source_language, target_language)
     else:
@@ -98,7 +105,7 @@ def read_lines(path: Path) -> Lines:
 
     A byte order mark at the start is no text, and a line feed at the end starts no further line.
     """
-    if _is_small(path):
+    if _are_small(path):
         return Lines.of(_blocks(path))
 
     def write(folder: Path) -> None:
@@ -106,34 +113,48 @@ def read_lines(path: Path) -> Lines:
             for block in _blocks(path):
                 writer.write(block)
 
-    return Lines.open(_entry("text", path, write) / "lines")
+    return Lines.open(_entry("text", [path], (), write) / "lines")
 
 
-def _is_small(path: Path) -> bool:
-    with _readable(path):
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise Seq2SeqError(f"{path}: not a file; a corpus is read more than once.")
-        if path.suffix not in _PACKINGS:
-            return path.stat().st_size <= cache.SMALL
-        size = 0
-        for block in _unpacked(path):
-            size += len(block)
+def _are_small(*paths: Path) -> bool:
+    """Tell whether files together, unpacked, are held in memory."""
+    size = 0
+    for path in paths:
+        for block_size in _block_sizes(path):
+            size += block_size
             if size > cache.SMALL:
                 return False
-        return True
+    return True
 
 
-def _entry(kind: str, path: Path, write: cache.Make) -> Path:
-    """Return the cache entry that `write` makes of a file."""
-    before = _digest(path)
+def _block_sizes(path: Path) -> Iterator[int]:
+    """Yield the size of a file in bytes; of a packed one, block by block as it is unpacked."""
+    with _readable(path):
+        _require_file(path)
+        if path.suffix not in _PACKINGS:
+            yield path.stat().st_size
+        else:
+            yield from map(len, _unpacked(path))
+
+
+def _require_file(path: Path) -> None:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise Seq2SeqError(f"{path}: not a file; a corpus is read more than once.")
+
+
+def _entry(kind: str, paths: Sequence[Path], settings: tuple[str, ...], write: cache.Make) -> Path:
+    """Return the cache entry that `write` makes of files."""
+    before = [_digest(path) for path in paths]
 
     def make(folder: Path) -> None:
         write(folder)
-        if _digest(path) != before:
-            raise Seq2SeqError(f"{path}: has changed while it was read; run the command again.")
+        for path, digest in zip(paths, before, strict=True):
+            if _digest(path) != digest:
+                raise Seq2SeqError(f"{path}: has changed while it was read; run the command again.")
 
-    form = _PACKINGS.get(path.suffix, "plain")
-    return cache.entry(kind, (before, form, _VERSION), make)
+    forms = (_PACKINGS.get(path.suffix, "plain") for path in paths)
+    files = chain.from_iterable(zip(before, forms, strict=True))
+    return cache.entry(kind, (*files, *settings, _VERSION), make)
 
 
 def _digest(path: Path) -> str:
@@ -267,6 +288,11 @@ def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
             f"{prefix}: a corpus is a TSV file, whose name must end in {', '.join(TSV_ENDINGS)}, "
             f"or a prefix (dir/train for dir/train.{language} and its translation)."
         )
+    if is_pattern(prefix):
+        raise Seq2SeqError(
+            f"{prefix}: a pattern is of files whose names end in "
+            f"{', '.join((*TSV_ENDINGS, *COLUMNAR_ENDINGS))}."
+        )
     raise Seq2SeqError(
         f"neither {plain} nor {' nor '.join(map(str, packed))} exists; a corpus is a prefix "
         f"(dir/train for dir/train.{language} and its translation) or a .tsv file, and its "
@@ -274,11 +300,42 @@ def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
     )
 
 
-def _read_tsv(path: Path) -> ParallelText:
-    if _is_small(path):
-        return ParallelText(str(path), *_in_memory(_columns(path)))
-    folder = _entry("pairs", path, _writer_of(lambda: _columns(path)))
-    return ParallelText(str(path), *_opened(folder))
+def _read_tsv(source: str) -> ParallelText:
+    paths = _files(source)
+
+    def read() -> Iterator[Columns]:
+        return chain.from_iterable(map(_columns, paths))
+
+    if _are_small(*paths):
+        return ParallelText(source, *in_memory(read()))
+    return ParallelText(source, *in_cache(read, partial(_entry, "pairs", paths, ())))
+
+
+def _read_tables(source: str, columns: tuple[str, str]) -> ParallelText:
+    paths = _files(source)
+    check_table_files(paths, columns)
+
+    def read() -> Iterator[Columns]:
+        return chain.from_iterable(table_columns(path, columns) for path in paths)
+
+    return ParallelText(source, *keep_columns(read, partial(_entry, "columns", paths, columns)))
+
+
+def _files(source: str) -> list[Path]:
+    """List the file that a source names, or all whose names fit its pattern, sorted."""
+    paths = [Path(source)]
+    if is_pattern(source) and not os.path.exists(source):
+        paths = [Path(name) for name in sorted(glob.glob(source, recursive=True))]
+        if not paths:
+            raise Seq2SeqError(f"{source}: there is no file whose name fits this pattern.")
+    for path in paths:
+        _require_file(path)
+    return paths
+
+
+def is_pattern(source: str) -> bool:
+    """Tell whether it has one of the characters by which it stands for several files."""
+    return any(character in source for character in "*?[")
 
 
 def _columns(path: Path) -> Iterator[Columns]:
@@ -294,38 +351,7 @@ def _columns(path: Path) -> Iterator[Columns]:
                     "target sentence."
                 )
         before += len(lines)
-        yield _block(part[0] for part in parts), _block(part[1] for part in parts)
-
-
-def _block(lines: Iterable[bytes]) -> bytes:
-    return b"".join(line + b"\n" for line in lines)
-
-
-def _in_memory(columns: Iterable[Columns]) -> tuple[Lines, Lines]:
-    source, target = list[bytes](), list[bytes]()
-    for first, second in columns:
-        source.append(first)
-        target.append(second)
-    return Lines.of(source), Lines.of(target)
-
-
-def _writer_of(columns: Callable[[], Iterable[Columns]]) -> cache.Make:
-    """Make the function that writes both columns to a cache entry."""
-
-    def make(folder: Path) -> None:
-        with (
-            LinesWriter(folder / "source") as source,
-            LinesWriter(folder / "target") as target,
-        ):
-            for first, second in columns():
-                source.write(first)
-                target.write(second)
-
-    return make
-
-
-def _opened(folder: Path) -> tuple[Lines, Lines]:
-    return Lines.open(folder / "source"), Lines.open(folder / "target")
+        yield block_of(part[0] for part in parts), block_of(part[1] for part in parts)
 
 
 def _has_catalogues(source: str, language: str) -> bool:
@@ -341,7 +367,7 @@ def _read_catalogues(path: Path, source_language: str, target_language: str) -> 
 
     pairs = read_pairs(path, source_language, target_language)
     columns = ((_line(source), _line(target)) for source, target in pairs)
-    return ParallelText(str(path), *_in_memory(columns))
+    return ParallelText(str(path), *in_memory(columns))
 
 
 def _line(text: str) -> bytes:
@@ -349,44 +375,9 @@ def _line(text: str) -> bytes:
     return f"{' '.join(_INLINE.sub('', text).split())}\n".encode()
 
 
-def _read_hub(source: HubSource) -> ParallelText:
-    require_extra("datasets", f"{source.dataset}: reading it", "train")
-    import datasets
-
-    name = " ".join(filter(None, (source.dataset, source.config, source.data_files, source.split)))
-    try:
-        rows = datasets.load_dataset(
-            source.dataset, source.config, split=source.split, data_files=source.data_files
-        ).flatten()
-    except Exception as error:  # whatever the reader of that format, or the network, raises
-        reason = str(error.__cause__ or error).strip().split("\n")[0].rstrip(".")
-        raise Seq2SeqError(f"{name}: datasets cannot load it: {reason}.") from None
-    for column in source.columns:
-        if column not in rows.column_names:
-            raise Seq2SeqError(
-                f"{name}: there is no column {column!r}; it has {', '.join(rows.column_names)}."
-            )
-    if len(rows) <= _SMALL_ROWS:
-        return ParallelText(name, *_in_memory(_hub_columns(rows, source, name)))
-    made_from = (rows._fingerprint, *source.columns, _VERSION)  # as `datasets` names its own cache
-    folder = cache.entry("rows", made_from, _writer_of(lambda: _hub_columns(rows, source, name)))
-    return ParallelText(name, *_opened(folder))
-
-
-def _hub_columns(rows: Any, source: HubSource, name: str) -> Iterator[Columns]:
-    """Yield both columns in blocks. A line feed in a sentence becomes a space."""
-    before = 0  # rows
-    for part in rows.select_columns(sorted(set(source.columns))).iter(batch_size=_ROWS):
-        blocks = []
-        for column in source.columns:
-            for number, value in enumerate(part[column], start=before + 1):
-                if not isinstance(value, str | None):
-                    raise Seq2SeqError(
-                        f"{name}, row {number}: column {column!r} has a {type(value).__name__}, "
-                        "not text."
-                    )
-            blocks.append(
-                _block((value or "").replace("\n", " ").encode() for value in part[column])
-            )
-        before += len(part[column])
-        yield blocks[0], blocks[1]
+def _read_dataset(source: HubSource) -> ParallelText:
+    dataset = load_dataset(source)
+    made_from = dataset.fingerprint, *source.columns, _VERSION
+    return ParallelText(
+        dataset.name, *keep_columns(dataset.read, partial(cache.entry, "rows", made_from))
+    )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from seq2seq import files
 from seq2seq.config.recipe import HubSource
-from seq2seq.corpus import ParallelText, cache, read_lines, read_parallel
+from seq2seq.corpus import ParallelText, cache, read_lines, read_parallel, tables
 from seq2seq.corpus import readers as reading
 from seq2seq.errors import Seq2SeqError
 
@@ -65,8 +65,7 @@ def kind(
     """Texts that are held in memory, and those that go through the cache, in short blocks."""
     if request.param == "large":
         monkeypatch.setattr(cache, "SMALL", -1)
-        monkeypatch.setattr(reading, "_SMALL_ROWS", -1)
-        monkeypatch.setattr(reading, "_ROWS", 1)
+        monkeypatch.setattr(tables, "_ROWS", 1)
         monkeypatch.setattr(reading, "_BLOCK", 5)
     monkeypatch.setenv("SEQ2SEQ_CACHE", str(tmp_path / "texts"))
     yield request.param
@@ -233,6 +232,90 @@ def test_a_file_that_changes_while_it_is_read(
         read_lines(path)
 
 
+def write_table(path: Path, source: list[str | None], target: list[str | None]) -> Path:
+    """A table of Parquet or Arrow, with a column more than is read."""
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    table = pa.table({"id": range(len(source)), "en": source, "de": target})
+    if path.suffix == ".parquet":
+        write_table(table, path, row_group_size=1)
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as file:
+            file.write_table(table, max_chunksize=1)
+    return path
+
+
+@pytest.mark.usefixtures("kind")
+class TestShards:
+    """Files whose names fit a pattern are one corpus."""
+
+    def test_they_follow_each_other_in_the_order_of_their_names(self, tmp_path: Path) -> None:
+        whole = write(tmp_path / "whole.tsv", "".join(f"en {n}\tde {n}\n" for n in range(6)))
+        for number in (2, 0, 1):
+            lines = (f"en {n}\tde {n}\n" for n in range(2 * number, 2 * number + 2))
+            write(tmp_path / f"part-{number}.tsv.zst", "".join(lines))
+        pattern = str(tmp_path / "part-*.tsv.zst")
+        text = read(pattern)
+        assert text.name == pattern
+        expected = read(str(whole))
+        assert (text.source, text.target) == (expected.source, expected.target)
+        digests = [side.digest for side in (text.source, expected.source)]  # type: ignore[attr-defined]
+        assert digests[0] == digests[1]
+
+    @pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+    def test_a_table_has_a_column_for_each_language(self, ending: str, tmp_path: Path) -> None:
+        write_table(tmp_path / f"part-b{ending}", ["three", None], ["drei", "vier"])
+        write_table(tmp_path / f"part-a{ending}", ["one\ntwo"], ["eins\u2028zwei"])
+        text = read(str(tmp_path / f"part-*{ending}"))
+        assert text.source == ["one two", "three", ""]
+        assert text.target == ["eins\u2028zwei", "drei", "vier"]
+        assert read(str(tmp_path / f"part-b{ending}")).source == ["three", ""]
+
+    def test_a_changed_shard_is_read_anew(self, tmp_path: Path) -> None:
+        for name in "ab":
+            write(tmp_path / f"{name}.tsv", f"{name}\t{name}\n")
+        assert read(str(tmp_path / "?.tsv")).source == ["a", "b"]
+        write(tmp_path / "b.tsv", "c\tc\n")
+        assert read(str(tmp_path / "?.tsv")).source == ["a", "c"]
+
+    def test_a_pattern_that_fits_no_file_is_refused(self, tmp_path: Path) -> None:
+        for name in ("part-*.tsv", "part-*.parquet"):
+            message = error(tmp_path / name)
+            assert message.endswith(f"{name}: there is no file whose name fits this pattern.")
+        assert "a pattern is of files whose names end in .tsv, " in error(tmp_path / "part-*")
+
+    def test_a_name_that_looks_like_a_pattern_is_a_name_where_there_is_such_a_file(
+        self, tmp_path: Path
+    ) -> None:
+        path = write(tmp_path / "part-[1].tsv", "one\teins\n")
+        write(tmp_path / "part-1.tsv", "two\tzwei\n")
+        assert read(str(path)).source == ["one"]
+
+    def test_the_shard_with_a_bad_line_is_named(self, tmp_path: Path) -> None:
+        write(tmp_path / "a.tsv", "one\teins\n")
+        path = write(tmp_path / "b.tsv", "two\tzwei\nthree\n")
+        assert error(tmp_path / "*.tsv").startswith(f"{path}, line 2: no tab")
+
+    @pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+    def test_the_shard_with_other_columns_is_named(self, ending: str, tmp_path: Path) -> None:
+        import pyarrow as pa
+        from pyarrow.feather import write_feather
+        from pyarrow.parquet import write_table as write_parquet
+
+        write_table(tmp_path / f"a{ending}", ["one"], ["eins"])
+        path = tmp_path / f"b{ending}"
+        for columns, message in (
+            ({"en": ["two"], "fr": ["deux"]}, "there is no column 'de'; it has en, fr."),
+            ({"en": ["two"], "de": [2]}, "the column 'de' is not text but int64."),
+        ):
+            write_shard = write_parquet if ending == ".parquet" else write_feather
+            write_shard(pa.table(columns), str(path))
+            assert error(tmp_path / f"*{ending}") == f"{path}: {message}"
+        write(path, "no table")
+        assert error(tmp_path / f"*{ending}").startswith(f"{path}: cannot be read: ")
+
+
 @pytest.mark.usefixtures("kind")
 class TestDatasets:
     """Local files through the same code as sources on the hub."""
@@ -281,6 +364,22 @@ class TestDatasets:
         assert "datasets cannot load it: Unable to find" in error(nowhere)
         unknown = HubSource("json", ("en", "de"), split="test", data_files=jsonl)
         assert 'Unknown split "test"' in error(unknown)
+
+    @pytest.mark.parametrize("split", ["train", "train[:1]", "test"])
+    def test_a_stream_has_the_same_rows_as_what_is_loaded(self, split: str, jsonl: str) -> None:
+        columns = ("translation.de", "translation.en")
+        stream = HubSource("json", columns, split=split, data_files=jsonl, streaming=True)
+        if split == "train":
+            text = read(stream)
+            assert (text.source, text.target) == (["eins", "zwei"], ["one", "two"])
+        else:
+            assert f"Bad split: {split}. Available splits" in error(stream)
+
+    def test_a_stream_without_the_column_names_those_there_are(self, jsonl: str) -> None:
+        for columns, known in ((("id", "de"), "id, translation"), (("id", "translation.fr"), "en")):
+            stream = HubSource("json", columns[::-1], data_files=jsonl, streaming=True)
+            column = columns[1].rpartition(".")[2]
+            assert f"there is no column {column!r}; it has {known}" in error(stream)
 
     def test_a_missing_package_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "datasets", None)
