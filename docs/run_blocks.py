@@ -24,7 +24,11 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_file
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {file.stem: file for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+PAGES = {
+    "README": ROOT / "README.md",
+    **{file.stem: file for file in sorted((ROOT / "docs").glob("*.md"))},
+    "course": ROOT / "docs" / "course" / "README.md",
+}
 
 _BLOCK = re.compile(
     r"^<!-- run -->\n```(?P<language>sh|python)\n(?P<code>.*?)^```\n"

@@ -13,6 +13,7 @@ from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.export import export
 from seq2seq.cli.inspect import app as inspect_app
 from seq2seq.cli.inspect_confidence import confidence
+from seq2seq.cli.learn import app as learn_app
 from seq2seq.cli.options import VersionOption
 from seq2seq.cli.qa import qa
 from seq2seq.cli.score import score
@@ -54,6 +55,7 @@ for command in (
 app.command("train-identifier")(train_identifier)
 inspect_app.command()(confidence)
 app.add_typer(inspect_app)
+app.add_typer(learn_app)
 
 
 def main() -> None:

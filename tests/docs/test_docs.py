@@ -23,10 +23,12 @@ from seq2seq.config.recipe import (
 )
 
 ROOT = Path(__file__).parents[2]
+COURSE = ROOT / "docs" / "course" / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")),
     ROOT / "docs" / "guide" / "README.md",
+    COURSE,
     *PAGES,
 ]
 
@@ -111,7 +113,9 @@ def test_every_page_is_reached_from_readme() -> None:
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", COURSE, *PAGES], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_marked_commands_print_what_the_page_shows(
     page: Path, builder: ModuleType, tmp_path: Path
 ) -> None:

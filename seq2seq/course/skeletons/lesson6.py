@@ -1,0 +1,46 @@
+"""Lesson 6, search and BLEU. Fill this in, then: seq2seq learn check lesson6.py"""
+
+from collections.abc import Callable
+
+Model = Callable[[list[str]], dict[str, float]]
+"""Called with the words so far, it gives the probability of each word that may come next."""
+
+
+# 1. Greedy search.
+def greedy(model: Model) -> list[str]:
+    """Return the words up to "</s>", which is not among them: each time the likeliest one."""
+    raise NotImplementedError
+
+
+# 2. Beam search.
+def beam_search(model: Model, size: int) -> list[str]:
+    """Return the words of the likeliest sentence on the beam, without its "</s>".
+
+    Begin with one hypothesis, [] with a log-probability of 0. At each step continue every
+    hypothesis that does not end in "</s>" by every word, and keep the `size` likeliest of these and
+    of the finished ones. Stop when all that are kept are finished.
+    """
+    raise NotImplementedError
+
+
+# 3. So that short sentences are not favoured.
+def score(log_prob: float, length: int, alpha: float) -> float:
+    """Return log_prob divided by the length penalty ((5 + length) / 6) to the power of alpha."""
+    raise NotImplementedError
+
+
+# 4. For BLEU: how many n-grams (n words in a row) of a translation are in the reference?
+def matches(translation: list[str], reference: list[str], n: int) -> int:
+    """Return their number; each n-gram counts at most as often as the reference has it."""
+    raise NotImplementedError
+
+
+# 5. BLEU of a whole test text.
+def bleu(translations: list[list[str]], references: list[list[str]]) -> float:
+    """Return BLEU, from 0 to 100; a translation and its reference are lists of words.
+
+    p_n, for n from 1 to 4, is the number of matches over that of all n-grams of the translations,
+    both summed over all sentences first. c and r are the words of all translations and of all
+    references. BLEU = 100 * min(1, e^(1 - r / c)) * (p_1 p_2 p_3 p_4)^(1/4)
+    """
+    raise NotImplementedError
