@@ -38,6 +38,7 @@ _LONGEST_PHRASE = 8  # words
 _LONGEST_RUN = 24  # characters
 _LONG_CHUNK = re.compile(r"\S{12,}")  # shorter ones have few runs of three that could come back
 _LEAST_NEW = 0.6  # of the runs of three letters in a word
+_FORMAT = re.compile(r"(?<!\d)(?<!\d[ \xa0\u202f])%[A-Za-z]|\{\w*\}")  # and not 20%ige
 
 _NEGATED = {
     "de": r"nicht|nein|kein\w*|nie|niemals|niemand\w*|nichts|nirgend\w*|weder|ohne|kaum",
@@ -180,7 +181,14 @@ def side_by_side(source: str, text: str) -> str | None:
     return "has no words between placeholders" if closer else None
 
 
-CHECKS: tuple[Check, ...] = (without_letters, repetition, side_by_side)
+def new_placeholder(source: str, text: str) -> str | None:
+    """Fail where the model has written what a program would put a value in place of."""
+    if not _FORMAT.search(text) or _FORMAT.search(source):
+        return None
+    return "has a placeholder that the source lacks"
+
+
+CHECKS: tuple[Check, ...] = (without_letters, repetition, side_by_side, new_placeholder)
 
 
 def negation_differs(source: str, text: str, source_language: str, target_language: str) -> bool:

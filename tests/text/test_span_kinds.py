@@ -34,6 +34,7 @@ def test_what_only_looks_like_a_kind_is_none(kind: str, other: str) -> None:
         ("Save it in C:\\a\\b.docx please.", ["C:\\a\\b.docx"]),
         ("Open /usr/bin/x.sh, or ~/x.", ["/usr/bin/x.sh", "~/x"]),
         ("Use $HOME or ${HOME} or %HOME% here.", ["$HOME", "${HOME}", "%HOME%"]),
+        ("Use %%%c or %%c here.", ["%%%c", "%%"]),
         ("The 5th of 1990s, 3pm.", []),
     ],
 )

@@ -162,3 +162,12 @@ def test_a_mark_taken_out_of_a_balanced_text_is_missed(text: str) -> None:
     for place, mark in enumerate(text):
         rest = text[:place] + text[place + 1 :]
         assert is_unbalanced(rest) == (mark not in "ab ")
+
+
+def test_a_placeholder_that_the_source_lacks_is_a_failure() -> None:
+    reason = "has a placeholder that the source lacks"
+    assert failure("the percent-operator", "der %spoloror") == reason
+    assert failure("the name", "der {name}") == reason
+    assert failure("a 20% solution", "eine 20%ige Lösung") is None
+    assert failure("a 20 % solution", "eine 20 %ige Lösung") is None
+    assert failure("use %s here", "hier %s verwenden") is None
