@@ -35,7 +35,7 @@ DIVIDER = "\U000f0002"
 
 ANY_PLACEHOLDER = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}{DIVIDER}]")
 _DIVIDING = {*DIVIDING_KINDS, DIVIDER}
-_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*)[^>]*?(/?)>", re.DOTALL)
+_TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*+)[^>]*?(/?)>", re.DOTALL)
 _JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans, and no more than this between them, are one
 _WORD = re.compile(r"[\w\u0300-\u036f\u200c\u200d]+")
 _JOINING = (  # scripts from Arabic on, but for what is itself invisible
@@ -291,7 +291,9 @@ def pairs(spans: Sequence[str]) -> dict[int, int]:
 
 def tags_in(span: str) -> list[str]:
     """Return the tags in a span that is a row of them, otherwise the span."""
-    return [match[0] for match in _TAG.finditer(span)] or [span]
+    *parts, rest = span.split(">")
+    tags = [f"{part}>" for part in parts]
+    return tags if tags and not rest and all(map(_TAG.fullmatch, tags)) else [span]
 
 
 def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:

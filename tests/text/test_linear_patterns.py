@@ -50,7 +50,7 @@ _RUNS = [
     "-a-", "A1", "1e", "$x", "\\n", "{a}", "{a, b", "00:", "a='b' ", "p.m.", "😀\u200d", "0️",
     "é ", "A. ",
 ]  # fmt: skip
-_AROUND = [("x", "x"), ("", ""), ("<a ", "x"), ("`", " x"), ("| ", "\n"), ("1", ".1x")]
+_AROUND = [("x", "x"), ("", ""), ("<", ""), ("<a ", "x"), ("`", " x"), ("| ", "\n"), ("1", ".1x")]
 _SCAN = re.compile(r"(?s:.)*?\Z")  # in as many steps as the text has characters
 
 Work = Callable[[str], object]
