@@ -26,7 +26,7 @@ from seq2seq.cli.options import (
     evaluation_set,
 )
 from seq2seq.cli.streams import open_output
-from seq2seq.errors import require_extra
+from seq2seq.errors import UsageError, require_extra
 from seq2seq.metrics import Tokenize
 
 
@@ -36,7 +36,8 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="MODEL...",
-            help="The directory of a run, or an exported model; several are an ensemble.",
+            help="The directory of a run, or an exported model; several are an ensemble, or with "
+            "--seeds each is evaluated.",
         ),
     ],
     src: SrcOption = None,
@@ -46,6 +47,14 @@ def evaluate(
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
     ensemble: EnsembleOption = None,
+    seeds: Annotated[
+        bool,
+        typer.Option(
+            "--seeds",
+            help="Evaluate each model by itself, as runs of one recipe with several seeds, and "
+            "report mean and standard deviation.",
+        ),
+    ] = False,
     beam_size: BeamSizeOption = None,
     length_penalty: LengthPenaltyOption = None,
     prune: PruneOption = None,
@@ -69,24 +78,36 @@ def evaluate(
     --recipe a run is evaluated on the test sets of its own recipe.
     """
     require_extra("sacrebleu", "evaluate", "train")
+    from seq2seq.evaluation.seeds import SeedEvaluation
     from seq2seq.evaluation.test_sets import evaluate_model, table
     from seq2seq.translation.base import TranslateOptions
 
+    if seeds and (len(models) < 2 or ensemble is not None or output is not None):
+        raise UsageError("--seeds takes two models or more, and neither --ensemble nor -o.")
     test_set = evaluation_set(src, refs or [], corpus, recipe, source_language, target_language)
     options = TranslateOptions(beam_size=beam_size, length_penalty=length_penalty, prune=prune)
     with open_output(output) if output is not None else nullcontext() as sink:
-        evaluations = evaluate_model(
-            models,
-            test_set,
-            options,
-            tokenize=tokenize,
-            combination=combination_of(models, ensemble),
-            threads=threads,
-            cell=cell,
-            sink=sink,
-            show_progress=not quiet,
-        )
-    if as_json:
-        typer.echo("\n".join(evaluation.to_json() for evaluation in evaluations))
+        systems = [[model] for model in models] if seeds else [models]
+        evaluations = [
+            evaluate_model(
+                system,
+                test_set,
+                options,
+                tokenize=tokenize,
+                combination=combination_of(system, ensemble),
+                threads=threads,
+                cell=cell,
+                sink=sink,
+                show_progress=not quiet,
+            )
+            for system in systems
+        ]
+    if seeds:
+        by_test = [SeedEvaluation.of(of_test) for of_test in zip(*evaluations, strict=True)]
+        separator = "\n" if as_json else "\n\n"
+        typer.echo(separator.join(each.to_json() if as_json else str(each) for each in by_test))
+    elif as_json:
+        typer.echo("\n".join(evaluation.to_json() for evaluation in evaluations[0]))
     else:
-        typer.echo(str(evaluations[0]) if len(evaluations) == 1 else table(evaluations))
+        [tests] = evaluations
+        typer.echo(str(tests[0]) if len(tests) == 1 else table(tests))

@@ -18,6 +18,7 @@ from seq2seq.cli.options import VersionOption
 from seq2seq.cli.qa import qa
 from seq2seq.cli.score import score
 from seq2seq.cli.serve import serve
+from seq2seq.cli.sweep import sweep
 from seq2seq.cli.train import train
 from seq2seq.cli.train_identifier import train_identifier
 
@@ -41,6 +42,7 @@ for command in (
     check,
     qa,
     train,
+    sweep,
     average,
     evaluate,
     compare,

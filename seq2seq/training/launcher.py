@@ -34,7 +34,7 @@ def run_processes(count: int, function: Callable[[], None]) -> int:
         context.Process(target=_run, args=(rank, count, store.port, function), name=f"rank {rank}")
         for rank in range(count)
     ]
-    with _passing_signals_to(processes):
+    with passing_signals_to(processes):
         for process in processes:
             process.start()
         _wait(processes)
@@ -68,8 +68,15 @@ def _wait(processes: Sequence[BaseProcess]) -> None:
 
 
 @contextmanager
-def _passing_signals_to(processes: Sequence[BaseProcess]) -> Iterator[None]:
+def passing_signals_to(processes: Sequence[BaseProcess]) -> Iterator[list[int]]:
+    """Pass signals on to those of `processes` that run; yield the list of the signals that came.
+
+    The sequence is read when a signal comes: processes may be added within the block.
+    """
+    came: list[int] = []
+
     def pass_on(number: int, frame: FrameType | None) -> None:
+        came.append(number)
         for process in processes:
             if process.pid is not None and process.exitcode is None:
                 with suppress(OSError):
@@ -80,7 +87,7 @@ def _passing_signals_to(processes: Sequence[BaseProcess]) -> Iterator[None]:
     for number in heard:
         signal.signal(number, pass_on)
     try:
-        yield
+        yield came
     finally:
         for number in heard:
             signal.signal(number, before[number])
