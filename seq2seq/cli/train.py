@@ -161,6 +161,8 @@ def _train(
         ]
         if own_cell:  # cannot be exported
             commands = [["evaluate", str(output), "--cell", str(own_cell.path)]]
+        elif settings.model.not_exported:
+            commands = commands[:1]
     if not quiet:
         for line in (what, *(f"  {shlex.join(['seq2seq', *words])}" for words in commands)):
             typer.echo(line, err=True)

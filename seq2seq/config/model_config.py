@@ -14,7 +14,7 @@ from seq2seq.config.parse import shown
 from seq2seq.errors import UsageError
 
 Cell = Literal["lstm", "gru", "rnn"]
-Attention = Literal["multihead", "none"]
+Attention = Literal["multihead", "dot", "additive", "none"]
 Kernels = Literal["fused", "reference"]
 WeightPrecision = Literal["int8", "fp32"]
 Combination = Literal["log", "linear"]
@@ -102,6 +102,10 @@ class ModelConfig:
     With `kernels` "reference" the cells run step by step, by the equations of `seq2seq.nn.cells`:
     slower than torch's fused layers, and whatever is changed in those equations is what is trained.
 
+    `attention` is "multihead", or one of the classics, "dot" and "additive", which have one head
+    and ignore `heads`; see `seq2seq.nn.attention`. With `input_feeding` the decoder reads, beside
+    each token, its readout at the token before (Luong et al. 2015, section 3.3).
+
     `cell` is "lstm", "gru" or "rnn", or a cell of the user's own, FILE.py:NAME, see
     `seq2seq.nn.cell_file`; that always runs by its equations.
     """
@@ -113,6 +117,7 @@ class ModelConfig:
     decoder_layers: int = 2
     heads: int = 4
     kernels: Kernels = "fused"
+    input_feeding: bool = False
 
     def __post_init__(self) -> None:
         require(
@@ -133,12 +138,26 @@ class ModelConfig:
             self.hidden_size % self.heads == 0,
             f"model.heads: {self.heads} does not divide model.hidden_size {self.hidden_size}.",
         )
+        require(
+            not self.input_feeding or self.attention != "none",
+            "model.input_feeding feeds what the attention found; choose a model.attention.",
+        )
 
     @property
     def own_cell(self) -> tuple[str, str] | None:
         """The file and the name of a cell of the user's own; None: the cell is built in."""
         found = _OWN_CELL.fullmatch(self.cell)
         return found and (found[1], found[2])
+
+    @property
+    def not_exported(self) -> str | None:
+        """Name what it has that no exported model has; None: it can be exported.
+
+        A cell of the user's own is told apart, see `own_cell`.
+        """
+        if self.attention not in ("multihead", "none"):
+            return f"model.attention {self.attention!r}"
+        return "model.input_feeding" if self.input_feeding else None
 
     @property
     def embedding_scale(self) -> float:

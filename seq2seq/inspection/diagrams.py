@@ -59,9 +59,11 @@ def parts_of(network: Network) -> list[Part]:
         name = f"decoder {number + 1}"
         parts.append(Part(name, cell, f"(B, T, {h})", count(f"decoder.layers.{number}.")))
         if number == 0 and config.attention != "none":
-            heads = f"{config.heads} heads of {h // config.heads}"
+            does = f"{config.heads} heads of {h // config.heads}"
+            if config.attention != "multihead":
+                does = f"{config.attention}, one head"
             size = count("decoder.attention.", "decoder.norm.")
-            parts.append(Part("attention", heads, f"(B, T, {h})", size))
+            parts.append(Part("attention", does, f"(B, T, {h})", size))
     parts.append(Part("readout", "linear, tanh", f"(B, T, {h})", count("decoder.project.")))
     output = Part("softmax", "tied to the embedding", f"(B, T, {vocabulary:,})", vocabulary)
     return [*parts, output]

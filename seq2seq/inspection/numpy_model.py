@@ -127,21 +127,39 @@ class Network:
         """Read BOS and `ids`, a translation: T = len(ids) + 1 steps, the last of which says EOS.
 
         The first layer asks the attention and is not fed by it, so each layer runs to the end
-        before the next one begins.
+        before the next one begins; but with input feeding all go step by step.
         """
         x = self._embed([BOS_ID, *ids])  # (T, H)
+        if not self.config.input_feeding:
+            return self._decode(encoded, x, encoded.states)
+        fed, states, steps = np.zeros_like(x[0]), encoded.states, []
+        for token in x:
+            step = self._decode(encoded, np.concatenate([token, fed])[None], states)
+            steps.append(step)
+            parts = len(self.cell.states)
+            states = tuple(tuple(part[-1] for part in trace[:parts]) for trace in step.layers)
+            fed = step.readout[-1]
+        layers, attention, readout = zip(*steps, strict=True)
+        traces = tuple(
+            type(layer[0])(*map(np.concatenate, zip(*layer, strict=True)))
+            for layer in zip(*layers, strict=True)
+        )
+        return Decoded(traces, np.concatenate(attention), np.concatenate(readout))
+
+    def _decode(self, encoded: Encoded, x: Floats, states: tuple[State, ...]) -> Decoded:
+        """Read x (T, H), or with input feeding (1, 2 H), from the states of the layers."""
         first, *above = [
             self._layer(f"decoder.layers.{n}") for n in range(self.config.decoder_layers)
         ]
-        traces = [first.run(x, encoded.states[0])]
+        traces = [first.run(x, states[0])]
         x = traces[0].hidden
         features, attention = [], None
-        if self.config.attention == "multihead":
+        if self.config.attention != "none":
             found, attention = self._attend(x, encoded.memory)
             context = self._norm("decoder.norm", found)
             x = x + context
             features = [context]
-        for layer, state in zip(above, encoded.states[1:], strict=True):
+        for layer, state in zip(above, states[1:], strict=True):
             traces.append(layer.run(x, state))
             x = x + traces[-1].hidden
         readout = np.tanh(self._linear("decoder.project", x, *features))  # (T, H)
@@ -155,8 +173,12 @@ class Network:
     def _attend(self, queries: Floats, memory: Floats) -> tuple[Floats, Floats]:
         """Attend with queries (T, H) to memory (S, H) -> context (T, H), weights (T, G, S).
 
-        weights = softmax(q k / sqrt(D)), found = weights v  (Vaswani et al. 2017, section 3.2.1)
+        weights = softmax(q k / sqrt(D)), found = weights v  (Vaswani et al. 2017, section 3.2.1);
+        of the kinds with one head, see `seq2seq.nn.attention`.
         """
+        if self.config.attention != "multihead":
+            weights = _softmax(self._scores(queries, memory))  # (T, S)
+            return weights @ memory, weights[:, None]
         keys, values = np.split(self._linear("decoder.attention.key_value", memory), 2, axis=-1)
         q, k, v = map(
             self._by_head, (self._linear("decoder.attention.query", queries), keys, values)
@@ -164,6 +186,15 @@ class Network:
         weights = _softmax(q @ k.swapaxes(1, 2) / math.sqrt(q.shape[-1]))  # (G, T, S)
         found = (weights @ v).swapaxes(0, 1).reshape(queries.shape)  # (T, H)
         return self._linear("decoder.attention.output", found), weights.swapaxes(0, 1)
+
+    def _scores(self, queries: Floats, memory: Floats) -> Floats:
+        """Score queries (T, H) by memory (S, H) -> (T, S), in an attention with one head."""
+        if self.config.attention == "dot":
+            return queries @ memory.T
+        q = self._linear("decoder.attention.query", queries)[:, None]  # (T, 1, H)
+        summed = np.tanh(q + self._linear("decoder.attention.key", memory))  # (T, S, H)
+        scores: Floats = self._linear("decoder.attention.score", summed)[..., 0]
+        return scores
 
     def _by_head(self, x: Floats) -> Floats:
         """(T, H) -> (G, T, D)"""

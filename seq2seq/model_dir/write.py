@@ -124,6 +124,7 @@ def add_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
 def _config_json(config: ModelDirConfig) -> bytes:
     table = to_table(config)
     del table["model"]["kernels"]  # for training; here graphs compute
+    del table["model"]["input_feeding"]  # which no model directory has
     return (json.dumps(table, indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -3,6 +3,9 @@
 The attention is asked by the first layer's output and feeds the layers above it, never the first
 layer itself (as in GNMT and RNMT+). So with teacher forcing each layer runs over the whole target
 in one fused call: there is no loop over time in Python.
+
+With input feeding (Luong et al. 2015, section 3.3) the first layer reads what the readout was at
+the position before, so every position waits for the last one, and there is such a loop.
 """
 
 from typing import NamedTuple
@@ -11,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.config.model_config import ModelConfig
-from seq2seq.nn.attention import Memory, MultiHeadAttention
+from seq2seq.nn.attention import Memory, make_attention
 from seq2seq.nn.cells import CellType, cell_type
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.recurrent import RecurrentLayer, State
@@ -22,7 +25,7 @@ class Decoded(NamedTuple):
 
     features: Tensor  # (B, T, F), F = 2 H with attention, else H; `Decoder.readout` takes them
     weights: Tensor | None  # (B, G, T, S), the attention of each head
-    states: list[State]  # per layer, after the last position
+    states: list[State]  # per layer, after the last position; with input feeding, also what is fed
 
 
 class Decoder(nn.Module):
@@ -31,14 +34,15 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig, dropout: float, cell: str | CellType) -> None:
         super().__init__()
         size, layers = config.hidden_size, config.decoder_layers
+        self.input_feeding = config.input_feeding
+        inputs = [2 * size if self.input_feeding else size, *[size] * (layers - 1)]
         self.layers = nn.ModuleList(
-            RecurrentLayer(cell, size, size, config.kernels) for _ in range(layers)
+            RecurrentLayer(cell, input_size, size, config.kernels) for input_size in inputs
         )
         self.parts = len(cell_type(cell).states)
         self.bridge = nn.Linear(size, layers * self.parts * size)
-        self.attention: MultiHeadAttention | None = None
-        if config.attention != "none":
-            self.attention = MultiHeadAttention(size, config.heads)
+        self.attention = make_attention(config)
+        if self.attention is not None:
             self.norm = nn.LayerNorm(size)
         self.project = nn.Linear(size if self.attention is None else 2 * size, size)
         self.dropout = Dropout(dropout)
@@ -47,12 +51,18 @@ class Decoder(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def initial_states(self, final_state: Tensor) -> list[State]:
-        """Make of final_state (B, H) the state of each layer before the first token."""
+        """Make of final_state (B, H) the state of each layer before the first token.
+
+        With input feeding one more (B, H) follows, what is fed to the first token: zeros.
+        """
         parts = self.bridge(final_state).tanh().chunk(len(self.layers) * self.parts, dim=-1)
-        return [parts[i : i + self.parts] for i in range(0, len(parts), self.parts)]
+        states = [parts[i : i + self.parts] for i in range(0, len(parts), self.parts)]
+        return [*states, (torch.zeros_like(final_state),)] if self.input_feeding else states
 
     def forward(self, embedded: Tensor, memory: Memory, states: list[State]) -> Decoded:
         """Teacher forcing: embedded (B, T, H) is the target shifted by one."""
+        if self.input_feeding:
+            return self._forward_by_steps(embedded, memory, states)
         below, first = self.layers[0](embedded, states[0])
         below = self.dropout(below)  # (B, T, H)
         context, weights = self._attend(below, memory)
@@ -72,17 +82,31 @@ class Decoder(nn.Module):
         """
         grid = embedded.shape[:2]  # (B, K)
         x = embedded
+        if self.input_feeding:
+            *states, (fed,) = states
+            x = torch.cat([x, fed.view(*grid, -1)], dim=-1)  # (B, K, 2 H)
         context, weights, new_states = None, None, []
         for number, (layer, state) in enumerate(zip(self.layers, states, strict=True)):
             y, new = layer(x.flatten(0, 1).unsqueeze(1), state)  # (B * K, 1, H)
-            y = y.view(*grid, -1)  # (B, K, H)
+            y = self.dropout(y.view(*grid, -1))  # (B, K, H)
             new_states.append(new)
             x = x + y if number else y
             if number == 0:
                 context, weights = self._attend(x, memory)
                 x = x if context is None else x + context
         features = x if context is None else torch.cat([x, context], dim=-1)
+        if self.input_feeding:
+            new_states.append((self.readout(features).flatten(0, 1),))
         return Decoded(features, weights, new_states)
+
+    def _forward_by_steps(self, embedded: Tensor, memory: Memory, states: list[State]) -> Decoded:
+        """Do what `forward` does, position by position."""
+        steps = []
+        for token in embedded.unbind(dim=1):  # each (B, H)
+            steps.append(self.step(token.unsqueeze(1), memory, states))
+            states = steps[-1].states
+        features, weights, _ = zip(*steps, strict=True)
+        return Decoded(torch.cat(features, dim=1), torch.cat(weights, dim=2), states)
 
     def readout(self, features: Tensor) -> Tensor:
         """Make of features (..., F) what the embedding of each word is compared with (..., H)."""

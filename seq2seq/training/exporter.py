@@ -57,6 +57,11 @@ def export_run(
             f"{run}: its cell is your own, and exported models know lstm, gru and rnn alone; use "
             f"the run as it is: seq2seq evaluate {run} --cell {run_dir.cell_file}"
         )
+    if setting := run_dir.recipe().model.not_exported:
+        raise UsageError(
+            f"{run}: exported models do not have {setting}; use the run as it is: seq2seq evaluate "
+            f"{run} -o FILE"
+        )
     model, tokenizer, recipe = run_dir.best_model()
     if recipe.model.kernels == "reference" and not computes_as_built_in(recipe.model.cell):
         raise UsageError(

@@ -59,6 +59,9 @@ def gate_statistics(model: EncoderDecoder, batch: Batch) -> GateStatistics:
     layers = dict(_layers(model))
 
     def keep(name: str, inputs: Tensor, state: State | None = None) -> None:
+        if name in runs:  # position by position, as with input feeding
+            before, state = runs[name]
+            inputs = torch.cat([before, inputs], dim=1)
         runs[name] = inputs, state
 
     with torch.inference_mode():

@@ -188,6 +188,10 @@ class Trainer:
             f"{len(self.pairs):,} training pairs, {len(tokenizer):,} subwords, "
             f"{self.learner.parameters:,} parameters; {self.learner.compute}."
         )
+        if setting := recipe.model.not_exported:
+            reporter.say(
+                f"{setting}: such a run is evaluated and inspected, but cannot be exported."
+            )
         for message in advice(self.held_out):
             reporter.say(message)
 

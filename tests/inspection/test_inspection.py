@@ -27,7 +27,7 @@ from seq2seq.inspection.neurons import (
     read_pairs,
     selective_units,
 )
-from seq2seq.inspection.numpy_model import Decoded, Encoded
+from seq2seq.inspection.numpy_model import Decoded, Encoded, Network
 from seq2seq.inspection.search_tree import SearchTree, search_tree
 from seq2seq.nn.cells import BUILT_IN_CELLS, Weights, gru_step, lstm_step, rnn_step
 from seq2seq.nn.model import EncoderDecoder
@@ -46,6 +46,30 @@ TARGET = (30, 41, 52, 63)
 
 def config(cell: Cell, attention: Attention = "multihead") -> ModelConfig:
     return ModelConfig(cell, attention, hidden_size=16, encoder_layers=2, decoder_layers=2, heads=4)
+
+
+@pytest.mark.parametrize("attention", ["dot", "additive", "multihead"])
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_the_network_of_a_run_that_cannot_be_exported_is_that_of_torch(
+    attention: Attention, input_feeding: bool
+) -> None:
+    shape = dataclasses.replace(config("gru", attention), input_feeding=input_feeding)
+    model = network(shape).double()
+    state = {name: weight.numpy() for name, weight in model.state_dict().items()}
+    ours = Network(shape, state)
+    ids = (5, 40, 50, 60)
+    decoded = ours.decode(ours.encode(ids), TARGET)
+    with torch.no_grad():
+        memory, states = model.encode(torch.tensor([ids]), torch.tensor([len(ids)]))
+        expected = model.decoder(model._embed(torch.tensor([[1, *TARGET]])), memory, states)
+        readout = model.decoder.readout(expected.features)
+    assert expected.weights is not None
+    assert decoded.attention is not None
+    np.testing.assert_allclose(decoded.attention.swapaxes(0, 1), expected.weights[0], atol=1e-6)
+    np.testing.assert_allclose(decoded.readout, readout[0], atol=1e-6)
+    for trace, last in zip(decoded.layers, expected.states, strict=False):
+        assert len(trace.hidden) == len(TARGET) + 1
+        np.testing.assert_allclose(trace.hidden[-1], last[0][0], atol=1e-6)
 
 
 @pytest.fixture(scope="module", params=CELLS)

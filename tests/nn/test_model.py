@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from seq2seq.config.model_config import Attention, Cell, ModelConfig
 from seq2seq.corpus.batches import make_batch
-from seq2seq.nn.attention import Memory, MultiHeadAttention
+from seq2seq.errors import UsageError
+from seq2seq.nn.attention import AdditiveAttention, DotAttention, Memory, MultiHeadAttention
 from seq2seq.nn.dropout import Dropout
 from seq2seq.nn.encoder import BidirectionalLayer
 from seq2seq.nn.model import EncoderDecoder
@@ -61,7 +62,7 @@ def test_a_sentence_is_encoded_the_same_alone_and_in_a_batch(
     memory, states = model.encode(*padded(SOURCES))
     for b, source in enumerate(SOURCES):
         alone, alone_states = model.encode(*padded([source]))
-        if attention == "multihead":
+        if attention != "none":
             close(memory.keys[b, :, : len(source)], alone.keys[0])
             close(memory.values[b, :, : len(source)], alone.values[0])
             assert memory.mask[b].tolist() == [s < len(source) for s in range(6)]
@@ -378,3 +379,68 @@ def test_gradients_are_deterministic_on_a_cpu(cell: Cell, attention: Attention) 
             torch.use_deterministic_algorithms(False)
         found.append([p.grad for p in model.parameters() if p.grad is not None])
     assert all(map(torch.equal, *found))
+
+
+@pytest.mark.parametrize("kind", ["dot", "additive"])
+def test_an_attention_with_one_head_is_the_equation_of_its_paper(kind: str) -> None:
+    torch.manual_seed(1)
+    attention = DotAttention() if kind == "dot" else AdditiveAttention(H)
+    encoded, queries = torch.randn(2, 3, H), torch.randn(2, 4, H)
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    context, weights = attention(queries, attention.remember(encoded, mask))
+    for b, length in enumerate((3, 2)):
+        for t in range(4):
+            scores = []
+            for h in encoded[b, :length]:
+                if isinstance(attention, AdditiveAttention):
+                    inner = attention.query.weight @ queries[b, t] + attention.key.weight @ h
+                    scores.append(attention.score.weight[0] @ inner.tanh())
+                else:
+                    scores.append(queries[b, t] @ h)
+            expected = torch.stack(scores).softmax(dim=0)
+            close(weights[b, 0, t, :length], expected)
+            close(context[b, t], expected @ encoded[b, :length])
+
+
+def with_input_feeding(attention: Attention) -> EncoderDecoder:
+    torch.manual_seed(1)
+    config = ModelConfig("lstm", attention, H, 1, 2, G, input_feeding=True)
+    model = EncoderDecoder(config, V).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize("attention", ["multihead", "dot", "additive"])
+def test_input_feeding_gives_the_first_layer_the_last_readout(attention: Attention) -> None:
+    model = with_input_feeding(attention)
+    memory, states = model.encode(*padded(SOURCES))
+    assert not states[-1][0].any()
+    tokens = torch.tensor([[5], [6], [7], [8]])
+    decoded = model.decoder.step(model._embed(tokens), memory, states)
+    close(decoded.states[-1][0], model.decoder.readout(decoded.features)[:, 0])
+    first = model.decoder.layers[0]
+    _, (hidden, _) = first(
+        torch.cat([model._embed(tokens), decoded.states[-1][0].unsqueeze(1)], dim=-1),
+        decoded.states[0],
+    )
+    close(model.decoder.step(model._embed(tokens), memory, decoded.states).states[0][0], hidden)
+
+
+@pytest.mark.parametrize("attention", ["multihead", "dot", "additive"])
+def test_with_input_feeding_step_by_step_equals_teacher_forcing(attention: Attention) -> None:
+    model = with_input_feeding(attention)
+    batch = make_batch(range(len(SOURCES)), SOURCES, TARGETS)
+    readout, _ = forward(model, batch)
+    expected = torch.split(model.logits(readout).log_softmax(dim=-1), batch.tgt_lengths.tolist())
+    for b, source in enumerate(SOURCES):  # alone, so without padding
+        memory, states = model.encode(*padded([source]))
+        for t, token in enumerate([BOS_ID, *TARGETS[b]]):
+            log_probs, _, states = model.step(torch.tensor([[token]]), memory, states)
+            close(log_probs[0, 0], expected[b][t])
+
+
+def test_input_feeding_without_attention_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"choose a model\.attention"):
+        ModelConfig(attention="none", input_feeding=True)
