@@ -2,6 +2,7 @@
 
 `python scripts/benchmarks/benchmark.py train` measures training steps, in float32 and bfloat16 by
 turns;
+`... corpus` what it takes to prepare a corpus and to feed training with it;
 `... translate` the model that ships, or another one; `... models RUN` the model of a run in every
 form that it can be exported in; `... start` how soon `translate` answers; `... size` how much an
 installation takes.
@@ -33,6 +34,7 @@ from rich.progress import track
 from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.cli.exit import reported_errors
 from seq2seq.config.model_config import SearchConfig
+from seq2seq.config.recipe import Recipe
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.translation.translator import Translator
 
@@ -88,6 +90,28 @@ def train(
         measure_processes(processes, rounds, batch_tokens, vocabulary_size, hidden_size, bar)
         return
     measure_training(rounds, batch_tokens, vocabulary_size, hidden_size, threads, bar)
+
+
+@app.command()
+@reported_errors(_NAME)
+def corpus(
+    recipe: Annotated[Path | None, typer.Argument(help="Of the corpus.")] = None,
+    seconds: Annotated[float, typer.Option(help="CPU seconds of drawing batches.")] = 10.0,
+    duplicates: Annotated[
+        int, typer.Option(min=1, help="Without a recipe: find those among so many hashes.")
+    ] = 10_000_000,
+) -> None:
+    """CPU seconds of preparing a corpus, and target tokens a CPU second of what feeds training.
+
+    Without a recipe, those of finding duplicates among random hashes.
+    """
+    _require_torch("corpus")
+    from benchmark_corpus import measure_corpus, measure_duplicates
+
+    if recipe:
+        measure_corpus(Recipe.load(recipe), seconds)
+    else:
+        measure_duplicates(duplicates)
 
 
 @app.command()

@@ -11,7 +11,7 @@ corpus do not fit into memory; where two hashes are equal the sentences themselv
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.corpus import cache
+from seq2seq.corpus.duplicates import Hashes, duplicates, stretches
 from seq2seq.corpus.lines import MANY, digest_of, map_parts
 from seq2seq.corpus.readers import ParallelText
 
@@ -31,8 +32,6 @@ PROBLEMS: tuple[Problem, ...] = get_args(Problem)
 _VERSION = "1"  # of what is written to the cache
 _PART = 1 << 18  # elements of an array at a time
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # keeps the hashes of the two sides apart
-
-Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,15 @@ class Examination:
 
     def count(self, *problems: Problem) -> int:
         """Count the pairs that have any of these problems."""
-        return sum(int(np.count_nonzero(part & _bits(*problems))) for _, part in _parts(self.flags))
+        return sum(
+            int(np.count_nonzero(part & _bits(*problems)))
+            for _, part in stretches(self.flags, _PART)
+        )
 
     def first(self, problem: Problem, number: int = 1) -> list[int]:
         """Return the first pairs that have it, numbered from 0; at most `number`."""
         indices = list[int]()
-        for begin, part in _parts(self.flags):
+        for begin, part in stretches(self.flags, _PART):
             indices += (np.flatnonzero(part & _bits(problem)) + begin).tolist()
             if len(indices) >= number:
                 break
@@ -77,7 +79,7 @@ class Examination:
         size = len(self.flags)
         kept = cache.scratch(size - self.count(*problems), np.min_scalar_type(size))
         end = 0
-        for begin, part in _parts(self.flags):
+        for begin, part in stretches(self.flags, _PART):
             clean = np.flatnonzero((part & _bits(*problems)) == 0) + begin
             kept[end : end + len(clean)] = clean
             end += len(clean)
@@ -158,7 +160,7 @@ def _examine(
         source += part.source
         target += part.target
         begin = end
-    for index in _repeated(hashes, lambda index: _pair(text, index)):
+    for index in duplicates(hashes, lambda index: _pair(text, index)):
         flags[index] |= _bits("duplicate")
     return Examination(flags, source, target)
 
@@ -230,48 +232,6 @@ class _HeldOut:
     def _line(self, number: int) -> str:
         side = int(np.searchsorted(self._ends, number, "right"))
         return _normalise(self._sides[side][number - int(self._ends[side])])  # from its end
-
-
-def _repeated(hashes: Hashes, content: Callable[[int], object]) -> Iterator[int]:
-    """Yield the numbers of what has occurred before; `content` decides where hashes are equal."""
-    values = _repeated_values(hashes)
-    if not len(values):
-        return
-    firsts = cache.scratch(len(values), np.int64)  # who had the value first, counted from 1
-    collisions: dict[int, list[int]] = {}  # who had it next, with other content
-    for begin, part in _parts(hashes):
-        places = np.minimum(np.searchsorted(values, part), len(values) - 1)
-        for offset in np.flatnonzero(values[places] == part).tolist():
-            place, number = int(places[offset]), begin + offset
-            if not firsts[place]:
-                firsts[place] = number + 1
-                continue
-            earlier = (int(firsts[place]) - 1, *collisions.get(place, ()))
-            if any(content(number) == content(candidate) for candidate in earlier):
-                yield number
-            else:
-                collisions.setdefault(place, []).append(number)
-
-
-def _repeated_values(hashes: Hashes) -> Hashes:
-    """Return the values that occur more than once, sorted."""
-    values = cache.scratch(len(hashes), np.uint64)
-    values[:] = hashes
-    values.sort()
-    size, as_next = 0, False
-    for begin in range(0, len(values) - 1, _PART):
-        part = values[begin : begin + _PART + 1]
-        same = part[1:] == part[:-1]
-        runs = part[:-1][same & ~np.insert(same[:-1], 0, as_next)]  # the first of each run
-        values[size : size + len(runs)] = runs  # what is overwritten has been read
-        size, as_next = size + len(runs), bool(same[-1])
-    return values[:size]
-
-
-def _parts(array: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield an array part by part, each with the number of its first element."""
-    for begin in range(0, len(array), _PART):
-        yield begin, array[begin : begin + _PART]
 
 
 def _bits(*problems: Problem) -> np.uint8:

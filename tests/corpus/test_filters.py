@@ -18,6 +18,7 @@ from seq2seq.corpus import (
     check,
     check_corpora,
     check_sources,
+    duplicates,
     prepare,
 )
 from seq2seq.corpus import filters as checking
@@ -161,7 +162,8 @@ def test_equal_hashes_of_different_sentences_do_no_harm(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checking, "_hash", poor_hash)
-        patch.setattr(checking, "_PART", 5)
+        patch.setattr(duplicates, "_STRETCH", 5)
+        patch.setattr(duplicates, "_PARTITION", 3)
         examination = examine(parallel(pairs), [parallel(held)])
     assert problems_of(examination) == by_definition(pairs, held)
 
@@ -186,6 +188,8 @@ class TestLargeText:
         monkeypatch.setattr(cache, "SMALL", 0)
         monkeypatch.setattr(checking, "MANY", 1)
         monkeypatch.setattr(checking, "_PART", 2)
+        monkeypatch.setattr(duplicates, "_STRETCH", 2)
+        monkeypatch.setattr(duplicates, "_PARTITION", 2)
         monkeypatch.setattr(lines_module, "_PART", 2)
 
     @pytest.fixture
