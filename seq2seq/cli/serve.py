@@ -1,8 +1,9 @@
 """`seq2seq serve`: translation over HTTP."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -55,7 +56,8 @@ def serve(
             "--threads",
             min=0,
             max=1024,
-            help="CPU threads, and as many again for large requests; 0: one per core.",
+            help="Cores to translate on, each by a process that has the models for itself, and as "
+            "many again for large requests; 0: all. With 1 the server itself translates.",
         ),
     ] = 0,
     api_key_file: Annotated[
@@ -162,11 +164,13 @@ def serve(
     """
     for module in ("starlette", "uvicorn", "python_multipart", "prometheus_client"):
         require_extra(module, "serve", "serve")
+    from seq2seq.process_pool import cores
     from seq2seq.serving.app import Settings, create_app
     from seq2seq.serving.batching import BatchSettings
     from seq2seq.serving.middleware import Limits, is_loopback, log_line
     from seq2seq.serving.server import open_socket, run
     from seq2seq.serving.suggestions import Suggestions
+    from seq2seq.serving.translator_processes import TranslatorProcesses
 
     patterns = protect_patterns_of(protect_pattern, protect_patterns)
     limits = Limits(
@@ -182,7 +186,7 @@ def serve(
     batches = BatchSettings(
         size=batch_size,
         is_shared=batching,
-        workers=threads or _cores(),
+        workers=threads or cores(),
     )
     settings = Settings(
         limits,
@@ -200,14 +204,15 @@ def serve(
     if memory is None and (source_language or target_language):
         raise UsageError("--from and --to are the languages of a translation memory: add --memory.")
     with open_socket(host, port) as listening:
-        if memory is None:
-            router = _router(models)
-        else:
+        load: Callable[[], Router] = partial(_router, models)
+        if memory is not None:
             languages = source_language, target_language
-            router = _router_with_memory(models, memory, least_similarity, *languages)
+            load = partial(_router_with_memory, models, memory, least_similarity, *languages)
+        router = load()
+        processes = TranslatorProcesses(load) if batches.workers > 1 else None
         if allow_host or is_loopback(listening.getsockname()[0]):
             settings = replace(settings, hosts=(host, *(allow_host or ())))
-        app = create_app(router, _identifier(quiet), settings)
+        app = create_app(router, _identifier(quiet), settings, processes)
         if not quiet:
             shown = f"[{host}]" if ":" in host else host
             where = f"http://{shown}:{listening.getsockname()[1]}"
@@ -255,12 +260,6 @@ def _identifier(quiet: bool) -> "Identifier | None":
         if not quiet:
             typer.echo(f"Language detection is not available: {error}", err=True)
         return None
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _origin(given: str) -> str:

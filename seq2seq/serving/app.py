@@ -52,6 +52,7 @@ from seq2seq.serving.request import (
 from seq2seq.serving.service import Service
 from seq2seq.serving.suggestions import Suggestions
 from seq2seq.serving.telemetry import CONTENT_TYPE, Metrics
+from seq2seq.serving.translator_processes import TranslatorProcesses
 from seq2seq.translation.base import AUTO
 from seq2seq.translation.router import Identifier, Router
 
@@ -85,8 +86,17 @@ class Settings:
     suggestions: Suggestions | None = None
 
 
-def create_app(router: Router, identifier: Identifier | None, settings: Settings) -> ASGIApp:
-    """Return the application, for any ASGI server. Without `identifier` it detects no language."""
+def create_app(
+    router: Router,
+    identifier: Identifier | None,
+    settings: Settings,
+    processes: TranslatorProcesses | None = None,
+) -> ASGIApp:
+    """Return the application, for any ASGI server.
+
+    Without `identifier` it detects no language. With `processes` these translate, and `router` only
+    says what there is; without, threads of this process do.
+    """
     metrics = Metrics()
     service = Service(
         router,
@@ -95,6 +105,7 @@ def create_app(router: Router, identifier: Identifier | None, settings: Settings
         settings.batches,
         metrics,
         settings.protect_patterns,
+        processes,
     )
     routes = _Routes(service, metrics, settings).routes()
 

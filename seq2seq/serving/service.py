@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from seq2seq.documents.html_document import HtmlDocument
 from seq2seq.documents.plain_text import TextDocument
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
-from seq2seq.serving.batching import AbandonedError, Batcher, BatchSettings
+from seq2seq.serving.batching import Batcher, BatchSettings
 from seq2seq.serving.file_store import safe_name
 from seq2seq.serving.middleware import Limits, RefusedError
 from seq2seq.serving.request import FileRequest, TranslateRequest, check_size, language_name
 from seq2seq.serving.response import Answer, Detection, translate_response
 from seq2seq.serving.telemetry import Metrics
+from seq2seq.serving.translator_processes import TranslatorProcesses, translate_batch
 from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
 from seq2seq.translation.pivot import PivotTranslator
 from seq2seq.translation.result import Translation
@@ -61,7 +63,14 @@ class Service:
         batches: BatchSettings,
         metrics: Metrics,
         protect_patterns: tuple[re.Pattern[str], ...] = (),
+        processes: TranslatorProcesses | None = None,
     ) -> None:
+        """Take a router for all languages, and the processes that translate; none: threads do."""
+        self._processes = processes
+        self._translate_batch = (
+            processes.translate if processes else partial(translate_batch, router)
+        )
+        self._workers = batches.workers
         self._protect_patterns = protect_patterns
         self._characters = limits.characters
         self._router = router
@@ -75,8 +84,14 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start the workers, and stop them at the end."""
-        async with self._detecting.running(), self._batcher.running():
-            yield
+        if self._processes:
+            self._processes.start(self._workers)
+        try:
+            async with self._detecting.running(), self._batcher.running():
+                yield
+        finally:
+            if self._processes:
+                self._processes.close()
 
     @property
     def languages(self) -> list[str]:
@@ -271,21 +286,13 @@ class Service:
     def _work(
         self, key: _Key, texts: Sequence[str], is_wanted: Callable[[], bool]
     ) -> list[Translation]:
-        def check(_: str) -> None:
-            if not is_wanted():
-                raise AbandonedError
-
-        translations: list[Translation] = []
         options = TranslateOptions(
             n_best=key.n_best,
             unit="sentence",
             protect_patterns=self._protect_patterns,
             keep_parts=key.alignment,
-            on_part=check,
         )
-        for translation in self._route(key.direction).stream(texts, options):
-            translations.append(translation)
-            check("")
+        translations = self._translate_batch(key.direction, texts, options, is_wanted)
         self._metrics.texts.inc(len(translations))
         return translations
 

@@ -27,7 +27,7 @@ def process(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Pope
     """The server, and where it is."""
     command = [sys.executable, "-m", "seq2seq.cli.main", "serve", "-m", str(MODEL)]
     with subprocess.Popen(
-        [*command, "--port", "0", "--threads", "1", *arguments],
+        [*command, "--port", "0", "--threads", "1", "--translate-timeout", "600", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | variables,
@@ -43,9 +43,17 @@ def process(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Pope
             started.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_loses_no_request(number: signal.Signals) -> None:
-    with process() as (started, url):
+@pytest.mark.parametrize(
+    ("number", "threads"),
+    [
+        (signal.SIGTERM, "1"),
+        (signal.SIGINT, "1"),
+        pytest.param(signal.SIGTERM, "2", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, "2", marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_loses_no_request(number: signal.Signals, threads: str) -> None:
+    with process("--threads", threads) as (started, url):
         # Long texts have a worker of their own, which leaves time for the signal.
         body = json.dumps({"q": "ka lo mi. " * 201, "source": "en", "target": "de"}).encode()
         opened = [connect(url) for _ in range(2)]
@@ -73,7 +81,8 @@ def application(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ASGIApp:
     apps: list[ASGIApp] = []
     monkeypatch.setattr(server, "run", lambda app, listening, limits: apps.append(app))
     monkeypatch.setattr(cli_serve, "leave", lambda code=0: None)
-    app(["serve", "--port", "0", "--quiet", *arguments], standalone_mode=False)
+    options = ["--port", "0", "--quiet", "--threads", "1", *arguments]
+    app(["serve", *options], standalone_mode=False)
     return apps[0]
 
 

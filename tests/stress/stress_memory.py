@@ -192,12 +192,17 @@ def anonymous_memory(process: int) -> int:
     """Bytes of `RssAnon` of a process and of all that it has started."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
-        tasks = list(Path(f"/proc/{process}/task").iterdir())
-        children = [child for task in tasks for child in (task / "children").read_text().split()]
+        started = children(process)
     except (FileNotFoundError, ProcessLookupError):  # it has just ended
         return 0
     own = [int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:")]
-    return 1024 * sum(own) + sum(anonymous_memory(int(child)) for child in children)
+    return 1024 * sum(own) + sum(map(anonymous_memory, started))
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started, and that still run."""
+    tasks = [*Path(f"/proc/{process}/task").iterdir()]
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def last_step(run: Path) -> int:

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from stress_memory import anonymous_memory, children
 
 from seq2seq.cli.exit import reported_errors
 from seq2seq.errors import Seq2SeqError, UsageError
@@ -80,16 +81,16 @@ class Server:
         return self.log.read_text(encoding="utf-8").count(f"POST /translate {status} ")
 
     def memory(self) -> int:
-        """Anonymous memory in bytes: pages of mapped files are not in it."""
-        found = re.search(
-            r"RssAnon:\s+(\d+) kB", Path(f"/proc/{self.process.pid}/status").read_text()
-        )
-        return 1024 * int(found[1]) if found else 0
+        """Anonymous memory in bytes, its processes counted: pages of mapped files are not in it."""
+        return anonymous_memory(self.process.pid)
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that it has used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the CPU time that it and its processes have used so far."""
+        ticks = 0
+        for process in (self.process.pid, *children(self.process.pid)):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
