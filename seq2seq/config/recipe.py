@@ -222,6 +222,9 @@ class TrainingConfig:
     label_smoothing: float = 0.1
     sampled_words: int = 0  # in the softmax, a batch's own among them, until the last tenth; 0: all
     dropout: float = 0.3
+    variational_dropout: bool = False  # one mask of `dropout` for all positions of a sentence
+    weight_drop: float = 0.0  # the rate at which recurrent weights are dropped for a batch
+    r_drop: float = 0.0  # alpha: how much two passes with other masks must agree; 0: one pass
     word_dropout: float = 0.1  # embedding dropout: the rate at which ids lose their embedding
     ema_decay: float = 0.998  # of the moving average of the weights, which is what ships; 0: none
     validate_every: int = 0  # steps; 0: at the end of each epoch
@@ -255,7 +258,7 @@ class TrainingConfig:
         for name, value in vars(self).items():
             if isinstance(value, int) and name != "seed":
                 require(value <= _MOST, f"training.{name} must be at most {_MOST:,}.")
-        for name in ("label_smoothing", "dropout", "word_dropout", "ema_decay"):
+        for name in ("label_smoothing", "dropout", "weight_drop", "word_dropout", "ema_decay"):
             require(0 <= getattr(self, name) < 1, f"training.{name} must lie in [0, 1).")
         for name in ("learning_rate", "clip_norm"):
             require(getattr(self, name) > 0, f"training.{name} must be above 0.")
@@ -263,6 +266,11 @@ class TrainingConfig:
         require(self.threads <= 1024, "training.threads must be at most 1024.")
         require(self.seed < 1 << 63, "training.seed must be below 2 ** 63.")
         require(self.temperature >= 1, "training.temperature must be at least 1.")
+        require(self.r_drop >= 0, "training.r_drop must not be negative.")
+        require(
+            not (self.r_drop and self.sampled_words),
+            "training.r_drop compares whole softmaxes; leave training.sampled_words out.",
+        )
         require(self.weight_decay >= 0, "training.weight_decay must not be negative.")
 
 
@@ -280,6 +288,12 @@ class Recipe:
     def __post_init__(self) -> None:
         require(bool(self.corpus), "'corpus' names no corpus.")
         twice = [direction for direction, n in Counter(self.directions).items() if n > 1]
+        for name in ("variational_dropout", "weight_drop"):
+            require(
+                not (self.model.input_feeding and getattr(self.training, name)),
+                f"training.{name} has one mask for all positions, and model.input_feeding computes "
+                "them one by one; leave one of them out.",
+            )
         require(not twice, f"two corpora are {', '.join(map(str, twice))}; join their files.")
 
     @property

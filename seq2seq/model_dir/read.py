@@ -211,6 +211,8 @@ def _check_bounds(config: ModelDirConfig) -> None:
     """Raise `UsageError` where a setting is more than any model needs."""
     if config.model.own_cell:
         raise UsageError("'model.cell' is code, which a model directory never has.")
+    if setting := config.model.not_exported:
+        raise UsageError(f"{setting} is only for training runs: a model directory never has it.")
     if not 0 < len(config.directions) <= _MOST_DIRECTIONS:
         raise UsageError(f"'directions' must be at least 1 and at most {_MOST_DIRECTIONS:,}.")
     for number, direction in enumerate(config.directions):

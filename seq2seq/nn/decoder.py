@@ -31,13 +31,22 @@ class Decoded(NamedTuple):
 class Decoder(nn.Module):
     """Recurrent layers with attention after the first one, and the readout below the softmax."""
 
-    def __init__(self, config: ModelConfig, dropout: float, cell: str | CellType) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        dropout: float,
+        cell: str | CellType,
+        *,
+        tied_dropout: bool = False,
+        weight_drop: float = 0.0,
+    ) -> None:
         super().__init__()
         size, layers = config.hidden_size, config.decoder_layers
         self.input_feeding = config.input_feeding
         inputs = [2 * size if self.input_feeding else size, *[size] * (layers - 1)]
         self.layers = nn.ModuleList(
-            RecurrentLayer(cell, input_size, size, config.kernels) for input_size in inputs
+            RecurrentLayer(cell, input_size, size, config.kernels, weight_drop)
+            for input_size in inputs
         )
         self.parts = len(cell_type(cell).states)
         self.bridge = nn.Linear(size, layers * self.parts * size)
@@ -45,7 +54,8 @@ class Decoder(nn.Module):
         if self.attention is not None:
             self.norm = nn.LayerNorm(size)
         self.project = nn.Linear(size if self.attention is None else 2 * size, size)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, tied_dropout)
+        self.readout_dropout = Dropout(dropout)  # of positions without their sentences: never tied
         for layer in (self.bridge, self.project):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -110,7 +120,7 @@ class Decoder(nn.Module):
 
     def readout(self, features: Tensor) -> Tensor:
         """Make of features (..., F) what the embedding of each word is compared with (..., H)."""
-        output: Tensor = self.dropout(self.project(features).tanh())
+        output: Tensor = self.readout_dropout(self.project(features).tanh())
         return output
 
     def _attend(self, queries: Tensor, memory: Memory) -> tuple[Tensor | None, Tensor | None]:

@@ -13,20 +13,28 @@ class Dropout(nn.Module):
     See Srivastava et al. (2014). On a CPU torch draws its masks value by value, and a training step
     waits for it. Here each 64 random bits serve four values, so `rate` is rounded to a multiple
     of 1 / 65,536.
+
+    With `tied` the same mask is laid on all positions of a sequence (variational dropout, Gal &
+    Ghahramani 2016).
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, tied: bool = False) -> None:
         super().__init__()
         self.rate = rate
+        self.tied = tied
 
     def forward(self, x: Tensor) -> Tensor:
-        """x of any shape -> the same shape."""
+        """x of any shape, `tied` (B, T, X) -> the same shape."""
         if not self.training or self.rate == 0:
             return x
+        shape = torch.Size((len(x), 1, *x.shape[2:])) if self.tied else x.shape
         if x.device.type != "cpu":
+            if self.tied:
+                return x * functional.dropout(x.new_ones(shape), self.rate)
             return functional.dropout(x, self.rate)
-        words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64)
+        size = shape.numel()
+        words = torch.empty((size + 3) // 4, dtype=torch.int64)
         words.random_(-(1 << 63), None)
-        levels = words.view(torch.int16)[: x.numel()].view(x.shape)
+        levels = words.view(torch.int16)[:size].view(shape)
         kept = levels >= round(self.rate * _LEVELS) - _LEVELS // 2
         return x * kept.to(x.dtype).mul_(1 / (1 - self.rate))

@@ -12,11 +12,11 @@ from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 class BidirectionalLayer(nn.Module):
     """Two layers of H / 2 units, one forward, one backward; padding never leaks."""
 
-    def __init__(self, config: ModelConfig, cell: str | CellType) -> None:
+    def __init__(self, config: ModelConfig, cell: str | CellType, weight_drop: float = 0.0) -> None:
         super().__init__()
         size = config.hidden_size
-        self.forwards = RecurrentLayer(cell, size, size // 2, config.kernels)
-        self.backwards = RecurrentLayer(cell, size, size // 2, config.kernels)
+        self.forwards = RecurrentLayer(cell, size, size // 2, config.kernels, weight_drop)
+        self.backwards = RecurrentLayer(cell, size, size // 2, config.kernels, weight_drop)
 
     def forward(self, inputs: Tensor, reverse: Tensor) -> Tensor:
         """Read inputs (B, S, H) both ways; reverse (B * S,) is from `reverse_rows` -> (B, S, H)."""
@@ -28,13 +28,21 @@ class BidirectionalLayer(nn.Module):
 class Encoder(nn.Module):
     """A stack of bidirectional layers with residuals from the second one on (Wu et al. 2016)."""
 
-    def __init__(self, config: ModelConfig, dropout: float, cell: str | CellType) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        dropout: float,
+        cell: str | CellType,
+        *,
+        tied_dropout: bool = False,
+        weight_drop: float = 0.0,
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            BidirectionalLayer(config, cell) for _ in range(config.encoder_layers)
+            BidirectionalLayer(config, cell, weight_drop) for _ in range(config.encoder_layers)
         )
         self.norm = nn.LayerNorm(config.hidden_size)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, tied_dropout)
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode embedded (B, S, H), lengths (B,) -> encoded (B, S, H), final state (B, H).

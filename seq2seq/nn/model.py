@@ -27,9 +27,14 @@ class EncoderDecoder(nn.Module):
         *,
         dropout: float = 0.0,
         embedding_dropout: float = 0.0,
+        tied_dropout: bool = False,
+        weight_drop: float = 0.0,
         own_cell: CellType | None = None,
     ) -> None:
-        """Make a network with random weights; `own_cell` is the cell where it is not built in."""
+        """Make a network with random weights; `own_cell` is the cell where it is not built in.
+
+        For `tied_dropout` see `Dropout`, for `weight_drop` `RecurrentLayer`.
+        """
         super().__init__()
         cell = own_cell or config.cell
         self.config = config
@@ -38,9 +43,13 @@ class EncoderDecoder(nn.Module):
         self.embedding = nn.Embedding(vocabulary_size, config.hidden_size)
         nn.init.normal_(self.embedding.weight, std=config.hidden_size**-0.5)
         self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
-        self.encoder = Encoder(config, dropout, cell)
-        self.decoder = Decoder(config, dropout, cell)
-        self.dropout = Dropout(dropout)
+        self.encoder = Encoder(
+            config, dropout, cell, tied_dropout=tied_dropout, weight_drop=weight_drop
+        )
+        self.decoder = Decoder(
+            config, dropout, cell, tied_dropout=tied_dropout, weight_drop=weight_drop
+        )
+        self.dropout = Dropout(dropout, tied_dropout)
 
     def encode(self, src: Tensor, lengths: Tensor) -> tuple[Memory, list[State]]:
         """Encode src (B, S), lengths (B,) -> the memory, the decoder's states before BOS."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seq2seq.config.model_config import Kernels
 from seq2seq.nn.cells import CellType, Weights, cell_type
@@ -12,6 +13,7 @@ State = tuple[Tensor, ...]
 """A layer's state, each (N, H): `(hidden, cell)` for an LSTM, `(hidden,)` for GRU and RNN."""
 
 _FUSED: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+_KERNEL: dict[str, Any] = {"lstm": torch.lstm, "gru": torch.gru, "rnn": torch.rnn_tanh}
 
 
 class CellParameters(nn.Module):
@@ -36,13 +38,22 @@ class RecurrentLayer(nn.Module):
 
     The input is never packed. On a CPU torch has its fast oneDNN kernel for unpacked input only,
     and the layer runs left to right, so padding on the right cannot leak into what is before it.
+
+    In training each recurrent weight is dropped with the probability `weight_drop`, the same ones
+    for the whole batch at all positions (DropConnect; Merity et al. 2018, section 2).
     """
 
     def __init__(
-        self, cell: str | CellType, input_size: int, hidden_size: int, kernels: Kernels = "fused"
+        self,
+        cell: str | CellType,
+        input_size: int,
+        hidden_size: int,
+        kernels: Kernels = "fused",
+        weight_drop: float = 0.0,
     ) -> None:
         """Make a layer of a built-in cell by its name, or of one that runs by its equations."""
         super().__init__()
+        self.weight_drop = weight_drop
         self.cell = cell_type(cell)
         # Called `fused` of either kind, so that a model's weights serve both.
         self.fused: Any = (
@@ -67,6 +78,8 @@ class RecurrentLayer(nn.Module):
         if isinstance(self.fused, CellParameters):
             trace = self.trace(inputs, state)
             return trace[0], tuple(part[:, -1] for part in trace[: len(self.cell.states)])
+        if self.training and self.weight_drop:
+            return self._run_dropped(inputs, state)
         has_one_state = len(self.cell.states) == 1
         if state is None:
             outputs, last = self.fused(inputs)
@@ -76,12 +89,41 @@ class RecurrentLayer(nn.Module):
         parts = (last,) if has_one_state else last
         return outputs, tuple(part.squeeze(0) for part in parts)
 
+    def _run_dropped(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Run torch's kernel with some of the recurrent weights dropped."""
+        parameters = self._dropped_parameters()
+        if state is None:
+            size = self.fused.hidden_size
+            state = (inputs.new_zeros(len(inputs), size),) * len(self.cell.states)
+        stacked = tuple(part.unsqueeze(0) for part in state)  # each (1, B, H)
+        kernel = _KERNEL[self.fused.mode.partition("_")[0].lower()]
+        outputs, *last = kernel(
+            inputs,
+            stacked[0] if len(stacked) == 1 else stacked,
+            [*parameters.values()],
+            True,  # biases
+            1,  # layer
+            0.0,  # dropout between layers
+            True,  # training
+            False,  # bidirectional
+            True,  # batch first
+        )
+        return outputs, tuple(part.squeeze(0) for part in last)
+
+    def _dropped_parameters(self) -> dict[str, Tensor]:
+        """Return the parameters by name, in torch's order, with the recurrent weights dropped."""
+        parameters = dict(self.fused.named_parameters())
+        if self.training and self.weight_drop:
+            hidden = parameters["weight_hh_l0"]
+            parameters["weight_hh_l0"] = functional.dropout(hidden, self.weight_drop)
+        return parameters
+
     def trace(self, inputs: Tensor, state: State | None = None) -> Any:
         """Return what the cell computes at each step of inputs (B, T, X), in float32.
 
         That is the NamedTuple of its step function, with fields (B, T, H).
         """
-        parameters = dict(self.fused.named_parameters())
+        parameters = self._dropped_parameters()
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         weights = Weights(*(parameters[name] for name in names))
         vectors = {name: parameters[name] for name in self.cell.vectors}

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _BLOCK = 256  # positions; 256 x 6,000 float32 logits are 6 MB
 
@@ -49,6 +50,18 @@ def smoothed_cross_entropy(
         readout, embedding, bias, targets, smoothing, dtype
     )
     return loss, nll
+
+
+def symmetric_divergence(readout: Tensor, other: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
+    """Sum (KL(p || q) + KL(q || p)) / 2 over P positions, of the softmaxes of two readouts (P, H).
+
+    embedding (V, H), bias (V,). All of the (P, V) logits are held, and all have a gradient.
+    """
+    log_p, log_q = (
+        functional.linear(features, embedding, bias).float().log_softmax(dim=-1)
+        for features in (readout, other)
+    )
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum() / 2
 
 
 def _sample_words(

@@ -21,7 +21,7 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.nn.cells import CellType
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.process_pool import cores
-from seq2seq.training.loss import smoothed_cross_entropy
+from seq2seq.training.loss import smoothed_cross_entropy, symmetric_divergence
 from seq2seq.training.process_group import ALONE, ProcessGroup
 from seq2seq.training.run_dir import load_weights
 
@@ -93,6 +93,8 @@ class Learner:
             vocabulary_size,
             dropout=settings.dropout,
             embedding_dropout=settings.word_dropout,
+            tied_dropout=settings.variational_dropout,
+            weight_drop=settings.weight_drop,
             own_cell=own_cell,
         ).to(self.device)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -191,21 +193,31 @@ class Learner:
         for number, part in enumerate(parts):
             try:
                 with autocast(self.device, self._settings.precision):
-                    readout, targets = forward(self.model, part)
-                    loss, nll = smoothed_cross_entropy(
-                        readout,
-                        self.model.embedding.weight,
-                        self.model.output_bias,
-                        targets,
-                        self._settings.label_smoothing,
-                        sampled_words,
-                    )
+                    loss, nll = self._loss(part, sampled_words)
                 torch.autograd.backward(loss / tokens)
             except torch.OutOfMemoryError:
                 return number
             total_loss += loss.item()
             total_nll += nll.item()
         return total_loss, total_nll
+
+    def _loss(self, batch: Batch, sampled_words: int) -> tuple[Tensor, Tensor]:
+        """Sum the loss and the nll over the positions of a batch.
+
+        With alpha = `training.r_drop` the batch runs twice, with other dropout masks, and the loss
+        is the mean of both plus alpha / 2 times their `symmetric_divergence`: half of equation 4 of
+        R-Drop (Liang et al. 2021), so that a step is as large as one without.
+        """
+        softmax = self.model.embedding.weight, self.model.output_bias
+        alpha, smoothing = self._settings.r_drop, self._settings.label_smoothing
+        readout, targets = forward(self.model, batch)
+        loss, nll = smoothed_cross_entropy(readout, *softmax, targets, smoothing, sampled_words)
+        if alpha == 0:
+            return loss, nll
+        again, _ = forward(self.model, batch)
+        loss_again, nll_again = smoothed_cross_entropy(again, *softmax, targets, smoothing)
+        divergence = symmetric_divergence(readout, again, *softmax)
+        return (loss + loss_again + alpha * divergence) / 2, (nll + nll_again) / 2
 
     @torch.no_grad()
     def _update_ema(self, step: int) -> None:
