@@ -29,7 +29,7 @@ from seq2seq.errors import Seq2SeqError
 _NAMESPACES = {"urn:oasis:names:tc:xliff:document:1.2": "xliff"}
 _PART = re.compile(  # of a string
     r"""(?P<code>(?:\\u[\dA-Fa-f]{4})+) | \\(?P<escaped>.) | (?P<quote>")
-    | (?P<tag></?[A-Za-z][^<>]*>) | (?P<space>[ \t\r\n]+)""",
+    | (?P<tag></?[A-Za-z][^<>]*>) | (?P<space>[\t\r\n][ \t\r\n]* | [ ][ \t\r\n]+)""",
     re.VERBOSE | re.DOTALL,
 )
 _TAG = re.compile(r"(</?[A-Za-z][^<>]*>)")
@@ -103,7 +103,7 @@ def _plurals(
 def _text(xml: XmlSource, string: Element) -> XmlText:
     parts = inline_parts(xml, string.children, _role_of)
     raw = "".join(node.value for node in string.children if isinstance(node, TextNode))
-    tokens = [token for token in _tokens(raw) if token.raw.startswith(r"\u")]
+    tokens = [token for token in _tokens(raw) if token.raw.startswith(r"\u")] if "\\" in raw else []
     codes = {token.text: token.raw for token in tokens if token.text.strip(_SPACES)}
     return XmlText(
         xml,

@@ -14,7 +14,7 @@ class State(Enum):
     TRANSLATED = "translated"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TextUnit:
     """A text of a document that is translated as a whole: a paragraph, a heading, a message."""
 
@@ -30,7 +30,7 @@ class TextUnit:
     """The most characters that its translation may have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UnitTranslation:
     """The translation of a text unit, to be put in place."""
 

@@ -114,6 +114,9 @@ def _parts(all_tokens: Iterator[Token]) -> Iterator[str | _Segment]:
 
 def _divided(block: Sequence[Token]) -> Iterator[str | _Segment]:
     """Yield the segments of a block, and the markup around them."""
+    if not any(_has(str.isalpha, token) for token in block):
+        yield "".join(token.raw for token in block)
+        return
     run = [part for token in _marks_whole(block) for part in _without_edges(token)]
     partners = _partners(run)
     cuts = (

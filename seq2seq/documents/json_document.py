@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from seq2seq.documents.document import Document
@@ -58,7 +59,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
             if string.path[1:] == ("description",)
         }
         texts = [string for string in strings if not string.path[0].startswith("@")]
-    elif _is_chrome(text):
+    elif any(string.path[1:] == ("message",) for string in strings) and _is_chrome(text):
         texts = [string for string in strings if string.path[1:] == ("message",)]
         notes = {
             f"{string.path[0]}.message": string.text
@@ -105,11 +106,18 @@ def json_strings(text: str, *, with_null: bool = False) -> Iterator[JsonString]:
             path[-1] = last + 1 if isinstance(last, int) else ""
             key_start = -1
         elif token[0] == '"' and path and isinstance(path[-1], str) and key_start < 0:
-            path[-1], key_start = json.loads(token), match.start()
+            path[-1], key_start = _decoded(token), match.start()
         elif token[0] == '"' or (with_null and token == "null"):
             start = match.start() if key_start < 0 else key_start
             names = tuple(map(str, path)) or ("",)
-            yield JsonString(names, json.loads(token) or "", *match.span(), start)
+            yield JsonString(names, _decoded(token), *match.span(), start)
+
+
+def _decoded(token: str) -> str:
+    """Return what a string says; "" for `null`."""
+    if token[0] == '"' and "\\" not in token:  # nearly all: it says what it is
+        return token[1:-1]
+    return json.loads(token) or ""
 
 
 def written_string(text: str, raw: str, is_ascii: bool) -> str:
@@ -184,23 +192,24 @@ def _slots(
     for string, (units, render) in zip(strings, texts, strict=True):
         if units:
             raw = text[string.start : string.end]
-            keys = [
+            keys = tuple(
                 beside(text, string, json.dumps(key, ensure_ascii=is_ascii))
                 for key in added.get(string.path, ())
-            ]
-            yield Slot(string.start, string.end, units, _writer(render, raw, is_ascii, keys))
+            )
+            write = partial(_written, render, raw, is_ascii, keys)
+            yield Slot(string.start, string.end, units, write)
 
 
-def _writer(
-    render: Callable[[Sequence[str]], str], raw: str, is_ascii: bool, keys: Sequence[str]
-) -> Callable[[Sequence[str]], str]:
+def _written(
+    render: Callable[[Sequence[str]], str],
+    raw: str,
+    is_ascii: bool,
+    keys: Sequence[str],
+    texts: Sequence[str],
+) -> str:
     """Write a string, and again behind further keys."""
-
-    def write(texts: Sequence[str]) -> str:
-        string = written_string(render(texts), raw, is_ascii)
-        return "".join([string, *(key + string for key in keys)])
-
-    return write
+    string = written_string(render(texts), raw, is_ascii)
+    return "".join([string, *(key + string for key in keys)])
 
 
 def beside(text: str, string: JsonString, key: str) -> str:

@@ -9,10 +9,11 @@ from seq2seq.documents.document import TextUnit, UnitTranslation
 from seq2seq.documents.encoding import Encoding
 from seq2seq.text.masking import mask
 
+_PROSE = re.compile(r"[A-Z]?[a-z]+ [a-z]{2,}(?=[ .,!?]|\Z)")  # no span begins so
 _DATE_PATTERN = re.compile(r"(?<![\d%])%[-0^_]?[BHIMYmpy](?![^\W\d_])")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Slot:
     """A place in the text that translations are written to, from character `start` to `end`."""
 
@@ -71,4 +72,4 @@ def has_words(text: str) -> bool:
     """
     if not any(map(str.isalpha, text)) or _DATE_PATTERN.search(text):
         return False
-    return any(map(str.isalpha, mask(text).text))
+    return _PROSE.match(text) is not None or any(map(str.isalpha, mask(text).text))
