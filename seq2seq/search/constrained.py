@@ -5,7 +5,9 @@ besides the best extensions of all, each hypothesis is extended by the next id o
 is open to it, and the places of the beam are shared out among hypotheses that have met equally many
 ids. So a hypothesis that begins a phrase need not at once compete with those that do not. EOS is
 open to none but those that have met all. As the longest length comes near, only what is still
-missing is open: every search ends with all constraints met.
+missing is open: every search ends with all constraints met. Of phrases that are alternatives, such
+as the forms of a word, one has to be met (disjunctive constraints, Li et al. 2020, "Guided
+generation of cause and effect"), and the model says which.
 
 A translation may also have to begin with given ids, its prefix: then nothing else is open until all
 of them are said, and what they cost counts in the score.
@@ -15,7 +17,7 @@ as long as in `seq2seq.search.beam`.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, count, zip_longest
@@ -45,11 +47,15 @@ class Phrase(NamedTuple):
     ends_word: bool = False  # what goes on with a word may not follow
     firm: int = 1  # once it has so many ids, it is not broken off
     begins_word: bool = False  # a word that is not whole may not precede
+    group: int | None = None  # phrases of a group are alternatives: one of them comes up
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """What a translation must contain: the prefix, then each phrase once, in any order."""
+    """What a translation must contain: the prefix, then each phrase once, in any order.
+
+    Of a group of phrases it contains one.
+    """
 
     phrases: tuple[Phrase, ...] = ()
     repetition_rule: RepetitionRule | None = None  # without it, twice in a row is right
@@ -57,8 +63,8 @@ class Constraints:
 
     @property
     def size(self) -> int:
-        """The number of ids in all phrases."""
-        return sum(len(phrase.ids) for phrase in self.phrases)
+        """The most ids that its phrases take."""
+        return _most_ids(self.phrases)
 
     @property
     def ids(self) -> list[int]:
@@ -134,11 +140,12 @@ class _Progress:
     waiting: tuple[int, ...]  # the numbers of those that are not met
     begun: tuple[int, ...] = ()  # of those that the last ids are the beginning of
     place: int = 0  # in these
+    is_longer: bool = False  # the last ids are also a whole phrase, and `begun` go on with it
 
     @cached_property
     def missing(self) -> int:
-        """The number of ids."""
-        return sum(len(self.phrases[i].ids) for i in self.waiting) - self.place
+        """The number of ids, at most."""
+        return _most_ids([self.phrases[i] for i in self.waiting]) - self.place
 
     @cached_property
     def open(self) -> dict[int, list[int]]:
@@ -148,16 +155,40 @@ class _Progress:
             ids.setdefault(self.phrases[number].ids[self.place], []).append(number)
         return ids
 
-    def after(self, id_: int) -> Self:
-        """Return the progress after `id_`; a phrase that is broken off has to begin again."""
+    def after(self, id_: int) -> Iterator[Self]:
+        """Yield the progress after `id_`; a phrase that is broken off has to begin again.
+
+        Where it ends a phrase, another one of the group may go on: those are two.
+        """
         numbers = self.open.get(id_)
         if numbers is None:
-            return replace(self, begun=(), place=0).after(id_) if self.begun else self
-        met = [i for i in numbers if self.place + 1 == len(self.phrases[i].ids)]
+            broken_off = replace(self, begun=(), place=0, is_longer=False)
+            yield from broken_off.after(id_) if self.begun else [self]
+            return
+        place = self.place + 1
+        met = [i for i in numbers if place == len(self.phrases[i].ids)]
         if not met:
-            return replace(self, begun=tuple(numbers), place=self.place + 1)
-        waiting = tuple(i for i in self.waiting if i != met[0])
-        return replace(self, waiting=waiting, begun=(), place=0)
+            yield replace(self, begun=tuple(numbers), place=place, is_longer=False)
+            return
+        group = self.phrases[met[0]].group
+        alternatives = [i for i in self.waiting if self._is_in(i, group)] or met[:1]
+        waiting = tuple(i for i in self.waiting if i not in alternatives)
+        yield replace(self, waiting=waiting, begun=(), place=0, is_longer=False)
+        longer = tuple(i for i in numbers if i not in met and self._is_in(i, group))
+        if longer:
+            yield replace(self, begun=longer, place=place, is_longer=True)
+
+    def rivals(self, id_: int) -> list[int]:
+        """Return the open ids of which a group needs only one, `id_` among them."""
+        groups = {self.phrases[i].group for i in self.open[id_]} - {None}
+        return [
+            other
+            for other, numbers in self.open.items()
+            if other == id_ or any(self.phrases[i].group in groups for i in numbers)
+        ]
+
+    def _is_in(self, number: int, group: int | None) -> bool:
+        return group is not None and self.phrases[number].group == group
 
     @property
     def is_firm(self) -> bool:
@@ -172,8 +203,10 @@ class _Progress:
         At least the attention to what they stand for, as if the model copied it (Gu et al. 2016),
         where the word before is whole, as it is with the probability `whole_word`; and once a
         phrase is firm, the rest follows. Of what stands for nothing in the source the model alone
-        says how likely it is.
+        says how likely it is, and so it does where a phrase might have ended.
         """
+        if self.is_longer:
+            return 0.0
         copied = [self.phrases[i] for i in numbers if self.phrases[i].positions]
         if copied and self.is_firm and self.begun == tuple(numbers):
             return 1.0
@@ -270,12 +303,18 @@ class _Sentence:
         whole_word = 1.0
         if progress.open:
             whole_word -= float(np.exp(total[self._continuing]).sum())
-        meets: list[int] = []
+        own = {id_: int(np.searchsorted(self._columns, id_)) for id_ in progress.open}
+        shares: dict[int, float] = {}
         for id_, numbers in progress.open.items():
-            column = int(np.searchsorted(self._columns, id_))
             share = progress.share(numbers, attention, whole_word)
+            rivals = [own[rival] for rival in progress.rivals(id_)]
+            if len(rivals) > 1:  # the model says which one
+                preferred = np.exp(total[own[id_]] - np.logaddexp.reduce(total[rivals]))
+                share *= float(preferred)
+            shares[own[id_]] = share
+        meets = [*shares]
+        for column, share in shares.items():
             total[column] = max(total[column], np.log(min(max(share, _LEAST_SHARE), 1.0)))
-            meets.append(column)
         total += hypothesis.log_prob
         closed = self._closed.copy()
         if hypothesis.ends_word:
@@ -307,9 +346,10 @@ class _Sentence:
             if not log_prob > bound:  # nor is NaN
                 continue
             id_ = int(self._columns[column])
-            after = progress.after(id_) if progress.begun or id_ in progress.open else progress
-            if id_ == EOS_ID or after.missing < room:
-                extensions.append(_Extension(log_prob, row, id_, after))
+            is_step = progress.begun or id_ in progress.open
+            for after in progress.after(id_) if is_step else [progress]:
+                if id_ == EOS_ID or after.missing < room:
+                    extensions.append(_Extension(log_prob, row, id_, after))
         return extensions
 
     def _next_of_prefix(
@@ -317,7 +357,7 @@ class _Sentence:
     ) -> "_Extension":
         id_ = self._prefix[length - 1]
         log_prob = hypothesis.log_prob + float(log_probs[np.searchsorted(self._columns, id_)])
-        return _Extension(log_prob, row, id_, hypothesis.progress.after(id_))
+        return _Extension(log_prob, row, id_, next(hypothesis.progress.after(id_)))
 
     def _look(self, candidates: Ints | None, size: int) -> None:
         """See which ids there are to choose from, the same in all steps."""
@@ -386,6 +426,16 @@ class _Extension(NamedTuple):
     row: int
     id: int
     progress: _Progress
+
+
+def _most_ids(phrases: Sequence[Phrase]) -> int:
+    """Return the number of ids of the phrases, of each group that of the longest."""
+    alone = sum(len(phrase.ids) for phrase in phrases if phrase.group is None)
+    longest = dict[int, int]()
+    for phrase in phrases:
+        if phrase.group is not None:
+            longest[phrase.group] = max(longest.get(phrase.group, 0), len(phrase.ids))
+    return alone + sum(longest.values())
 
 
 def _mask(ids: Sequence[int], size: int) -> NDArray[np.bool_]:

@@ -12,15 +12,38 @@ from seq2seq.tokenizer import normalise_source
 
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*|[^\w\s]")  # a letter keeps its marks
 
+_BETWEEN_FORMS = "|"  # of a translation
 _LONGEST = 100  # characters of a term
 _MOST_BYTES = 64 << 20  # of a file
 
 
 class Term(NamedTuple):
-    """A term and its translation."""
+    """A term and its translation.
+
+    `further` are more forms of the translation (Bahnhofs beside Bahnhof), or synonyms. Of all its
+    forms a translation has the one that the model prefers.
+    """
 
     source: str
     target: str
+    further: tuple[str, ...] = ()
+
+    @classmethod
+    def of_forms(cls, source: str, forms: str) -> Self:
+        """Return a term whose forms are parted as in glossary files: `Bahnhof|Bahnhofs`."""
+        parted = (form.strip() for form in forms.split(_BETWEEN_FORMS))
+        target, *further = dict.fromkeys(filter(None, parted)) or ("",)
+        return cls(source, target, tuple(further))
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Return all forms of the translation, the preferred one first."""
+        return (self.target, *self.further)
+
+    def is_in(self, text: str) -> bool:
+        """Tell whether a text has a form of the translation, in any case."""
+        text = text.casefold()
+        return any(form.casefold() in text for form in self.forms)
 
 
 class Found(NamedTuple):
@@ -42,7 +65,7 @@ class Glossary:
         by_first_word = defaultdict(list)
         for term in terms:
             words = _words(term.source)
-            if not words or not term.target.strip():
+            if not (words and all(map(str.strip, term.forms))):
                 raise UsageError(f"glossary: {term.source!r} needs a term and a translation.")
             by_first_word[words[0].casefold()].append((tuple(words), term))
         for alternatives in by_first_word.values():
@@ -51,30 +74,36 @@ class Glossary:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read lines of term, tab, translation; raises `Seq2SeqError` that names a bad line."""
+        """Read lines of term, tab, translation; raises `Seq2SeqError` that names a bad line.
+
+        Forms of a translation are parted as in `Term.of_forms`.
+        """
         try:
             lines = read_bounded(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError as error:
             raise Seq2SeqError(f"{path}: not UTF-8: {error.reason}.") from None
-        terms: dict[str, str] = {}
+        terms: dict[str, Term] = {}
         for number, line in enumerate(lines, 1):
             columns = [column.strip() for column in line.removesuffix("\r").split("\t")]
             if columns == [""]:
                 continue
-            if max(map(len, columns)) > _LONGEST:
+            if max(map(len, re.split(r"[\t|]", line))) > _LONGEST:
                 raise Seq2SeqError(
                     f"{path}, line {number}: longer than {_LONGEST} characters, which is no term."
                 )
-            if len(columns) != 2 or not all(columns) or not _words(columns[0]):
+            term = Term.of_forms(columns[0], columns[-1])
+            if len(columns) != 2 or not term.target or not _words(term.source):
                 raise Seq2SeqError(
                     f"{path}, line {number}: needs a term, a tab and its translation."
                 )
-            source, target = columns
-            if terms.setdefault(source, target) != target:
-                raise Seq2SeqError(f"{path}, line {number}: {source!r} has two translations.")
-        return cls(Term(source, target) for source, target in terms.items())
+            if terms.setdefault(term.source, term) != term:
+                raise Seq2SeqError(
+                    f"{path}, line {number}: {term.source!r} has two translations; put the forms "
+                    f"of one on the same line, parted by {_BETWEEN_FORMS}."
+                )
+        return cls(terms.values())
 
     def find(self, text: str) -> list[Found]:
         """Return the terms of `text`, in order; a term that occurs twice is there twice."""

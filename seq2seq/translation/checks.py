@@ -76,6 +76,7 @@ class Verdict(NamedTuple):
     failure: str | None = None  # why it is no translation, or None where it may be one
     changes_numbers: bool = False  # a number is lost, or new
     negation_differs: bool = False  # only the source or only the translation is negated
+    has_misfit: bool = False  # a term of the glossary stands where it does not belong
 
     @property
     def doubts(self) -> tuple[bool, bool]:
@@ -118,8 +119,8 @@ class Checker:
         replacing = len(segment.replacing)
         if replacing and len(text.split()) - len(words_that_stay(segment, text)) < replacing:
             return Verdict("is too short for its glossary")
-        if _has_term_behind_end(segment, text):
-            return Verdict("has a glossary term behind its end")
+        if output.hangs_on_term or _has_term_behind_end(segment, text):
+            return Verdict("has a glossary term behind its end", has_misfit=True)
         return Verdict(
             failure(source, text),
             output.changes_numbers,
@@ -145,8 +146,9 @@ def _has_term_behind_end(segment: Segment, text: str) -> bool:
         return False
     *_, last = _INNER_END.split(text.casefold())
     words = last.strip(" .!?…")
+    forms = (form for found in segment.terms for form in found.term.forms)
     return last != text.casefold() and any(
-        words == found.term.target.casefold().strip(" .!?…") for found in segment.terms
+        words == form.casefold().strip(" .!?…") for form in forms
     )
 
 

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from seq2seq.confidence import Calibration
 from seq2seq.search.beam import Hypothesis
@@ -31,6 +32,9 @@ from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.preprocess import WITHOUT_SPACES, Segment, words_between
 from seq2seq.translation.result import SegmentTranslation
 
+if TYPE_CHECKING:
+    from seq2seq.text.glossary import Term
+
 PLACEHOLDER_SYMBOL = re.compile(r"<ph(\d+)>")
 _WORD = re.compile(r"\S+")
 _ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
@@ -40,6 +44,7 @@ _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _NAME = re.compile(r"(?<=[\w,.;] )[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2,}\b")
 _CAPITAL_NOUNS = ("de", "lb")  # languages where a capital is no sign of a name
 _SPELLED = 4  # subwords of a word that a model puts together
+_LEAST_LOOK = 0.3  # attention to the source of a term that belongs where it is said
 _NO_NUMBER = -2  # of a term, which is no span of the source
 _DOUBTED = 0.5  # what each note leaves of the confidence
 _MARKS = "⟦", "⟧"
@@ -55,6 +60,7 @@ class Output:
     target: MaskedText | None = None  # with terms, its numbers corrected; None: a span is lost
     notes: tuple[str, ...] = ()
     changes_numbers: bool = False  # a number is lost, or new
+    hangs_on_term: bool = False  # at the end, where the model did not look at its source
 
 
 @dataclass(frozen=True)
@@ -99,8 +105,15 @@ class Postprocessor:
             for symbol in ANY_PLACEHOLDER.findall(checked.text)
         ]
         target = MaskedText(checked.text.replace(DIVIDER, PLACEHOLDER), spans)
-        notes = (*checked.notes, *self._losses(segment, source, checked.text))
-        return Output(hypothesis, said, target, notes, checked.differs)
+        placed = {span.text for span in terms}
+        lost = [found.term for found in segment.replacing if found.term.target not in placed]
+        notes = (
+            *checked.notes,
+            *self._losses(segment, source, checked.text),
+            *map(lost_term, lost),
+        )
+        hangs_on = self._hangs_on_term(segment, hypothesis, said)
+        return Output(hypothesis, said, target, notes, checked.differs, hangs_on)
 
     def write(
         self, segment: Segment, output: Output, doubts: Sequence[str] = ()
@@ -180,8 +193,8 @@ class Postprocessor:
         for word in lost_units(source, text):
             yield f"the unit {word!r} is not in the translation"
         for found in segment.terms:
-            if found.term.target.casefold() not in text.casefold():
-                yield f"the term {found.term.target!r} is not in the translation"
+            if not found.term.is_in(text):
+                yield lost_term(found.term)
         if self.guard and is_unbalanced(text) and not is_unbalanced(segment.model_input.text):
             yield "a bracket or quotation mark has lost its other half"
 
@@ -230,7 +243,8 @@ class Postprocessor:
     ) -> tuple[str, list[Span]]:
         """Put a `DIVIDER` in place of the words made from terms, and list the terms in that order.
 
-        Punctuation around a word stays, and an article joined to it: l'école.
+        Punctuation around a word stays, and an article joined to it: l'école. A term is left out
+        where no word is left to take the place of.
         """
         if not segment.replacing:
             return said, []
@@ -243,20 +257,41 @@ class Postprocessor:
             self.tokenizer.pieces(hypothesis.ids),
             words_that_stay(segment, said),
         )
-        stops = len(said) - len(said.rstrip(f"{_STOPS} "))
-        placed: list[tuple[int, int, Span]] = []
-        for found, number in zip(segment.replacing, chosen, strict=True):
-            start = end = len(said) - stops
-            if number is not None and number < len(words):
-                start, end = _letters(words[number])
-            placed.append((start, end, Span(found.term.target, False, _NO_NUMBER, "term")))
+        placed = [
+            (*_letters(words[number]), Span(found.term.target, False, _NO_NUMBER, "term"))
+            for found, number in zip(segment.replacing, chosen, strict=True)
+            if number is not None and number < len(words)
+        ]
+        placed.sort()
         text: list[str] = []
         behind = 0
-        for start, end, _ in sorted(placed):
-            space = " " * (start == end)  # there was no word left
-            text += said[behind:start], space, DIVIDER
+        for start, end, _ in placed:
+            text += said[behind:start], DIVIDER
             behind = end
-        return "".join([*text, said[behind:]]), [span for *_, span in sorted(placed)]
+        return "".join([*text, said[behind:]]), [span for *_, span in placed]
+
+    def _hangs_on_term(self, segment: Segment, hypothesis: Hypothesis, said: str) -> bool:
+        """Tell whether a term that the search had to say stands at the end, where it does not fit.
+
+        It does not where the model looked at something else in the source as it began to say it.
+        """
+        if not segment.terms or not WITHOUT_SPACES.isdisjoint((self.source, self.target)):
+            return False
+        end = said.rstrip(_STOPS + _CLOSING).casefold()
+        source_words = word_numbers(self.tokenizer.pieces(segment.ids))
+        words = word_numbers(self.tokenizer.pieces(hypothesis.ids))
+        for term, start, stop in segment.terms:
+            form = next((form for form in term.forms if end.endswith(form.casefold())), "")
+            if not form or end == form.casefold():
+                continue
+            first = max(words) + 1 - len(form.split())
+            own = words_between(segment.model_input.text, start, stop)
+            columns = [column for column, word in enumerate(source_words) if word in own]
+            looks = hypothesis.attention[words.index(first)]
+            look = looks[columns].sum()
+            if look < _LEAST_LOOK and looks.max() > looks[columns].max():
+                return True
+        return False
 
     def _has_lost_spans(self, segment: Segment, text: str) -> bool:
         """Tell whether a reader of the translation would find other spans than in the source."""
@@ -283,6 +318,12 @@ class Postprocessor:
             return None
         promised = self.calibration.confidence(mean_log_prob(hypothesis))
         return float(promised * _DOUBTED ** len(notes))
+
+
+def lost_term(term: "Term") -> str:
+    """Return the note on a term that no form of is in the translation."""
+    forms = " or ".join(map(repr, term.forms))
+    return f"the term {forms} is not in the translation"
 
 
 def mean_log_prob(hypothesis: Hypothesis) -> float:
@@ -312,7 +353,7 @@ def _with_terms_amid_inline_tags(segment: Segment) -> str:
 def _in_capitals(text: str, segment: Segment) -> str:
     """Return the text in capitals, but the terms as the glossary has them."""
     text = text.upper()
-    for term in dict.fromkeys(found.term.target for found in segment.terms):
+    for term in dict.fromkeys(form for found in segment.terms for form in found.term.forms):
         as_word = rf"(?<!\w){re.escape(term.upper())}(?!\w)"
         text = re.sub(as_word, term.replace("\\", r"\\"), text)
     return text
@@ -334,7 +375,8 @@ def _same_spans(spans: Sequence[Span], found: Sequence[Span]) -> bool:
 
 def words_that_stay(segment: Segment, said: str) -> list[int]:
     """List the numbers of the words that no term may replace: spans, and terms that were said."""
-    terms = [re.escape(found.term.target) for found in segment.terms]
+    forms = {form for found in segment.terms for form in found.term.forms}
+    terms = map(re.escape, sorted(forms, key=len, reverse=True))
     held = [m.span() for m in re.finditer("|".join([PLACEHOLDER, *terms]), said, re.IGNORECASE)]
     return [
         number

@@ -206,11 +206,13 @@ class Preprocessor:
             # A space may also begin another word, so that alone binds nothing.
             phrases.append(Phrase(ids, (position,), ends_word, 2, begins_word=not joined))
         words = word_numbers(self.tokenizer.pieces(segment.ids))
-        for term, start, end in segment.terms:
+        for number, (term, start, end) in enumerate(segment.terms):
             own = words_between(model_input.text, start, end)
             positions = tuple(i for i, word in enumerate(words) if word in own)
-            [target] = self.tokenizer.encode([term.target])
-            phrases.append(Phrase(tuple(target), positions, True, begins_word=True))
+            phrases += (
+                Phrase(tuple(ids), positions, True, begins_word=True, group=number)
+                for ids in self.tokenizer.encode(term.forms)
+            )
         return Constraints(tuple(phrases), prefix=segment.prefix)
 
     def _localised(self, masked: MaskedText) -> MaskedText:
@@ -237,9 +239,14 @@ class Preprocessor:
         if not (self.glossary and segment.ids):
             return segment
         found = self.glossary.find(segment.model_input.text)
-        # A word is put in the place of another one where both languages part their words.
+        # A word is put in the place of another one where both languages part their words. Which of
+        # several forms is right, only the search can say.
         parts_words = WITHOUT_SPACES.isdisjoint((self.source, self.target))
-        one_word = [each for each in found if parts_words and len(each.term.source.split()) == 1]
+        one_word = [
+            each
+            for each in found
+            if parts_words and len(each.term.source.split()) == 1 and not each.term.further
+        ]
         held = [each for each in found if each not in one_word]
         return replace(segment, terms=tuple(held), replacing=tuple(one_word)) if found else segment
 

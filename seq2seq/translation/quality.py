@@ -187,9 +187,14 @@ def _terms(reviewer: Reviewer, unit: TextUnit) -> Iterator[str]:
         return
     said = unit.translation.casefold()
     for term in dict.fromkeys(each.term for each in reviewer.glossary.find(unit.text)):
-        beginnings = (word[: max(3, len(word) - 2)] for word in term.target.casefold().split())
-        if not all(beginning in said for beginning in beginnings):
-            yield f"{_quoted(term.source)} should be {_quoted(term.target)}"
+        if not any(_begins_as(form, said) for form in term.forms):
+            forms = " or ".join(map(_quoted, term.forms))
+            yield f"{_quoted(term.source)} should be {forms}"
+
+
+def _begins_as(form: str, said: str) -> bool:
+    beginnings = (word[: max(3, len(word) - 2)] for word in form.casefold().split())
+    return all(beginning in said for beginning in beginnings)
 
 
 def _punctuation(reviewer: Reviewer, unit: TextUnit) -> Iterator[str]:

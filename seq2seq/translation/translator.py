@@ -28,7 +28,7 @@ from seq2seq.text.masking import PLACEHOLDER, Protection
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
 from seq2seq.translation.checks import NO_VERDICT, Checker, Verdict
-from seq2seq.translation.postprocess import Output, Postprocessor
+from seq2seq.translation.postprocess import Output, Postprocessor, lost_term
 from seq2seq.translation.preprocess import Preprocessor, Segment
 from seq2seq.translation.repeated import searched_once
 from seq2seq.translation.result import SegmentTranslation, Translation, TranslationBuilder
@@ -234,6 +234,7 @@ class _Job:
     constraints: "Constraints | None" = None
     repetition_rule: RepetitionRule | None = None
     first: tuple[Segment, _Checked] | None = None  # from the first search, if that was no failure
+    with_terms: Segment | None = None  # the segment as it was, where its terms are left out
     translations: list[SegmentTranslation] = field(default_factory=list)
 
 
@@ -385,7 +386,8 @@ class _Call:
         acceptable = [(output, verdict) for output, verdict in checked if not verdict.failure]
         acceptable.sort(key=lambda pair: pair[1].doubts)
         if job.state is _State.TO_SEARCH_AGAIN:
-            self._finish_second_search(job, acceptable, hypotheses[0])
+            has_misfit = checked[0][1].has_misfit
+            self._finish_second_search(job, acceptable, hypotheses[0], has_misfit)
             return
         preprocessor, segment = self._preprocessor, job.segment
         _, verdict = checked[0]
@@ -433,33 +435,47 @@ class _Call:
     def _search_again(self, job: _Job, segment: Segment, reason: str) -> None:
         """Have a segment searched a second time, as `segment`, with repetition ruled out."""
         note = f"searched again, since the first translation {reason}"
-        job.segment = replace(segment, notes=(*segment.notes, note))
+        self._search_with_rule(job, replace(segment, notes=(*segment.notes, note)))
+
+    def _search_with_rule(self, job: _Job, segment: Segment) -> None:
+        """Have a segment searched with repetition ruled out."""
+        job.segment = segment
         job.state = _State.TO_SEARCH_AGAIN
         tokenizer = self._tokenizer
         rule = RepetitionRule(segment.ids, tokenizer.continuing_ids, tokenizer.letter_ids)
         constraints = self._preprocessor.constraints(segment)
-        if constraints:
-            job.constraints = replace(constraints, repetition_rule=rule)
-        else:
-            job.repetition_rule = rule
+        job.constraints = constraints and replace(constraints, repetition_rule=rule)
+        job.repetition_rule = None if constraints else rule
 
-    def _finish_second_search(self, job: _Job, checked: _Checked, failed: Hypothesis) -> None:
-        """Take the second translations; where there are none, the first, or the source at last."""
+    def _search_without_terms(self, job: _Job) -> None:
+        """Have a segment searched once more, and say which terms are left out."""
+        segment = job.with_terms = job.segment
+        lost = dict.fromkeys(lost_term(found.term) for found in segment.all_terms)
+        self._search_with_rule(
+            job, replace(segment, terms=(), replacing=(), notes=(*segment.notes, *lost))
+        )
+
+    def _finish_second_search(
+        self, job: _Job, checked: _Checked, failed: Hypothesis, has_misfit: bool
+    ) -> None:
+        """Take the second translations; where there are none, the first, or the source at last.
+
+        Before that, a segment with a term that does not fit is searched without its terms.
+        """
         translations = self._write(job.segment, checked)
         if job.first and (not translations or checked[0][1].negation_differs):
             job.segment, first = job.first
             self._finish(job, self._write(job.segment, first))
-        elif checked or PLACEHOLDER in job.segment.text:
-            self._finish(job, translations)
-        else:
-            self._finish(
-                job,
-                [
-                    self._postprocessor.keep_source(
-                        job.segment, failed, "no acceptable translation was found"
-                    )
-                ],
-            )
+            return
+        if not checked and has_misfit:
+            self._search_without_terms(job)
+            return
+        if not translations:  # the terms were not the reason
+            job.segment = job.with_terms or job.segment
+        if not checked and PLACEHOLDER not in job.segment.text:
+            reason = "no acceptable translation was found"
+            translations = [self._postprocessor.keep_source(job.segment, failed, reason)]
+        self._finish(job, translations)
 
 
 def _first_batch(queue: Iterable[_Job]) -> list[_Job]:

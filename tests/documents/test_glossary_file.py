@@ -33,6 +33,24 @@ def test_csv_and_lines_with_tabs_are_read(tmp_path: Path) -> None:
     assert terms(tmp_path / "a.tsv", "key\tTaste\n", "a key") == ["Taste"]
 
 
+def test_several_terms_of_a_language_and_several_rows_are_forms_the_preferred_first(
+    tmp_path: Path,
+) -> None:
+    def forms(name: str, text: str) -> tuple[str, ...]:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        [found] = load_glossary(path, "en", "de").find("a key")
+        return found.term.forms
+
+    assert forms("a.tbx", TBX3) == ("Taste", "Knopf")
+    status = '<termNote type="administrativeStatus">{}-admn-sts</termNote>'
+    preferred = TBX3.replace("Knopf</term>", "Knopf</term>" + status.format("preferredTerm"))
+    assert forms("b.tbx", preferred) == ("Knopf", "Taste")
+    deprecated = TBX3.replace("Taste</term>", "Taste</term>" + status.format("deprecatedTerm"))
+    assert forms("c.tbx", deprecated) == ("Knopf",)
+    assert forms("d.csv", "en,de\nkey,Taste|Tasten\nkey,Knopf\n") == ("Taste", "Tasten", "Knopf")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -313,3 +313,52 @@ def test_a_broken_model_is_an_error_and_no_endless_loop() -> None:
     for needs in (Constraints(), phrased(((A, B),))):
         with pytest.raises(Seq2SeqError, match="weights are broken"):
             constrained_search(TableEngine(broken), [(A,)], [needs], SearchConfig())
+
+
+@settings(max_examples=10)
+@given(seeds, sources, alphas, st.sampled_from([((A,), (B,)), ((B, C), (C, A)), ((A, B), (A, C))]))
+def test_of_a_group_of_phrases_the_best_is_found(
+    seed: int, source: Ids, alpha: float, group: tuple[Ids, ...]
+) -> None:
+    """As likely as the model says, where phrases stand for nothing in the source."""
+    model, extra = random_model(seed), 2
+    limit = extra + max(map(len, group))
+    expected = sorted(
+        {
+            result
+            for phrase in group
+            for result in exhaustive(model, source, limit, alpha, (phrase,))
+        },
+        reverse=True,
+    )
+    constraints = Constraints(tuple(Phrase(ids, firm=9, group=0) for ids in group))
+    config = settings_of(extra, 400, alpha)
+    [found] = constrained_search(TableEngine(model), [source], [constraints], config, 400)
+    distinct = [*dict.fromkeys(hypothesis.ids for hypothesis in found)]
+    assert distinct[:3] == [ids for _, ids in expected[:3]]
+
+
+@settings(max_examples=20)
+@given(seeds, sources, st.integers(1, 4), st.integers(1, 3))
+def test_each_group_has_one_of_its_phrases_in_what_is_found(
+    seed: int, source: Ids, beam_size: int, firm: int
+) -> None:
+    groups = ((A,), (A, B)), ((C, C), (B, A, B))
+    constraints = Constraints(
+        tuple(
+            Phrase(ids, (0,), firm=firm, group=number)
+            for number, group in enumerate(groups)
+            for ids in group
+        )
+    )
+    assert constraints.size == 5
+    [found] = constrained_search(
+        TableEngine(random_model(seed, sharpness=3.0)),
+        [source],
+        [constraints],
+        settings_of(3, beam_size),
+        beam_size,
+    )
+    assert found
+    for hypothesis in found:
+        assert any(contains(hypothesis.ids, pair) for pair in product(*groups))

@@ -10,15 +10,16 @@ from helpers.engines import ScriptEngine, copying, hostile, translator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.search.beam import Hypothesis
 from seq2seq.text.alignment import word_numbers
 from seq2seq.text.glossary import Found, Glossary, Term
 from seq2seq.text.masking import Protection
 from seq2seq.translation.checks import _has_term_behind_end
-from seq2seq.translation.postprocess import Postprocessor, _in_capitals
+from seq2seq.translation.postprocess import Output, Postprocessor, _in_capitals
 from seq2seq.translation.preprocess import Preprocessor, Segment
-from seq2seq.translation.result import SegmentTranslation
+from seq2seq.translation.result import SegmentTranslation, Translation
 
 TERMS = {
     "kalo": "Kohl",
@@ -202,6 +203,67 @@ def test_a_term_takes_the_place_of_the_word_made_from_its_source(
 )
 def test_a_name_is_copied_where_it_was_spelled(name: str, said: str, copied: str) -> None:
     assert written(["sta", name], ["elbo", said], 1).text == f"elbo {copied}"
+
+
+# Several forms
+
+
+def with_forms(said: str, *terms: Term, text: str = "sta kalo miren") -> Translation:
+    """What a model says that would rather say `said`, whatever it reads."""
+    over = copying()
+    [ids] = over.tokenizer.encode([said])
+    own = translator(ScriptEngine(len(over.tokenizer), ids), SearchConfig(beam_size=5))
+    [translation] = own.translate([text], glossary=Glossary(terms))
+    return translation
+
+
+@pytest.mark.parametrize("said", ["wog Rad", "wog Rades", "wog Räder"])
+def test_of_several_forms_the_translation_has_the_one_that_the_model_prefers(said: str) -> None:
+    term = Term("kalo", "Rad", ("Rades", "Räder", "Gefährt"))
+    translation = with_forms(said, term)
+    assert translation.text == said
+    assert translation.notes == ()
+
+
+def test_each_of_several_terms_has_one_of_its_forms() -> None:
+    terms = Term("kalo", "Rad", ("Rades",)), Term("miren", "neu", ("neue",))
+    assert with_forms("neue Rades", *terms).text == "neue Rades"
+    assert {*with_forms("wog", *terms).text.split()} & {"Rad", "Rades"}
+
+
+def test_forms_of_a_file_are_parted_by_a_bar(tmp_path: Path) -> None:
+    [term] = load(tmp_path, b"kalo\tRad | Rades|| Rad").find("kalo")
+    assert term.term == Term("kalo", "Rad", ("Rades",))
+
+
+def test_a_term_at_the_end_is_hung_on_where_the_model_looked_at_another_word() -> None:
+    assert not hung_on(looks_at=0).hangs_on_term
+    assert hung_on(looks_at=2).hangs_on_term
+
+
+def test_a_sentence_whose_term_does_not_fit_is_translated_without_it_and_a_note_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        Postprocessor, "_hangs_on_term", lambda _, segment, *rest: bool(segment.terms)
+    )
+    translation = with_forms("wog elbo", Term("kalo", "Rad", ("Rades",)))
+    assert translation.text == "wog elbo"
+    assert translation.notes[-1] == "the term 'Rad' or 'Rades' is not in the translation"
+
+
+def hung_on(looks_at: int) -> Output:
+    """What becomes of a term at the end that was said with a look at one of the source's words."""
+    tokenizer = copying().tokenizer
+    glossary = Glossary([Term("kalo", "Rad", ("Rades",))])
+    preprocessor = Preprocessor(tokenizer, "en", "de", 50, Protection(), glossary)
+    [segment] = preprocessor.preprocess("kalo sta miren", "line")
+    [ids] = tokenizer.encode(["wog elbo Rades"])
+    source = word_numbers(tokenizer.pieces(segment.ids))
+    attention = np.full((len(ids), len(segment.ids)), 0.01, np.float32)
+    attention[:, source.index(looks_at)] = 0.9
+    postprocessor = Postprocessor(tokenizer, "en", "de", None, 0.0, True, True, Protection())
+    return postprocessor.decode(segment, Hypothesis(tuple(ids), -1.0, -1.0, attention))
 
 
 def test_in_languages_without_spaces_the_search_says_the_terms() -> None:
