@@ -99,14 +99,14 @@ class Tokenizer:
         ids = (processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id())
         if ids != (PAD_ID, BOS_ID, EOS_ID, UNK_ID):
             raise Seq2SeqError(
-                f"{name}: a SentencePiece model of another make (pad, bos, eos, unk are {ids}, "
+                f"{name}: a SentencePiece model of another kind (pad, bos, eos, unk are {ids}, "
                 f"not {(PAD_ID, BOS_ID, EOS_ID, UNK_ID)}); let `seq2seq train` make one."
             )
         needed = [*(f"<0x{byte:02X}>" for byte in range(256)), *PLACEHOLDERS]
         for piece in needed:
             if processor.piece_to_id(piece) == UNK_ID:
                 raise Seq2SeqError(
-                    f"{name}: a SentencePiece model of another make (it has no {piece}); let "
+                    f"{name}: a SentencePiece model of another kind (it has no {piece}); let "
                     "`seq2seq train` make one."
                 )
         self._byte_ids = tuple(processor.piece_to_id(f"<0x{byte:02X}>") for byte in range(256))
@@ -168,7 +168,7 @@ class Tokenizer:
             most = re.search(r"too high .* value <= (\d+)", str(error))
             if most and int(most[1]) < SMALLEST_VOCABULARY:
                 raise Seq2SeqError(
-                    "the corpus is too small to learn a tokenizer from: some hundred sentences "
+                    "the corpus is too small to learn a tokenizer from: a few hundred sentences "
                     "are needed, or a tokenizer that has been trained already (tokenizer.path)."
                 ) from None
             raise Seq2SeqError(

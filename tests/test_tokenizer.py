@@ -304,8 +304,8 @@ def test_a_corpus_too_small_for_any_tokenizer_is_told_so() -> None:
             lambda size=size: Tokenizer.train(  # type: ignore[misc]
                 ["Hello there.", "Hallo du."], TokenizerConfig(vocabulary_size=size), ["en", "de"]
             ),
-            "the corpus is too small to learn a tokenizer from: some hundred sentences are needed, "
-            "or a tokenizer that has been trained already (tokenizer.path).",
+            "the corpus is too small to learn a tokenizer from: a few hundred sentences are "
+            "needed, or a tokenizer that has been trained already (tokenizer.path).",
         )
 
 
@@ -351,7 +351,7 @@ def test_a_model_of_another_make(
         )
     assert_complains(
         lambda: Tokenizer.load(path),
-        f"{path}: a SentencePiece model of another make ({reason}); let `seq2seq train` make one.",
+        f"{path}: a SentencePiece model of another kind ({reason}); let `seq2seq train` make one.",
     )
 
 

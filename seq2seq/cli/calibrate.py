@@ -52,7 +52,7 @@ def calibrate(
     with Console(stderr=True, quiet=quiet).status("translating"):
         calibrations = measure(translator, texts)
     if not calibrations:
-        raise Seq2SeqError("there are too few held-out pairs: some hundred are needed.")
+        raise Seq2SeqError("there are too few held-out pairs: a few hundred are needed.")
     add_calibrations(model, calibrations)
     if not quiet:
         directions = ", ".join(str(calibration.direction) for calibration in calibrations)

@@ -52,7 +52,7 @@ def start(
         with file.open("x", encoding="utf-8") as sink:
             sink.write(skeleton(chosen))
     except FileExistsError:
-        raise UsageError(f"{file} exists, and is left as it is; rename it to start anew.") from None
+        raise UsageError(f"{file} exists and is left as it is; rename it to start again.") from None
     typer.echo(f"{file}: {len(chosen.exercises)} exercises. Fill them in, then:")
     typer.echo(f"  seq2seq learn check {file}")
 

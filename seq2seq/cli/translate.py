@@ -258,7 +258,7 @@ def translate(
     if is_folder or document_format:
         if form != Plain() or unit:
             raise UsageError(
-                f"{name} is no lines of text: leave out --unit, --json, --column, --n-best, "
+                f"{name} is not plain text: leave out --unit, --json, --column, --n-best, "
                 "--alignment and --tee."
             )
         from seq2seq.cli.translate_files import DocumentJob

@@ -150,7 +150,7 @@ def _entry(kind: str, paths: Sequence[Path], settings: tuple[str, ...], write: c
         write(folder)
         for path, digest in zip(paths, before, strict=True):
             if _digest(path) != digest:
-                raise Seq2SeqError(f"{path}: has changed while it was read; run the command again.")
+                raise Seq2SeqError(f"{path}: changed while being read; run the command again.")
 
     forms = (_PACKINGS.get(path.suffix, "plain") for path in paths)
     files = chain.from_iterable(zip(before, forms, strict=True))

@@ -62,7 +62,7 @@ def _check_write(write: Any) -> None:
     answer = write(_decoder, _readout, 9, 4.0, 6)
     require(answer is not None, "it returns nothing; collect the outputs in a list and return it.")
     require(answer != written(False), "it reads the first input at every step; read the output.")
-    require(answer != [9, *written(True)[:-1]], "the first input is no output; leave it out.")
+    require(answer != [9, *written(True)[:-1]], "the first input is not an output; leave it out.")
     require(answer == written(True), "per step: the new state, its output, which is read next.")
 
 

@@ -43,7 +43,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     """Read a file of resources."""
     xml = XmlSource(data, _NAMESPACES)
     if xml.root.name != "resources":
-        raise Seq2SeqError("is no resources of Android.")
+        raise Seq2SeqError("is not an Android resource file.")
     slots = list[XmlSlot]()
     comment = ""
     for child in xml.root.children:

@@ -31,7 +31,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
             contexts.append(": ".join(filter(None, [_plain(match["key"].strip('"')), comment])))
         comment = " ".join((match["comment"] or "").split())
     if not entries:
-        raise Seq2SeqError('has no entry of a key, "=", a value and ";".')
+        raise Seq2SeqError('has no entry of the form "key" = "value";.')
     messages = message_texts([_plain(match["value"]) for match in entries], contexts)
     slots = [
         Slot(*match.span("value"), units, partial(_written, match["value"], render))

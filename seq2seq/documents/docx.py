@@ -51,20 +51,20 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     """Read a document of Word."""
     archive = ZipSource(data)
     if "[Content_Types].xml" not in archive.names:
-        raise Seq2SeqError("is no document of Word.")
+        raise Seq2SeqError("is not a Word document.")
     parts = dict[str, str]()  # names by content type
     types = archive.read_xml("[Content_Types].xml", _CONTENT_TYPES).root
     for override in types.elements("Override"):
         kind = override.attributes.get("ContentType", "").removesuffix("+xml").split(".")[-1]
         parts[override.attributes.get("PartName", "").lstrip("/")] = kind
     if "main" not in parts.values():
-        raise Seq2SeqError("is no document of Word.")
+        raise Seq2SeqError("is not a Word document.")
     documents = dict[str, XmlDocument]()
     for kind in _KINDS:
         for name in (name for name, kind_of_part in parts.items() if kind_of_part == kind):
             xml = archive.read_xml(name, _NAMESPACES)
             if kind == "main" and xml.root.name != "w:document":
-                raise Seq2SeqError("is no document of Word.")
+                raise Seq2SeqError("is not a Word document.")
             documents[name] = XmlDocument(xml, _slots(xml))
     for name in (
         name for name, kind in parts.items() if kind == "styles" and name in archive.names
@@ -260,7 +260,7 @@ def _with_fields(pieces: Sequence[_Piece], written: Callable[[_Piece], str]) -> 
             begun.append(len(done))
         done.append(piece)
         if len(begun) > _DEEPEST_FIELD:
-            raise Seq2SeqError(f"has fields inside each other, more than {_DEEPEST_FIELD} deep.")
+            raise Seq2SeqError(f"has fields nested more than {_DEEPEST_FIELD} deep.")
         if piece.field == "end" and begun:
             start = begun.pop()
             done[start:] = [_field(done[start:], written)]

@@ -49,7 +49,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     """Read a book."""
     archive = ZipSource(data)
     if _CONTAINER not in archive.names:
-        raise Seq2SeqError("is no EPUB.")
+        raise Seq2SeqError("is not an EPUB.")
     container = archive.read_xml(_CONTAINER, _NAMESPACES).root
     package = next(container.descendants("rootfile"), None)
     if package is None:
@@ -61,7 +61,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     encrypted = _encrypted(archive)
     for part, kind in _contents(book.root, posixpath.dirname(name)):
         if part in encrypted:
-            raise Seq2SeqError(f"is protected against being read: {part} is encrypted.")
+            raise Seq2SeqError(f"is copy-protected: {part} is encrypted.")
         if part in parts or part not in archive.names:
             continue
         if kind == _XHTML:

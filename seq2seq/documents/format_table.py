@@ -51,7 +51,7 @@ def format_of(path: Path) -> Format:
     if not ends:
         suffix = path.suffix or path.name
         raise UsageError(
-            f"{path}: no format is known by {suffix!r}; name one with --format: {_names()}."
+            f"{path}: no format has the ending {suffix!r}; name one with --format: {_names()}."
         )
     return ends[max(ends, key=len)]
 

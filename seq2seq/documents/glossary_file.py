@@ -55,7 +55,7 @@ def _tbx_terms(path: Path, source: str, target: str) -> Iterator[Term]:
     except Seq2SeqError as error:
         raise Seq2SeqError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     if xml.root.name not in ("martif", "tbx"):
-        raise Seq2SeqError(f"{path}: is no TBX.")
+        raise Seq2SeqError(f"{path}: is not TBX.")
     for name in _ENTRIES:
         for entry in xml.root.descendants(name):
             targets = [*_terms(entry, target, is_target=True)]

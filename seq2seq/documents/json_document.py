@@ -85,10 +85,10 @@ def json_strings(text: str, *, with_null: bool = False) -> Iterator[JsonString]:
         json.loads(text, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         raise Seq2SeqError(
-            f"is no JSON: {error.msg}, line {error.lineno}, column {error.colno}."
+            f"is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}."
         ) from None
     except RecursionError:
-        raise Seq2SeqError("is JSON that is nested too deep.") from None
+        raise Seq2SeqError("is JSON that is nested too deeply.") from None
     path = list[str | int]()  # an index counts up
     key_start = -1  # of a key whose value comes next
     for match in _TOKEN.finditer(text):

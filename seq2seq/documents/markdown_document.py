@@ -43,7 +43,7 @@ _EMPHASIS = ("*", "**", "_", "__", "~~")
 def read(data: bytes, source: str | None, target: str) -> Document:
     """Read a Markdown file; raises `Seq2SeqError` where it is larger than any text."""
     if len(data) > _MOST_BYTES:
-        raise Seq2SeqError(f"is larger than {_MOST_BYTES >> 20} MB, which is no text.")
+        raise Seq2SeqError(f"is larger than {_MOST_BYTES >> 20} MB, too large for Markdown.")
     text, encoding = decode(data)
     return SplicedDocument(text, encoding, _slots(text, target))
 

@@ -51,12 +51,12 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     if not data.startswith(b"PK"):
         xml = XmlSource(data, _NAMESPACES)
         if xml.root.name != "office:document" or not xml.root.first("office:body"):
-            raise Seq2SeqError("is no text document of LibreOffice.")
+            raise Seq2SeqError("is not a LibreOffice text document.")
         return XmlDocument(xml, _slots(xml), [*_language(xml, target)])
     archive = ZipSource(data)
     kind = archive.read("mimetype") if "mimetype" in archive.names else b""
     if not kind.decode("latin-1").strip().startswith(_TYPES):
-        raise Seq2SeqError("is no text document of LibreOffice.")
+        raise Seq2SeqError("is not a LibreOffice text document.")
     manifest = "META-INF/manifest.xml"
     # It is not read as XML: some have prefixes that are not declared, and LibreOffice opens them.
     if manifest in archive.names and b"encryption-data" in archive.read(manifest):

@@ -374,7 +374,7 @@ def _entries(text: str) -> Iterator[_Entry]:
     if entry:
         yield _whole(entry)
     elif text.strip() and not comments:
-        raise Seq2SeqError("it has no msgid.")
+        raise Seq2SeqError("has no msgid.")
 
 
 def _whole(entry: _Entry) -> _Entry:

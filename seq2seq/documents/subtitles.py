@@ -93,7 +93,7 @@ class _Subtitles:
         self._line_end = "\r\n" if "\r\n" in text else "\n"
         cues = [*_cues(text, self._is_webvtt)]
         if text.strip() and not self._is_webvtt and not _ARROW.search(text):
-            raise Seq2SeqError("it has no times as subtitles have.")
+            raise Seq2SeqError("has no subtitle times.")
         self._width = max(
             [_WIDTH, *(len(_TAG.sub("", line)) for c in cues for line in self._lines(c))]
         )

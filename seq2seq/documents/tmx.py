@@ -25,14 +25,14 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     """Read a translation memory; without `source`, from the language that it says is the source."""
     xml = XmlSource(data, {"http://www.lisa.org/tmx14": ""})
     if xml.root.name != "tmx":
-        raise Seq2SeqError("is no TMX.")
+        raise Seq2SeqError("is not TMX.")
     slots = list[XmlSlot]()
     header = xml.root.first("header")
     usual = header.attributes.get("srclang", "*all*") if header else "*all*"
     for unit in xml.root.descendants("tu"):
         stated = source or unit.attributes.get("srclang") or usual
         if stated == "*all*":
-            raise Seq2SeqError("does not say its source language; say it with --from.")
+            raise Seq2SeqError("does not state its source language; give it with --from.")
         variant, translation = _variant(unit, stated), _variant(unit, target)
         if variant and variant is not translation:
             slots += _Unit(xml, unit, variant, translation, target).slots()

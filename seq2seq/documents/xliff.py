@@ -50,7 +50,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     """Read XLIFF of any version; raise `Seq2SeqError` for what is none, or has another target."""
     xml = XmlSource(data, _NAMESPACES)
     if xml.root.name != "xliff":
-        raise Seq2SeqError("is no XLIFF.")
+        raise Seq2SeqError("is not XLIFF.")
     if xml.root.attributes.get("version", "").startswith("2"):
         return read_xliff2(xml, target)
     return XmlDocument(xml, _slots(xml, target))

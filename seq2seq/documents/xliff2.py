@@ -32,7 +32,7 @@ def is_language(stated: str | None, target: str, has_translations: bool) -> bool
     if stated and stated.replace("_", "-").split("-")[0].lower() == target.split("-")[0].lower():
         return True
     if stated and has_translations:
-        raise Seq2SeqError(f"has translations to {stated}, none to {target}.")
+        raise Seq2SeqError(f"has translations into {stated}, not into {target}.")
     return False
 
 

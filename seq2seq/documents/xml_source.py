@@ -562,7 +562,7 @@ class _Reader:
             parser.Parse(self._utf8, True)
         except expat.ExpatError as error:
             raise Seq2SeqError(
-                f"is no well-formed XML: {expat.ErrorString(error.code)}, in line {error.lineno}."
+                f"is not well-formed XML: {expat.ErrorString(error.code)}, in line {error.lineno}."
             ) from None
         root = next(self._open[0].elements())
         root.parent = None
@@ -574,7 +574,7 @@ class _Reader:
     def _start(self, name: str, attributes: Sequence[str]) -> None:
         self._end_text(self._place())
         if len(self._open) > _DEEPEST:
-            raise Seq2SeqError(f"has elements inside each other, more than {_DEEPEST} deep.")
+            raise Seq2SeqError(f"has elements nested more than {_DEEPEST} deep.")
         tag = _TAG.match(self._utf8, self._place())
         assert tag  # the parser has read it
         names = map(self._name, attributes[::2])

@@ -52,7 +52,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     scalars = [*yaml_scalars(text)]
     values = [scalar for scalar in scalars if not scalar.is_key]
     if any(not scalar.path for scalar in values):
-        raise Seq2SeqError("has a text without a key, which is no YAML of translations.")
+        raise Seq2SeqError("has a text without a key, so it is not a YAML file of translations.")
     roots = [scalar for scalar in scalars if scalar.is_key and not scalar.path]
     slots = [*scalar_slots(text, values, target)]
     is_root = len(roots) == 1 and all(len(scalar.path) > 1 for scalar in values)
@@ -115,9 +115,9 @@ def yaml_scalars(text: str) -> Iterator[YamlScalar]:
                 around[-1].pass_node(event.value, column)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Seq2SeqError(f"is no YAML: {error.problem}, line {line}.") from None
+        raise Seq2SeqError(f"is not valid YAML: {error.problem}, line {line}.") from None
     except yaml.YAMLError as error:  # a character that YAML does not allow
-        raise Seq2SeqError(f"is no YAML: {' '.join(str(error).split())[:120]}.") from None
+        raise Seq2SeqError(f"is not valid YAML: {' '.join(str(error).split())[:120]}.") from None
 
 
 def _scalar(text: str, event: yaml.ScalarEvent, around: Sequence[_Collection]) -> YamlScalar:

@@ -44,14 +44,14 @@ class ZipSource:
             if info.flag_bits & _ENCRYPTED:
                 raise Seq2SeqError("is encrypted; save it without a password.")
             if info.compress_type not in (ZIP_DEFLATED, ZIP_STORED):
-                raise Seq2SeqError(f"has a part that is packed in an unknown way: {info.filename}.")
+                raise Seq2SeqError(f"has a part compressed in an unknown way: {info.filename}.")
             if not _is_inside(info.filename):
-                raise Seq2SeqError(f"has a part whose name leads outside: {info.filename!r}.")
+                raise Seq2SeqError(f"has a part whose path leaves the archive: {info.filename!r}.")
 
     def read(self, name: str) -> bytes:
         """Return a part; raise `Seq2SeqError` where it is missing, damaged or too large."""
         if name not in self.names:
-            raise Seq2SeqError(f"lacks a part: {name!r}.")
+            raise Seq2SeqError(f"has no part {name!r}.")
         if self._archive.getinfo(name).file_size > MOST_BYTES:
             raise Seq2SeqError(f"has a part of more than {MOST_BYTES // 1024**2} MiB: {name}.")
         with self.naming(name), _told():
@@ -126,7 +126,7 @@ def _told() -> Iterator[None]:
         BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, struct.error,
         zlib.error,
     ) as error:  # fmt: skip
-        raise Seq2SeqError(f"is no sound zip file: {str(error).rstrip('.')}.") from None
+        raise Seq2SeqError(f"is not a valid zip file: {str(error).rstrip('.')}.") from None
 
 
 def _is_inside(name: str) -> bool:

@@ -346,7 +346,7 @@ class TranslatedFile:
         if len(self.lines) != sentences:
             raise Seq2SeqError(
                 f"{self.path} has {len(self.lines):,} lines for {sentences:,} sentences: it needs "
-                "a translation of each, one a line."
+                "a translation of each, one per line."
             )
 
     def translate(self, tests: Sequence[DirectedText], show_progress: bool) -> list[list[str]]:

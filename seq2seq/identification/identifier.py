@@ -161,13 +161,13 @@ def as_tensors(
 
 def _languages(stored: NDArray[Any]) -> list[str]:
     if stored.dtype != np.uint8 or stored.ndim != 1:
-        raise ValueError("'languages' is no text")
+        raise ValueError("'languages' is not text")
     languages = stored.tobytes().decode("ascii", errors="replace").split(" ")
     if not 2 <= len(languages) <= _MOST_LANGUAGES or len(set(languages)) < len(languages):
         raise ValueError(f"'languages' must be 2 to {_MOST_LANGUAGES:,} different ones")
     for language in languages:
         if not _LANGUAGE.fullmatch(language):
-            raise ValueError(f"'languages' has {language[:20]!r}, which is no language code")
+            raise ValueError(f"'languages' has {language[:20]!r}, which is not a language code")
     return languages
 
 
@@ -175,7 +175,7 @@ def _characters(stored: NDArray[Any]) -> list[str]:
     if stored.dtype != np.uint32 or stored.ndim != 1 or len(np.unique(stored)) != stored.size:
         raise ValueError("'characters' must be different code points, each once")
     if (stored > sys.maxunicode).any():
-        raise ValueError("'characters' has a number that is no code point")
+        raise ValueError("'characters' has a number that is not a code point")
     return [chr(number) for number in stored.tolist()]
 
 

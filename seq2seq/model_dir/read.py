@@ -218,7 +218,9 @@ def _check_bounds(config: ModelDirConfig) -> None:
     for number, direction in enumerate(config.directions):
         for language in (direction.source, direction.target):
             if not (language and language.isprintable()):
-                raise UsageError(f"'directions.{number}' has {language!r}, which is no language.")
+                raise UsageError(
+                    f"'directions.{number}' has {language!r}, which is not a language."
+                )
     if config.shortlist and config.precision != "int8":
         raise UsageError("'shortlist' needs the precision 'int8'.")
     check_search(config.search)

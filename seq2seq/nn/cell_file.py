@@ -65,7 +65,7 @@ class CellFile:
         if not (cell.blocks and cell.states):
             raise self._complaint("a cell has at least one block of weights and one state")
         if unknown := {*cell.open_at_first} - {*cell.blocks}:
-            raise self._complaint(f"open_at_first has {unknown.pop()!r}, which is no block")
+            raise self._complaint(f"open_at_first has {unknown.pop()!r}, which is not a block")
         weights = Weights(
             np.zeros((rows, inputs)), np.zeros((rows, size)), np.zeros(rows), np.zeros(rows)
         )

@@ -91,7 +91,7 @@ class Glossary:
                 continue
             if max(map(len, re.split(r"[\t|]", line))) > _LONGEST:
                 raise Seq2SeqError(
-                    f"{path}, line {number}: longer than {_LONGEST} characters, which is no term."
+                    f"{path}, line {number}: more than {_LONGEST} characters, too long for a term."
                 )
             term = Term.of_forms(columns[0], columns[-1])
             if len(columns) != 2 or not term.target or not _words(term.source):

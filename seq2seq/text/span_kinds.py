@@ -386,7 +386,7 @@ def _compile(where: str, pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(f"{where}{pattern!r} is no regular expression: {error}.") from None
+        raise UsageError(f"{where}{pattern!r} is not a regular expression: {error}.") from None
     if compiled.search(""):
         raise UsageError(f"{where}{pattern!r} matches where there is nothing, and would keep it.")
     return compiled

@@ -501,7 +501,7 @@ def _check(
 ) -> None:
     """Raise `UsageError` where a model cannot do what the options say."""
     if options.n_best < 1:
-        raise UsageError("n-best is at least 1.")
+        raise UsageError("n-best must be at least 1.")
     if options.sampling and options.prefix:
         raise UsageError("a translation with a prefix is searched for, and not sampled.")
     if options.n_best > search.beam_size and not options.sampling:
@@ -510,7 +510,7 @@ def _check(
             f"set the beam size to {options.n_best}."
         )
     if not 0 <= options.min_confidence <= 1:  # also where it is no number
-        raise UsageError("the minimum confidence is a number between 0 and 1.")
+        raise UsageError("the minimum confidence must be between 0 and 1.")
     if options.min_confidence and not calibrations:
         raise UsageError(
             "a minimum confidence needs a model that is calibrated; run `seq2seq calibrate` on it."

@@ -50,7 +50,7 @@ def test_an_unknown_ending_is_told_and_not_read_as_prose(tmp_path: Path) -> None
 def test_options_for_lines_are_refused_for_a_document(tmp_path: Path, option: str) -> None:
     path = tmp_path / "a.html"
     path.write_text("I am tired.\n")
-    assert "is no lines of text" in only_error(run("-i", path, option), 2)
+    assert "is not plain text" in only_error(run("-i", path, option), 2)
 
 
 @pytest.mark.parametrize("option", [["--only-new"], ["--format", "html"]])

@@ -228,7 +228,7 @@ def test_a_file_that_changes_while_it_is_read(
     digests = iter("ab")
     monkeypatch.setattr(cache, "SMALL", -1)
     monkeypatch.setattr(reading, "_digest", lambda path: next(digests))
-    with pytest.raises(Seq2SeqError, match="text: has changed while it was read"):
+    with pytest.raises(Seq2SeqError, match="text: changed while being read"):
         read_lines(path)
 
 

@@ -56,7 +56,7 @@ def test_the_bilingual_files_of_a_folder_are_read_in_order(tmp_path: Path) -> No
 def test_what_has_no_translations_or_is_damaged_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a\.md: Markdown has no translations beside"):
         pairs(tmp_path / "a.md", "# Hello")
-    with pytest.raises(Seq2SeqError, match=r"b\.tmx: is no well-formed XML"):
+    with pytest.raises(Seq2SeqError, match=r"b\.tmx: is not well-formed XML"):
         pairs(tmp_path / "b.tmx", "<tmx")
     with pytest.raises(Seq2SeqError, match=r"c\.csv: has no column"):
         pairs(tmp_path / "c.csv", "a,b\n1,2\n")

@@ -26,7 +26,7 @@ def test_no_two_formats_have_a_name_or_suffix_in_common() -> None:
 
 
 def test_an_unknown_suffix_is_told_with_the_formats_that_there_are() -> None:
-    with pytest.raises(UsageError, match=r"a\.xyz: no format is known by '\.xyz'.*html"):
+    with pytest.raises(UsageError, match=r"a\.xyz: no format has the ending '\.xyz'.*html"):
         format_of(Path("a.xyz"))
     with pytest.raises(UsageError, match="no format 'xyz'"):
         format_named("xyz")

@@ -54,8 +54,8 @@ def test_several_terms_of_a_language_and_several_rows_are_forms_the_preferred_fi
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<a/>", "is no TBX"),
-        ("<martif>", "is no well-formed XML"),
+        ("<a/>", "is not TBX"),
+        ("<martif>", "is not well-formed XML"),
         ('<!DOCTYPE martif [<!ENTITY a "b">]><martif>&a;</martif>', "a.tbx: "),
         ("<martif/>", "has no terms in both en and de"),
     ],

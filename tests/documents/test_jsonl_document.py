@@ -38,9 +38,9 @@ def test_keys_are_known_by_their_names(source: str, expected: str) -> None:
     ("data", "message"),
     [
         (b"", "empty"),
-        (b'{"text": "a"}\n{', "line 2 is no JSON"),
+        (b'{"text": "a"}\n{', "line 2 is not valid JSON"),
         (b'{"other": "a"}', "line 1 has no column"),
-        (b"[" * 100_000, "too deep"),
+        (b"[" * 100_000, "too deeply"),
         (b'{"text": "\xff"}', "UTF-8"),
     ],
 )

@@ -420,7 +420,7 @@ def test_msgfmt_accepts_what_is_written(tmp_path: Path, target: str) -> None:
         ('msgid "a"\nmsgid_plural "b"\nmsgstr "c"', r"no msgstr\[0\]"),
         ('msgid "a"\nmsgstr', "has no msgstr"),
         ('\nmsgctxt "a"\nmsgstr "b"', "line 2 is not PO: the entry has no msgid"),
-        ('domain "a"', "it has no msgid"),
+        ('domain "a"', "has no msgid"),
         ("msgid" * 100_000, "line 1 is not PO"),
     ],
 )

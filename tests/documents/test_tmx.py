@@ -87,7 +87,7 @@ def test_the_source_is_that_of_the_option_the_unit_or_the_file() -> None:
     assert texts(read(tmx(unit.format("")), "fr", "de")) == ["b"]
     assert texts(read(tmx(unit.format(' srclang="fr"')), None, "de")) == ["b"]
     assert texts(read(tmx(unit.format("")), None, "de")) == ["a"]
-    with pytest.raises(Seq2SeqError, match="does not say its source language"):
+    with pytest.raises(Seq2SeqError, match="does not state its source language"):
         read(tmx(unit.format(""), "*all*"), None, "de")
 
 

@@ -258,7 +258,7 @@ def test_the_target_language_is_set_where_there_is_none(data: bytes, attribute: 
 
 def test_a_file_with_translations_to_another_language_is_refused() -> None:
     unit = '<trans-unit id="1"><source>a</source><target>b</target></trans-unit>'
-    with pytest.raises(Seq2SeqError, match="has translations to fr, none to de"):
+    with pytest.raises(Seq2SeqError, match="has translations into fr, not into de"):
         read(xliff_1(unit, ' target-language="fr"'), None, "de")
     assert read(xliff_1(unit, ' target-language="de-AT"'), None, "de").units
 

@@ -411,15 +411,15 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "endless key": (edit_config(**{"x" * 100_000: 1}), "config.json: unknown key 'xxx.*xxx'; did"),
     "language of many lines": (
         edit_config(directions=[{"source": "en", "target": "d\ne"}]),
-        r"config.json: 'directions\.0' has 'd\\ne', which is no language",
+        r"config.json: 'directions\.0' has 'd\\ne', which is not a language",
     ),
     "surrogate": (
         edit_config(directions=[{"source": "\ud800", "target": "de"}]),
-        r"config.json: 'directions\.0' has '\\ud800', which is no language",
+        r"config.json: 'directions\.0' has '\\ud800', which is not a language",
     ),
     "no language": (
         edit_config(directions=[{"source": "", "target": "de"}]),
-        r"config.json: 'directions\.0' has '', which is no language",
+        r"config.json: 'directions\.0' has '', which is not a language",
     ),
     "no directions": (edit_config(directions=[]), "'directions' must be at least 1 and at most"),
     "many directions": (

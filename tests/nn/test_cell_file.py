@@ -121,7 +121,7 @@ def test_an_lstm_without_its_forget_gate_is_one_that_never_shuts_it() -> None:
         (GOOD.replace("RNNStep(", "("), "its step returns ndarray, where a NamedTuple is wanted"),
         (
             GOOD.replace('("hidden",))', '("hidden",), open_at_first=("forget",))'),
-            "open_at_first has 'forget', which is no block.",
+            "open_at_first has 'forget', which is not a block.",
         ),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_text_with_a_limit_gets_a_candidate_that_keeps_it() -> None:
     ("name", "data", "message"),
     [
         ("a.xyz", b"text", "file format not supported"),
-        ("a.docx", b"text", "the file is no sound zip file"),
+        ("a.docx", b"text", "the file is not a valid zip file"),
         ("a.html", b"caf\xe9", "not UTF-8"),
         ("a.txt", b"", "empty file"),
         ("a.txt", b"x" * 31, "request (31) exceeds text limit (30)"),

@@ -60,7 +60,7 @@ def test_a_users_patterns_win_over_the_table() -> None:
 
 
 def test_a_pattern_that_is_none_is_a_users_error() -> None:
-    with pytest.raises(UsageError, match="is no regular expression"):
+    with pytest.raises(UsageError, match="is not a regular expression"):
         compile_patterns(["a", "("])
 
 
@@ -74,7 +74,7 @@ def test_a_file_of_patterns_has_one_a_line_and_comments(tmp_path: Path) -> None:
 def test_a_bad_line_of_a_file_of_patterns_is_named(tmp_path: Path) -> None:
     file = tmp_path / "patterns"
     file.write_text("kalo\n# (\nwog(\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"patterns, line 3: 'wog\(' is no regular expression"):
+    with pytest.raises(UsageError, match=r"patterns, line 3: 'wog\(' is not a regular expression"):
         compile_patterns([], [file])
     file.write_bytes(b"\xff")
     with pytest.raises(UsageError, match="not UTF-8"):
