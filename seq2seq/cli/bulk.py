@@ -65,8 +65,8 @@ def bulk(
 ) -> None:
     """Translate a column of a table, part by part.
 
-    Each part of the output appears whole. A call that was interrupted goes on where it stopped:
-    give the same command again.
+    Each part of the output appears whole. To continue after an interruption, give the same
+    command again.
     """
     require_extra("filelock", "bulk", "bulk")
     from rich.console import Console

@@ -37,7 +37,7 @@ def compare(
         Path,
         typer.Argument(
             metavar="A",
-            help="An exported model, a run's directory, or a file of translations, one a line.",
+            help="An exported model, a run's directory, or a file of translations, one per line.",
         ),
     ],
     b: Annotated[Path, typer.Argument(metavar="B", help="The other one.")],
@@ -63,7 +63,7 @@ def compare(
     beam_size: BeamSizeOption = None,
     threads: ThreadsOption = 0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print all of it as JSON, one line a direction.")
+        bool, typer.Option("--json", help="Print JSON, one line per direction.")
     ] = False,
     quiet: QuietOption = False,
 ) -> None:

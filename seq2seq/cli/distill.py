@@ -69,7 +69,7 @@ def distill(
 
     Each source is written with the translation of the beam that is nearest to its reference (chrF),
     or with --sample with one that is drawn.
-    A call that was interrupted goes on where it stopped: give the same command again.
+    To continue after an interruption, give the same command again.
     """
     from rich.console import Console
     from rich.progress import track

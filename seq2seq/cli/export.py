@@ -45,7 +45,8 @@ def export(
 
     It is small, and needs no torch.
 
-    int8 needs the training corpus, to see how large activations get and what translates what.
+    int8 needs the training corpus, to measure the range of the activations and to build the
+    shortlist.
     """
     require_extra("torch", "export", "train")
     from rich.console import Console

@@ -24,7 +24,7 @@ from seq2seq.cli.train_identifier import train_identifier
 
 app = typer.Typer(
     name="seq2seq",
-    help="Train a recurrent translator on your own parallel corpus, know its BLEU, and ship it.",
+    help="Train, evaluate and export recurrent translation models.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -38,7 +38,7 @@ RefOption = Annotated[
 RefsOption = Annotated[
     list[Path] | None,
     typer.Option(
-        "--ref", help="Their reference translations, line by line; given again, further ones."
+        "--ref", help="Their reference translations, line by line; repeat it for more references."
     ),
 ]
 TestCorpusOption = Annotated[
@@ -92,7 +92,7 @@ ProtectPatternOption = Annotated[
     typer.Option(
         "--protect-pattern",
         metavar="REGEX",
-        help="Keep what this regular expression of Python finds, too; may be given again.",
+        help="Also keep text that this Python regular expression matches; may be repeated.",
     ),
 ]
 ProtectPatternsOption = Annotated[
@@ -100,7 +100,7 @@ ProtectPatternsOption = Annotated[
     typer.Option(
         "--protect-patterns",
         metavar="FILE",
-        help="Keep what those in this file find, one per line; # begins a comment.",
+        help="Also keep what the patterns in this file match, one per line; # begins a comment.",
     ),
 ]
 PruneOption = Annotated[
@@ -146,7 +146,7 @@ CellOption = Annotated[
     Path | None,
     typer.Option("--cell", metavar="FILE", help="The file of a run's own cell; this code is run."),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 VersionOption = Annotated[
     bool,
     typer.Option(

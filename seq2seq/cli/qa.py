@@ -35,7 +35,7 @@ def qa(
     ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option("--skip", metavar="CHECK", help="Leave out a check; may be given again."),
+        typer.Option("--skip", metavar="CHECK", help="Leave out a check; may be repeated."),
     ] = None,
     format_name: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="Format of the documents.")
@@ -46,7 +46,7 @@ def qa(
 ) -> None:
     """Check translations as a reviewer does.
 
-    The exit code is 1 if anything was found. Looks at numbers, placeholders, tags, links, terms,
+    The exit code is 1 if anything was found. It checks numbers, placeholders, tags, links, terms,
     final punctuation, double spaces, length limits, repetition, entries that are untranslated or
     equal to their source, and sources with more than one translation.
     """

@@ -71,7 +71,8 @@ def score(
     ensemble: EnsembleOption = None,
     length_penalty: LengthPenaltyOption = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write here, not to stdout."),
     ] = None,
     threads: ThreadsOption = 0,
     cell: CellOption = None,

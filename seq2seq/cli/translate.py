@@ -66,7 +66,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def translate(
     texts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SENTENCE]...", help="What to translate; stdin without any."),
+        typer.Argument(
+            metavar="[SENTENCE]...", help="Text to translate; without it, stdin is read."
+        ),
     ] = None,
     input_path: Annotated[
         Path | None,
@@ -79,12 +81,12 @@ def translate(
     ] = None,
     output_path: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE|FOLDER", help="Instead of stdout."),
+        typer.Option("-o", "--output", metavar="FILE|FOLDER", help="Write here instead of stdout."),
     ] = None,
     format_name: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="NAME", help="Format of the file, where its name does not say it."
+            "--format", metavar="NAME", help="Format of the file, if its name does not tell."
         ),
     ] = None,
     only_new: Annotated[
@@ -153,7 +155,7 @@ def translate(
     ] = None,
     prefix: Annotated[
         str,
-        typer.Option("--prefix", metavar="TEXT", help="Begin the translation of each text so."),
+        typer.Option("--prefix", metavar="TEXT", help="Begin each translation with this text."),
     ] = "",
     min_confidence: Annotated[
         float | None,
@@ -174,7 +176,7 @@ def translate(
         bool,
         typer.Option(
             "--alignment",
-            help="Add pairs of words, SOURCE-TARGET from 0; words are parted by white space of "
+            help="Add pairs of words, SOURCE-TARGET from 0; words are separated by white space of "
             "any kind, no-break spaces too.",
         ),
     ] = False,
@@ -204,7 +206,7 @@ def translate(
 ) -> None:
     """Translate sentences, files line by line, or documents of many formats.
 
-    Scores are natural-log probabilities, normalised by length: 0 is certain.
+    Scores are natural log-probabilities, normalised by length; 0 means certainty.
     """
     models = ModelChoice(
         folders,
