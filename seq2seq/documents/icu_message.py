@@ -92,23 +92,31 @@ class IcuMessage:
     A `#` in a plural is `{#}` in the texts.
     """
 
-    def __init__(self, message: _Message, grammar: Grammar, *, doubles: bool) -> None:
+    def __init__(
+        self, message: _Message, grammar: Grammar, *, doubles: bool, hoists: bool = True
+    ) -> None:
         self.has_branches = any(isinstance(part, _Choice) for part in message)
-        self._message = _hoisted(message)
+        self._message = _hoisted(message) if hoists else message
         self._grammar, self._doubles = grammar, doubles
         runs = [run for run in _runs(self._message) if has_words(run.shown)]
         self.texts: Sequence[str] = [run.shown.strip() for run in runs]
         self.labels: Sequence[str] = [run.label for run in runs]
 
     @classmethod
-    def read(cls, source: str, grammar: Grammar = "icu") -> "IcuMessage | None":
-        """Read a message; None where `source` is none by the grammar."""
+    def read(
+        cls, source: str, grammar: Grammar = "icu", *, hoists: bool = True
+    ) -> "IcuMessage | None":
+        """Read a message; None where `source` is none by the grammar.
+
+        With `hoists` the words around a plural or a select are put into its branches.
+        """
         reader = _Reader(source, grammar)
         try:
             message = reader.message("", "", "", 0)
         except _NoMessageError:
             return None
-        return cls(message, grammar, doubles=grammar == "java" or "''" in source)
+        doubles = grammar == "java" or "''" in source
+        return cls(message, grammar, doubles=doubles, hoists=hoists)
 
     def render(self, translations: Sequence[str]) -> str:
         """Return the message with its texts translated.

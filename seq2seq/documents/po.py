@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from seq2seq.documents.document import State, TextUnit, UnitTranslation
+from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
 from seq2seq.documents.encoding import Encoding, decode
 from seq2seq.documents.gettext_plurals import numbers_of_forms, plural_forms
+from seq2seq.documents.icu_document import with_messages
 from seq2seq.documents.printf import FormatString
 from seq2seq.errors import Seq2SeqError
 
@@ -328,11 +329,15 @@ class _Header:
         return [*lines, *(f"{name}: {value}\n" for name, value in changed.items())]
 
 
-def read(data: bytes, source: str | None, target: str) -> _PoFile:
-    """Read a catalogue or a template in the encoding that its header declares."""
+def read(data: bytes, source: str | None, target: str) -> Document:
+    """Read a catalogue or a template in the encoding that its header declares.
+
+    Its messages of ICU, as Lingui has them, are translated by their branches.
+    """
     declared = re.search(rb'"Content-Type:[^"\n]{0,80}charset=([\w.:-]{1,40})', data)
     charset = declared[1].decode() if declared else ""
-    return _PoFile(*decode(data, "" if charset == "CHARSET" else charset), target)
+    text, encoding = decode(data, "" if charset == "CHARSET" else charset)
+    return with_messages(_PoFile(text, encoding, target))
 
 
 def _entries(text: str) -> Iterator[_Entry]:

@@ -10,6 +10,7 @@ and all else stays as it is.
 from collections.abc import Iterator, Mapping, Sequence
 
 from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
+from seq2seq.documents.icu_document import has_branches_with_words, with_messages
 from seq2seq.documents.tagged_text import Role
 from seq2seq.documents.xliff2 import VARIABLE, is_language, read_xliff2, remark_on
 from seq2seq.documents.xml_source import (
@@ -47,13 +48,16 @@ _US = {"from": "seq2seq"}  # whose note it is
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read XLIFF of any version; raise `Seq2SeqError` for what is none, or has another target."""
+    """Read XLIFF of any version; raise `Seq2SeqError` for what is none, or has another target.
+
+    Its messages of ICU, as Angular has them, are translated by their branches.
+    """
     xml = XmlSource(data, _NAMESPACES)
     if xml.root.name != "xliff":
         raise Seq2SeqError("is not XLIFF.")
     if xml.root.attributes.get("version", "").startswith("2"):
-        return read_xliff2(xml, target)
-    return XmlDocument(xml, _slots(xml, target))
+        return with_messages(read_xliff2(xml, target))
+    return with_messages(XmlDocument(xml, _slots(xml, target)))
 
 
 def _slots(xml: XmlSource, target: str) -> Iterator[XmlSlot]:
@@ -86,7 +90,11 @@ class _TransUnit:
         self._contents = self._segments or [source]
         flows = [sub for content in self._contents for sub in content.descendants("sub")]
         self._all_texts = {element: self._text(element) for element in (*self._contents, *flows)}
-        self._texts = [item for item in self._all_texts.items() if item[1].has_words]
+        self._texts = [
+            (element, text)
+            for element, text in self._all_texts.items()
+            if text.has_words or has_branches_with_words(text.text)
+        ]
 
     def slots(self) -> Iterator[XmlSlot]:
         """Yield the slot of the unit, if it has text."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from seq2seq.documents.document import State, TextUnit, UnitTranslation
+from seq2seq.documents.icu_document import has_branches_with_words
 from seq2seq.documents.tagged_text import Role
 from seq2seq.documents.xml_source import (
     Edit,
@@ -86,7 +87,9 @@ class _Segment:
         keeps_space = self._source.inherited("xml:space") == "preserve"
         parts = inline_parts(xml, self._source.children, _role_of)
         self._text = XmlText(xml, self._source.children, parts, keeps_space=keeps_space)
-        self.is_text = self._source is not segment and self._text.has_words
+        self.is_text = self._source is not segment and (
+            self._text.has_words or has_branches_with_words(self._text.text)
+        )
 
     def text_unit(self, context: str, max_length: int | None) -> TextUnit:
         """Return the unit for the translator."""
