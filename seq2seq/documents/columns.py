@@ -47,7 +47,7 @@ def columns_of(
     if wanted:
         missing = [name for name in wanted if name not in names]
         if missing:
-            raise Seq2SeqError(f"has no column {missing[0]!r}; there are {', '.join(names)}.")
+            raise Seq2SeqError(f"has no column {missing[0]!r}; there are {_listed(names)}.")
         return Columns(tuple(names.index(name) for name in wanted), None, "", key)
     translations = _of_language(plain, target)
     texts = _of_language(plain, source) if source else None
@@ -65,7 +65,7 @@ def columns_of(
     if texts is None:
         raise Seq2SeqError(
             f"has no column named source, target or text, or by the language; there are "
-            f"{', '.join(name[:40] for name in names[:20])}."
+            f"{_listed(names)}."
         )
     return Columns((texts,), translations, "", key)
 
@@ -81,3 +81,9 @@ def _of_language(names: Sequence[str], language: str) -> int | None:
     same = [name.replace("-", " ") for name in names]
     of_region = [name for name in same if re.fullmatch(rf"{re.escape(short)} [a-z]{{2,4}}", name)]
     return _first(same, (code, short, *_LANGUAGES.get(short, ()), *of_region))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names for a message."""
+    short = [name[:40] for name in names[:20]]
+    return ", ".join(name if name.isprintable() else repr(name) for name in short)
