@@ -164,6 +164,7 @@ class _Routes:
             Route("/health", self._health),
             Route("/metrics", self._scrape),
             Route("/openapi.json", self._openapi),
+            Route("/docs", self._api_page),
             Route("/translate_file", self._translate_file, methods=["POST"]),
             Route("/download_file/{name}", self._download_file),
             Route("/suggest", self._suggest, methods=["POST"]),
@@ -283,6 +284,9 @@ class _Routes:
 
     async def _page(self, request: Request) -> Response:
         return FileResponse(PAGE / "index.html")
+
+    async def _api_page(self, request: Request) -> Response:
+        return FileResponse(PAGE / "api.html")
 
 
 async def _until_gone(request: Request) -> None:

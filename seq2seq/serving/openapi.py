@@ -65,6 +65,7 @@ def description() -> dict[str, Any]:
             "/health": _get("Tell that the server answers", _object(status=_TEXT)),
             "/metrics": _get("Figures for Prometheus", None, "text/plain"),
             "/openapi.json": _get("This description", {"type": "object"}),
+            "/docs": _get("This description, as a page to try it on", None, "text/html"),
             "/": _get("The page", None, "text/html"),
         },
     }

@@ -277,14 +277,18 @@ def test_the_page_comes_whole(wanted: str) -> None:
             assert found.text == opened.get(path).text
 
 
-def test_the_page_has_no_outside_resources_and_no_inline_code() -> None:
+@pytest.mark.parametrize(
+    ("page", "own"),
+    [("/", {"page/page.js", "page/page.css"}), ("/docs", {"page/api.js", "page/page.css"})],
+)
+def test_a_page_has_no_outside_resources_and_no_inline_code(page: str, own: set[str]) -> None:
     with client() as opened:
-        response = opened.get("/")
+        response = opened.get(page)
         assert "default-src 'none'" in response.headers["content-security-policy"]
         assert "unsafe" not in response.headers["content-security-policy"]
         assert response.headers["x-content-type-options"] == "nosniff"
         parts = re.findall(r'(?:src|href)="([^"]+)"', response.text)
-        assert {"page/page.js", "page/page.css"} <= {*parts}
+        assert own <= {*parts}
         for part in parts:
             found = opened.get(f"/{part}")
             assert found.status_code == 200

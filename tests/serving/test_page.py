@@ -358,3 +358,24 @@ def test_a_file_of_an_unknown_format_is_told(page: "Page") -> None:
     data = {"name": "note.xyz", "mimeType": "text/plain", "buffer": b"a house"}
     page.locator("#file").set_input_files(data)  # type: ignore[arg-type]
     page.get_by_text("file format not supported").wait_for()
+
+
+# The page of the API
+
+
+def test_the_api_is_shown_and_can_be_tried(tab: "Page", url: str) -> None:
+    tab.goto(f"{url}/docs")
+    tab.locator("details form button").first.wait_for()
+    assert tab.locator("details").count() >= 10
+    assert f"curl {url}/translate -d 'q=Where is the station?'" in tab.inner_text("details pre")
+    tab.locator("details form button").first.click()
+    tab.get_by_text('"translatedText": "WHERE').wait_for()
+    for width in (1000, 390):
+        for scheme in ("light", "dark"):
+            tab.set_viewport_size({"width": width, "height": 800})
+            tab.emulate_media(color_scheme=scheme)
+            overflow = "document.documentElement.scrollWidth - innerWidth"
+            assert tab.evaluate(overflow) <= 0, width
+            if SCREENSHOTS:
+                tab.screenshot(path=f"{SCREENSHOTS}/api-{scheme}-{width}.png")
+    tab.goto("about:blank")

@@ -73,7 +73,11 @@ async function translateFile(file) {
   if (byId("key").value) form.append("api_key", byId("key").value);
   form.append("file", file);
   try {
-    const answer = await ask("translate_file", { method: "POST", body: form });
+    const answer = await upload("translate_file", form, (share) => {
+      byId("file-progress").hidden = false;
+      if (share < 1) byId("file-progress").value = share;
+      else byId("file-progress").removeAttribute("value"); // it is translated, for a time unknown
+    });
     const link = document.createElement("a");
     const key = answer.translatedFileUrl.split("/").pop();
     link.href = `download_file/${key}`; // below the page, wherever a proxy has put it
@@ -83,7 +87,25 @@ async function translateFile(file) {
   } catch (error) {
     note.textContent = "";
     fail(error.message);
+  } finally {
+    byId("file-progress").hidden = true;
   }
+}
+
+// `fetch` does not tell how much of a request is sent.
+function upload(path, form, onShare) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.responseType = "json";
+    request.upload.addEventListener("progress", ({ loaded, total }) => onShare(loaded / total));
+    request.addEventListener("error", () => reject(new Error("The server cannot be reached.")));
+    request.addEventListener("load", () => {
+      if (request.status === 200) resolve(request.response);
+      else reject(new Error(request.response?.error || `The server answered ${request.status}.`));
+    });
+    request.send(form);
+  });
 }
 
 // What is shown
@@ -263,8 +285,16 @@ byId("file").addEventListener("change", (event) => {
   translateFile(event.target.files[0]);
   event.target.value = ""; // so that the same file may be chosen again
 });
-document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  const isFile = event.dataTransfer.types.includes("Files") && !byId("choose").hidden;
+  document.body.classList.toggle("dropping", isFile);
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dropping");
+});
 document.addEventListener("drop", (event) => {
+  document.body.classList.remove("dropping");
   if (!event.dataTransfer.files.length) return;
   event.preventDefault();
   translateFile(event.dataTransfer.files[0]);
