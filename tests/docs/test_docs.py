@@ -30,7 +30,9 @@ TEXTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")),
     ROOT / "docs" / "guide" / "README.md",
     COURSE,
+    ROOT / "docs" / "notebooks" / "README.md",
     *PAGES,
+    *sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")),
 ]
 
 _CODE = re.compile(r"^```.*?^```$|``.+?``|`[^`\n]+`", re.DOTALL | re.MULTILINE)
@@ -49,6 +51,15 @@ def builder() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def text_of(page: Path) -> str:
+    """The Markdown of a page or of a notebook."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def links(text: str) -> list[str]:
@@ -89,7 +100,7 @@ def is_dead(link: str, page: Path) -> bool:
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_relative_link_of_a_page_is_dead(page: Path) -> None:
-    found = links(page.read_text(encoding="utf-8"))
+    found = links(text_of(page))
     assert [link for link in found if is_dead(link, page)] == []
 
 
