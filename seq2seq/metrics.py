@@ -22,6 +22,9 @@ BOOTSTRAP_SAMPLES = 1000
 Tokenize = Literal["moses"]
 """Other tokens than sacreBLEU's own, that published figures are over."""
 
+FurtherMetric = Literal["comet"]
+"""What evaluation can add where the user has it, see `seq2seq.evaluation.comet_metric`."""
+
 _TOKENIZER_LANGUAGES = {
     "zh": "zh zho chi cmn yue wuu nan hak gan hsn cdo lzh",
     "ja-mecab": "ja jpn",

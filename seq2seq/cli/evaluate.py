@@ -27,7 +27,7 @@ from seq2seq.cli.options import (
 )
 from seq2seq.cli.streams import open_output
 from seq2seq.errors import UsageError, require_extra
-from seq2seq.metrics import Tokenize
+from seq2seq.metrics import FurtherMetric, Tokenize
 
 
 @reported_errors("seq2seq")
@@ -64,6 +64,10 @@ def evaluate(
             "--tokenize", help="Report BLEU over these tokens too, lower-cased, as publications do."
         ),
     ] = None,
+    metric: Annotated[
+        FurtherMetric | None,
+        typer.Option("--metric", help="Add COMET, where unbabel-comet is installed."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the translations here.")
     ] = None,
@@ -94,6 +98,7 @@ def evaluate(
                 test_set,
                 options,
                 tokenize=tokenize,
+                metric=metric,
                 combination=combination_of(system, ensemble),
                 threads=threads,
                 cell=cell,

@@ -12,7 +12,9 @@ from seq2seq.config.model_config import Combination, Direction, choose_direction
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
 from seq2seq.errors import Seq2SeqError, UsageError, require_extra
+from seq2seq.evaluation.comet_metric import comet_score, require_comet
 from seq2seq.metrics import (
+    FurtherMetric,
     MetricScore,
     Tokenize,
     score,
@@ -225,6 +227,7 @@ def evaluate_model(
     options: TranslateOptions,
     *,
     tokenize: Tokenize | None = None,
+    metric: FurtherMetric | None = None,
     combination: Combination = "log",
     threads: int = 0,
     cell: Path | None = None,
@@ -234,8 +237,10 @@ def evaluate_model(
     """Translate test sets with an exported model or the best model of a run, and score them.
 
     Several models are an ensemble. The translations are written to `sink`, one a line. `tokenize`
-    is for `metrics.score`.
+    is for `metrics.score`; `metric` is one to add to its scores.
     """
+    if metric == "comet":
+        require_comet()
     translator = open_ensemble(models, threads, combination, cell)
     runs = filter(is_training_run, models)
     tests = test_set.read(translator.directions, next(runs, None))
@@ -244,7 +249,7 @@ def evaluate_model(
     for test in tests:  # before any work is done in vain
         choose_direction(translator.directions, test.direction.source, test.direction.target)
     return [
-        _evaluate(name, translator, test, further, options, tokenize, sink, show_progress)
+        _evaluate(name, translator, test, further, options, tokenize, metric, sink, show_progress)
         for test in tests
     ]
 
@@ -256,6 +261,7 @@ def _evaluate(
     further: Sequence[Sequence[str]],
     options: TranslateOptions,
     tokenize: Tokenize | None,
+    metric: FurtherMetric | None,
     sink: BinaryIO | None,
     show_progress: bool,
 ) -> Evaluation:
@@ -266,12 +272,15 @@ def _evaluate(
     hypotheses = [translation.text for translation in translations]
     if sink is not None:
         sink.writelines(f"{line}\n".encode() for line in hypotheses)
+    scores = score(hypotheses, text.target, direction.target, tokenize, further)
+    if metric == "comet":
+        scores = (*scores, comet_score([*text.source], hypotheses, [*text.target]))
     return Evaluation(
         model,
         direction,
         text.name,
         len(text),
-        score(hypotheses, text.target, direction.target, tokenize, further),
+        scores,
         seconds,
         options.beam_size or translator.search.beam_size,
         _calibration_error(translations, text.target),
