@@ -7,6 +7,7 @@ resumed run makes it again.
 
 import hashlib
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -113,11 +114,11 @@ class TrainingPairs:
         if recipe.augmentation.is_on:
             self._augmenter = Augmenter(recipe.augmentation, [text for _, text in texts])
         self._sizes = np.array([len(text) for _, text in texts])
-        self._ends = self._sizes.cumsum()
+        self._starts: list[int] = (self._sizes.cumsum() - self._sizes).tolist()
         self._shuffled: tuple[int, NDArray[np.int32]] | None = None  # the epoch and its order
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return int(self._sizes.sum())
 
     @property
     def buffers(self) -> int:
@@ -154,8 +155,8 @@ class TrainingPairs:
 
     def _find(self, number: int) -> tuple[DirectedText, int]:
         """Return the text that a pair is in, and its place there."""
-        text = int(np.searchsorted(self._ends, number, side="right"))
-        return self._texts[text], number - int(self._ends[text] - self._sizes[text])
+        text = bisect_right(self._starts, number) - 1
+        return self._texts[text], number - self._starts[text]
 
     def _order(self, epoch: int) -> NDArray[np.int32]:
         """Shuffle the pairs of an epoch: of each text as many as weight and temperature say.
@@ -169,11 +170,11 @@ class TrainingPairs:
         shares = np.round(len(self) * proportions / proportions.sum()).astype(int)
         order = scratch(int((-(-shares // self._sizes) * self._sizes).sum()), np.int32)
         end = 0
-        for begin, size, share in zip(self._ends - self._sizes, self._sizes, shares, strict=True):
+        for begin, size, share in zip(self._starts, self._sizes, shares, strict=True):
             whole, rest = divmod(int(share), int(size))
             for copy in range(whole + (rest > 0)):
                 numbers = order[end : end + size]
-                count_from(int(begin), numbers)
+                count_from(begin, numbers)
                 if copy == whole:
                     random.shuffle(numbers)
                     numbers = numbers[:rest]
