@@ -1,8 +1,10 @@
 """`seq2seq bulk`: rows in are rows out, whatever is killed, on each engine that is installed."""
 
 import csv
+import errno
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -259,6 +261,23 @@ def test_rows_that_fail_are_counted(tmp_path: Path, translator: BatchTranslator)
     rows = rows_of(tmp_path / "out")
     assert [row["text_de_error"] for row in rows] == ["", "not text but int", ""]
     assert [row["text_de"] is None for row in rows] == [False, True, True]
+
+
+@pytest.mark.parametrize("names_host", [False, True])
+def test_a_full_disk_names_the_part_and_on_a_cluster_the_host(
+    names_host: bool, tmp_path: Path, translator: BatchTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_nothing(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with open_job(write(tmp_path / "a.csv"), tmp_path / "out", translator, 30, {}) as opened:
+        monkeypatch.setattr(job, "write_file", write_nothing)
+        [part] = opened.missing
+        outcome = job._translate_part(translator, tmp_path / "out", names_host, part)
+    host = f"host {platform.node()}, " if names_host else ""
+    path = tmp_path / "out" / "part-00000.csv"
+    assert outcome.error == f"{host}part-00000.csv: {path}: No space left on device."
+    assert not path.exists()
 
 
 # Real workers, one of which is killed half-way.
