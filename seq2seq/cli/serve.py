@@ -209,7 +209,7 @@ def serve(
             languages = source_language, target_language
             load = partial(_router_with_memory, models, memory, least_similarity, *languages)
         router = load()
-        processes = TranslatorProcesses(load) if batches.workers > 1 else None
+        processes = TranslatorProcesses(router, load) if batches.workers > 1 else None
         if allow_host or is_loopback(listening.getsockname()[0]):
             settings = replace(settings, hosts=(host, *(allow_host or ())))
         app = create_app(router, _identifier(quiet), settings, processes)

@@ -46,20 +46,23 @@ def translate_batch(
 
 
 class TranslatorProcesses:
-    """As many processes as batches are translated at the same time; each starts when it is needed.
+    """As many processes as batches are translated at the same time.
 
-    `translate` is called from several threads. What a process fails with is raised by it, and one
-    that dies is replaced.
+    `translate` is called from several threads. Where no process has loaded its models yet, the
+    thread translates by itself. What a process fails with is raised; one that dies is replaced.
     """
 
-    def __init__(self, load: Callable[[], Router]) -> None:
-        """Take what loads the models, which must be picklable; each process calls it."""
+    def __init__(self, router: Router, load: Callable[[], Router]) -> None:
+        """Take the models of this process, and what loads them in the others: picklable."""
+        self._here = router
         self._load = load
-        self._idle: list[_TranslatorProcess] = []  # the one that was used last is used next
+        self._idle: list[_TranslatorProcess] = []
         self._lock = threading.Lock()
+        self._startable = 0  # processes that may start yet
 
     def start(self, processes: int) -> None:
-        """Start so many processes, which load their models while others go on."""
+        """Start so many processes; as many again start when all of these are at work."""
+        self._startable = processes
         self._idle += [_TranslatorProcess(self._load) for _ in range(processes)]
 
     def translate(
@@ -71,12 +74,15 @@ class TranslatorProcesses:
     ) -> list[Translation]:
         """See `translate_batch`; raise `Seq2SeqError` where the process dies."""
         with self._lock:
-            idle = self._idle.pop() if self._idle else None
-        process = idle or _TranslatorProcess(self._load)
+            process = self._take_ready()
+        if process is None:
+            return translate_batch(self._here, direction, texts, options, is_wanted)
         try:
             result = process.translate(direction, texts, options, is_wanted)
         except (EOFError, OSError):
             process.close()
+            with self._lock:
+                self._idle.append(_TranslatorProcess(self._load))
             raise Seq2SeqError(
                 "a process that translates has died: is there enough memory?"
             ) from None
@@ -86,12 +92,33 @@ class TranslatorProcesses:
             raise result
         return result
 
+    def _take_ready(self) -> "_TranslatorProcess | None":
+        """Take an idle process that has loaded its models; the last one that was used, if it can.
+
+        Start one where there is none idle.
+        """
+        for process in reversed(self._idle):
+            try:
+                is_ready = process.is_ready()
+            except (EOFError, OSError):  # it has died; another one would, too
+                self._idle.remove(process)
+                process.close()
+                continue
+            if is_ready:
+                self._idle.remove(process)
+                return process
+        if not self._idle and self._startable:
+            self._startable -= 1
+            self._idle.append(_TranslatorProcess(self._load))
+        return None
+
     def close(self) -> None:
         """End the processes."""
         with self._lock:
             for process in self._idle:
                 process.close()
             self._idle.clear()
+            self._startable = 0
 
 
 class _TranslatorProcess:
@@ -104,6 +131,14 @@ class _TranslatorProcess:
         process.start()
         theirs.close()  # so that its end shows here
         self.pid = process.pid
+        self._is_ready = False
+
+    def is_ready(self) -> bool:
+        """Tell whether it has loaded its models; raise `EOFError` or `OSError` if it has died."""
+        if not self._is_ready and self._connection.poll():
+            self._connection.recv()
+            self._is_ready = True
+        return self._is_ready
 
     def translate(
         self,
@@ -130,7 +165,7 @@ class _TranslatorProcess:
 
 
 def _serve(connection: Connection, load: Callable[[], Router]) -> None:
-    """Be a process: translate what comes, until the other side closes.
+    """Be a process: load the models, say so, and translate what comes until the other side closes.
 
     What comes is a batch, or None: nobody waits for the batch of before any more.
     """
@@ -138,17 +173,20 @@ def _serve(connection: Connection, load: Callable[[], Router]) -> None:
         signal.signal(getattr(signal, name), signal.SIG_IGN)  # the server ends it
     logging.getLogger("seq2seq").setLevel(logging.ERROR)  # the server itself says what it chooses
     end_with_parent()
-    router = None
+    try:
+        router = load()
+    except Seq2SeqError:
+        return  # the server has loaded the same, and goes on by itself
 
     def is_wanted() -> bool:
         return not connection.poll() or connection.recv() is not None
 
     try:
+        connection.send(None)
         while True:
             if (batch := connection.recv()) is None:
                 continue  # it came after the last translation
             try:
-                router = router or load()
                 direction, texts, options = batch
                 result: list[Translation] | Exception = translate_batch(
                     router, direction, texts, options, is_wanted
