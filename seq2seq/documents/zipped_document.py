@@ -19,7 +19,7 @@ from seq2seq.errors import Seq2SeqError
 
 _MOST_PARTS = 10_000
 _MOST_UNPACKED = 1024**3
-_UNPACKED_ANYHOW = 32 * 1024**2
+_UNPACKED_ANYHOW = 2 * 1024**2
 _MOST_TIMES = 200  # that a larger file may grow when it is unpacked
 _ENCRYPTED = 1  # a flag of a part
 
