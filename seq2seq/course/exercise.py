@@ -61,6 +61,13 @@ def require_array(answer: object, shape: tuple[int, ...], name: str) -> None:
     require(values.shape == shape, f"{name} has the shape {values.shape}; it should be {shape}.")
 
 
+def require_list(answer: object, of_what: str) -> list[Any]:
+    """Return an answer as a list; raise `NotYet` where it is none."""
+    if isinstance(answer, (list, tuple)):
+        return [*answer]
+    raise NotYet(f"it should return a list of {of_what}, and returns {_short(answer)}.")
+
+
 def require_choices(answer: object, choices: dict[Any, Any]) -> None:
     """Raise `NotYet` unless an answer is a dictionary that chooses rightly for each key.
 

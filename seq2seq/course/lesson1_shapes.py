@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from seq2seq.course.exercise import Exercise, Lesson, is_close, require, require_choices
+from seq2seq.course.exercise import (
+    Exercise,
+    Lesson,
+    is_close,
+    require,
+    require_choices,
+    require_list,
+)
 
 _SHAPES = {
     "is this review friendly or not": "many to one",
@@ -37,8 +44,7 @@ def _check_read(read: Any) -> None:
     for symbol in _INPUTS:
         state = _encoder(symbol, state)
         states.append(state)
-    answer = read(_encoder, [*_INPUTS], 2.0)
-    require(answer is not None, "it returns nothing; collect the states in a list and return it.")
+    answer = require_list(read(_encoder, [*_INPUTS], 2.0), "states")
     require(
         not is_close(answer, [2.0, *states]),
         "the state before the first input is among them; only those after an input belong there.",
@@ -59,8 +65,7 @@ def _check_write(write: Any) -> None:
             symbol = outputs[-1] if feeds_back else symbol
         return outputs
 
-    answer = write(_decoder, _readout, 9, 4.0, 6)
-    require(answer is not None, "it returns nothing; collect the outputs in a list and return it.")
+    answer = require_list(write(_decoder, _readout, 9, 4.0, 6), "outputs")
     require(answer != written(False), "it reads the first input at every step; read the output.")
     require(answer != [9, *written(True)[:-1]], "the first input is not an output; leave it out.")
     require(answer == written(True), "per step: the new state, its output, which is read next.")
@@ -79,9 +84,10 @@ def _check_translate(translate: Any) -> None:
             outputs.append(symbol)
         return outputs
 
-    answer = translate(_encoder, _decoder, _readout, [*_INPUTS], _BEGIN, _END)
+    answer = require_list(
+        translate(_encoder, _decoder, _readout, [*_INPUTS], _BEGIN, _END), "outputs"
+    )
     expected = translated(_INPUTS, _readout)
-    require(answer is not None, "it returns nothing; collect the outputs in a list and return it.")
     require(answer != [*expected, _END], "the end is among the outputs; stop before you add it.")
     require(
         answer != translated([], _readout),

@@ -14,6 +14,7 @@ from seq2seq.course.exercise import (
     is_close,
     require,
     require_array,
+    require_list,
 )
 
 _SENTENCE = "I have never seen this book."
@@ -92,8 +93,7 @@ def _check_looked_at(looked_at: Any) -> None:
 
     model = open_model(DEFAULT_MODEL)
     seen = attention(model, _SENTENCE, model.between("en", "de"))
-    answer = looked_at([*seen.source], seen.mean.copy())
-    require(isinstance(answer, list), "return a list of source tokens.")
+    answer = require_list(looked_at([*seen.source], seen.mean.copy()), "source tokens")
     require(
         len(answer) == len(seen.target),
         f"there are {len(seen.target)} target tokens, and {len(answer)} in your list: a row of the "

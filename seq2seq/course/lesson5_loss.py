@@ -4,7 +4,15 @@ from math import exp, log, prod
 from typing import Any
 
 from seq2seq.bundled import DEFAULT_MODEL
-from seq2seq.course.exercise import Exercise, Lesson, NotYet, is_close, require, require_array
+from seq2seq.course.exercise import (
+    Exercise,
+    Lesson,
+    NotYet,
+    is_close,
+    require,
+    require_array,
+    require_list,
+)
 from seq2seq.tokenizer import Tokenizer
 
 _PROBABILITIES = [0.9, 0.5, 0.25, 0.01]
@@ -20,8 +28,7 @@ def _check_subwords(subwords: Any) -> None:
         ("hauswort", ["haus", "wort"]),
         ("rathaus", ["rat", "haus"]),
     ):
-        answer = subwords(word, {*_VOCABULARY})
-        require(answer is not None, "it returns nothing; collect the parts in a list.")
+        answer = require_list(subwords(word, {*_VOCABULARY}), "parts")
         require(
             not (answer == [*word] and parts != answer),
             f"{word} comes out letter by letter; try the longest beginning first.",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import exp, prod
 from typing import Any
 
-from seq2seq.course.exercise import Exercise, Lesson, is_close, require, require_array
+from seq2seq.course.exercise import Exercise, Lesson, is_close, require, require_array, require_list
 
 _END = "</s>"
 _PROBABILITIES = {
@@ -30,29 +30,27 @@ def _model(words: Sequence[str]) -> dict[str, float]:
 
 
 def _check_greedy(greedy: Any) -> None:
-    answer = greedy(_model)
-    require(answer is not None, "it returns nothing; collect the words in a list and return it.")
-    require([*answer][-1:] != [_END], f"{_END} is among the words; stop before you add it.")
+    answer = require_list(greedy(_model), "words")
+    require(answer[-1:] != [_END], f"{_END} is among the words; stop before you add it.")
     require(
-        [*answer] != ["wird", "es", "brauchen"],
+        answer != ["wird", "es", "brauchen"],
         "of two words that are equally likely take the first.",
     )
     require(
-        [*answer] == ["wird", "es", "dauern"],
+        answer == ["wird", "es", "dauern"],
         "at each step give the model the words so far, and take the word with the greatest "
         "probability: max(following, key=following.get).",
     )
 
 
 def _check_beam_search(beam_search: Any) -> None:
-    narrow = beam_search(_model, 1)
-    require(narrow is not None, "it returns nothing; return the words of the likeliest hypothesis.")
-    require([*narrow][-1:] != [_END], f"{_END} is among the words; leave it out at the end.")
+    narrow = require_list(beam_search(_model, 1), "words")
+    require(narrow[-1:] != [_END], f"{_END} is among the words; leave it out at the end.")
     require(
-        [*narrow][:2] == ["wird", "es"],
+        narrow[:2] == ["wird", "es"],
         "a beam of one is greedy search; here it is something else.",
     )
-    wide = [*beam_search(_model, 2)]
+    wide = require_list(beam_search(_model, 2), "words")
     require(
         wide[:1] != ["wird"],
         "a beam of two finds no better sentence than greedy search: keep the two likeliest of all "
@@ -64,7 +62,7 @@ def _check_beam_search(beam_search: Any) -> None:
         "to that of its hypothesis, and return the likeliest.",
     )
     require(
-        [*beam_search(_model, 20)] == wide,
+        require_list(beam_search(_model, 20), "words") == wide,
         "a beam of 20, which has room for everything, comes to another sentence.",
     )
 

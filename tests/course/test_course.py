@@ -73,6 +73,20 @@ WRONG = [
     ("lesson6", ") ** alpha", ") * alpha", "score", "with alpha = 0"),
     ("lesson6", "in_translation & in_reference", "in_translation", "matches", "only twice"),
     ("lesson6", "exp(1 - r / c)", "exp(1 - c / r)", "bleu", "not"),
+    (
+        "lesson1",
+        "outputs.append(symbol)\n    return outputs\n\n\n#",
+        "outputs.append(symbol)\n\n\n#",
+        "write",
+        "a list of outputs, and returns None",
+    ),
+    (
+        "lesson6",
+        "return words\n",
+        "return {*words}\n",
+        "greedy",
+        "a list of words, and returns set",
+    ),
 ]
 """Lesson, what is replaced in its answers and by what, the answer, and a part of the hint."""
 
