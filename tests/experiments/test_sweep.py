@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.commands import SEQ2SEQ, run_seq2seq
+from helpers.commands import SEQ2SEQ
 from helpers.training_runs import complaint
+from typer.testing import CliRunner
 
+from seq2seq.cli.main import app
 from seq2seq.config.model_config import Direction
 from seq2seq.config.recipe import CorpusConfig
 from seq2seq.errors import UsageError
@@ -174,16 +176,18 @@ def test_a_sweep_goes_on_after_a_failed_run_and_trains_no_run_again(
         recipe_file, "seeds = [1]\n[grid]\ntokenizer.vocabulary_size = [385, 9000]\n"
     )
     output = tmp_path / "runs"
-    options: list[str | Path] = ["sweep", file, "-o", output, "--test", "--jobs", "2"]
-    done = run_seq2seq(*options, "--markdown", tmp_path / "t.md", "--latex", tmp_path / "t.tex")
-    assert done.returncode == 1
+    options = ["sweep", str(file), "-o", str(output), "--test", "--jobs", "2"]
+    tables = [f"--{kind}={tmp_path / kind}" for kind in ("markdown", "latex")]
+    # In this process: to start another one takes longer than all the rest.
+    done = CliRunner().invoke(app, [*options, *tables])
+    assert done.exit_code == 1
     assert "vocabulary_size = 9000 does not fit" in done.stderr
     assert "1 of 2 runs failed" in done.stderr.splitlines()[-1]
     assert "vocabulary_size=385" in done.stdout
     assert "vocabulary_size=9000" not in done.stdout
     assert done.stdout.count("en-de, 10 sentences") == 2  # validation and test
-    assert "| vocabulary_size=385 | 1 |" in (tmp_path / "t.md").read_text()
-    assert r"\toprule" in (tmp_path / "t.tex").read_text()
+    assert "| vocabulary_size=385 | 1 |" in (tmp_path / "markdown").read_text()
+    assert r"\toprule" in (tmp_path / "latex").read_text()
 
     good, _ = read_sweep(file)
     for trial in good.trials:
@@ -192,8 +196,8 @@ def test_a_sweep_goes_on_after_a_failed_run_and_trains_no_run_again(
         assert translations_file(run, "test", Direction("en", "de")).exists()
     before = {path: path.stat().st_mtime_ns for path in output.rglob("best.safetensors")}
     write_sweep(recipe_file, "seeds = [1]\n[grid]\ntokenizer.vocabulary_size = [385]\n")
-    again = run_seq2seq(*options)
-    assert (again.returncode, again.stderr) == (0, "1 of 1 runs are done already.\n")
+    again = CliRunner().invoke(app, options)
+    assert (again.exit_code, again.stderr) == (0, "1 of 1 runs are done already.\n")
     assert {path: path.stat().st_mtime_ns for path in output.rglob("best.safetensors")} == before
 
 
@@ -213,7 +217,7 @@ def test_a_sweep_that_is_stopped_saves_its_run_and_goes_on(
             assert process.poll() is None
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM
     assert errors == "stopped; everything is saved, and the same command continues.\n"
     assert not is_done(trial, output)
@@ -225,4 +229,4 @@ def test_a_sweep_that_is_stopped_saves_its_run_and_goes_on(
             assert process.poll() is None
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)

@@ -387,6 +387,11 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing key": (edit_config(model=None), "config.json: 'model' is missing"),
     "wrong value": (edit_config(model={"cell": "lsmt"}), "config.json: 'model.cell' is 'lsmt'"),
     "wrong type": (edit_config(search=5), "config.json: 'search' must be a table"),
+    "classic attention": (
+        edit_model(attention="dot"),
+        "model.attention 'dot' is only for training runs",
+    ),
+    "input feeding": (edit_model(input_feeding=True), "model.input_feeding is only for training"),
     "absurd depth": (edit_model(encoder_layers=10**9), "'model.encoder_layers' must be at most 64"),
     "absurd width": (edit_model(hidden_size=10**9), "'model.hidden_size' must be at most 65,536"),
     "width": (edit_model(hidden_size=65_536), "safetensors: '.*' has the shape"),
