@@ -200,12 +200,19 @@ def gradients(
         int, typer.Option("--steps", min=1, help="Training steps for each delay, at most.")
     ] = 600,
     seed: Annotated[int, typer.Option("--seed", help="Of all random numbers.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds", metavar="N", min=1, help="Measure with so many seeds, from --seed on."
+        ),
+    ] = 1,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Measure the vanishing gradient of RNN, GRU and LSTM, and how long each remembers.
 
-    It takes some minutes, and gives the same numbers every time.
+    It takes some minutes for each seed, and gives the same numbers every time. Of several seeds it
+    shows the median and the spread.
     """
     check_output(output)
     require_extra("torch", "inspect gradients", "train")
@@ -217,11 +224,16 @@ def gradients(
     from seq2seq.inspection.terminal import gradients_lines
 
     delays = tuple(takewhile(lambda delay: delay <= longest, (5 * 2**n for n in count())))
-    settings = GradientSettings(delays=delays, distractors=distractors, steps=steps, seed=seed)
+    settings = GradientSettings(
+        delays=delays, distractors=distractors, steps=steps, seeds=tuple(range(seed, seed + seeds))
+    )
     with Console(stderr=True, quiet=quiet).status("measuring") as status:
 
         def show(result: MemoryResult) -> None:
-            status.update(f"{result.variant}, delay {result.delay}: {result.accuracy:.0%} right")
+            status.update(
+                f"seed {result.seed}, {result.variant}, delay {result.delay}: "
+                f"{result.accuracy:.0%} right"
+            )
 
         report = measure(settings, on_result=show)
     if output is not None:

@@ -16,10 +16,12 @@ for a while (or other symbols, distractors), then a mark, at which the cell has 
 it was. For each delay a new cell is trained, with so many steps and not more; it fails where no
 gradient reaches the symbol.
 
-Everything is drawn from the seed, on one thread: the same numbers every time.
+Everything is drawn from the seed, on one thread: the same numbers every time. What one seed shows
+may be its luck, so several can be measured, each with its own weights, sequences and answers.
 """
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -77,7 +79,7 @@ class GradientSettings:
     batch_size: int = 32
     learning_rate: float = 0.005
     learnt: float = 0.95  # the share of right answers from which on a delay counts as learnt
-    seed: int = 1
+    seeds: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +87,7 @@ class GradientCurve:
     """How the loss at the end depends on the input at each distance before it."""
 
     variant: str
+    seed: int
     trained_delay: int | None  # the longest delay that it had learnt; None: not trained
     norms: Floats  # (D + 1,) of distances 0 to D
 
@@ -95,9 +98,10 @@ class GradientCurve:
 
 @dataclass(frozen=True)
 class MemoryResult:
-    """What came of training one cell with one delay."""
+    """What came of training one cell with one delay, from one seed."""
 
     variant: str
+    seed: int
     delay: int
     accuracy: float
     steps: int  # less than allowed where it had learnt it before
@@ -111,9 +115,25 @@ class GradientReport:
     curves: tuple[GradientCurve, ...]
     memory: tuple[MemoryResult, ...]
 
-    def limits(self, variant: str) -> tuple[int | None, int | None]:
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The names of the cells."""
+        return tuple(dict.fromkeys(curve.variant for curve in self.curves))
+
+    def norms(self, variant: str, *, trained: bool) -> Floats:
+        """Return the norms (N, D + 1) of the seeds; N is 0 where no seed has learnt anything."""
+        rows = [
+            curve.norms
+            for curve in self.curves
+            if curve.variant == variant and (curve.trained_delay is not None) == trained
+        ]
+        return np.array(rows).reshape(-1, self.settings.distance + 1)
+
+    def limits(self, variant: str, seed: int) -> tuple[int | None, int | None]:
         """Return the longest delay that was learnt and the shortest that was not, or None."""
-        results = [result for result in self.memory if result.variant == variant]
+        results = [
+            result for result in self.memory if (result.variant, result.seed) == (variant, seed)
+        ]
         learnt = [result.delay for result in results if result.accuracy >= self.settings.learnt]
         failed = [result.delay for result in results if result.accuracy < self.settings.learnt]
         return max(learnt, default=None), min(failed, default=None)
@@ -132,19 +152,18 @@ def measure(
     variants: Sequence[Variant] = VARIANTS,
     on_result: Callable[[MemoryResult], object] = lambda _: None,
 ) -> GradientReport:
-    """Measure gradients at the beginning, memory by delay, and gradients after training.
+    """Measure gradients at the beginning, memory by delay, and gradients after training; each seed.
 
     Delays grow until one is not learnt. `on_result` is told of each training that is done.
     """
     curves: list[GradientCurve] = []
     memory: list[MemoryResult] = []
     with _repeatable():
-        for variant in variants:
-            model = CopyMemoryModel(variant, settings)
-            curves.append(_curve(model, None))
+        for seed, variant in itertools.product(settings.seeds, variants):
+            curves.append(_curve(CopyMemoryModel(variant, settings, seed), None))
             learnt: CopyMemoryModel | None = None
             for delay in settings.delays:
-                model = CopyMemoryModel(variant, settings)
+                model = CopyMemoryModel(variant, settings, seed)
                 memory.append(model.learn(delay))
                 on_result(memory[-1])
                 if memory[-1].accuracy < settings.learnt:
@@ -158,10 +177,10 @@ def measure(
 class CopyMemoryModel(nn.Module):
     """A recurrent layer and a softmax over the symbols."""
 
-    def __init__(self, variant: Variant, settings: GradientSettings) -> None:
+    def __init__(self, variant: Variant, settings: GradientSettings, seed: int) -> None:
         super().__init__()
-        torch.manual_seed(settings.seed)
-        self.variant, self.settings = variant, settings
+        torch.manual_seed(seed)
+        self.variant, self.settings, self.seed = variant, settings, seed
         size = settings.hidden_size
         self.layer = RecurrentLayer(variant.cell, settings.symbols + 2, size)
         self.readout = nn.Linear(size, settings.symbols)
@@ -181,7 +200,7 @@ class CopyMemoryModel(nn.Module):
     def learn(self, delay: int) -> MemoryResult:
         """Train until the loss is next to nothing, or all steps are taken."""
         settings = self.settings
-        random = torch.Generator().manual_seed(settings.seed)
+        random = torch.Generator().manual_seed(self.seed)
         optimizer = torch.optim.Adam(self.parameters(), settings.learning_rate)
         steps, last = 0, np.inf
         while steps < settings.steps and last > 0.01:
@@ -195,7 +214,7 @@ class CopyMemoryModel(nn.Module):
         with torch.no_grad():
             inputs, answers = recall_task(settings, delay, 1000, random)
             accuracy = (self(inputs).argmax(dim=-1) == answers).double().mean().item()
-        return MemoryResult(self.variant.name, delay, accuracy, steps)
+        return MemoryResult(self.variant.name, self.seed, delay, accuracy, steps)
 
 
 def recall_task(
@@ -230,11 +249,11 @@ def gradient_norms(model: CopyMemoryModel, inputs: Tensor, answers: Tensor) -> F
 def _curve(model: CopyMemoryModel, trained_delay: int | None) -> GradientCurve:
     """In float64: gradients get very small."""
     settings = model.settings
-    random = torch.Generator().manual_seed(settings.seed)
+    random = torch.Generator().manual_seed(model.seed)
     inputs, _ = recall_task(settings, settings.distance - 1, 64, random)  # T = D + 1
     answers = torch.randint(settings.symbols, (64,), generator=random)
     norms = gradient_norms(copy.deepcopy(model).double(), inputs.double(), answers)
-    return GradientCurve(model.variant.name, trained_delay, norms)
+    return GradientCurve(model.variant.name, model.seed, trained_delay, norms)
 
 
 @contextmanager

@@ -382,76 +382,101 @@ _LINES: Sequence[dict[str, Any]] = [
 
 
 def gradients_picture(report: "GradientReport") -> Picture:
-    """Draw the gradient over distance before and after training, and what was remembered."""
-    variants = list(dict.fromkeys(curve.variant for curve in report.curves))
-    lines = dict(zip(variants, itertools.cycle(_LINES), strict=False))
+    """Draw the gradient over distance before and after training, and what was remembered.
+
+    Each kind of cell has a column, so that no chart has more than some lines. Of several seeds a
+    line is the median, and the band around it holds all of them.
+    """
+    settings = report.settings
+    lines = dict(zip(report.variants, itertools.cycle(_LINES), strict=False))
+    kinds: dict[str, list[str]] = {}
+    for variant in lines:
+        kinds.setdefault(variant.split(",")[0], []).append(variant)
+    whens = {False: "at initialisation", True: "trained"}
     with _style():
-        figure = Figure(figsize=(9, 11), layout="constrained")
-        before, after, memory = figure.subplots(3, 1)
-        for curve in report.curves:
-            axes = before if curve.trained_delay is None else after
-            axes.plot(curve.norms, label=curve.variant, markevery=0.1, **lines[curve.variant])
-        for axes, title in (
-            (before, "at initialisation"),
-            (after, "trained with the longest delay that it learnt"),
-        ):
-            axes.set(
-                title=f"Gradient, {title}",
-                xlabel="distance T - t (steps)",
-                ylabel="|d loss / d x_t| (nats)",
-                yscale="log",
-            )
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
-            axes.grid(color="0.9")
-        after.sharey(before)
-        _draw_memory(memory, report, lines)
-        _label_lines(before)
-        _label_lines(after)
-        memory.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, handlelength=4)
+        figure = Figure(figsize=(4 * max(2, len(kinds)), 11), layout="constrained")
+        above, memory = figure.subfigures(2, 1, height_ratios=(2.4, 1), squeeze=False)[:, 0]
+        panels = above.subplots(2, len(kinds), sharex=True, sharey=True, squeeze=False)
+        for row, (trained, when) in zip(panels, whens.items(), strict=True):
+            for axes, (kind, variants) in zip(row, kinds.items(), strict=True):
+                for variant in variants:
+                    norms = report.norms(variant, trained=trained)
+                    name = variant.removeprefix(f"{kind}, ")
+                    _draw_seeds(axes, norms, {"label": name, **lines[variant]})
+                axes.set(title=f"{kind}, {when}", yscale="log")
+                axes.minorticks_off()
+                axes.grid(color="0.9")
+            row[0].set_ylabel("|d loss / d x_t| (nats)")
+            row[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+        for axes in panels[1]:
+            axes.set_xlabel("distance T - t (steps)")
+        lowest = min(report.norms(variant, trained=False).min() for variant in lines)
+        highest = max(curve.norms.max() for curve in report.curves)
+        panels[0, 0].set_ylim(lowest / 2, 2 * highest)
+        for axes in panels.flat:
+            _label_lines(axes)
+        _draw_memory(memory.subplots(), report, lines)
+    several = f", median of {len(settings.seeds)} seeds" if settings.seeds[1:] else ""
+    medians = {name: np.median(report.norms(name, trained=False), axis=0) for name in lines}
     told = " ".join(
-        f"{curve.variant}: {curve.norms[1]:.1e} at distance 1, {curve.norms[-1]:.1e} at "
-        f"{report.settings.distance}."
-        for curve in report.curves
-        if curve.trained_delay is None
+        f"{name}: {norms[1]:.1e} at distance 1, {norms[-1]:.1e} at {settings.distance}."
+        for name, norms in medians.items()
     )
     remembered = " ".join(
-        f"{name} learnt a delay of {report.limits(name)[0] or 'none'}, and failed at "
-        f"{report.limits(name)[1] or 'none'}."
-        for name in variants
+        f"{name} learnt a delay of {', '.join(map(str, _learnt(report, name)))}." for name in lines
     )
     return Picture(
         figure,
         "The vanishing gradient",
-        f"Gradient of the loss by the input, over distance, at initialisation. {told} "
-        f"Memory of one symbol. {remembered}",
+        f"Gradient of the loss by the input, over distance, at initialisation{several}. {told} "
+        f"Memory of one symbol, a number for each seed. {remembered}",
     )
+
+
+def _draw_seeds(axes: Axes, norms: NDArray[np.float64], style: Mapping[str, Any]) -> None:
+    """Draw the median of norms (N, D + 1) over N seeds, and a band that holds all of them."""
+    if not len(norms):
+        return
+    axes.plot(np.median(norms, axis=0), markevery=0.15, **style)
+    if len(norms) > 1:
+        last = norms.shape[1] - 1
+        distances = [
+            distance for distance in range(last + 1) if distance % 4 == 0 or last - distance < 4
+        ]
+        spread = norms[:, distances]  # fewer points make a smaller file
+        band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+        axes.fill_between(distances, spread.min(axis=0), spread.max(axis=0), **band)
+
+
+def _learnt(report: "GradientReport", variant: str) -> list[int]:
+    """Return the longest delay that each seed learnt, or 0."""
+    return [report.limits(variant, seed)[0] or 0 for seed in report.settings.seeds]
 
 
 def _draw_memory(
     axes: Axes, report: "GradientReport", lines: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Right answers by delay; those of one delay stand side by side, so that none hides another."""
+    """Draw a row for each cell, with a point for each seed at the longest delay that it learnt."""
     settings = report.settings
-    for number, (name, line) in enumerate(lines.items()):
-        results = [result for result in report.memory if result.variant == name]
-        aside = 1.045 ** (number - (len(lines) - 1) / 2)
-        delays = [aside * result.delay for result in results]
-        limit = report.limits(name)[0] or "none"
-        right = [100 * result.accuracy for result in results]
-        axes.plot(delays, right, label=f"{name}: {limit}", **line)
-    chance = 100 / settings.symbols
-    axes.axhline(chance, color="0.6", linewidth=0.8)
-    axes.annotate("chance", (settings.delays[0], chance - 5), color="0.4")
+    delays = [0, *settings.delays]
+    several = len(settings.seeds) > 1
+    for row, (variant, style) in enumerate(lines.items()):
+        longest = _learnt(report, variant)
+        look = {"color": style["color"], "marker": style["marker"], "linestyle": "none"}
+        for place, delay in enumerate(delays):
+            if number := longest.count(delay):
+                across = place + 0.08 * (np.arange(number) - (number - 1) / 2)
+                axes.plot(across, [row] * number, markersize=7, **look)
     axes.set(
-        title=f"Memory after {settings.steps} steps of training, at most; "
-        "beside each name the longest delay learnt",
+        title=f"Memory: the longest delay learnt in at most {settings.steps} steps of training"
+        f"{'; a point for each seed' if several else ''}",
         xlabel=f"delay (steps{', with distractors' if settings.distractors else ''})",
-        ylabel="right answers (%)",
-        xscale="log",
-        ylim=(0, 104),
+        xlim=(-0.5, len(settings.delays) + 0.5),
+        ylim=(len(lines) - 0.5, -0.5),
     )
-    axes.set_xticks(settings.delays, [str(delay) for delay in settings.delays])
-    axes.minorticks_off()
+    axes.set_xticks(range(len(delays)), ["none", *map(str, settings.delays)])
+    axes.set_yticks(range(len(lines)), [*lines])
+    axes.grid(color="0.9")
 
 
 def _label_lines(axes: Axes) -> None:

@@ -132,22 +132,49 @@ def _told(node: Node) -> str:
 
 
 def gradients_lines(report: "GradientReport") -> Iterator[str]:
-    """Yield a row for each cell: its gradient at some distances, and its memory."""
-    far = report.settings.distance
-    distances = [1, far // 10, far // 2, far]
+    """Yield a row for each cell: its gradient at some distances, and its memory.
+
+    Of several seeds it is the median of the gradients, and how many seeds learnt each delay.
+    """
+    settings = report.settings
+    several = len(settings.seeds) > 1
+    distances = [1, settings.distance // 10, settings.distance // 2, settings.distance]
     heading = "".join(f"{steps:>9}" for steps in distances)
     yield f"|d loss / d x_t|, nats, at a distance of  {heading}"
-    for curve in report.curves:
-        when = "initial" if curve.trained_delay is None else f"trained, delay {curve.trained_delay}"
-        norms = "".join(f"{curve.norms[steps]:>9.0e}" for steps in distances)
-        yield f"{curve.variant:<20} {when:<18}   {norms}"
+    for variant in report.variants:
+        for trained in (False, True):
+            norms = report.norms(variant, trained=trained)
+            if len(norms):
+                when = "trained" if trained else "initial"
+                if several:
+                    when += f", {len(norms)} seeds"
+                elif trained:
+                    when += f", delay {report.limits(variant, settings.seeds[0])[0]}"
+                medians = np.median(norms, axis=0)
+                numbers = "".join(f"{medians[steps]:>9.0e}" for steps in distances)
+                yield f"{variant:<20} {when:<18}   {numbers}"
     yield ""
+    yield from _seeds_memory_lines(report) if several else _memory_lines(report)
+
+
+def _memory_lines(report: "GradientReport") -> Iterator[str]:
     yield f"{'one symbol remembered':<24}{'learnt up to':>14}{'failed at':>12}{'right there':>14}"
     for variant in dict.fromkeys(result.variant for result in report.memory):
-        learnt, failed = report.limits(variant)
+        learnt, failed = report.limits(variant, report.settings.seeds[0])
         last = [result for result in report.memory if result.variant == variant][-1]
         right = f"{last.accuracy:.0%}" if failed else "-"
         yield f"{variant:<24}{learnt or '-':>14}{failed or '-':>12}{right:>14}"
+
+
+def _seeds_memory_lines(report: "GradientReport") -> Iterator[str]:
+    """Yield how many seeds learnt each delay: a delay is tried where the one before was learnt."""
+    settings = report.settings
+    yield f"one symbol remembered: how many of {len(settings.seeds)} seeds learnt a delay of"
+    yield f"{'':<24}{''.join(f'{delay:>5}' for delay in settings.delays)}  steps"
+    for variant in report.variants:
+        longest = [report.limits(variant, seed)[0] or 0 for seed in settings.seeds]
+        counts = [sum(most >= delay for most in longest) for delay in settings.delays]
+        yield f"{variant:<24}{''.join(f'{count:>5}' for count in counts)}"
 
 
 def heat_map(

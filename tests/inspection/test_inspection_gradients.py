@@ -1,5 +1,6 @@
 """The measured gradients are those of the equations; the same numbers come out every time."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from torch import Tensor
 from seq2seq.inspection.gradients import (
     VARIANTS,
     CopyMemoryModel,
+    GradientCurve,
     GradientReport,
     GradientSettings,
+    MemoryResult,
     Variant,
     gradient_norms,
     measure,
@@ -28,7 +31,7 @@ B, T = 3, 7
 
 def setup(variant: Variant) -> tuple[CopyMemoryModel, Tensor, Tensor]:
     """A layer in float64, inputs (B, T, X), answers (B,)."""
-    model = CopyMemoryModel(variant, SMALL).double()
+    model = CopyMemoryModel(variant, SMALL, seed=1).double()
     torch.manual_seed(3)
     inputs = torch.randn(B, T, SMALL.symbols + 2, dtype=torch.float64)
     return model, inputs, torch.randint(SMALL.symbols, (B,))
@@ -112,7 +115,7 @@ def test_delays_are_tried_until_one_is_not_learnt(report: GradientReport) -> Non
         learnt = [result.accuracy >= SMALL.learnt for result in results]
         assert learnt == sorted(learnt, reverse=True)
         assert learnt.count(False) <= 1
-        longest, failed = report.limits(variant.name)
+        longest, failed = report.limits(variant.name, 1)
         assert failed in (None, results[-1].delay)
         trained = [c for c in report.curves if c.variant == variant.name and c.trained_delay]
         assert [curve.trained_delay for curve in trained] == ([longest] if longest else [])
@@ -122,7 +125,7 @@ def test_delays_are_tried_until_one_is_not_learnt(report: GradientReport) -> Non
 def test_a_delay_of_some_steps_is_learnt() -> None:
     settings = GradientSettings(delays=(3,), steps=400)
     report = measure(settings, VARIANTS[-1:])
-    assert report.limits("LSTM, forget bias 3") == (3, None)
+    assert report.limits("LSTM, forget bias 3", 1) == (3, None)
     assert len(report.curves) == 2
 
 
@@ -131,3 +134,30 @@ def test_the_table_has_a_row_for_each_cell(report: GradientReport) -> None:
     assert all(len(line) <= 80 for line in lines)
     for variant in VARIANTS:
         assert sum(line.startswith(variant.name + "  ") for line in lines) >= 2
+
+
+def test_of_several_seeds_each_is_what_it_is_alone() -> None:
+    variants = VARIANTS[::3]
+    several, *alone = (
+        measure(dataclasses.replace(SMALL, seeds=seeds), variants) for seeds in ((1, 2), (1,), (2,))
+    )
+    assert several.curves[0].norms[-1] != several.curves[len(alone[0].curves)].norms[-1]
+    told = several.to_json()
+    for part in ("curves", "memory"):
+        assert told[part] == [row for report in alone for row in report.to_json()[part]]
+    assert several.norms("RNN", trained=False).shape == (2, SMALL.distance + 1)
+
+
+def test_of_several_seeds_the_table_says_how_many_learnt_each_delay() -> None:
+    settings = GradientSettings(distance=10, delays=(5, 10, 20), seeds=(1, 2, 3))
+    memory = [
+        MemoryResult("RNN", seed, delay, accuracy, 9)
+        for seed, delay, accuracy in (
+            (1, 5, 1.0), (1, 10, 0.1), (2, 5, 1.0), (2, 10, 1.0), (2, 20, 0.1), (3, 5, 0.1),
+        )
+    ]  # fmt: skip
+    curves = [GradientCurve("RNN", seed, None, np.full(11, float(seed))) for seed in (1, 2, 3)]
+    lines = list(gradients_lines(GradientReport(settings, tuple(curves), tuple(memory))))
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[1].split() == ["RNN", "initial,", "3", "seeds", *4 * ["2e+00"]]
+    assert lines[-1].split() == ["RNN", "2", "1", "0"]
