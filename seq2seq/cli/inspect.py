@@ -36,6 +36,9 @@ OutputOption = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="FILE", help="Draw it: .html, .png or .svg."),
 ]
+DroppedOption = Annotated[
+    int, typer.Option("--dropped", min=0, max=100, help="Show so many dropped ones at each step.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the data as JSON.")]
 
 
@@ -157,10 +160,7 @@ def search(
     model: ModelArgument,
     sentence: SentenceArgument,
     output: OutputOption = None,
-    dropped: Annotated[
-        int,
-        typer.Option("--dropped", min=0, max=100, help="Show so many dropped ones at each step."),
-    ] = 3,
+    dropped: DroppedOption = 3,
     beam_size: BeamSizeOption = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
@@ -183,6 +183,37 @@ def search(
 
         draw(search_picture(tree), output)
     tell(tree.to_json(), search_lines(tree), output, as_json)
+
+
+@app.command()
+@reported_errors("seq2seq inspect")
+def sentence(
+    model: ModelArgument,
+    sentence: SentenceArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the page: .html."),
+    ] = None,
+    dropped: DroppedOption = 3,
+    source_language: AnyFromOption = None,
+    target_language: AnyToOption = None,
+    cell: CellOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Step through a sentence: gates, states, attention and beam at each token, as a page."""
+    if output is not None and output.suffix.lower() != ".html":
+        raise UsageError(f"{output}: a page is .html.")
+    from seq2seq.inspection.loading import open_model
+    from seq2seq.inspection.sentence_steps import sentence_lines, sentence_steps
+
+    opened = open_model(model, cell)
+    way = opened.between(source_language, target_language)
+    steps = sentence_steps(opened, sentence, way, dropped=dropped)
+    _note(opened, sentence, way)
+    if output is not None:
+        with open_output(output) as sink:
+            sink.write(steps.page().encode())
+    tell(steps.to_json(), sentence_lines(steps), output, as_json)
 
 
 @app.command()
