@@ -10,7 +10,7 @@ from seq2seq.cli.exit import reported_errors
 
 app = typer.Typer(
     name="learn",
-    help="Learn how it works: six lessons, each a file to fill in, which is marked.",
+    help="Learn how it works, in six lessons.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -42,7 +42,7 @@ def _list_lessons() -> None:
 def start(
     lesson: Annotated[str, typer.Argument(metavar="LESSON", help="lesson1 to lesson6.")],
 ) -> None:
-    """Write the file of a lesson, with its exercises to fill in, into this folder."""
+    """Write a lesson's file, to fill in, into this folder."""
     from seq2seq.course.lessons import lesson_named, skeleton
     from seq2seq.errors import UsageError
 
@@ -62,9 +62,10 @@ def start(
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Such as lesson3.py; it is run.")],
 ) -> None:
-    """Mark a lesson's file: each exercise is right, or not yet, with a hint.
+    """Mark a lesson's file.
 
-    The exit code is 0 if all are right, and otherwise 1.
+    Each exercise is right, or not yet, with a hint. The exit code is 0 if all are right, and
+    otherwise 1.
     """
     from seq2seq.course.lessons import lesson_of_file
     from seq2seq.course.marking import mark
