@@ -12,7 +12,7 @@ from seq2seq.files import write_file
 _HELD_OUT = 0.05  # of the segments for validation, and as many for the test
 _MOST_HELD_OUT = 500
 _LEAST_HELD_OUT = 20
-_PAIRS = 100_000  # that are trained on, times epochs: some ten minutes of a core
+_PAIRS = 40_000  # that are trained on, times epochs: some ten minutes of a core
 _MOST_EPOCHS = 16
 _SEED = 1
 _RECIPE = """\
