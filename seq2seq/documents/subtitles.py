@@ -22,7 +22,6 @@ _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMING = re.compile(
     rf"(?:[^\n]*\n)??[^\S\n]*({_TIME})[ \t]*-->[ \t]*{_TIME}[^\n]*(?:\n|\Z)"  # behind an identifier
 )
-_ARROW = re.compile(rf"{_TIME}[ \t]*-->[ \t]*{_TIME}")
 _TAG = re.compile(r"(<[^<>\n]{1,200}>|\{\\[^{}\n]{1,200}\})")
 _NAME = re.compile(r"<(/?)([a-zA-Z]+)")
 _TURN = re.compile(r"\s*(?:[-–—‐−]\s*\S|[♪♫\[(]|<v[ .])")  # begins what is not of the line before
@@ -92,7 +91,8 @@ class _Subtitles:
         self._is_webvtt = _WEBVTT.match(text) is not None
         self._line_end = "\r\n" if "\r\n" in text else "\n"
         cues = [*_cues(text, self._is_webvtt)]
-        if text.strip() and not self._is_webvtt and not _ARROW.search(text):
+        has_cue = any(_TIMING.match(block[0]) for block in _BLOCK.finditer(text))
+        if text.strip() and not self._is_webvtt and not has_cue:
             raise Seq2SeqError("has no subtitle times.")
         self._width = max(
             [_WIDTH, *(len(_TAG.sub("", line)) for c in cues for line in self._lines(c))]

@@ -215,3 +215,8 @@ def test_another_reader_finds_the_same_cues() -> None:
 def test_what_has_no_times_is_told(text: str) -> None:
     with pytest.raises(Seq2SeqError, match=r"^has no subtitle times\.$"):
         read(text.encode(), "en", "de")
+
+
+def test_a_file_whose_only_time_is_damaged_is_refused() -> None:
+    with pytest.raises(Seq2SeqError, match="no subtitle times"):
+        read(b"1\n00:99999999:01,000 --> 00:00:03,000\nThe dog", "en", "de")
