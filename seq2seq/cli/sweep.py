@@ -79,7 +79,7 @@ def sweep(
         for trial in finalist.trials:
             if is_done(trial, output):
                 texts = held_out_texts(trial, "test")
-                translate_held_out(output / trial.folder, "test", texts)
+                translate_held_out(trial.run(output), "test", texts)
         finals = test_tables(finalist, output)
         sections += ["\n".join(table.lines()) for table in finals]
         tables += finals

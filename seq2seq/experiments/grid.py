@@ -51,14 +51,22 @@ class Trial:
     recipe: Recipe
 
     @property
-    def folder(self) -> str:
-        """The name of its run's folder. Another setting, also of the recipe, is another name."""
+    def identity(self) -> str:
+        """The end of the name of its run's folder: another setting, also of the recipe, is another.
+
+        What the candidate is called is not in it, since that depends on the rest of the grid.
+        """
         table = to_table(self.recipe)
         for name in _FREE:
             table["training"].pop(name)
         digest = sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:8]
+        return f"_seed={self.seed}_{digest}"
+
+    def run(self, folder: Path) -> Path:
+        """Return the folder of its run within `folder`, under the name that it has there if any."""
+        earlier = sorted(path for path in folder.glob(f"*{self.identity}") if path.is_dir())
         name = re.sub(r"[^\w.=-]+", "_", self.candidate)[:_LONGEST_NAME]
-        return f"{name}_seed={self.seed}_{digest}"
+        return earlier[0] if earlier else folder / f"{name}{self.identity}"
 
 
 @dataclass(frozen=True)

@@ -117,13 +117,13 @@ def validation_tables(candidates: Sequence[Candidate], folder: Path) -> list[Sco
     if not trained:
         raise Seq2SeqError("every run failed, and there is nothing to compare.")
     perplexities = {
-        candidate.name: Spread.of([_perplexity(folder / trial.folder) for trial in trials])
+        candidate.name: Spread.of([_perplexity(trial.run(folder)) for trial in trials])
         for candidate, trials in trained
     }
     texts = held_out_texts(trained[0][1][0], "valid")
     outputs = {
         candidate.name: [
-            _outputs([folder / trial.folder for trial in trials], "valid", text) for text in texts
+            _outputs([trial.run(folder) for trial in trials], "valid", text) for text in texts
         ]
         for candidate, trials in trained
     }
@@ -142,7 +142,7 @@ def validation_tables(candidates: Sequence[Candidate], folder: Path) -> list[Sco
 def test_tables(finalist: Candidate, folder: Path) -> list[ScoreTable]:
     """Score the finalist on the test sets, which its runs have translated."""
     trials = [trial for trial in finalist.trials if is_done(trial, folder)]
-    runs = [folder / trial.folder for trial in trials]
+    runs = [trial.run(folder) for trial in trials]
     return [
         _table(text, {finalist.name: _outputs(runs, "test", text)}, {})
         for text in held_out_texts(trials[0], "test")

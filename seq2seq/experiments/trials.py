@@ -33,7 +33,7 @@ from seq2seq.translation.base import TranslateOptions
 class Trained:
     """How the trials of a sweep ended."""
 
-    failures: dict[str, str]  # by the trial's folder, the last line of its log
+    failures: dict[str, str]  # by the trial's identity, the last line of its log
     stopped_by: int = 0  # number of the signal that stopped the sweep; 0: none
 
 
@@ -49,7 +49,7 @@ def log_file(run: Path) -> Path:
 
 def is_done(trial: Trial, folder: Path) -> bool:
     """Tell whether a trial is trained, and has its translations."""
-    run = folder / trial.folder
+    run = trial.run(folder)
     files = [translations_file(run, "valid", direction) for direction in trial.recipe.directions]
     return all(file.is_file() for file in files)
 
@@ -77,7 +77,7 @@ def run_trials(
             while waiting and len(running) < jobs and not signals:
                 trial = waiting.pop(0)
                 process: BaseProcess = context.Process(
-                    target=_train, args=(trial, folder / trial.folder, threads), name=trial.folder
+                    target=_train, args=(trial, trial.run(folder), threads), name=trial.identity
                 )
                 process.start()
                 started[process] = trial, time.monotonic()
@@ -91,9 +91,9 @@ def run_trials(
                 done += 1
                 name = f"[{done}/{len(trials)}] {trial.candidate}, seed {trial.seed}"
                 if process.exitcode:
-                    log = log_file(folder / trial.folder)
-                    failures[trial.folder] = _reason(process.exitcode, log)
-                    say(f"{name}: failed: {failures[trial.folder]} All messages: {log}")
+                    log = log_file(trial.run(folder))
+                    failures[trial.identity] = _reason(process.exitcode, log)
+                    say(f"{name}: failed: {failures[trial.identity]} All messages: {log}")
                 else:
                     say(f"{name}: done in {time.monotonic() - begin:,.0f} s.")
     return Trained(failures, signals[0] if signals else 0)

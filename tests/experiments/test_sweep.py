@@ -102,7 +102,11 @@ def test_a_run_has_another_folder_with_another_setting_of_grid_seed_or_recipe(
     recipe_file: Path,
 ) -> None:
     def folders(text: str) -> list[str]:
-        return [trial.folder for candidate in grid(recipe_file, text) for trial in candidate.trials]
+        return [
+            trial.run(Path()).name
+            for candidate in grid(recipe_file, text)
+            for trial in candidate.trials
+        ]
 
     before = folders(GRID)
     assert len({*before}) == 8
@@ -191,7 +195,7 @@ def test_a_sweep_goes_on_after_a_failed_run_and_trains_no_run_again(
 
     good, _ = read_sweep(file)
     for trial in good.trials:
-        run = output / trial.folder
+        run = trial.run(output)
         assert is_done(trial, output)
         assert translations_file(run, "test", Direction("en", "de")).exists()
     before = {path: path.stat().st_mtime_ns for path in output.rglob("best.safetensors")}
@@ -211,7 +215,7 @@ def test_a_sweep_that_is_stopped_saves_its_run_and_goes_on(
     command = [*SEQ2SEQ, "sweep", str(file), "-o", str(output)]
     [candidate] = read_sweep(file)
     [trial] = candidate.trials
-    run = output / trial.folder
+    run = trial.run(output)
     with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8") as process:
         while not (run / "best.safetensors").exists():
             assert process.poll() is None
@@ -224,7 +228,7 @@ def test_a_sweep_that_is_stopped_saves_its_run_and_goes_on(
 
     # The rest would take long: it need only be seen to go on.
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, encoding="utf-8") as process:
-        log = output / f"{trial.folder}.log"
+        log = run.with_name(f"{run.name}.log")
         while "resumed at step" not in log.read_text():
             assert process.poll() is None
             time.sleep(0.1)
