@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _GREY = "Greys"  # from white to black: every printer and every kind of sight keeps the order
 _LEGIBLE = 5.0  # points
+_UNIT = 0.0288  # inches of height for a unit in a map of gates: three pixels or more on a screen
 _SETTINGS: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -178,9 +179,10 @@ def gates_picture(gates: Gates, units: Sequence[SelectiveUnit] = ()) -> Picture:
         single = len(gates.panels) == 1
         longest = max(len(gates.source), len(gates.target))
         wide = max(4.5 if single else 2.2, 0.19 * longest)
-        tall = 4.5 if single else 3.0
+        units_down = {panel.place.layer_name: len(panel.order) for panel in gates.panels}
+        tall = [max(3.0, _UNIT * units_down[layer] + 1.0) for layer in layers]
         strips_down = math.ceil(len(units) / 2)
-        heights = [tall * len(layers) + 0.5, 2.1 * strips_down]
+        heights = [sum(tall) + 0.5, 2.1 * strips_down]
         figure = Figure(
             figsize=(max(wide * len(names) + 1.5, 9.5 if units else 0), sum(heights)),
             layout="constrained",
@@ -193,7 +195,7 @@ def gates_picture(gates: Gates, units: Sequence[SelectiveUnit] = ()) -> Picture:
                 axes.set_axis_off()
             for axes, unit in zip(strips, units, strict=False):
                 _unit_strip(axes, gates, unit)
-        _gate_maps(maps, gates, layers, names)
+        _gate_maps(maps, gates, layers, names, tall)
     told = "".join(f" {unit} (score {unit.score:+.2f})." for unit in units)
     means = "; ".join(
         f"{panel.place} {panel.values.mean():.2f}" for panel in gates.panels if panel.place.is_gate
@@ -208,9 +210,13 @@ def gates_picture(gates: Gates, units: Sequence[SelectiveUnit] = ()) -> Picture:
 
 
 def _gate_maps(
-    figure: Figure | SubFigure, gates: Gates, layers: Sequence[str], names: Sequence[str]
+    figure: Figure | SubFigure,
+    gates: Gates,
+    layers: Sequence[str],
+    names: Sequence[str],
+    heights: Sequence[float],
 ) -> None:
-    grid = figure.subplots(len(layers), len(names), squeeze=False)
+    grid = figure.subplots(len(layers), len(names), squeeze=False, height_ratios=heights)
     states = [abs(panel.values).ravel() for panel in gates.panels if not panel.place.is_gate]
     largest = float(np.quantile(np.concatenate(states), 0.99)) if states else 1.0
     images: dict[bool, AxesImage] = {}
@@ -240,7 +246,9 @@ def _label_gate_map(axes: Axes, gates: Gates, panel: Panel) -> None:
     axes.set_title(f"{panel.place.layer_name}\n{gate}")
     _name_ticks(axes, "x", gates.tokens(panel.place))
     axes.set_yticks([0, len(panel.order) - 1], ["1", str(len(panel.order))])
-    axes.set_ylabel("unit (by peak)", labelpad=-3)
+    subplot = axes.get_subplotspec()
+    if subplot is not None and subplot.is_first_col():
+        axes.set_ylabel("unit (by peak)", labelpad=-3)
 
 
 def _unit_strip(axes: Axes, gates: Gates, unit: SelectiveUnit) -> None:
@@ -441,7 +449,7 @@ def _draw_seeds(axes: Axes, norms: NDArray[np.float64], style: Mapping[str, Any]
     if len(norms) > 1:
         last = norms.shape[1] - 1
         distances = [
-            distance for distance in range(last + 1) if distance % 4 == 0 or last - distance < 4
+            distance for distance in range(last + 1) if distance % 5 == 0 or last - distance < 5
         ]
         spread = norms[:, distances]  # fewer points make a smaller file
         band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}

@@ -85,6 +85,43 @@ def test_quoted_code_is_in_the_source(builder: ModuleType) -> None:
         builder.relinked("[`no such line`](build.py#L1)")
 
 
+GIVEN = (
+    "temperature 0.5 with 1.0",
+    "U = 1.5",
+    "U = -1.5",
+    "an impulse of 0.1",
+    "to 0.7 of its size",
+    "0.7¹⁰⁰",
+    "95% at 3",  # of the logistic function
+    "less than 0.5 there gets no name",
+)
+"""Numbers in the text that are chosen, or follow from an equation beside them."""
+
+HELD_BY_A_TEST = (
+    "0.7 or a little less for the plain RNN, 0.87 for the orthogonal one",
+    "the GRU loses 4% a step",
+)
+"""Numbers that are read off a picture: `test_the_gradients_are_as_told`."""
+
+
+def test_each_number_in_the_text_comes_from_a_command(numbers: dict[str, Any]) -> None:
+    """A decimal, a share or a power of ten is printed by a command, or named above."""
+    text, _ = TEXT.split("## Papers")
+    quoted = r"```.*?```|<!--.*?-->|\$\$.*?\$\$|`[^`]*`|\$[^$]*\$|!\[[^\]]*\]\([^)]*\)|\]\([^)]*\)"
+    prose = " ".join(re.sub(quoted, "", text, flags=re.DOTALL).split())
+    for phrase in (*GIVEN, *HELD_BY_A_TEST):
+        assert phrase in prose
+        prose = prose.replace(phrase, "")
+    printed = {
+        number
+        for block in numbers.values()
+        for line in block.get("output", ())
+        for number in re.findall(r"\d[\d,]*(?:\.\d+)?", line)
+    }
+    told = re.findall(r"\d[\d,]*\.\d+|\d+(?=%| per cent)|10[⁰¹²³⁴⁵⁶⁷⁸⁹]+", prose)
+    assert [number for number in told if number not in printed] == []
+
+
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
 def test_the_code_in_the_text_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, "README.md", "exec"), {})
@@ -190,37 +227,51 @@ def test_one_letter_settles_the_language(rebuilt: Rebuilt) -> None:
 @pytest.mark.stress
 def test_the_gradients_are_as_told(rebuilt: Rebuilt) -> None:
     report = rebuilt("gradients")
-    initial = {
-        one["variant"]: one["norms"] for one in report["curves"] if one["trained_delay"] is None
-    }
-    trained = {
-        one["variant"]: one["norms"] for one in report["curves"] if one["trained_delay"] is not None
-    }
-    gated = [name for name in trained if "bias" in name]
-    assert len(gated) == 5
-    for name, factor in (("RNN", 0.7), ("RNN, orthogonal", 0.87), ("GRU, update bias 3", 0.96)):
-        far, near = initial[name][90], initial[name][10]
-        assert (far / near) ** (1 / 80) == pytest.approx(factor, abs=0.02)
-    for name in ("GRU, update bias 0", "LSTM, forget bias 0"):
-        assert initial[name][100] < initial["RNN"][100]
-    level = initial["LSTM, forget bias 3"][10:]
-    assert max(level) < 10 * min(level)
-    losses = {name: norms[10] / norms[80] for name, norms in trained.items()}
-    assert max(losses[name] for name in gated) == losses["LSTM, forget bias 0"] < 20
-    assert losses["RNN"] > 1e17
-    for name in (*gated, "RNN, orthogonal"):
-        assert trained[name][100] > 3 * trained[name][80]
-    assert initial["LSTM, forget bias 3"][100] > 2 * initial["LSTM, forget bias 3"][80]
-    learnt = dict.fromkeys(trained, 0)
-    for one in report["memory"]:
-        if one["accuracy"] >= report["settings"]["learnt"]:
-            learnt[one["variant"]] = max(one["delay"], learnt[one["variant"]])
-    assert learnt["RNN"] == learnt["RNN, orthogonal"] == 20
-    for name in gated:
-        if name.endswith("bias 3"):
-            assert learnt[name] == 2 * learnt["RNN"]
-        else:
-            assert learnt[name] < learnt["RNN"]
+    seeds = report["settings"]["seeds"]
+    assert len(seeds) == 2
+    worst: dict[str, list[float]] = {"RNN": [], "RNN, orthogonal": []}  # lost from 10 to 80
+    for seed in seeds:
+        initial, trained = (
+            {
+                curve["variant"]: curve["norms"]
+                for curve in report["curves"]
+                if curve["seed"] == seed and (curve["trained_delay"] is not None) == is_trained
+            }
+            for is_trained in (False, True)
+        )
+        assert len(trained) == 7
+        for name, factor, most in (
+            ("RNN", 0.67, 0.05),
+            ("RNN, orthogonal", 0.87, 0.01),
+            ("GRU, update bias 3", 0.96, 0.01),
+        ):
+            far, near = initial[name][90], initial[name][10]
+            assert (far / near) ** (1 / 80) == pytest.approx(factor, abs=most)
+        for name in ("GRU, update bias 0", "LSTM, forget bias 0"):
+            assert initial[name][100] < 10 * initial["RNN"][100]
+        level = initial["LSTM, forget bias 3"][10:]
+        assert max(level) < 10 * min(level)
+        assert level[90] > 2 * level[70]
+        for name, norms in trained.items():
+            assert norms[100] > 3 * norms[80]
+            if "bias" in name:
+                assert norms[10] / norms[80] < 200
+            else:
+                worst[name].append(norms[10] / norms[80])
+        learnt = dict.fromkeys(trained, 0)
+        for result in report["memory"]:
+            if result["seed"] == seed and result["accuracy"] >= report["settings"]["learnt"]:
+                learnt[result["variant"]] = max(result["delay"], learnt[result["variant"]])
+        for closed, open_ in (
+            ("GRU, update bias 0", "GRU, update bias 3"),
+            ("LSTM, forget bias 0", "LSTM, forget bias 3"),
+        ):
+            assert learnt[open_] == 4 * learnt[closed]
+        best = max(learnt[name] for name in learnt if "bias" in name)
+        assert learnt["RNN, orthogonal"] in (best, best / 2)
+    for losses in worst.values():
+        assert max(losses) > 1e6
+        assert min(losses) < 2
 
 
 def test_the_gates_are_as_told(rebuilt: Rebuilt) -> None:

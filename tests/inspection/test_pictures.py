@@ -66,6 +66,18 @@ def test_a_notebook_shows_a_picture_with_its_words() -> None:
     assert f'alt="{html.escape(picture.description)}"' in picture._repr_html_()
 
 
+def test_each_unit_of_a_map_of_gates_can_be_seen() -> None:
+    figure = pictures()["gates"].figure
+    figure.draw_without_rendering()
+    maps = [axes for axes in figure.axes if axes.images]
+    assert len(maps) == 8
+    for axes in maps:
+        [image] = axes.images
+        units = image.get_size()[0]
+        scale = 1200 / figure.bbox.width
+        assert axes.get_window_extent().height * scale / units >= 3  # pixels
+
+
 def test_each_line_of_the_gradients_has_its_name_beside_it() -> None:
     svg = pictures()["gradients"].render("svg").decode()
     for variant in VARIANTS:
