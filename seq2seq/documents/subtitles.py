@@ -17,7 +17,7 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.text.sentences import sentences
 
 _WEBVTT = re.compile(r"WEBVTT(?=[ \t\r\n]|\Z)")
-_BLOCK = re.compile(r"(?:[^\S\n]*\S[^\n]*\n?)+")  # lines that are not blank
+_BLOCK = re.compile(r"(?:^[^\S\n]*+\S[^\n]*\n?)+", re.MULTILINE)  # lines that are not blank
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMING = re.compile(
     rf"(?:[^\n]*\n)??[^\S\n]*({_TIME})[ \t]*-->[ \t]*{_TIME}[^\n]*(?:\n|\Z)"  # behind an identifier
