@@ -42,6 +42,7 @@ from seq2seq.serving.middleware import (
 from seq2seq.serving.openapi import description
 from seq2seq.serving.request import (
     language_name,
+    read_explain_request,
     read_fields,
     read_file_fields,
     read_file_request,
@@ -168,6 +169,7 @@ class _Routes:
             Route("/translate_file", self._translate_file, methods=["POST"]),
             Route("/download_file/{name}", self._download_file),
             Route("/suggest", self._suggest, methods=["POST"]),
+            Route("/explain", self._explain, methods=["POST"]),
         ]
 
     async def _translate(self, request: Request) -> Response:
@@ -219,6 +221,13 @@ class _Routes:
             self._suggestions.add, given.text, given.translation, given.source, given.target
         )
         return _Json({"success": True})
+
+    async def _explain(self, request: Request) -> Response:
+        fields = await read_fields(request, self._limits)
+        self._api_keys.check(request, fields.get("api_key"))
+        wanted = read_explain_request(fields, self._limits)
+        explained = await self._in_time(request, self._service.explain(wanted))
+        return _Json({"sentences": explained.sentences, "page": explained.page})
 
     async def _openapi(self, request: Request) -> Response:
         return _Json(description())

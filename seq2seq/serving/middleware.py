@@ -16,13 +16,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seq2seq.inspection.sentence_steps import page_hashes
 from seq2seq.serving.telemetry import Metrics
 
 CLIENT_CLOSED = 499  # nginx's; nobody reads the answer
 JSON = "application/json; charset=utf-8"  # without a charset some clients assume Latin-1
 
+_SCRIPT, _STYLE = page_hashes()  # of the frame that shows how a sentence was translated
+
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; "
+    f"script-src 'self' {_SCRIPT}; style-src 'self' {_STYLE}; "
     "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",

@@ -57,6 +57,12 @@ def description() -> dict[str, Any]:
                 ["q", "s", "source", "target"],
                 _object(success=_FLAG),
             ),
+            "/explain": _post(
+                "Step through the translation of a sentence, as an HTML page",
+                {"q": _TEXT, **_LANGUAGES, "sentence": {"type": "integer"}},
+                ["q", "source", "target"],
+                _object(sentences=_list(_TEXT), page=_TEXT),
+            ),
             "/languages": _get(
                 "List the languages, and what each is translated into",
                 _list(_object(code=_TEXT, name=_TEXT, targets=_list(_TEXT))),

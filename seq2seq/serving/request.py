@@ -22,7 +22,7 @@ _MAX_FIELDS = 100  # the most that a form may have, other than texts
 _MAX_NAME = 50  # characters of a language or format; no name of either is longer
 _FIELD_NAMES = frozenset(
     {"q", "s", "source", "target", "format", "alternatives", "api_key", "secret"}
-    | {"alignment", "confidence", "notes"}  # which LibreTranslate does not know
+    | {"alignment", "confidence", "notes", "sentence"}  # which LibreTranslate does not know
 )
 _LANGUAGES = """
 af Afrikaans, ar Arabic, az Azerbaijani, be Belarusian, bg Bulgarian, bn Bengali, br Breton,
@@ -68,6 +68,16 @@ class FileRequest:
 
     name: str  # as the client calls it, which may be anything
     data: bytes
+    source: str  # a language, or "auto"
+    target: str
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """What `POST /explain` asks for: one sentence of a text, step by step."""
+
+    text: str
+    sentence: int  # from 1
     source: str  # a language, or "auto"
     target: str
 
@@ -191,6 +201,20 @@ def read_file_request(fields: Fields, limits: Limits) -> FileRequest:
         raise RefusedError(413, f"Invalid request: the file exceeds {limits.file_bytes} bytes")
     source, target = (_short(_required(fields, name)) for name in ("source", "target"))
     return FileRequest(_valid(name), data, source, target)
+
+
+def read_explain_request(fields: Fields, limits: Limits) -> ExplainRequest:
+    """Return which sentence is to be explained; raise `RefusedError`."""
+    text = _required(fields, "q")
+    if not isinstance(text, str):
+        raise RefusedError(400, "Invalid request: q is not a string")
+    check_size(len(text), limits.characters)
+    source, target = (_short(_required(fields, name)) for name in ("source", "target"))
+    try:
+        sentence = int(fields.get("sentence") or 1)
+    except (TypeError, ValueError, OverflowError):
+        raise RefusedError(400, "Invalid request: sentence is not a number") from None
+    return ExplainRequest(_valid(text), sentence, source, target)
 
 
 def read_suggestion(fields: Fields, limits: Limits) -> Suggestion:

@@ -24,18 +24,28 @@ from seq2seq.documents.html_document import HtmlDocument
 from seq2seq.documents.plain_text import TextDocument
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
+from seq2seq.inspection.loading import InspectedModel, open_model
+from seq2seq.inspection.sentence_steps import sentence_steps
 from seq2seq.serving.batching import Batcher, BatchSettings
 from seq2seq.serving.file_store import safe_name
 from seq2seq.serving.middleware import Limits, RefusedError
-from seq2seq.serving.request import FileRequest, TranslateRequest, check_size, language_name
+from seq2seq.serving.request import (
+    ExplainRequest,
+    FileRequest,
+    TranslateRequest,
+    check_size,
+    language_name,
+)
 from seq2seq.serving.response import Answer, Detection, translate_response
 from seq2seq.serving.telemetry import Metrics
 from seq2seq.serving.translator_processes import TranslatorProcesses, translate_batch
+from seq2seq.text.sentences import sentences
 from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
-from seq2seq.translation.pivot import PivotTranslator
+from seq2seq.translation.pivot import DirectedTranslator, PivotTranslator
 from seq2seq.translation.result import Translation
 from seq2seq.translation.router import Identifier, Router
 from seq2seq.translation.translate_document import texts_to_translate, unit_translations
+from seq2seq.translation.translator import Translator
 
 _IDENTIFIED = 2_000  # characters of a text, from which its language is identified
 _SAMPLE = 100  # texts of a document, from which its language is identified
@@ -50,6 +60,14 @@ class _Key:
     direction: Direction
     n_best: int
     alignment: bool  # takes a tenth longer
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A page that steps through one of the sentences of a text."""
+
+    sentences: list[str]
+    page: str
 
 
 class Service:
@@ -78,6 +96,8 @@ class Service:
         self.identifier = identifier
         self._metrics = metrics
         self._batcher = Batcher(self._work, batches, limits.waiting, metrics.batch_texts.observe)
+        self._opened: dict[Path, InspectedModel] = {}  # for `explain`, as they are asked for
+        self._explaining = asyncio.Lock()  # one at a time: it is for people to look at
         self._detecting = Batcher(self._identify, batches, limits.waiting)
         metrics.watch_waiting(lambda: self._batcher.waiting + self._detecting.waiting)
 
@@ -126,7 +146,7 @@ class Service:
         """Return a document in the target language; raise `RefusedError` where it is none."""
         target = self._router.known(request.target)
         source = None if request.source == AUTO else self._router.known(request.source)
-        document = await self._opened(request, source, target)
+        document = await self._read(request, source, target)
         if source is None:
             texts = "\n".join(islice(texts_to_translate(document), _SAMPLE))
             if not texts:
@@ -137,7 +157,7 @@ class Service:
                 raise RefusedError(400, "The language of the file is not known; give its source")
             if source == target:
                 return request.data
-            document = await self._opened(request, source, target)
+            document = await self._read(request, source, target)
         direction = Direction(source, target)
         self._check(direction)
         if direction not in self.directions:  # from a language to itself
@@ -160,7 +180,7 @@ class Service:
 
         return await to_thread.run_sync(render, abandon_on_cancel=True)
 
-    async def _opened(self, request: FileRequest, source: str | None, target: str) -> Document:
+    async def _read(self, request: FileRequest, source: str | None, target: str) -> Document:
         """Read a document; raise `RefusedError` where it is none of a known format."""
 
         def read() -> Document:
@@ -186,6 +206,49 @@ class Service:
             ]
             for guesses in await self._guesses(texts)
         ]
+
+    async def explain(self, request: ExplainRequest) -> Explained:
+        """Step through one sentence of a text; raise `RefusedError` where that cannot be done."""
+        target = self._router.known(request.target)
+        source = self._router.known(request.source)
+        if source == AUTO:
+            [guesses] = await self._guesses([request.text])
+            source = _detection(guesses, (*self._router.sources(target), target)).language
+        direction = Direction(source, target)
+        self._check(direction)
+        parts = [part.text.strip() for part in sentences(request.text, source)]
+        parts = [part for part in parts if part]
+        if not 1 <= request.sentence <= len(parts):
+            raise RefusedError(400, f"There is no sentence {request.sentence}")
+        folder = self._folder(direction)
+
+        def steps() -> str:
+            if folder not in self._opened:
+                self._opened[folder] = open_model(folder)
+            sentence = parts[request.sentence - 1]
+            try:
+                return sentence_steps(self._opened[folder], sentence, direction).page()
+            except UsageError as error:
+                message = str(error).removesuffix(".")
+                raise RefusedError(400, f"Invalid request: {message}") from None
+
+        async with self._explaining:
+            return Explained(parts, await to_thread.run_sync(steps, abandon_on_cancel=True))
+
+    def _folder(self, direction: Direction) -> Path:
+        """Return the model directory of a direction; raise `RefusedError` where it is not one."""
+        if direction not in self.directions:  # from a language to itself
+            raise RefusedError(400, "This text is not translated")
+        route = self._route(direction)
+        if isinstance(route, PivotTranslator):
+            pivot = language_name(route.pivot)
+            raise RefusedError(
+                400, f"This is translated in two steps, through {pivot}; look at each of them"
+            )
+        model = route.translator if isinstance(route, DirectedTranslator) else route
+        if not isinstance(model, Translator) or len(model.folders) != 1:
+            raise RefusedError(501, "There is no single model to look into")
+        return model.folders[0]
 
     async def _guesses(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
         """Return the identifier's guesses for each text; raise `RefusedError` without one."""

@@ -174,6 +174,11 @@ class Translator(BaseTranslator):
         self.engine = engine
         self.calibrations = {calibration.direction: calibration for calibration in calibrations}
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The model directories, several of an ensemble; none over an engine of this process."""
+        return self._folders
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path of the model directory, not the model."""
         if not self._folders:

@@ -92,7 +92,7 @@ class FakeIdentifier:
 @contextmanager
 def live_server(
     settings: Settings,
-    translator: FakeTranslator | None = None,
+    translator: BaseTranslator | None = None,
     identifier: Identifier | None = None,
 ) -> Iterator[str]:
     """Run a server in a thread, and yield its URL."""

@@ -4,51 +4,34 @@ To see it: `SEQ2SEQ_SCREENSHOTS=folder pytest tests/serving/test_page.py`.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from helpers.browser import CONTRAST, IN_A_BROWSER, UNNAMED, open_tab
 from helpers.serving import FakeTranslator, live_server
 
 from seq2seq.config.model_config import Direction
 from seq2seq.serving.app import Settings
 from seq2seq.serving.middleware import Limits
+from seq2seq.translation.translator import Translator
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CHROMIUM = next(
-    (
-        found
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (found := shutil.which(name))
-    ),
-    None,
-)
+GOLDEN = Path(__file__).parents[1] / "golden" / "int8"
 SCREENSHOTS = os.environ.get("SEQ2SEQ_SCREENSHOTS")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture(scope="module")
 def tab() -> "Iterator[Page]":
     """Open a tab for all tests: each has a server of its own, and so a page with no past."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
-    )
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.set_default_timeout(20_000)
+    with open_tab() as opened:
         yield opened
-        browser.close()
 
 
 @pytest.fixture
@@ -228,17 +211,37 @@ def test_the_keyboard_goes_everywhere(page: "Page") -> None:
 
 
 def test_everything_has_a_name_for_a_screen_reader(page: "Page") -> None:
-    unnamed = """
-        [...document.querySelectorAll("button, select, textarea, input, section, meter, [role]")]
-        .filter(one => !(one.ariaLabel || one.labels?.length || one.innerText.trim()
-                         || one.getAttribute("aria-labelledby")
-                         || ["status", "alert"].includes(one.role)))
-        .map(one => one.outerHTML)
-    """
-    assert page.evaluate(unnamed) == []
+    assert page.evaluate(UNNAMED) == []
     assert page.get_attribute("#translation", "aria-live") == "polite"
     assert page.get_attribute("#error", "role") == "alert"
     assert page.get_attribute("html", "lang") == "en"
+
+
+def test_how_a_sentence_was_translated_is_asked_for_when_it_is_opened(tab: "Page") -> None:
+    asked: list[str] = []
+    with (
+        live_server(Settings(log=asked.append), Translator(GOLDEN, 1)) as url,
+        visit(tab, url) as page,
+    ):
+        page.fill("#text", "The dog sees the mouse. The cat sleeps.")
+        page.wait_for_selector("#how:visible")
+        assert not any("/explain" in line for line in asked)
+        page.click("#how summary")
+        frame = page.locator("#steps iframe")
+        frame.scroll_into_view_if_needed(timeout=60_000)  # or it is not drawn
+        steps = page.frame_locator("#steps iframe")
+        steps.get_by_text("Step 1 of").wait_for(timeout=60_000)
+        assert steps.locator("h1").inner_text() == "The dog sees the mouse."
+        steps.locator("#next").click()
+        steps.get_by_text("Step 2 of").wait_for()
+        page.wait_for_function("document.querySelector('#steps iframe').offsetHeight > 700")
+        page.select_option("#sentence", "2")
+        steps.get_by_text("The cat sleeps.").first.wait_for()
+        if SCREENSHOTS:
+            page.screenshot(path=f"{SCREENSHOTS}/how.png", full_page=True)
+        page.fill("#text", "the cat")
+        page.wait_for_selector("#how:not([open])", state="attached")
+        assert frame.count() == 0
 
 
 def test_what_the_server_refuses_is_told(page: "Page", translator: FakeTranslator) -> None:
@@ -291,7 +294,7 @@ def test_it_fits_and_can_be_read(tab: "Page", width: int, scheme: Literal["light
             "footer p",
             "label",
         ):
-            assert page.evaluate(_CONTRAST, selector) >= 4.5, selector
+            assert page.evaluate(CONTRAST, selector) >= 4.5, selector
         if SCREENSHOTS:
             Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
             page.screenshot(path=f"{SCREENSHOTS}/{scheme}-{width}.png", full_page=True)
@@ -302,30 +305,9 @@ def test_it_fits_and_can_be_read(tab: "Page", width: int, scheme: Literal["light
         assert error
         assert error["y"] + error["height"] <= height  # in sight, though the text is not
         for selector in ("#error", "#count"):
-            assert page.evaluate(_CONTRAST, selector) >= 4.5, selector
+            assert page.evaluate(CONTRAST, selector) >= 4.5, selector
         if SCREENSHOTS:
             page.screenshot(path=f"{SCREENSHOTS}/{scheme}-{width}-over.png")
-
-
-# WCAG's ratio between an element's colour and what is behind it.
-_CONTRAST = """
-selector => {
-    const parse = colour => colour.match(/[\\d.]+/g).map(Number);
-    const light = ([red, green, blue]) => {
-        const [r, g, b] = [red, green, blue].map(one => one / 255)
-            .map(one => one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const ground = one => {
-        const [red, green, blue, alpha = 1] = parse(getComputedStyle(one).backgroundColor);
-        return alpha ? [red, green, blue] : ground(one.parentElement);
-    };
-    const element = document.querySelector(selector);
-    const one = light(parse(getComputedStyle(element).color));
-    const other = light(ground(element));
-    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-}
-"""
 
 
 # Files

@@ -200,6 +200,6 @@ def test_the_description_has_every_path() -> None:
     assert description["paths"].keys() == {
         "/", "/translate", "/translate_file", "/download_file/{name}", "/detect", "/suggest",
         "/languages", "/frontend/settings", "/health", "/metrics", "/openapi.json",
-        "/docs",
+        "/docs", "/explain",
     }  # fmt: skip
     assert {".txt", ".docx", ".xml"} <= {*kept}

@@ -108,6 +108,56 @@ function upload(path, form, onShare) {
   });
 }
 
+// How a sentence was translated: asked for only when somebody opens it
+
+let explanation = null; // the AbortController of the last one
+
+function closeHow() {
+  explanation?.abort();
+  byId("how").open = false;
+  byId("how").hidden = !shown.text.trim();
+  byId("which").hidden = true;
+  byId("steps").replaceChildren();
+}
+
+function frameOf(page) {
+  const frame = document.createElement("iframe");
+  frame.title = "The translation, step by step";
+  frame.sandbox = "allow-scripts"; // it reaches nothing of this page
+  frame.srcdoc = page;
+  return frame;
+}
+
+async function explain(sentence) {
+  explanation?.abort();
+  const mine = explanation = new AbortController();
+  byId("how-note").textContent = "Looking into the model …";
+  try {
+    const answer = await ask("explain", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({
+        q: text.value,
+        source: source.value,
+        target: target.value,
+        sentence,
+        api_key: byId("key").value || undefined,
+      }),
+      signal: mine.signal,
+    });
+    byId("sentence").replaceChildren(...answer.sentences.map((part, index) =>
+      new Option(part, index + 1)));
+    byId("sentence").value = sentence;
+    byId("which").hidden = answer.sentences.length < 2;
+    byId("steps").replaceChildren(frameOf(answer.page));
+    byId("how-note").textContent = "";
+  } catch (error) {
+    if (mine === explanation && error.name !== "AbortError") {
+      byId("how-note").textContent = error.message;
+    }
+  }
+}
+
 // What is shown
 
 function show(answer) {
@@ -136,6 +186,7 @@ function show(answer) {
   showOthers(answer.alternatives ?? []);
   showDetected();
   byId("copy").hidden = !shown.text || !navigator.clipboard;
+  closeHow();
 }
 
 function refuse(size) {
@@ -298,6 +349,13 @@ document.addEventListener("drop", (event) => {
   if (!event.dataTransfer.files.length) return;
   event.preventDefault();
   translateFile(event.dataTransfer.files[0]);
+});
+byId("how").addEventListener("toggle", () => { if (byId("how").open) explain(1); });
+byId("sentence").addEventListener("change", (event) => explain(Number(event.target.value)));
+window.addEventListener("message", (event) => {
+  const frame = byId("steps").querySelector("iframe");
+  if (event.source !== frame?.contentWindow || !(event.data?.height > 0)) return;
+  frame.style.height = `${event.data.height + 2}px`;
 });
 const wordOf = (event) => Number(event.target.dataset.number ?? -1);
 translation.addEventListener("pointerover", (event) => lookAt(wordOf(event)));
