@@ -79,7 +79,9 @@ class Picture:
             self.figure.savefig(
                 buffer, format=format_, dpi=150, bbox_inches="tight", metadata=metadata
             )
-        return buffer.getvalue()
+        data = buffer.getvalue()
+        # matplotlib ends each line of a path with a space, some kilobytes in all
+        return data.replace(b" \n", b"\n") if format_ == "svg" else data
 
     def _repr_svg_(self) -> str:
         """Show the picture as the value of a notebook's cell."""
@@ -445,11 +447,11 @@ def _draw_seeds(axes: Axes, norms: NDArray[np.float64], style: Mapping[str, Any]
     """Draw the median of norms (N, D + 1) over N seeds, and a band that holds all of them."""
     if not len(norms):
         return
-    axes.plot(np.median(norms, axis=0), markevery=0.15, **style)
+    axes.plot(np.median(norms, axis=0), markevery=0.25, **style)
     if len(norms) > 1:
         last = norms.shape[1] - 1
         distances = [
-            distance for distance in range(last + 1) if distance % 5 == 0 or last - distance < 5
+            distance for distance in range(last + 1) if distance % 10 == 0 or last - distance < 4
         ]
         spread = norms[:, distances]  # fewer points make a smaller file
         band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
