@@ -6,9 +6,10 @@ from typing import Any, get_args
 import numpy as np
 import onnx
 import pytest
+from helpers import tiny
 from onnx import TensorProto, helper, numpy_helper
 
-from seq2seq.config.model_config import Attention, Cell, ModelConfig
+from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_builder import OUTSIDE, CalibrationGraph, Graph, QuantizedGraph
 from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
@@ -16,7 +17,7 @@ from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
 V = 40
 MODELS = [
     ModelConfig(cell, attention, 12, 2, 2, 3)
-    for cell, attention in product(get_args(Cell), get_args(Attention))
+    for cell, attention in product(get_args(Cell), tiny.EXPORTED_ATTENTION)
 ]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seq2seq.config.model_config import Attention, Cell, ModelConfig, SearchConfig
+from seq2seq.config.model_config import Cell, ModelConfig, SearchConfig
 from seq2seq.engines.torch_engine import TorchEngine
 from seq2seq.engines.weights import (
     OUTPUT,
@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 SEARCH = SearchConfig(beam_size=3)
 CONFIGS = [
     ModelConfig(cell, attention, 32, encoder_layers=2, decoder_layers=2, heads=2)
-    for cell, attention in product(get_args(Cell), get_args(Attention))
+    for cell, attention in product(get_args(Cell), tiny.EXPORTED_ATTENTION)
 ]
 
 
@@ -68,7 +68,7 @@ def models(draw: st.DrawFn) -> ModelConfig:
     heads = draw(st.integers(1, 3))
     return ModelConfig(
         draw(st.sampled_from(get_args(Cell))),
-        draw(st.sampled_from(get_args(Attention))),
+        draw(st.sampled_from(tiny.EXPORTED_ATTENTION)),
         2 * heads * draw(st.integers(1, 3)),
         encoder_layers=draw(st.integers(1, 3)),
         decoder_layers=draw(st.integers(1, 3)),

@@ -3,10 +3,11 @@
 import random
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import torch
 
-from seq2seq.config.model_config import Direction, ModelConfig, SearchConfig
+from seq2seq.config.model_config import Attention, Direction, ModelConfig, SearchConfig
 from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.model_dir.write import export_model_dir
 from seq2seq.nn.model import EncoderDecoder
@@ -15,6 +16,9 @@ from seq2seq.tokenizer import Tokenizer
 torch.set_num_threads(1)
 
 EN_DE = Direction("en", "de")
+EXPORTED_ATTENTION: tuple[Attention, ...] = tuple(
+    kind for kind in get_args(Attention) if not ModelConfig(attention=kind).not_exported
+)
 
 
 @cache

@@ -412,8 +412,8 @@ class TestBadFiles:
         [
             (_changed("languages", _text("de")), "2 to 1,024 different"),
             (_changed("languages", _text("de de")), "2 to 1,024 different"),
-            (_changed("languages", _text("de ../x")), "no language code"),
-            (_changed("languages", _text("de \x1b[31m")), "no language code"),
+            (_changed("languages", _text("de ../x")), "is not a language code"),
+            (_changed("languages", _text("de \x1b[31m")), "is not a language code"),
             (_changed("languages", np.zeros((2, 2), np.uint8)), "'languages' is not text"),
             (_changed("languages", _text("de en fr")), r"'output' has the shape \(2, 48\)"),
             (_changed("characters", np.array([97, 97], np.uint32)), "each once"),
