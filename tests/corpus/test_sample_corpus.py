@@ -37,6 +37,7 @@ def test_the_committed_files_are_what_the_generator_writes(
         assert read_lines(tmp_path / name) == read_lines(SAMPLE / name), name
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_sentences(generator: ModuleType) -> None:
     first, second = generator.make(seed=1), generator.make(seed=2)
     assert first["train"] != second["train"]

@@ -121,6 +121,7 @@ def test_the_answers_of_a_lesson_are_right_and_its_skeleton_is_not_yet(
     assert None not in hints(lesson, file).values()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "right", "wrong", "answer", "part"), WRONG)
 def test_a_common_mistake_gets_a_hint_that_names_it(
     name: str, right: str, wrong: str, answer: str, part: str, tmp_path: Path

@@ -42,6 +42,7 @@ def test_a_seed_that_is_counted_twice_makes_no_difference_more_significant() -> 
     assert twice == pytest.approx(once, abs=0.005)
 
 
+@pytest.mark.slow
 def test_evaluate_with_seeds_needs_several_models() -> None:
     done = run_seq2seq("evaluate", MODEL, "--seeds", "--corpus", "x.tsv")
     assert "--seeds takes two models or more" in only_error(done, 2, "seq2seq")
