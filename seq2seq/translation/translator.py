@@ -242,6 +242,11 @@ class _Job:
     with_terms: Segment | None = None  # the segment as it was, where its terms are left out
     translations: list[SegmentTranslation] = field(default_factory=list)
 
+    @property
+    def adds_nothing(self) -> bool:
+        """Whether it adds nothing to its text, not even a note."""
+        return not (self.segment.text or self.segment.separator or self.segment.notes)
+
 
 class _Call:
     """One call of a translator: preprocess, search, postprocess, result."""
@@ -315,8 +320,10 @@ class _Call:
                 if job.ends is not None:
                     yield builder.build(job.ends)
                     builder = self._builder()
-                elif self._options.on_part:
-                    self._options.on_part(job.translations[0].source + job.segment.separator)
+                elif self._options.on_part and not job.adds_nothing:
+                    following = queue[0] if queue else None
+                    if not (following and following.ends is not None and following.adds_nothing):
+                        self._options.on_part(job.translations[0].source + job.segment.separator)
         if failure:
             raise failure
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 from helpers import tiny
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seq2seq.config.model_config import ModelConfig
@@ -88,6 +88,10 @@ def test_the_parts_give_the_text_back(translator: Translator, text: str) -> None
 
 
 @FEW
+@example(text="|A|")
+@example(text="A |")
+@example(text="0:A")
+@example(text="A\t \t0")
 @given(text=TEXTS)
 def test_the_parts_are_told_as_they_are_done(translator: Translator, text: str) -> None:
     told: list[str] = []
