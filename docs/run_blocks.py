@@ -103,5 +103,5 @@ def main(
 
 
 if __name__ == "__main__":
-    with reported_errors("build_docs.py"):
+    with reported_errors("run_blocks.py"):
         typer.run(main)

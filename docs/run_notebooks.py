@@ -142,9 +142,9 @@ def main(
         kept = read(NOTEBOOKS[name])
         now = executed(kept)
         if check:
-            found = [f"{name}: {line}" for line in differences(kept, now)]
-            typer.echo("\n".join(found) or f"{name}: the same")
-            differ += found
+            changes = [f"{name}: {line}" for line in differences(kept, now)]
+            typer.echo("\n".join(changes) or f"{name}: the same")
+            differ += changes
         else:
             write_file(NOTEBOOKS[name], nbformat.writes(now).encode() + b"\n")
     if differ:

@@ -127,6 +127,14 @@ MemoryOption = Annotated[
         help="Take what is translated there: TMX, PO, XLIFF, CSV, TSV or JSON Lines.",
     ),
 ]
+MemorySourceOption = Annotated[
+    str | None,
+    typer.Option("-f", "--from", metavar="LANGUAGE", help="Source language of the memory."),
+]
+MemoryTargetOption = Annotated[
+    str | None,
+    typer.Option("-t", "--to", metavar="LANGUAGE", help="Target language of the memory."),
+]
 MemoryFromOption = Annotated[
     int | None,
     typer.Option(

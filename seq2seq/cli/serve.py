@@ -14,6 +14,8 @@ from seq2seq.cli.exit import INTERRUPTED, leave, reported_errors
 from seq2seq.cli.options import (
     MemoryFromOption,
     MemoryOption,
+    MemorySourceOption,
+    MemoryTargetOption,
     ProtectPatternOption,
     ProtectPatternsOption,
     QuietOption,
@@ -111,14 +113,8 @@ def serve(
     ] = None,
     memory: MemoryOption = None,
     memory_from: MemoryFromOption = None,
-    source_language: Annotated[
-        str | None,
-        typer.Option("-f", "--from", metavar="LANGUAGE", help="Source language of the memory."),
-    ] = None,
-    target_language: Annotated[
-        str | None,
-        typer.Option("-t", "--to", metavar="LANGUAGE", help="Target language of the memory."),
-    ] = None,
+    source_language: MemorySourceOption = None,
+    target_language: MemoryTargetOption = None,
     max_waiting: Annotated[
         int,
         typer.Option(

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from seq2seq.cli.exit import reported_errors
-from seq2seq.cli.options import QuietOption
+from seq2seq.cli.options import MemorySourceOption, MemoryTargetOption, QuietOption
 from seq2seq.errors import UsageError, require_extra
 
 
@@ -44,14 +44,8 @@ def train(
             "TSV, of which a part is held out.",
         ),
     ] = None,
-    source_language: Annotated[
-        str | None,
-        typer.Option("-f", "--from", metavar="LANGUAGE", help="Source language of the memory."),
-    ] = None,
-    target_language: Annotated[
-        str | None,
-        typer.Option("-t", "--to", metavar="LANGUAGE", help="Target language of the memory."),
-    ] = None,
+    source_language: MemorySourceOption = None,
+    target_language: MemoryTargetOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")
     ] = False,

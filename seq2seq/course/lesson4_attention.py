@@ -63,28 +63,28 @@ def _check_softmax(softmax: Any) -> None:
 def _check_attend(attend: Any) -> None:
     random = np.random.default_rng(6)
     query, keys, values = (random.normal(size=size) for size in (4, (5, 4), (5, 4)))
-    weights = _softmax(keys @ query / sqrt(4))
+    expected = _softmax(keys @ query / sqrt(4))
     answer = attend(query, keys, values)
     try:
-        context, found = answer
+        context, weights = answer
     except (TypeError, ValueError):
         raise NotYet("return two things: the context and the weights.") from None
     require(
-        not (np.shape(context) == (5,) and np.shape(found) == (4,)),
+        not (np.shape(context) == (5,) and np.shape(weights) == (4,)),
         "return the context first, then the weights.",
     )
-    require_array(found, (5,), "the weights of five states")
+    require_array(weights, (5,), "the weights of five states")
     require_array(context, (4,), "the context")
     require(
-        not is_close(found, _softmax(keys @ query)),
+        not is_close(weights, _softmax(keys @ query)),
         "the scores are not divided by the root of D, the length of the query.",
     )
-    require(is_close(found, weights), "the weights are the softmax of keys @ query / root of D.")
+    require(is_close(weights, expected), "the weights are the softmax of keys @ query / root of D.")
     require(
-        not is_close(context, weights @ keys),
+        not is_close(context, expected @ keys),
         "the weights are right; the context is made of the values, not of the keys.",
     )
-    require(is_close(context, weights @ values), "the context is the weighted sum of the values.")
+    require(is_close(context, expected @ values), "the context is the weighted sum of the values.")
 
 
 def _check_looked_at(looked_at: Any) -> None:

@@ -139,8 +139,8 @@ def paired_p_values(
     """
     from sacrebleu.significance import PairedTest
 
-    first, *others = systems
-    if not others:
+    first, *challengers = systems
+    if not challengers:
         return []
     test = PairedTest(
         [(str(number), [*zip(*runs, strict=True)]) for number, runs in enumerate(systems)],
@@ -155,5 +155,5 @@ def paired_p_values(
             name: float(results[key][number].p_value) if runs != first else 1.0
             for name, key in (("BLEU", "BLEU"), ("chrF", "chrF2"))
         }
-        for number, runs in enumerate(others, start=1)
+        for number, runs in enumerate(challengers, start=1)
     ]

@@ -196,12 +196,12 @@ def _ranked(
     direction, text = directed
     p_values = paired_p_values([*outputs.values()], [*text.target], direction.target)
     rows = {row.name: row for row in table.rows}
-    first, *others = [rows[name] for name in outputs]
+    best, *challengers = [rows[name] for name in outputs]
     tested = [
         replace(row, p_bleu=p_value["BLEU"], p_chrf=p_value["chrF"])
-        for row, p_value in zip(others, p_values, strict=True)
+        for row, p_value in zip(challengers, p_values, strict=True)
     ]
-    return replace(table, rows=(first, *tested))
+    return replace(table, rows=(best, *tested))
 
 
 def _rank(name: str, tables: Sequence[ScoreTable], metric: ValidationMetric) -> float:

@@ -101,7 +101,7 @@ class SentenceSteps:
             tokens.append(node.token)
         text = "".join(reversed(tokens)).replace("▁", " ").strip()
         return _BYTES.sub(
-            lambda found: bytes.fromhex("".join(_BYTE.findall(found[0]))).decode(errors="replace"),
+            lambda match: bytes.fromhex("".join(_BYTE.findall(match[0]))).decode(errors="replace"),
             text,
         )
 
@@ -115,7 +115,7 @@ class SentenceSteps:
             "data": data.replace("<", "\\u003c"),
         }
         template = TEMPLATE.read_text(encoding="utf-8")
-        return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+        return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
 def page_hashes() -> tuple[str, str]:
