@@ -212,6 +212,8 @@ class _Block:
 
     def _reads_as(self, written: str, parts: Sequence[Part], level: int) -> bool:
         """Tell whether what is written is a block of this kind with these parts."""
+        if _LEAD.match(written):
+            return False
         if not self._is_cell:
             head = "# " if self._is_heading else ""
             tokens = parser().parse(head + written, dict(self._environment))
@@ -268,7 +270,8 @@ def _trimmed(parts: Sequence[Part]) -> tuple[list[Part], list[Part], list[Part]]
 
 def _is_edge(part: Part) -> bool:
     is_alone = isinstance(part, Mark) and part.role is Role.STANDS_ALONE
-    return is_alone or isinstance(part, Break) or part == " "
+    is_blank = isinstance(part, str) and not part.strip(" ")
+    return is_alone or is_blank or isinstance(part, Break)
 
 
 def _is_pair(parts: Sequence[Part]) -> bool:

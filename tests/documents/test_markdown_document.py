@@ -7,7 +7,7 @@ from typing import Any
 import mistune
 import pytest
 from helpers.catalogues import TRANSLATORS, Translate, shout, texts_of, translated
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seq2seq.documents.markdown_document import read
@@ -169,11 +169,13 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@example("<b>    <b>", TRANSLATORS[0])
 @given(st.lists(_PIECES, max_size=25).map("".join), st.sampled_from(TRANSLATORS))
 def test_any_markdown_comes_out_as_it_was_or_translated(source: str, translate: Translate) -> None:
     translated(read, source, translate)
 
 
+@example("[ ] one")
 @given(st.lists(_PIECES, max_size=6).map("".join))
 def test_the_text_that_is_read_is_the_translation(text: str) -> None:
     text = " ".join(text.replace("{#a}", "").split()) or "x"
