@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from seq2seq.search.sampling import Sampling
     from seq2seq.text.glossary import Glossary, Term
     from seq2seq.translation.base import TranslateOptions
-    from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
     from seq2seq.translation.parallel import ParallelTranslator
     from seq2seq.translation.result import Candidate, Translation
     from seq2seq.translation.router import Router
+    from seq2seq.translation.translation_memory import MemoryTranslator, TranslationMemory
     from seq2seq.translation.translator import Translator
 
     __version__ = version("seq2seq")
@@ -49,7 +49,7 @@ _MODULES = {
     "Candidate": "translation.result",
     "Glossary": "text.glossary",
     "LanguageIdentifier": "identification.identifier",
-    "MemoryTranslator": "translation.memory",
+    "MemoryTranslator": "translation.translation_memory",
     "ParallelTranslator": "translation.parallel",
     "Router": "translation.router",
     "Sampling": "search.sampling",
@@ -57,7 +57,7 @@ _MODULES = {
     "Term": "text.glossary",
     "TranslateOptions": "translation.base",
     "Translation": "translation.result",
-    "TranslationMemory": "translation.memory",
+    "TranslationMemory": "translation.translation_memory",
     "Translator": "translation.translator",
     "UsageError": "errors",
     "bundled_models": "bundled",

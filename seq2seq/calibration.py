@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from seq2seq.bleu_chrf import sentence_chrf
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import Direction
 from seq2seq.corpus import DirectedText, ParallelText
-from seq2seq.metrics import sentence_chrf
 from seq2seq.translation.postprocess import mean_log_prob
 from seq2seq.translation.translator import Translator
 

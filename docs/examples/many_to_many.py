@@ -22,11 +22,11 @@ from typing import Annotated, NamedTuple
 import typer
 from common import SAMPLE, CellOption, SeedOption, begin, print_table, read_sample
 
+from seq2seq.bleu_chrf import corpus_bleu
 from seq2seq.cli.exit import reported_errors
 from seq2seq.config.model_config import Attention
 from seq2seq.config.recipe import Recipe
 from seq2seq.evaluation.test_sets import open_translator
-from seq2seq.metrics import corpus_bleu
 from seq2seq.training.reporter import open_reporter
 from seq2seq.training.trainer import train
 

@@ -272,7 +272,7 @@ def _print_quality(
     found: Found,
 ) -> None:
     """BLEU on the whole test set. It is the same in all rounds."""
-    from seq2seq.metrics import corpus_bleu
+    from seq2seq.bleu_chrf import corpus_bleu
 
     print("\nBLEU         beam 1  beam 5     folder")
     for subject, size in zip(subjects, sizes, strict=True):

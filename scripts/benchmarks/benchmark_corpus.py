@@ -12,7 +12,7 @@ from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import Corpus, prepare, tokenizer_for
 from seq2seq.corpus.cache import scratch
 from seq2seq.corpus.duplicates import duplicates
-from seq2seq.training.pairs import TrainingPairs
+from seq2seq.training.training_pairs import TrainingPairs
 
 _PART = 1 << 20  # items
 _REPEATED = 1 << 10  # of each part, by the next one

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from seq2seq.bleu_chrf import corpus_bleu
 from seq2seq.cli.exit import reported_errors
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.corpus import ParallelText, prepare
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.metrics import corpus_bleu
 from seq2seq.tokenizer import UNK_ID, Tokenizer
 from seq2seq.translation.translator import Translator
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from seq2seq.columnar import is_text_type
 from seq2seq.config.model_config import Combination
 from seq2seq.errors import Seq2SeqError, UsageError
+from seq2seq.parquet_arrow import is_text_type
 from seq2seq.translation.base import TranslateKeywords, TranslateOptions
 from seq2seq.translation.result import Translation
 from seq2seq.translation.router import Router

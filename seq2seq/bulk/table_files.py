@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from seq2seq.bulk.batch_translator import BatchTranslator
-from seq2seq.columnar import arrow_batches, is_text_type, readable_columns
 from seq2seq.errors import Seq2SeqError, UsageError, require_extra
+from seq2seq.parquet_arrow import arrow_batches, is_text_type, readable_columns
 
 _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = (",", ";", "\t")

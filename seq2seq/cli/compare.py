@@ -163,8 +163,8 @@ def _verdict(metric: "PairedScore", sentences: int) -> str:
 
 
 def _about_the_test(comparisons: Sequence["Comparison"]) -> Iterator[str]:
+    from seq2seq.bleu_chrf import signature_lines, tokenizer_advice
     from seq2seq.evaluation.comparison import SIGNIFICANT
-    from seq2seq.metrics import signature_lines, tokenizer_advice
 
     yield from _wrapped(
         f"p-values: paired bootstrap resampling (sacreBLEU). p < {SIGNIFICANT} is significant; "

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from seq2seq.bleu_chrf import FurtherMetric, Tokenize
 from seq2seq.cli.exit import reported_errors
 from seq2seq.cli.options import (
     AnyFromOption,
@@ -27,7 +28,6 @@ from seq2seq.cli.options import (
 )
 from seq2seq.cli.streams import open_output
 from seq2seq.errors import UsageError, require_extra
-from seq2seq.metrics import FurtherMetric, Tokenize
 
 
 @reported_errors("seq2seq")

@@ -293,7 +293,7 @@ def training(
     Several runs are drawn into the same plots of validation BLEU and loss.
     """
     check_output(output)
-    from seq2seq.inspection.history import history_lines, read_history, runs_lines
+    from seq2seq.inspection.training_history import history_lines, read_history, runs_lines
 
     history, *others = histories = [read_history(run) for run in runs]
     if others:

@@ -87,7 +87,7 @@ def with_memory(
 ) -> BaseTranslator:
     """Let a translator take matches from this similarity on from a memory in these languages."""
     from seq2seq.documents.bilingual import read_pairs
-    from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
+    from seq2seq.translation.translation_memory import MemoryTranslator, TranslationMemory
 
     pairs = TranslationMemory(read_pairs(memory, source, target), source or "", target)
     return MemoryTranslator(translator, pairs, least_similarity)

@@ -198,7 +198,7 @@ def protect_patterns_of(
     """Compile what --protect-pattern and --protect-patterns give."""
     if not (expressions or files):
         return ()
-    from seq2seq.text.span_kinds import compile_patterns
+    from seq2seq.text.protected_spans import compile_patterns
 
     return compile_patterns(expressions or (), files or ())
 

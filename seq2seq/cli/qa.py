@@ -51,10 +51,10 @@ def qa(
     equal to their source, and sources with more than one translation.
     """
     from seq2seq.documents.bilingual import BILINGUAL
-    from seq2seq.documents.format_table import format_named, format_of, open_document
+    from seq2seq.documents.formats import format_named, format_of, open_document
     from seq2seq.files import read_bounded
     from seq2seq.text.glossary import Glossary
-    from seq2seq.translation.quality import NAMES, Reviewer, with_sources
+    from seq2seq.translation.review_checks import NAMES, Reviewer, with_sources
 
     for name in skip or ():
         if name not in NAMES:

@@ -174,7 +174,7 @@ def _memory_recipe(
 ) -> Path:
     """Make the recipe of a run from a translation memory."""
     from seq2seq.config.model_config import Direction
-    from seq2seq.corpus.memory_corpus import write_memory_recipe
+    from seq2seq.corpus.corpus_from_translation_memory import write_memory_recipe
     from seq2seq.training.finetune import first_direction
 
     if recipe is not None or init_from is None:
@@ -186,7 +186,7 @@ def _memory_recipe(
 
 def _before(run: Path) -> str:
     """Say how good the model was that a run has started from."""
-    from seq2seq.inspection.history import read_history
+    from seq2seq.inspection.training_history import read_history
 
     first = read_history(run).validations[0]
     return f", before {first['bleu']:.2f}" if first["step"] == 0 else ""
@@ -197,8 +197,8 @@ def _draw_curve(run: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         return
     from seq2seq.files import write_file
-    from seq2seq.inspection.history import read_history
     from seq2seq.inspection.plots import training_picture
+    from seq2seq.inspection.training_history import read_history
     from seq2seq.training.run_dir import RunDir
 
     file = RunDir(run).curve_file

@@ -48,7 +48,7 @@ from seq2seq.text.formality import Formality
 from seq2seq.translation.base import AUTO, TranslateOptions
 
 if TYPE_CHECKING:
-    from seq2seq.documents.format_table import Format as DocumentFormat
+    from seq2seq.documents.formats import Format as DocumentFormat
     from seq2seq.text.glossary import Glossary
 
 _PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})

@@ -15,7 +15,7 @@ import typer
 from seq2seq.cli.progress import ProgressBar
 from seq2seq.cli.streams import open_input, open_output, refuse_same_file
 from seq2seq.documents.document import Document, State, UnitTranslation
-from seq2seq.documents.format_table import Format, format_named, format_of, open_document
+from seq2seq.documents.formats import Format, format_named, format_of, open_document
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded, replacing_file, write_file
 from seq2seq.translation.base import BaseTranslator, TranslateOptions

@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.columnar import COLUMNAR_ENDINGS
 from seq2seq.config.recipe import HubSource, Source
 from seq2seq.corpus import cache
-from seq2seq.corpus.columns import Columns, block_of, in_cache, in_memory, keep_columns
+from seq2seq.corpus.column_blocks import Columns, block_of, in_cache, in_memory, keep_columns
 from seq2seq.corpus.lines import Chosen, Index, Lines, LinesWriter
 from seq2seq.corpus.tables import check_table_files, load_dataset, table_columns
 from seq2seq.errors import Seq2SeqError, require_extra
 from seq2seq.files import file_digest, kind_of
+from seq2seq.parquet_arrow import COLUMNAR_ENDINGS
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20  # bytes

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2seq.columnar import columnar_file, is_text_type
 from seq2seq.config.recipe import HubSource
-from seq2seq.corpus.columns import Columns, block_of
+from seq2seq.corpus.column_blocks import Columns, block_of
 from seq2seq.errors import Seq2SeqError, require_extra
+from seq2seq.parquet_arrow import columnar_file, is_text_type
 
 _ROWS = 10_000  # of `datasets`, at a time
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seq2seq.documents.document import State
 from seq2seq.documents.encoding import decode
-from seq2seq.documents.format_table import format_of, open_document
+from seq2seq.documents.formats import format_of, open_document
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from seq2seq.documents.columns import Columns, columns_of
+from seq2seq.documents.column_names import Columns, columns_of
 from seq2seq.documents.document import Document, State, TextUnit
 from seq2seq.documents.encoding import decode
 from seq2seq.documents.spliced_document import Slot, SplicedDocument, has_words

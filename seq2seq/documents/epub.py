@@ -11,7 +11,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from seq2seq.documents.document import Document, TextUnit, UnitTranslation
-from seq2seq.documents.html_file import HtmlFile
+from seq2seq.documents.html_page import HtmlPage
 from seq2seq.documents.html_tokens import FOREIGN, RAW, Token, TokenKind
 from seq2seq.documents.xml_source import (
     Edit,
@@ -146,9 +146,9 @@ class _Chapter:
         )
 
 
-def _page(data: bytes) -> HtmlFile:
+def _page(data: bytes) -> HtmlPage:
     text, encoding = decode_xml(data)
-    return HtmlFile(text, encoding, _tokens)
+    return HtmlPage(text, encoding, _tokens)
 
 
 def _tokens(markup: str) -> Iterator[Token]:

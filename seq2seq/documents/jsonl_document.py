@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from seq2seq.documents.columns import columns_of
+from seq2seq.documents.column_names import columns_of
 from seq2seq.documents.document import Document, State, TextUnit
 from seq2seq.documents.encoding import decode
 from seq2seq.documents.json_document import (

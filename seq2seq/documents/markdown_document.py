@@ -10,7 +10,7 @@ from typing import Any
 
 from seq2seq.documents.document import Document, TextUnit, UnitTranslation
 from seq2seq.documents.encoding import Encoding, decode
-from seq2seq.documents.html_file import HtmlFile
+from seq2seq.documents.html_page import HtmlPage
 from seq2seq.documents.markdown_inline import (
     Break,
     Environment,
@@ -99,7 +99,7 @@ def _front_matter(yaml: str, start: int, target: str) -> Iterator[Slot]:
 
 
 def _html(text: str, start: int, end: int) -> Iterator[Slot]:
-    page = HtmlFile(text[start:end], Encoding())
+    page = HtmlPage(text[start:end], Encoding())
 
     def write(texts: Sequence[str]) -> str:
         return page.render([*map(UnitTranslation, texts)]).decode()

@@ -12,7 +12,7 @@ import numpy as np
 
 from seq2seq.config.model_config import Combination
 from seq2seq.errors import UsageError
-from seq2seq.search.engine import DecoderState, Engine, Ints, Step
+from seq2seq.search.engine_protocol import DecoderState, Engine, Ints, Step
 
 
 class Member(Engine[Any], Protocol):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seq2seq.engines.onnx_builder import OUTSIDE
 from seq2seq.engines.shortlist import Shortlist
-from seq2seq.search.engine import Ints, Step, grid, renumber
+from seq2seq.search.engine_protocol import Ints, Step, grid, renumber
 from seq2seq.tokenizer import PAD_ID
 
 Floats = NDArray[np.float32]

@@ -28,7 +28,7 @@ from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
 from seq2seq.engines.shortlist import Shortlist
 from seq2seq.engines.weights import linear_layers
 from seq2seq.search.beam import beam_search
-from seq2seq.search.engine import Ints, Step
+from seq2seq.search.engine_protocol import Ints, Step
 from seq2seq.tokenizer import EOS_ID, UNK_ID
 
 Floats = NDArray[np.float32]

@@ -14,7 +14,7 @@ from torch import Tensor
 from seq2seq.nn.attention import Memory
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.nn.recurrent import State
-from seq2seq.search.engine import Ints, Step, grid, renumber
+from seq2seq.search.engine_protocol import Ints, Step, grid, renumber
 
 
 @dataclass(frozen=True, eq=False)

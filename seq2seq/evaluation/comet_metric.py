@@ -8,8 +8,8 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from seq2seq.bleu_chrf import BOOTSTRAP_SAMPLES, MetricScore
 from seq2seq.errors import Seq2SeqError
-from seq2seq.metrics import BOOTSTRAP_SAMPLES, MetricScore
 
 COMET_MODEL = "Unbabel/wmt22-comet-da"
 

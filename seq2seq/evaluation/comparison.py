@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from seq2seq.bleu_chrf import BOOTSTRAP_SAMPLES, bleu, chrf, sentence_chrf, words
 from seq2seq.config.model_config import Direction, choose_direction
 from seq2seq.corpus import DirectedText, read_lines, read_parallel
 from seq2seq.corpus.readers import TSV_ENDINGS
@@ -31,7 +32,6 @@ from seq2seq.evaluation.lexical import (
     range_of,
 )
 from seq2seq.evaluation.test_sets import EvaluationSet, open_translator, translate_test
-from seq2seq.metrics import BOOTSTRAP_SAMPLES, bleu, chrf, sentence_chrf, words
 from seq2seq.model_dir.read import is_training_run
 from seq2seq.translation.base import TranslateOptions
 

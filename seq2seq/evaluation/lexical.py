@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from seq2seq import metrics
+from seq2seq import bleu_chrf
 from seq2seq.search.repetition import loops
 
 T_co = TypeVar("T_co", covariant=True)
@@ -103,7 +103,7 @@ class MissingWord:
 
 def words(text: str, language: str) -> list[str]:
     """Split `text` into words."""
-    bare = (piece.strip(_punctuation()) for piece in metrics.words(text, language))
+    bare = (piece.strip(_punctuation()) for piece in bleu_chrf.words(text, language))
     return [word for word in bare if word]
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from seq2seq.config.model_config import Direction
 from seq2seq.errors import Seq2SeqError
 from seq2seq.search.beam import length_penalty
-from seq2seq.search.engine import batches_by_length
+from seq2seq.search.engine_protocol import batches_by_length
 from seq2seq.search.forced import forced_log_probs
 from seq2seq.tokenizer import EOS_ID, plain_spaces
 from seq2seq.translation.preprocess import Preprocessor

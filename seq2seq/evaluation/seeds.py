@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from seq2seq.bleu_chrf import BOOTSTRAP_SAMPLES, bleu, chrf
 from seq2seq.config.model_config import Direction
 from seq2seq.evaluation.test_sets import Evaluation
-from seq2seq.metrics import BOOTSTRAP_SAMPLES, bleu, chrf
 
 Seeds = Sequence[Sequence[str]]
 """Translations of one test set by each run."""

@@ -7,13 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from seq2seq.confidence import calibration_error
-from seq2seq.config.model_config import Combination, Direction, choose_direction
-from seq2seq.config.recipe import Recipe
-from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
-from seq2seq.errors import Seq2SeqError, UsageError, require_extra
-from seq2seq.evaluation.comet_metric import comet_score, require_comet
-from seq2seq.metrics import (
+from seq2seq.bleu_chrf import (
     FurtherMetric,
     MetricScore,
     Tokenize,
@@ -22,6 +16,12 @@ from seq2seq.metrics import (
     signature_lines,
     tokenizer_advice,
 )
+from seq2seq.confidence import calibration_error
+from seq2seq.config.model_config import Combination, Direction, choose_direction
+from seq2seq.config.recipe import Recipe
+from seq2seq.corpus import DirectedText, ParallelText, read_lines, read_parallel, read_tests
+from seq2seq.errors import Seq2SeqError, UsageError, require_extra
+from seq2seq.evaluation.comet_metric import comet_score, require_comet
 from seq2seq.model_dir.read import is_training_run
 from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.result import Translation

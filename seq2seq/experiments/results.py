@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seq2seq.bleu_chrf import bleu, corpus_bleu, corpus_chrf
 from seq2seq.config.model_config import Direction
 from seq2seq.config.recipe import ValidationMetric
 from seq2seq.corpus import DirectedText
@@ -12,7 +13,6 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.evaluation.seeds import Spread, paired_p_values
 from seq2seq.experiments.grid import Candidate
 from seq2seq.experiments.trials import held_out_texts, is_done, translations_file
-from seq2seq.metrics import bleu, corpus_bleu, corpus_chrf
 from seq2seq.training.run_dir import RunDir
 from seq2seq.training.training_metrics import read_validations
 

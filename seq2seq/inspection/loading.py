@@ -11,7 +11,7 @@ from seq2seq.errors import UsageError, require_extra
 from seq2seq.inspection.numpy_model import Network
 from seq2seq.model_dir.read import is_training_run, load_model_dir, read_weights
 from seq2seq.search.beam import Hypothesis, beam_search
-from seq2seq.search.engine import Engine
+from seq2seq.search.engine_protocol import Engine
 from seq2seq.search.repetition import loops
 from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.casing import is_all_caps

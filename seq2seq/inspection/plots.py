@@ -24,12 +24,12 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from seq2seq.inspection.activations import Attention, Gates, Panel
-from seq2seq.inspection.history import GateNames, Row, TrainingHistory, runs_lines
 from seq2seq.inspection.neurons import SelectiveUnit
 from seq2seq.inspection.reliability import Reliability, reliability_lines
 from seq2seq.inspection.search_tree import Node, SearchTree
 from seq2seq.inspection.svg import image_tag
 from seq2seq.inspection.terminal import label
+from seq2seq.inspection.training_history import GateNames, Row, TrainingHistory, runs_lines
 
 if TYPE_CHECKING:
     from seq2seq.inspection.gradients import GradientReport  # brings torch

@@ -8,7 +8,7 @@ from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.inspection.loading import InspectedModel
 from seq2seq.inspection.numpy_model import Floats
 from seq2seq.search.beam import Outcome, beam_search, length_penalty
-from seq2seq.search.engine import Ints
+from seq2seq.search.engine_protocol import Ints
 
 
 @dataclass(frozen=True)

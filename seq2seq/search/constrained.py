@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError
 from seq2seq.search.beam import Hypothesis, length_penalty, longest_length, pad_sources
-from seq2seq.search.engine import Engine, Ints, S, Step
+from seq2seq.search.engine_protocol import Engine, Ints, S, Step
 from seq2seq.search.repetition import RepetitionRule, allowed_repeats, closes_loop
 from seq2seq.search.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID

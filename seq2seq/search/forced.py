@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2seq.search.beam import pad_sources
-from seq2seq.search.engine import Engine, Ints, S
+from seq2seq.search.engine_protocol import Engine, Ints, S
 from seq2seq.tokenizer import BOS_ID, EOS_ID
 
 

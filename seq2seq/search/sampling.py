@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seq2seq.config.model_config import SearchConfig, require
 from seq2seq.search.beam import Hypothesis, beam_search, longest_length
-from seq2seq.search.engine import Engine, Ints, S
+from seq2seq.search.engine_protocol import Engine, Ints, S
 from seq2seq.search.utf8 import NO_BYTES, ByteRule
 
 

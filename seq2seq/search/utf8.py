@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.search.engine import Ints
+from seq2seq.search.engine_protocol import Ints
 
 BETWEEN = 0
 """The state between two characters, in which a hypothesis begins."""

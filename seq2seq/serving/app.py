@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from seq2seq.documents.format_table import FORMATS
+from seq2seq.documents.formats import FORMATS
 from seq2seq.serving.batching import BatchSettings
 from seq2seq.serving.file_store import MOST_AT_ONCE, FileStore, attachment
 from seq2seq.serving.middleware import (

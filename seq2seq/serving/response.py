@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from seq2seq.documents.html_document import HtmlDocument
+from seq2seq.documents.html_fragment import HtmlFragment
 from seq2seq.documents.plain_text import TextDocument
 from seq2seq.serving.request import TranslateRequest
 from seq2seq.translation.base import AUTO
@@ -39,7 +39,7 @@ class Answer:
     @classmethod
     def of(
         cls,
-        document: HtmlDocument | TextDocument,
+        document: HtmlFragment | TextDocument,
         translations: Sequence[Translation],
         request: TranslateRequest,
         notes: Sequence[str],

@@ -19,8 +19,8 @@ from anyio import to_thread
 
 from seq2seq.config.model_config import Direction
 from seq2seq.documents.document import Document
-from seq2seq.documents.format_table import format_of, open_document
-from seq2seq.documents.html_document import HtmlDocument
+from seq2seq.documents.formats import format_of, open_document
+from seq2seq.documents.html_fragment import HtmlFragment
 from seq2seq.documents.plain_text import TextDocument
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.identification import LEFT_AS_UNKNOWN, source_of
@@ -257,7 +257,7 @@ class Service:
         return await self._detecting.run(None, [text[:_IDENTIFIED] for text in texts])
 
     async def _sources(
-        self, request: TranslateRequest, documents: Sequence[HtmlDocument | TextDocument]
+        self, request: TranslateRequest, documents: Sequence[HtmlFragment | TextDocument]
     ) -> list[Detection]:
         """Return the source language of each document."""
         if request.source != AUTO:
@@ -288,7 +288,7 @@ class Service:
 
     async def _translate(
         self,
-        documents: Sequence[HtmlDocument | TextDocument],
+        documents: Sequence[HtmlFragment | TextDocument],
         directions: Sequence[Direction | None],
         request: TranslateRequest,
     ) -> list[Answer]:
@@ -316,7 +316,7 @@ class Service:
 
     def _answers(
         self,
-        documents: Sequence[HtmlDocument | TextDocument],
+        documents: Sequence[HtmlFragment | TextDocument],
         directions: Sequence[Direction | None],
         translations: Mapping[Direction, Iterator[Translation]],  # of all its documents, in order
         request: TranslateRequest,
@@ -371,16 +371,16 @@ def _detection(guesses: Sequence[tuple[str, float]], sources: Sequence[str]) -> 
     return Detection(language, _percent(dict(guesses)[language]), source is not None)
 
 
-def _texts_to_identify(documents: Sequence[HtmlDocument | TextDocument]) -> list[str]:
+def _texts_to_identify(documents: Sequence[HtmlFragment | TextDocument]) -> list[str]:
     return [_TAG.sub("", "\n".join(document.texts)) for document in documents]
 
 
-def _divide(request: TranslateRequest) -> list[HtmlDocument | TextDocument]:
-    document_type = HtmlDocument if request.is_html else TextDocument
+def _divide(request: TranslateRequest) -> list[HtmlFragment | TextDocument]:
+    document_type = HtmlFragment if request.is_html else TextDocument
     return [document_type(text) for text in request.texts]
 
 
-def _unchanged(document: HtmlDocument | TextDocument, direction: Direction | None) -> Answer:
+def _unchanged(document: HtmlFragment | TextDocument, direction: Direction | None) -> Answer:
     """Answer a text that is in the target language already, or in an unknown one (`None`)."""
     has_letters = any(map(str.isalpha, "".join(document.texts)))
     notes = [LEFT_AS_UNKNOWN] if direction is None and has_letters else []

@@ -1,8 +1,9 @@
 """Spans that must survive translation: placeholders, links, tags, code, and what nobody reads.
 
-They are those of the kinds in `seq2seq.text.span_kinds`, of patterns that a user adds, and what the
-tokenizer has never seen: a word with an unseen letter is copied as a name would be, and unseen
-symbols are inline, as pictures are. Invisible characters, such as direction marks, are left out.
+They are those of the kinds in `seq2seq.text.protected_spans`, of patterns that a user adds, and
+what the tokenizer has never seen: a word with an unseen letter is copied as a name would be, and
+unseen symbols are inline, as pictures are. Invisible characters, such as direction marks, are left
+out.
 
 Spans are taken out of the text before the model reads it, and put back into what it wrote. In
 between a single character stands for each, which no rule cuts and no change of case touches. Most
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from seq2seq.text.numbers import NUMBER
-from seq2seq.text.span_kinds import DIVIDING_KINDS, HINT, INLINE_KINDS, PICTURES, SPAN
+from seq2seq.text.protected_spans import DIVIDING_KINDS, HINT, INLINE_KINDS, PICTURES, SPAN
 
 PLACEHOLDER = "\U000f0000"
 """Stands for the next span. It is of the private use area; in a text it is itself a span.

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from seq2seq.bleu_chrf import rank_of_row
 from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import read_validation
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import replacing_folder
-from seq2seq.metrics import rank_of_row
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import (

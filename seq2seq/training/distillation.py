@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from seq2seq.bleu_chrf import sentence_chrf
 from seq2seq.config.model_config import Direction
 from seq2seq.corpus import ParallelText
 from seq2seq.errors import Seq2SeqError
-from seq2seq.metrics import sentence_chrf
 from seq2seq.search.sampling import Sampling
 from seq2seq.translation.translator import Translator
 

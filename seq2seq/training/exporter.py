@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from seq2seq.bleu_chrf import bleu_tokenizer
 from seq2seq.calibration import calibrate
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import Direction, WeightPrecision
@@ -10,14 +11,13 @@ from seq2seq.config.recipe import Recipe
 from seq2seq.corpus import directed_texts, read_parallel, read_validation
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded
-from seq2seq.metrics import bleu_tokenizer
 from seq2seq.model_dir.read import read_config
 from seq2seq.model_dir.write import Corpora, export_model_dir
 from seq2seq.nn.recurrent import computes_as_built_in
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.run_dir import RunDir
 from seq2seq.training.training_metrics import Row, read_validations
+from seq2seq.training.training_pairs import encode_pairs
 from seq2seq.translation.translator import Translator
 
 _LARGEST_CARD = 1 << 20  # bytes

@@ -4,9 +4,9 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from seq2seq.bleu_chrf import validation_rank
 from seq2seq.config.parse import from_table
 from seq2seq.config.recipe import ValidationMetric
-from seq2seq.metrics import validation_rank
 
 MOST_ROLLBACKS = 3
 

@@ -28,7 +28,6 @@ from seq2seq.training.checkpoint import (
 )
 from seq2seq.training.finetune import PretrainedInit
 from seq2seq.training.optimizer_step import Learner, learning_rate
-from seq2seq.training.pairs import ShuffleBuffer, TrainingPairs, fingerprint
 from seq2seq.training.process_group import ALONE, LostRankError, ProcessGroup
 from seq2seq.training.reporter import ProgressReporter
 from seq2seq.training.run_dir import ParentModel, RunDir, flat_settings, locked
@@ -48,6 +47,7 @@ from seq2seq.training.training_metrics import (
     training_row,
     validation_row,
 )
+from seq2seq.training.training_pairs import ShuffleBuffer, TrainingPairs, fingerprint
 from seq2seq.training.validation import HeldOut, advice, validate
 
 _ROW_STEPS = 50  # steps between two rows of metrics.jsonl

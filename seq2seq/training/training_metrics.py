@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from seq2seq.bleu_chrf import rank_of_row
 from seq2seq.config.recipe import ValidationMetric
 from seq2seq.errors import Seq2SeqError, require_extra
 from seq2seq.files import sync
-from seq2seq.metrics import rank_of_row
 from seq2seq.training.checkpoint import WriteError
 from seq2seq.training.optimizer_step import StepResult
 from seq2seq.training.state import TrainState

@@ -8,19 +8,19 @@ from typing import Self
 import numpy as np
 import torch
 
+from seq2seq.bleu_chrf import corpus_bleu, corpus_chrf, tokenizer_advice
 from seq2seq.config.model_config import Direction, SearchConfig
 from seq2seq.config.recipe import TrainingConfig
 from seq2seq.corpus import DirectedText
 from seq2seq.corpus.batches import Batch, make_batch, plan_batches
 from seq2seq.engines.torch_engine import TorchEngine
-from seq2seq.metrics import corpus_bleu, corpus_chrf, tokenizer_advice
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.gate_statistics import GateStatistics, gate_sample, gate_statistics
 from seq2seq.training.loss import smoothed_cross_entropy
 from seq2seq.training.optimizer_step import forward
-from seq2seq.training.pairs import encode_pairs
 from seq2seq.training.process_group import ALONE, ProcessGroup
+from seq2seq.training.training_pairs import encode_pairs
 from seq2seq.translation.translator import Translator
 
 

@@ -21,17 +21,17 @@ from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import Combination, Direction, SearchConfig, choose_direction
 from seq2seq.errors import UsageError
 from seq2seq.search.beam import Hypothesis, beam_search
-from seq2seq.search.engine import Engine, batches_by_length
+from seq2seq.search.engine_protocol import Engine, batches_by_length
 from seq2seq.search.repetition import RepetitionRule
 from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.masking import PLACEHOLDER, Protection
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
-from seq2seq.translation.checks import NO_VERDICT, Checker, Verdict
+from seq2seq.translation.hypothesis_checks import NO_VERDICT, Checker, Verdict
 from seq2seq.translation.postprocess import Output, Postprocessor, lost_term
 from seq2seq.translation.preprocess import Preprocessor, Segment
-from seq2seq.translation.repeated import searched_once
 from seq2seq.translation.result import SegmentTranslation, Translation, TranslationBuilder
+from seq2seq.translation.translate_once import searched_once
 
 if TYPE_CHECKING:
     from seq2seq.search.constrained import Constraints

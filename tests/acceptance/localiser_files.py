@@ -23,7 +23,7 @@ import typer
 from helpers.zipped_documents import docx
 from measure_catalogues import SIDES
 
-from seq2seq.documents.format_table import format_of, open_document
+from seq2seq.documents.formats import format_of, open_document
 
 _NOUNS = ("dog", "house", "train", "garden", "key", "book", "teacher", "window", "letter", "child")
 _SIZES = ("red", "old", "small", "new", "big")

@@ -25,7 +25,7 @@ import polib
 import typer
 
 from seq2seq.bundled import DEFAULT_MODEL
-from seq2seq.documents.format_table import format_named, format_of, open_document
+from seq2seq.documents.formats import format_named, format_of, open_document
 from seq2seq.errors import Seq2SeqError
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
 from seq2seq.translation.translate_document import translate_document

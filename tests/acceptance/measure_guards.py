@@ -18,11 +18,11 @@ import typer
 from measure_document import measure_document
 from measure_spans import measure_spans
 
+from seq2seq.bleu_chrf import corpus_bleu
 from seq2seq.bundled import DEFAULT_MODEL
 from seq2seq.config.model_config import choose_direction
 from seq2seq.corpus import ParallelText, read_parallel
 from seq2seq.corpus.augmentation import copied_words
-from seq2seq.metrics import corpus_bleu
 from seq2seq.model_dir.read import read_config
 from seq2seq.text.glossary import Glossary, Term
 from seq2seq.translation.translator import Translator

@@ -8,7 +8,7 @@ from helpers.commands import only_error, run
 from helpers.serving import FakeTranslator
 
 from seq2seq.cli.translate_files import DocumentJob, document_format
-from seq2seq.documents.format_table import format_named
+from seq2seq.documents.formats import format_named
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.router import Router

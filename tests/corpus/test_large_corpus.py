@@ -13,8 +13,8 @@ from seq2seq.corpus import Corpus, CorpusReport, DirectedText, ParallelText, cac
 from seq2seq.corpus import filters as checking
 from seq2seq.corpus.prepare import tokenizer_sentences
 from seq2seq.tokenizer import Tokenizer
-from seq2seq.training.pairs import TrainingPairs
 from seq2seq.training.trainer import train
+from seq2seq.training.training_pairs import TrainingPairs
 
 pytestmark = pytest.mark.slow
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from seq2seq.bleu_chrf import bleu
 from seq2seq.course.exercise import Lesson, NotYet
 from seq2seq.course.lesson6_search import reference_bleu
 from seq2seq.course.lessons import LESSONS, lesson_named, lesson_of_file, skeleton
 from seq2seq.course.marking import mark
 from seq2seq.errors import Seq2SeqError, UsageError
-from seq2seq.metrics import bleu
 
 ANSWERS = Path(__file__).parents[2] / "docs" / "course" / "answers"
 

@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq.documents.spliced_document import has_words
 from seq2seq.text.masking import mask
-from seq2seq.text.span_kinds import KINDS
+from seq2seq.text.protected_spans import KINDS
 
 SPANS = [example for kind in KINDS for example in (*kind.examples, *kind.others)]
 

@@ -19,7 +19,7 @@ from seq2seq.engines.torch_engine import TorchEngine
 from seq2seq.model_dir.read import load_model_dir
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.search.beam import beam_search
-from seq2seq.search.engine import Engine, S
+from seq2seq.search.engine_protocol import Engine, S
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 Ints = NDArray[np.int64]

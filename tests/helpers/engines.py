@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from helpers import tiny
 from seq2seq.config.model_config import Attention, ModelConfig, SearchConfig
 from seq2seq.engines.torch_engine import TorchEngine
-from seq2seq.search.engine import Engine, Ints, Step
+from seq2seq.search.engine_protocol import Engine, Ints, Step
 from seq2seq.tokenizer import EOS_ID, Tokenizer
 from seq2seq.translation.translator import Translator
 

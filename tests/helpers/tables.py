@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.search.beam import Hypothesis
-from seq2seq.search.engine import Step
+from seq2seq.search.engine_protocol import Step
 from seq2seq.tokenizer import BOS_ID, PAD_ID
 
 A, B, C = 4, 5, 6

@@ -32,7 +32,7 @@ from seq2seq.inspection.search_tree import SearchTree, search_tree
 from seq2seq.nn.cells import BUILT_IN_CELLS, Weights, gru_step, lstm_step, rnn_step
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.search.beam import Hypothesis, length_penalty, longest_length
-from seq2seq.search.engine import Ints
+from seq2seq.search.engine_protocol import Ints
 from seq2seq.training.exporter import export_run
 from seq2seq.training.reporter import ProgressReporter
 from seq2seq.training.trainer import train

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.search.beam import Floats, Outcome, beam_search, length_penalty
-from seq2seq.search.engine import Ints
+from seq2seq.search.engine_protocol import Ints
 from seq2seq.search.repetition import RepetitionRule, repeats
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 

@@ -32,7 +32,7 @@ from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError
 from seq2seq.search.beam import beam_search, length_penalty
 from seq2seq.search.constrained import Constraints, Phrase, constrained_search
-from seq2seq.search.engine import Step
+from seq2seq.search.engine_protocol import Step
 from seq2seq.search.repetition import allowed_repeats, closes_loop
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 

@@ -32,7 +32,7 @@ from helpers.zipped_documents import parts_of, zipped
 
 from seq2seq.cli.exit import reported_errors
 from seq2seq.documents.document import UnitTranslation
-from seq2seq.documents.format_table import FORMATS, format_named, open_document
+from seq2seq.documents.formats import FORMATS, format_named, open_document
 from seq2seq.errors import Seq2SeqError
 
 _FAULTS = ("traceback", "signal", "slow", "memory", "reached out", "output")

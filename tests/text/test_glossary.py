@@ -16,7 +16,7 @@ from seq2seq.search.beam import Hypothesis
 from seq2seq.text.alignment import word_numbers
 from seq2seq.text.glossary import Found, Glossary, Term
 from seq2seq.text.masking import Protection
-from seq2seq.translation.checks import _has_term_behind_end
+from seq2seq.translation.hypothesis_checks import _has_term_behind_end
 from seq2seq.translation.postprocess import Output, Postprocessor, _in_capitals
 from seq2seq.translation.preprocess import Preprocessor, Segment
 from seq2seq.translation.result import SegmentTranslation, Translation

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from seq2seq.bundled import DEFAULT_MODEL
-from seq2seq.documents import html_file, po, subtitles
+from seq2seq.documents import html_page, po, subtitles
 from seq2seq.documents.document import Document, UnitTranslation
-from seq2seq.documents.html_document import HtmlDocument
+from seq2seq.documents.html_fragment import HtmlFragment
 from seq2seq.documents.plain_text import TextDocument
 from seq2seq.errors import Seq2SeqError
 from seq2seq.identification.alphabet import clean
@@ -113,7 +113,7 @@ def _read(unit: Unit) -> Work:
 
 
 def _html(text: str) -> str:
-    document = HtmlDocument(text)
+    document = HtmlFragment(text)
     return document.render([one.replace("a", "b") for one in document.texts])
 
 
@@ -130,7 +130,7 @@ _GLOSSARY = Glossary([Term("a b", "c d")])
 _READING: dict[str, Work] = {
     "an HTML document": _html,
     "a text document": lambda text: TextDocument(text).render(TextDocument(text).texts),
-    "an HTML file": _file(html_file.read, '<p title="'),
+    "an HTML file": _file(html_page.read, '<p title="'),
     "subtitles": _file(subtitles.read, "00:00:01,000 --> 00:00:02,000\n"),
     "a catalogue": _file(po.read, '#, c-format\nmsgid "a', '"\nmsgstr ""\n'),
     "what may be a catalogue": _file(po.read, ""),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seq2seq.config.model_config import SearchConfig
-from seq2seq.search.engine import Step
+from seq2seq.search.engine_protocol import Step
 from seq2seq.text.blocks import Unit
 from seq2seq.text.masking import (
     INLINE_TAG,

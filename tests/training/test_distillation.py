@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from seq2seq import Translator
+from seq2seq.bleu_chrf import sentence_chrf
 from seq2seq.cli.main import app
 from seq2seq.corpus import ParallelText
 from seq2seq.errors import Seq2SeqError
-from seq2seq.metrics import sentence_chrf
 from seq2seq.training.distillation import distilled_pairs, recover
 
 pytestmark = pytest.mark.slow

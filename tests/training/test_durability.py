@@ -50,8 +50,8 @@ from seq2seq.files import digest
 from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import optimizer_step as step_module
-from seq2seq.training import pairs as pairs_module
 from seq2seq.training import trainer as trainer_module
+from seq2seq.training import training_pairs as pairs_module
 from seq2seq.training import validation as validation_module
 from seq2seq.training.checkpoint import (
     WriteError,
@@ -61,10 +61,10 @@ from seq2seq.training.checkpoint import (
     save_checkpoint,
 )
 from seq2seq.training.optimizer_step import Learner, forward, halves
-from seq2seq.training.pairs import ShuffleBuffer, TrainingPairs
 from seq2seq.training.run_dir import RunDir
 from seq2seq.training.state import LossWatch, RunningAverages, TrainState
 from seq2seq.training.trainer import Outcome, Trainer, train
+from seq2seq.training.training_pairs import ShuffleBuffer, TrainingPairs
 from seq2seq.training.validation import Validation
 
 pytestmark = pytest.mark.slow

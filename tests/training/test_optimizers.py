@@ -18,10 +18,10 @@ from helpers.training_runs import (
     with_training,
 )
 
+from seq2seq.bleu_chrf import validation_rank
 from seq2seq.config.recipe import Optimizer, Recipe, ValidationMetric
 from seq2seq.corpus.batches import make_batch
 from seq2seq.errors import UsageError
-from seq2seq.metrics import validation_rank
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.optimizer_step import Learner
 from seq2seq.training.state import TrainState

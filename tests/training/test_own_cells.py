@@ -17,8 +17,8 @@ from seq2seq.config.recipe import Recipe
 from seq2seq.errors import UsageError
 from seq2seq.evaluation.test_sets import open_translator
 from seq2seq.inspection.activations import gates, places
-from seq2seq.inspection.history import read_history
 from seq2seq.inspection.loading import open_model
+from seq2seq.inspection.training_history import read_history
 from seq2seq.nn.cell_file import CellFile
 from seq2seq.training.exporter import export_run
 from seq2seq.training.finetune import PretrainedInit, named_cell

@@ -30,7 +30,7 @@ from seq2seq.config.recipe import Recipe, Schedule
 from seq2seq.corpus.batches import Batch
 from seq2seq.errors import UsageError
 from seq2seq.evaluation.test_sets import open_translator
-from seq2seq.inspection.history import read_history
+from seq2seq.inspection.training_history import read_history
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training import trainer as trainer_module
 from seq2seq.training.checkpoint import load_checkpoint

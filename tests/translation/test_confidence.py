@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from seq2seq.confidence import Calibration, calibration_error
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import UsageError
-from seq2seq.search.engine import Ints, Step
+from seq2seq.search.engine_protocol import Ints, Step
 from seq2seq.translation.translator import Translator
 
 log_probs = st.floats(-20, 0)

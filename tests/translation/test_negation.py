@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
-from seq2seq.search.engine import Ints, Step
-from seq2seq.translation.checks import negation_differs
+from seq2seq.search.engine_protocol import Ints, Step
+from seq2seq.translation.hypothesis_checks import negation_differs
 from seq2seq.translation.translator import Translator
 
 

@@ -7,9 +7,9 @@ from helpers.serving import FakeTranslator
 
 from seq2seq.documents.document import State, TextUnit, UnitTranslation
 from seq2seq.translation.base import TranslateOptions
-from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
 from seq2seq.translation.result import Candidate, Translation
 from seq2seq.translation.translate_document import translate_document
+from seq2seq.translation.translation_memory import MemoryTranslator, TranslationMemory
 
 OPTIONS = TranslateOptions(source="en", target="de")
 

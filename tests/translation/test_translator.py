@@ -19,7 +19,7 @@ import seq2seq
 from seq2seq.config.model_config import Direction, SearchConfig, choose_direction
 from seq2seq.config.recipe import TokenizerConfig
 from seq2seq.errors import UsageError
-from seq2seq.search.engine import Step
+from seq2seq.search.engine_protocol import Step
 from seq2seq.tokenizer import EOS_ID, Tokenizer, normalise_source
 from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from seq2seq.documents.document import TextUnit, UnitTranslation
 from seq2seq.documents.encoding import Encoding, decode
-from seq2seq.documents.html_document import HtmlDocument, is_kept, kept_whole
+from seq2seq.documents.html_fragment import HtmlFragment, is_kept, kept_whole
 from seq2seq.documents.html_tokens import (
     SPACE,
     VOID,
@@ -45,7 +45,7 @@ class _Value(NamedTuple):
     quote: str  # "" where there is none around it
 
 
-class HtmlFile:
+class HtmlPage:
     """A page: its texts, then those of its attributes."""
 
     def __init__(
@@ -56,7 +56,7 @@ class HtmlFile:
     ) -> None:
         self._markup, self._encoding, self._read_tokens = markup, encoding, read_tokens
         self._values = [*_values(read_tokens(markup))]
-        texts = HtmlDocument(markup, read_tokens).texts
+        texts = HtmlFragment(markup, read_tokens).texts
         self.units = [
             *(TextUnit(text=text) for text in texts),
             *(TextUnit(text=value.text, context=value.name) for value in self._values),
@@ -75,19 +75,19 @@ class HtmlFile:
                 done = value.end
         page.append(self._markup[done:])
         # A value does not change how the page is divided.
-        rendered = HtmlDocument("".join(page), self._read_tokens).render(texts[:number])
+        rendered = HtmlFragment("".join(page), self._read_tokens).render(texts[:number])
         if "&nbsp;" not in self._markup:
             rendered = rendered.replace("&nbsp;", "&#160;")  # which XHTML knows in any case
         return self._encoding.encode(rendered, "xmlcharrefreplace")
 
 
-def read(data: bytes, source: str | None, target: str) -> HtmlFile:
+def read(data: bytes, source: str | None, target: str) -> HtmlPage:
     """Read a page in the encoding that it declares."""
     match = _DECLARED.search(data[:_HEAD_BYTES].decode("latin-1"))
     declared = (match[1] or match[2]) if match else ""
     if declared.lower().startswith(("utf-16", "utf-32")):
         declared = ""  # it would not have been found
-    return HtmlFile(*decode(data, declared, of_web=True))
+    return HtmlPage(*decode(data, declared, of_web=True))
 
 
 def _values(all_tokens: Iterator[Token]) -> Iterator[_Value]:

@@ -9,7 +9,7 @@ from helpers.html_trees import markup, scripts, tree_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.documents.html_document import HtmlDocument
+from seq2seq.documents.html_fragment import HtmlFragment
 
 _TAG = re.compile(r"(</?g+\d+/?>)")
 
@@ -20,7 +20,7 @@ def shout(text: str) -> str:
 
 
 def shouted(markup: str) -> str:
-    document = HtmlDocument(markup)
+    document = HtmlFragment(markup)
     return document.render([*map(shout, document.texts)])
 
 
@@ -135,7 +135,7 @@ def test_text_alone_is_translated(markup: str, expected: str) -> None:
     ],
 )
 def test_what_is_given_to_the_translator(markup: str, texts: list[str]) -> None:
-    assert HtmlDocument(markup).texts == texts
+    assert HtmlFragment(markup).texts == texts
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_what_is_given_to_the_translator(markup: str, texts: list[str]) -> None:
     ],
 )
 def test_whatever_becomes_of_its_tags_the_markup_stays(translation: str, expected: str) -> None:
-    assert HtmlDocument("<b>One</b> and <i>two</i>").render([translation]) == expected
+    assert HtmlFragment("<b>One</b> and <i>two</i>").render([translation]) == expected
 
 
 _WORDS = st.sampled_from(
@@ -176,7 +176,7 @@ _MARKUP = st.lists(st.one_of(_WORDS, _TAGS, _BROKEN, st.text(max_size=3))).map("
 
 @given(_MARKUP)
 def test_what_is_translated_to_itself_is_the_same_byte_for_byte(markup: str) -> None:
-    document = HtmlDocument(markup)
+    document = HtmlFragment(markup)
     assert document.render(document.texts) == markup
 
 
@@ -202,7 +202,7 @@ _TRANSLATORS = (shout, backwards, hostile)
 
 def check_trees(source: str, translator: Callable[[str], str]) -> None:
     """The tree is the same but for its text, no script is new, and the text is all there."""
-    document = HtmlDocument(source)
+    document = HtmlFragment(source)
     rendered = document.render([*map(translator, document.texts)])
     for is_whole in (False, True):
         before, after = tree_of(source, is_whole), tree_of(rendered, is_whole)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seq2seq.confidence import Calibration
 from seq2seq.config.model_config import SearchConfig
-from seq2seq.translation.checks import failure, repeats_itself
+from seq2seq.translation.hypothesis_checks import failure, repeats_itself
 from seq2seq.translation.postprocess import is_unbalanced
 from seq2seq.translation.translator import Translator
 

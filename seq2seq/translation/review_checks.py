@@ -16,8 +16,8 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.text.glossary import Glossary
 from seq2seq.text.masking import ANY_PLACEHOLDER, mask
 from seq2seq.text.numbers import check_numbers
-from seq2seq.text.span_kinds import HINT, SPAN
-from seq2seq.translation.checks import failure
+from seq2seq.text.protected_spans import HINT, SPAN
+from seq2seq.translation.hypothesis_checks import failure
 from seq2seq.translation.postprocess import is_unbalanced
 
 _PLACEHOLDERS = frozenset(("placeholder", "printf", "choice", "function", "variable", "code"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.documents.format_table import FORMATS, Format, format_named, format_of, open_document
+from seq2seq.documents.formats import FORMATS, Format, format_named, format_of, open_document
 from seq2seq.errors import UsageError
 
 

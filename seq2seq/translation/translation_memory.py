@@ -13,8 +13,8 @@ from seq2seq.errors import Seq2SeqError, UsageError, require_extra
 from seq2seq.text.masking import ANY_PLACEHOLDER, Span, mask, mask_numbers, restore
 from seq2seq.text.numbers import NUMBER, localised_amount, number_value
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
-from seq2seq.translation.repeated import searched_once
 from seq2seq.translation.result import Candidate, Translation
+from seq2seq.translation.translate_once import searched_once
 
 if TYPE_CHECKING:
     from seq2seq.config.model_config import Direction, SearchConfig

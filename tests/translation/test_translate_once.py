@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.translation import repeated
-from seq2seq.translation.repeated import searched_once
+from seq2seq.translation import translate_once
 from seq2seq.translation.result import Translation
+from seq2seq.translation.translate_once import searched_once
 
 
 class Stream:
@@ -62,15 +62,15 @@ def test_the_texts_before_a_failure_come_first(texts: list[str], ahead: int) -> 
 @given(TEXTS, st.integers(1, 10))
 def test_all_are_translated_however_few_are_remembered(texts: list[str], ahead: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repeated, "_KEPT", 2)
-        patch.setattr(repeated, "_WAITING", 3)
-        patch.setattr(repeated, "_LONGEST", 0)
+        patch.setattr(translate_once, "_KEPT", 2)
+        patch.setattr(translate_once, "_WAITING", 3)
+        patch.setattr(translate_once, "_LONGEST", 0)
         translated = [translation.text for translation in searched_once(texts, Stream(ahead))]
     assert translated == [text.upper() for text in texts]
 
 
 def test_no_more_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeated, "_KEPT", 2)
+    monkeypatch.setattr(translate_once, "_KEPT", 2)
     stream = Stream(1)
     assert len([*searched_once("abcdaabb", stream)]) == 8
     assert stream.searched == [*"abcdabb"]
@@ -79,7 +79,7 @@ def test_no_more_are_remembered_than_there_is_room_for(monkeypatch: pytest.Monke
 def test_a_text_without_end_of_repetitions_is_yielded_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(repeated, "_WAITING", 10)
+    monkeypatch.setattr(translate_once, "_WAITING", 10)
 
     def same() -> Iterator[str]:
         while True:

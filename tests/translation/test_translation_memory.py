@@ -10,10 +10,10 @@ from rapidfuzz.distance import Levenshtein
 
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.search.sampling import Sampling
-from seq2seq.translation import memory as memory_module
-from seq2seq.translation import repeated
+from seq2seq.translation import translate_once
+from seq2seq.translation import translation_memory as memory_module
 from seq2seq.translation.base import TranslateOptions
-from seq2seq.translation.memory import MemoryTranslator, TranslationMemory
+from seq2seq.translation.translation_memory import MemoryTranslator, TranslationMemory
 
 
 def memory(*pairs: tuple[str, str], target: str = "de") -> TranslationMemory:
@@ -229,7 +229,7 @@ def test_translations_come_in_the_order_of_the_lines_however_many_wait(texts: li
     known, _ = translator()
     expected = {"yes": "Ja", "no": "NO", "open the file": "Datei öffnen", "maybe": "MAYBE"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repeated, "_WAITING", 3)
+        patch.setattr(translate_once, "_WAITING", 3)
         translations = [t.text for t in known.translate_lines(texts)]
     assert translations == [expected[text] for text in texts]
 

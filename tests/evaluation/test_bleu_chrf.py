@@ -5,11 +5,8 @@ import json
 import pytest
 import sacrebleu
 
-from seq2seq import metrics
-from seq2seq.config.model_config import Direction
-from seq2seq.errors import Seq2SeqError
-from seq2seq.evaluation.test_sets import SMALL, Evaluation, table
-from seq2seq.metrics import (
+from seq2seq import bleu_chrf
+from seq2seq.bleu_chrf import (
     bleu_tokenizer,
     corpus_bleu,
     recommended_tokenizer,
@@ -18,6 +15,9 @@ from seq2seq.metrics import (
     validation_rank,
     words,
 )
+from seq2seq.config.model_config import Direction
+from seq2seq.errors import Seq2SeqError
+from seq2seq.evaluation.test_sets import SMALL, Evaluation, table
 
 HYPOTHESES = ["Das ist ein Test.", "Guten Tag, alle zusammen.", "Der Hund schläft auf dem Sofa."]
 REFERENCES = [
@@ -115,7 +115,7 @@ def test_bleu_counts_the_words_that_sacrebleu_recommends(language: str, tokenize
 def test_what_is_not_installed_is_told_and_characters_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(metrics, "_is_installed", lambda name: name in ("13a", "zh"))
+    monkeypatch.setattr(bleu_chrf, "_is_installed", lambda name: name in ("13a", "zh"))
     assert [bleu_tokenizer(one) for one in ("ja", "ko", "th", "zh", "de")] == [
         *("char", "char", "char", "zh", "13a")
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from seq2seq.errors import UsageError
 from seq2seq.text.masking import Protection, mask, restore
-from seq2seq.text.span_kinds import HINT, KINDS, SPAN, Kind, compile_patterns
+from seq2seq.text.protected_spans import HINT, KINDS, SPAN, Kind, compile_patterns
 
 EXAMPLES = [(kind.name, example) for kind in KINDS for example in kind.examples]
 OTHERS = [(kind.name, other) for kind in KINDS for other in kind.others]

@@ -19,7 +19,7 @@ class Format(NamedTuple):
 
 FORMATS: tuple[Format, ...] = (
     Format("text", (".txt", ".text"), "plain_text", "plain text"),
-    Format("html", (".html", ".htm", ".xhtml"), "html_file", "HTML"),
+    Format("html", (".html", ".htm", ".xhtml"), "html_page", "HTML"),
     Format("po", (".po", ".pot"), "po", "gettext"),
     Format("srt", (".srt",), "subtitles", "SubRip"),
     Format("vtt", (".vtt",), "subtitles", "WebVTT"),

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from seq2seq.bleu_chrf import rank_of_row
 from seq2seq.errors import Seq2SeqError
-from seq2seq.metrics import rank_of_row
 
 Row = Mapping[str, Any]
 GateTable = Mapping[str, Mapping[str, Mapping[str, float]]]

@@ -6,7 +6,7 @@ from seq2seq.documents import json_document, markdown_document
 from seq2seq.documents.document import Document, TextUnit
 from seq2seq.errors import Seq2SeqError
 from seq2seq.text.glossary import Glossary, Term
-from seq2seq.translation.quality import CHECKS, NAMES, Reviewer, with_sources
+from seq2seq.translation.review_checks import CHECKS, NAMES, Reviewer, with_sources
 
 _REVIEWER = Reviewer("en", "de", Glossary([Term("station", "Bahnhof"), Term("big house", "Haus")]))
 

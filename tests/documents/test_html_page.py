@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.documents.document import UnitTranslation
-from seq2seq.documents.html_file import read
+from seq2seq.documents.html_page import read
 from seq2seq.errors import Seq2SeqError
 
 _PAGE = """<!DOCTYPE html>

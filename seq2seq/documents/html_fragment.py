@@ -40,8 +40,8 @@ _KEPT = names("code kbd pre samp var") | RAW | FOREIGN  # with all that is insid
 _QUOTES = {'"': "&quot;", "'": "&#39;"}
 
 
-class HtmlDocument:
-    """An HTML document or a part of one, valid or not."""
+class HtmlFragment:
+    """A piece of HTML, up to a whole page, valid or not."""
 
     def __init__(self, markup: str, read_tokens: Callable[[str], Iterator[Token]] = tokens) -> None:
         self._parts = [*_parts(read_tokens(markup))]
@@ -49,7 +49,7 @@ class HtmlDocument:
         self.texts: Sequence[str] = [segment.text for segment in segments]
 
     def render(self, translations: Sequence[str]) -> str:
-        """Return the document with a translation in place of each text."""
+        """Return the HTML with a translation in place of each text."""
         remaining = iter(translations)
         return "".join(
             part.render(next(remaining)) if isinstance(part, _Segment) else part

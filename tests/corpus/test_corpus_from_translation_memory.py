@@ -6,7 +6,7 @@ import pytest
 
 from seq2seq.config.model_config import Direction
 from seq2seq.config.recipe import Recipe
-from seq2seq.corpus.memory_corpus import split_memory, write_memory_recipe
+from seq2seq.corpus.corpus_from_translation_memory import split_memory, write_memory_recipe
 from seq2seq.corpus.prepare import prepare
 from seq2seq.corpus.readers import ParallelText, read_parallel
 from seq2seq.errors import Seq2SeqError, UsageError

@@ -15,8 +15,8 @@ from seq2seq.corpus import DirectedText, ParallelText, check_corpora, prepare
 from seq2seq.corpus.batches import Batch
 from seq2seq.errors import Seq2SeqError
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
-from seq2seq.training import pairs as module
-from seq2seq.training.pairs import TrainingPairs
+from seq2seq.training import training_pairs as module
+from seq2seq.training.training_pairs import TrainingPairs
 
 EN_DE, DE_EN = Direction("en", "de"), Direction("de", "en")
 
