@@ -52,9 +52,9 @@ def compare(
         typer.Option(
             "--train",
             metavar="FILE",
-            help="A text in the target language, or a TSV file, in which to count how frequent "
-            "words are, such as the training corpus; without it they are counted in the "
-            "references.",
+            help="Count how frequent words are in this text, such as the training corpus: plain "
+            "text in the target language, or a file of both languages (TSV, Parquet, TMX ...). "
+            "Default: the references.",
         ),
     ] = None,
     show: Annotated[

@@ -106,7 +106,7 @@ def gates(
         typer.Option(
             "--corpus",
             metavar="FILE",
-            help="Find the most selective units here: a TSV file, a prefix, or source sentences.",
+            help="Find the most selective units in this corpus, or in a file of source sentences.",
         ),
     ] = None,
     sentences: Annotated[

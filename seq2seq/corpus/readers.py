@@ -44,6 +44,9 @@ TSV_ENDINGS = tuple(f".tsv{ending}" for ending in ("", *_PACKINGS))
 
 CATALOGUE_ENDINGS = (".tmx", ".po", ".xlf", ".xliff")
 
+PARALLEL_ENDINGS = (*TSV_ENDINGS, *COLUMNAR_ENDINGS, *CATALOGUE_ENDINGS)
+"""Endings of files that have both languages."""
+
 _INLINE = re.compile(r"</?g+\d+/?>")  # a tag of an inline element, see `TaggedText`
 
 
@@ -285,7 +288,7 @@ def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
         if ending in languages:
             raise Seq2SeqError(f"{prefix} is one side of a corpus; give the prefix {stem}.")
         raise Seq2SeqError(
-            f"{prefix}: a corpus is a TSV file, whose name must end in {', '.join(TSV_ENDINGS)}, "
+            f"{prefix}: a corpus is a file whose name ends in {', '.join(PARALLEL_ENDINGS)}, "
             f"or a prefix (dir/train for dir/train.{language} and its translation)."
         )
     if is_pattern(prefix):
@@ -295,8 +298,9 @@ def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
         )
     raise Seq2SeqError(
         f"neither {plain} nor {' nor '.join(map(str, packed))} exists; a corpus is a prefix "
-        f"(dir/train for dir/train.{language} and its translation) or a .tsv file, and its "
-        "languages are those of the recipe, or --from and --to of `seq2seq check`."
+        f"(dir/train for dir/train.{language} and its translation) or a file of both languages, "
+        "such as train.tsv, train.parquet or memory.tmx; its languages are those of the recipe, "
+        "or --from and --to of `seq2seq check`."
     )
 
 
@@ -331,6 +335,11 @@ def _files(source: str) -> list[Path]:
     for path in paths:
         _require_file(path)
     return paths
+
+
+def is_parallel(source: str) -> bool:
+    """Tell whether a file or folder has both languages, by its name alone."""
+    return source.endswith(PARALLEL_ENDINGS) or os.path.isdir(source)
 
 
 def is_pattern(source: str) -> bool:

@@ -224,7 +224,9 @@ def _advance(
         # (1 - z) * n + z * h
         kept = graph.node("Mul", update, graph.node("Sub", state[0], candidate))
         return [graph.node("Add", candidate, kept)]
-    return [graph.node("Tanh", sums[0])]
+    if cell == "rnn":
+        return [graph.node("Tanh", sums[0])]
+    raise NotImplementedError(f"the cell {cell!r} has no graph yet: add it here")
 
 
 def _attention_memory(model: ModelConfig) -> list[bytes]:

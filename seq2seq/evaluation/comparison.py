@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from seq2seq.bleu_chrf import BOOTSTRAP_SAMPLES, bleu, chrf, sentence_chrf, words
 from seq2seq.config.model_config import Direction, choose_direction
 from seq2seq.corpus import DirectedText, read_lines, read_parallel
-from seq2seq.corpus.readers import TSV_ENDINGS
+from seq2seq.corpus.readers import is_parallel
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.evaluation.lexical import (
     Bag,
@@ -47,6 +47,7 @@ LENGTHS = (Range(1, 5), Range(6, 10), Range(11, 15), Range(16, 20), Range(21, No
 Outputs = Both[Sequence[str]]
 
 _MISSING_WORDS = 10
+_UNNAMED = Direction("src", "ref")  # where neither a model nor an option names the languages
 
 
 @dataclass(frozen=True)
@@ -288,10 +289,15 @@ def _training_lines(
     directions = [test.direction for test in tests]
     if len({direction.target for direction in directions}) > 1:
         raise UsageError("--train is a text in one language; choose it with --to.")
-    if train.name.endswith(TSV_ENDINGS):
-        languages = directions[0].source, directions[0].target
-        return str(train), read_parallel(str(train), *languages).target
-    return str(train), read_lines(train)
+    if not is_parallel(str(train)):
+        return str(train), read_lines(train)
+    source, target = directions[0].source, directions[0].target
+    try:
+        return str(train), read_parallel(str(train), source, target).target
+    except Seq2SeqError as error:
+        if train.exists() and (source == _UNNAMED.source or target == _UNNAMED.target):
+            raise UsageError(f"{error} Name its languages with --from and --to.") from None
+        raise
 
 
 class System(Protocol):
@@ -371,8 +377,9 @@ def _read_tests(systems: Both[System], test_set: EvaluationSet) -> list[Directed
     """
     models = [system for system in (systems.a, systems.b) if isinstance(system, Model)]
     if not models:
-        direction = Direction(test_set.source_language or "src", test_set.target_language or "ref")
-        return test_set.read([direction])
+        source = test_set.source_language or _UNNAMED.source
+        target = test_set.target_language or _UNNAMED.target
+        return test_set.read([Direction(source, target)])
     run = next((model.path for model in models if is_training_run(model.path)), None)
     model = next((model for model in models if model.path == run), models[0])
     return test_set.read(model.translator.directions, run)

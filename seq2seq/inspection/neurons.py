@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from seq2seq.config.model_config import Direction
 from seq2seq.corpus import read_lines, read_parallel
-from seq2seq.corpus.readers import TSV_ENDINGS
+from seq2seq.corpus.readers import is_parallel
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.inspection.activations import Place, values_at
 from seq2seq.inspection.loading import InspectedModel
@@ -122,14 +122,14 @@ def read_pairs(
     *,
     with_targets: bool = True,
 ) -> list[Pair]:
-    """Up to `most` pairs, spread over `corpus`: a prefix, a TSV file, or a text file.
+    """Read up to `most` pairs, spread over `corpus`: one of both languages, or a text file.
 
     A text file has sources alone; the model translates them, unless targets are not asked for. What
     the model cannot read at once is left out. Raises `Seq2SeqError` where there is no such corpus.
     """
     longest = model.search.max_source_length
     path = Path(corpus)
-    if path.is_file() and not corpus.endswith(TSV_ENDINGS):
+    if path.is_file() and not is_parallel(corpus):
         lines = read_lines(path)
         chosen = [lines[i] for i in _spread(len(lines), most)]
         sources = model.tokenizer.encode_sources(chosen, direction.target)
@@ -143,7 +143,7 @@ def read_pairs(
         try:
             text = read_parallel(corpus, direction.source, direction.target).sample(most)
         except Seq2SeqError as error:
-            if path.exists() or corpus.endswith(TSV_ENDINGS):
+            if path.exists() or is_parallel(corpus):
                 raise
             raise Seq2SeqError(
                 f"{error} A plain text file of source sentences will do, too, but there is no "

@@ -20,7 +20,7 @@ _NUMBERS = {
     "valid": ("step", "epoch", "bleu", "nll", "perplexity"),
     "rollback": ("step", "failed_step"),
 }
-"""What a row of each kind has to have, see `seq2seq.training.trainer`."""
+"""What a row of each kind has to have, see `seq2seq.training.training_metrics`."""
 
 
 class GateNames(NamedTuple):

@@ -87,7 +87,11 @@ class Chooser(Protocol):
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """Return the divisor of the log-probability of `length` tokens: ((5 + length) / 6) ** alpha."""
+    """Return the divisor of the log-probability of `length` tokens: ((5 + length) / 6) ** alpha.
+
+    See Wu et al. 2016, equation 14. Another divisor must not fall as length grows, either: the
+    search stops when no hypothesis could win even with the divisor of the greatest length.
+    """
     return float(((5 + length) / 6) ** alpha)
 
 

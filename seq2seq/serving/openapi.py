@@ -4,11 +4,13 @@ from importlib.metadata import version
 from typing import Any
 
 _TEXT: dict[str, Any] = {"type": "string"}
-_TEXTS: dict[str, Any] = {"oneOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 _FLAG: dict[str, Any] = {"type": "boolean"}
+_NUMBER: dict[str, Any] = {"type": "number"}
+_INTEGER: dict[str, Any] = {"type": "integer"}
 _FORMS = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 _KEY = {"api_key": _TEXT}
 _LANGUAGES = {"source": _TEXT, "target": _TEXT}
+_DETECTION = {"type": "object", "properties": {"language": _TEXT, "confidence": _NUMBER}}
 
 
 def description() -> dict[str, Any]:
@@ -26,14 +28,14 @@ def description() -> dict[str, Any]:
             "/translate": _post(
                 "Translate a text or a list of texts",
                 {
-                    "q": _TEXTS,
+                    "q": _one_or_more(_TEXT),
                     **_LANGUAGES,
                     "format": {"type": "string", "enum": ["text", "html"]},
-                    "alternatives": {"type": "integer"},
+                    "alternatives": _INTEGER,
                     **dict.fromkeys(("alignment", "confidence", "notes"), _FLAG),
                 },
                 ["q", "source", "target"],
-                _object(translatedText=_TEXTS),
+                _translation(),
             ),
             "/translate_file": _post(
                 "Translate a document",
@@ -47,9 +49,9 @@ def description() -> dict[str, Any]:
             ),
             "/detect": _post(
                 "Identify the language of a text",
-                {"q": _TEXTS},
+                {"q": _one_or_more(_TEXT)},
                 ["q"],
-                _list(_object(language=_TEXT, confidence={"type": "number"})),
+                _list(_DETECTION),
             ),
             "/suggest": _post(
                 "Suggest a better translation",
@@ -59,7 +61,7 @@ def description() -> dict[str, Any]:
             ),
             "/explain": _post(
                 "Step through the translation of a sentence, as an HTML page",
-                {"q": _TEXT, **_LANGUAGES, "sentence": {"type": "integer"}},
+                {"q": _TEXT, **_LANGUAGES, "sentence": _INTEGER},
                 ["q", "source", "target"],
                 _object(sentences=_list(_TEXT), page=_TEXT),
             ),
@@ -75,6 +77,25 @@ def description() -> dict[str, Any]:
             "/": _get("The page", None, "text/html"),
         },
     }
+
+
+def _translation() -> dict[str, Any]:
+    """Describe the fields of `seq2seq.serving.response.translate_response`."""
+    fields = {
+        "translatedText": _TEXT,
+        "detectedLanguage": _DETECTION,
+        "alternatives": _list(_TEXT),
+        "alignment": _list({**_list(_INTEGER), "minItems": 2, "maxItems": 2}),
+        "confidence": {**_NUMBER, "nullable": True},
+        "notes": _list(_TEXT),
+    }
+    properties = {name: _one_or_more(field) for name, field in fields.items()}
+    return {**_object(**properties), "required": ["translatedText"]}
+
+
+def _one_or_more(schema: dict[str, Any]) -> dict[str, Any]:
+    """Describe what is a list where the request has a list of texts."""
+    return {"anyOf": [schema, _list(schema)]}
 
 
 def _object(**properties: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the server answers: the fields of its JSON, as LibreTranslate has them, and four more."""
+"""What `/translate` answers: LibreTranslate's fields, and alignment, confidence and notes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -158,9 +158,9 @@ def _numbers(text: str) -> list[_Match]:
 
 
 def _of_table(match: re.Match[str]) -> _Match:
-    end = match.start() + len(_without_punctuation(match))
     kind = match.lastgroup or ""
-    return _Match(match.start(), end, kind, kind in INLINE_KINDS)
+    span = _without_punctuation(match[0]) if kind == "link" else match[0]
+    return _Match(match.start(), match.start() + len(span), kind, kind in INLINE_KINDS)
 
 
 def _with_others(matches: list[_Match], others: list[_Match]) -> list[_Match]:
@@ -329,19 +329,16 @@ def _between_letters(text: str, matches: Sequence[_Match]) -> set[int]:
     return found
 
 
-def _without_punctuation(match: re.Match[str]) -> str:
+def _without_punctuation(link: str) -> str:
     """Cut the punctuation of the sentence off the end of a link."""
-    span = match[0]
-    if not re.match(r"[A-Za-z][A-Za-z\d+.-]*://|www\.|mailto:", span):
-        return span
     unopened = Counter(
-        {end: span.count(end) - span.count(begin) for end, begin in _BRACKETS.items()}
+        {end: link.count(end) - link.count(begin) for end, begin in _BRACKETS.items()}
     )
-    end = len(span)
-    while span[end - 1] in _AFTER_LINK or unopened[span[end - 1]] > 0:
+    end = len(link)
+    while link[end - 1] in _AFTER_LINK or unopened[link[end - 1]] > 0:
         end -= 1
-        unopened[span[end]] -= 1
-    return span[:end]
+        unopened[link[end]] -= 1
+    return link[:end]
 
 
 def without_invisible(text: str) -> str:

@@ -137,7 +137,10 @@ def test_a_file_where_a_prefix_belongs(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert error(tmp_path / "test.en").endswith(f"give the prefix {tmp_path / 'test'}.")
     assert error(tmp_path / "train.de.gz").endswith(f"give the prefix {tmp_path / 'train'}.")
-    assert "must end in .tsv" in error(tmp_path / "pairs.txt")
+    message = error(tmp_path / "pairs.txt")
+    assert "ends in .tsv, " in message
+    assert ".parquet" in message
+    assert ".tmx" in message
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Our ONNX models are, to the byte, what the package onnx writes, and they are valid."""
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any, get_args
 
@@ -13,6 +14,7 @@ from seq2seq.config.model_config import Cell, ModelConfig
 from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_builder import OUTSIDE, CalibrationGraph, Graph, QuantizedGraph
 from seq2seq.engines.onnx_graphs import encoder_graph, step_graph
+from seq2seq.engines.weights import GATE_ORDER
 
 V = 40
 MODELS = [
@@ -39,6 +41,16 @@ def test_graphs_are_written_as_onnx_writes_them(model: ModelConfig) -> None:
         assert parsed.SerializeToString(deterministic=True) == data
         nodes = [rebuilt(node) for node in parsed.graph.node]
         assert nodes == list(parsed.graph.node)
+
+
+@pytest.mark.parametrize("build", [encoder_graph, step_graph])
+def test_a_cell_without_equations_is_refused(
+    build: Callable[[Graph], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ModelConfig("cells.py:New", "multihead", 12, 2, 2, 3)
+    monkeypatch.setitem(GATE_ORDER, model.cell, (0,))
+    with pytest.raises(NotImplementedError, match=r"'cells\.py:New'"):
+        build(Graph(model, V))
 
 
 def rebuilt(node: Any) -> Any:

@@ -344,10 +344,26 @@ def test_words_are_counted_in_a_training_corpus(files: dict[str, Path], tmp_path
     table = write(tmp_path / "train.tsv", [f"{every_word}\tthe dog"] * 12)
     packed = tmp_path / "train.tsv.bz2"
     packed.write_bytes(bz2.compress(table.read_bytes()))
-    for text in (plain, table, packed):
-        told = json.loads(run(*arguments, "--train", text, "--json"))
+    memory = tmp_path / "train.tmx"
+    segments = f'<tuv xml:lang="en"><seg>{every_word}</seg></tuv>'
+    segments += '<tuv xml:lang="de"><seg>the dog</seg></tuv>'
+    memory.write_text(
+        f'<tmx version="1.4"><header/><body>{f"<tu>{segments}</tu>" * 12}</body></tmx>'
+    )
+    languages = ["--from", "en", "--to", "de"]
+    for text in (plain, table, packed, memory):
+        told = json.loads(run(*arguments, *languages, "--train", text, "--json"))
         assert told["frequencies_of"] == str(text)
         assert [one["frequency"] for one in told["by_frequency"]] == ["0", "10-99"]
+
+
+def test_a_training_corpus_whose_languages_are_not_named_is_refused(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "train.tmx").write_text('<tmx version="1.4"><header/><body/></tmx>')
+    arguments = [files["poor"], files["good"], *sentences_of(files)]
+    message = run(*arguments, "--train", tmp_path / "train.tmx", code=2)
+    assert "Name its languages with --from and --to." in message
 
 
 def test_a_model_and_a_file_of_its_translations(tmp_path: Path) -> None:

@@ -515,6 +515,17 @@ def mean_ranks(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return ranks
 
 
+def test_a_corpus_of_pairs_can_be_a_catalogue(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.po"
+    words = [("the dog", "der Hund"), ("the cat", "die Katze")]
+    entries = (f'msgid "{source}"\nmsgstr "{target}"\n' for source, target in words)
+    file.write_text("\n".join(entries), encoding="utf-8")
+    opened = open_model(GOLDEN / "int8")
+    pairs = read_pairs(opened, str(file), EN_DE, most=4)
+    targets = opened.tokenizer.encode([target for _, target in words])
+    assert [pair.target for pair in pairs] == [tuple(ids) for ids in targets]
+
+
 @pytest.mark.parametrize("name", ["pairs.tsv", "sources.txt"])
 def test_a_corpus_of_pairs_or_of_sources(name: str, tmp_path: Path) -> None:
     opened = open_model(GOLDEN / "int8")

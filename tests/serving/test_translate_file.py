@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.serving import client
+from helpers.serving import ask, client
 from starlette.testclient import TestClient
 
 from seq2seq.errors import UsageError
@@ -13,6 +13,7 @@ from seq2seq.serving import file_store
 from seq2seq.serving.app import Settings
 from seq2seq.serving.file_store import FileStore, safe_name
 from seq2seq.serving.middleware import Limits
+from seq2seq.serving.openapi import description
 from seq2seq.serving.suggestions import Suggestions
 
 PAGE = b"<p title='a b'>one <b>two</b></p><pre>x</pre>"
@@ -189,17 +190,54 @@ def test_a_full_file_takes_no_more_suggestions(
 
 def test_the_description_has_every_path() -> None:
     with client() as opened:
-        description = opened.get("/openapi.json").json()
+        described = opened.get("/openapi.json").json()
         kept = opened.get("/frontend/settings").json()["supportedFilesFormat"]
-        for path, operations in description["paths"].items():
+        for path, operations in described["paths"].items():
             for method in operations:
                 status = opened.request(method, path).status_code
                 assert status != 405, path
                 assert status != 404 or "{" in path, path
-    assert description["openapi"].startswith("3.")
-    assert description["paths"].keys() == {
+    assert described["openapi"].startswith("3.")
+    assert described["paths"].keys() == {
         "/", "/translate", "/translate_file", "/download_file/{name}", "/detect", "/suggest",
         "/languages", "/frontend/settings", "/health", "/metrics", "/openapi.json",
         "/docs", "/explain",
     }  # fmt: skip
     assert {".txt", ".docx", ".xml"} <= {*kept}
+
+
+@pytest.mark.parametrize("texts", ["a 1", ["a 1", "b"]])
+def test_the_description_has_every_field_of_a_translation(texts: str | list[str]) -> None:
+    wishes = dict.fromkeys(("alignment", "confidence", "notes"), True)
+    answer = ask(q=texts, source="auto", alternatives=2, **wishes)
+    operation = description()["paths"]["/translate"]["post"]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert [*answer] == [*schema["properties"]]
+    assert schema["required"] == ["translatedText"]
+    for name, value in answer.items():
+        assert fits(value, schema["properties"][name]), name
+
+
+def fits(value: Any, schema: dict[str, Any]) -> bool:
+    """Whether a value is as a schema says, of what our description has of JSON schema."""
+    if "anyOf" in schema:
+        return any(fits(value, choice) for choice in schema["anyOf"])
+    if value is None:
+        return schema.get("nullable", False) is True
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "array": list,
+        "object": dict,
+    }
+    if not isinstance(value, kinds[schema["type"]]):
+        return False
+    if isinstance(value, list):
+        return all(fits(item, schema["items"]) for item in value)
+    if isinstance(value, dict):
+        properties = schema["properties"]
+        return value.keys() == properties.keys() and all(
+            fits(item, properties[name]) for name, item in value.items()
+        )
+    return True
