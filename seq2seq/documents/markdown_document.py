@@ -15,6 +15,7 @@ from seq2seq.documents.markdown_inline import (
     Break,
     Environment,
     Part,
+    is_plain,
     parser,
     read_inline,
 )
@@ -128,8 +129,9 @@ class _Block:
         self._end = _place_in(content, end, places)
         self._raw = text[self._start : self._end]
         second = places[1] if len(places) > 1 else 0
-        before = max(text.rfind("\n", 0, second), text.rfind("\r", 0, second)) + 1
-        self._line_end = ("\r\n" if text[:before].endswith("\r\n") else "\n") + text[before:second]
+        before = max(text.rfind(end, places[0], second) for end in "\r\n") + 1
+        line_end = "\r\n" if text[max(0, before - 2) : before] == "\r\n" else "\n"
+        self._line_end = line_end + text[before:second]
         inline = read_inline(self._content, environment)
         self._escapes = inline.escapes
         self._before, core, self._after = _trimmed(inline.parts)
@@ -214,7 +216,7 @@ class _Block:
         """Tell whether what is written is a block of this kind with these parts."""
         if _LEAD.match(written):
             return False
-        if not self._is_cell:
+        if not (self._is_cell or is_plain(written)):
             head = "# " if self._is_heading else ""
             tokens = parser().parse(head + written, dict(self._environment))
             if len(tokens) != 3 or tokens[1].content != written:

@@ -27,6 +27,7 @@ _KEPT = re.compile(r"<(code|kbd|pre|samp|var)\b[^>]*>.*?</\1>", re.IGNORECASE | 
 _TAG = re.compile(r"<(/?)([A-Za-z][\w-]*)[^>]*?(/?)>", re.DOTALL)
 _LINK_END = re.compile(r"\](?:\[\])?\Z")
 _BADGE = re.compile(r"badge|shields\.io|/workflows/|travis-ci|codecov|coveralls", re.IGNORECASE)
+_PLAIN = re.compile(r"[^\W\d_](?:[^\W_]| (?=\S)|[.,;?'’\"„“”()/–—…])*")
 _PLAIN_ALT = re.compile(r"[^\\`*_\[\]<>&!\n]+")
 
 
@@ -108,8 +109,18 @@ def _placing(name: str, rule: Callable[[Any, bool], bool], state: Any, silent: b
     return True
 
 
+def is_plain(text: str) -> bool:
+    """Tell whether `text` is, without asking the parser, known to be one paragraph with no marks.
+
+    Most texts are, and a list may have a hundred thousand of them.
+    """
+    return _PLAIN.fullmatch(text) is not None
+
+
 def read_inline(content: str, environment: Environment) -> Inline:
     """Read what is inside of a block."""
+    if is_plain(content):
+        return Inline([content], {}, [])
     tokens = [*_tokens(content, environment)]
     parts, escapes, alternatives = list[Part](), dict[str, str](), list[tuple[str, str]]()
     tags = dict[int, tuple[str, bool]]()  # of HTML, at places of `parts`: name, whether it closes

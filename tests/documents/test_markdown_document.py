@@ -9,8 +9,10 @@ import pytest
 from helpers.catalogues import TRANSLATORS, Translate, shout, texts_of, translated
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it.token import Token
 
 from seq2seq.documents.markdown_document import read
+from seq2seq.documents.markdown_inline import is_plain, parser
 from seq2seq.errors import Seq2SeqError
 
 
@@ -185,10 +187,27 @@ def test_the_text_that_is_read_is_the_translation(text: str) -> None:
         assert re.sub(r"\s", "", again) == re.sub(r"\s", "", text) or "<g" in text
 
 
+@given(st.text("ab1é .,?'()/…-+:*_~|!#>=[]`$&\\<\t\n\xa0", max_size=8).map("a{}".format))
+def test_what_is_taken_for_plain_text_is_read_as_one_paragraph_of_one_text(text: str) -> None:
+    if is_plain(text):
+        _, inline, _ = parser().parse(text)
+        _, heading, _ = parser().parse(f"# {text}")
+        assert inline.content == heading.content == text
+        tokens: list[Token] = []
+        parser().inline.parse(text, parser(), {}, tokens)
+        assert [(token.type, token.content) for token in tokens] == [("text", text)]
+
+
+@pytest.mark.parametrize("text", ["a", "One, two.", "Ärger (1/2)?"])
+def test_words_and_stops_are_plain(text: str) -> None:
+    assert is_plain(text)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "source", ["[" * 20_000, "*a **a " * 3_000, "`" * 20_000, "> " * 20_000 + "a", "a\n" * 100_000,
-               "x" * 3_000_000, "<a " * 7_000, "| a " * 5_000 + "|\n" + "|-" * 5_000 + "|\n"]
+               "- a\n" * 20_000, "ab\ncd\n\n" * 20_000, "x" * 3_000_000, "<a " * 7_000,
+               "| a " * 5_000 + "|\n" + "|-" * 5_000 + "|\n"]
 )  # fmt: skip
 def test_hostile_markdown_is_read_in_seconds(source: str) -> None:
     translated(read, source, str)
