@@ -143,9 +143,11 @@ def _metrics(comparison: "Comparison") -> Iterator[str]:
         )
     better = comparison.better_in
     yield ""
+    identical = "all" if better.identical == better.neither else f"{better.identical:,}"
+    ties = f", {identical} of them identical" if better.neither else ""
     yield from _wrapped(
         f"A is better in {_counted(better.a, 'sentence')}, B in {better.b:,}, by chrF; neither in "
-        f"{better.neither:,}, of which {better.identical:,} are the same word for word."
+        f"{better.neither:,}{ties}."
     )
     yield from _about_the_test([comparison])
 
