@@ -15,11 +15,13 @@ def calibrate(
     model: Annotated[Path, typer.Argument(help="An exported model directory.")],
     corpus: Annotated[
         str | None,
-        typer.Option("--corpus", help="Held-out pairs of one direction: a prefix or a TSV file."),
+        typer.Option("--corpus", help="Held-out pairs of one direction: a prefix or a file."),
     ] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option("--recipe", help="Instead: the validation sets of a recipe, all directions."),
+        typer.Option(
+            "--recipe", help="A recipe whose validation sets are used, in all directions."
+        ),
     ] = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,
@@ -28,8 +30,8 @@ def calibrate(
 ) -> None:
     """Calibrate a model's confidence.
 
-    It is measured on held-out sentence pairs; `seq2seq export` takes the validation corpus. The
-    directions that are measured are replaced, the others stay.
+    Held-out pairs show how good translations of each score are; `seq2seq export` uses the
+    validation corpus. Directions without such pairs keep the calibration they have.
     """
     from rich.console import Console
 

@@ -17,10 +17,10 @@ def check(
         list[str],
         typer.Argument(
             metavar="CORPUS...",
-            help="A prefix (dir/train for dir/train.en + dir/train.de), a TSV, Parquet or Arrow "
-            "file, or a quoted pattern of such files. "
+            help="A prefix (dir/train for dir/train.en + dir/train.de), a file (TSV, Parquet, "
+            "TMX ...), or a quoted pattern of TSV, Parquet or Arrow files. "
             "The first is the training corpus; the others must not share sentences with it. "
-            "Or a recipe (.toml) alone: its languages and its train, valid and test.",
+            "Or a recipe (.toml) alone: its languages and its training, validation and test text.",
         ),
     ],
     source_language: Annotated[

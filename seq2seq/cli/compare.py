@@ -70,7 +70,8 @@ def compare(
     """Compare two models or files of translations.
 
     BLEU and chrF with a test of significance, by length and by frequency of words, words that are
-    missing or repeated, and the sentences that differ most; of several directions a summary.
+    missing or repeated, and the sentences that differ most. With several directions it prints a
+    summary.
     """
     require_extra("sacrebleu", "compare", "train")
     from seq2seq.evaluation.comparison import compare_systems

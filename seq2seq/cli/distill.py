@@ -32,7 +32,8 @@ def distill(
         ),
     ],
     corpus: Annotated[
-        str, typer.Option("--corpus", help="Pairs to translate the sources of: a prefix or TSV.")
+        str,
+        typer.Option("--corpus", help="Pairs whose sources are translated: a prefix or a file."),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The TSV file to write.")
@@ -46,7 +47,7 @@ def distill(
             "-b",
             "--beam-size",
             min=1,
-            help="Hypotheses to choose from, 8 without this; with --sample samples, and 1.",
+            help="Translations to choose from. Default: 8, with --sample 1.",
         ),
     ] = None,
     is_sampled: SampleOption = False,
@@ -55,9 +56,7 @@ def distill(
     seed: SeedOption = None,
     min_chrf: Annotated[
         float,
-        typer.Option(
-            "--min-chrf", min=0, max=100, help="Leave out what is further from the reference."
-        ),
+        typer.Option("--min-chrf", min=0, max=100, help="Leave out pairs with a lower chrF."),
     ] = 0.0,
     threads: ThreadsOption = 0,
     cell: CellOption = None,
@@ -67,8 +66,8 @@ def distill(
 
     A smaller or faster model can then be trained on its translations.
 
-    Each source is written with the translation of the beam that is nearest to its reference (chrF),
-    or with --sample with one that is drawn.
+    Each source is written with the translation of the beam that is nearest to its reference (chrF);
+    with --sample, with the nearest of those that are drawn.
     To continue after an interruption, give the same command again.
     """
     from rich.console import Console

@@ -35,7 +35,7 @@ def export(
         str | None,
         typer.Option(
             "--corpus",
-            help="For int8, in place of the training corpus: a prefix or TSV file of some "
+            help="For int8, in place of the training corpus: a prefix or file of some "
             "thousand pairs.",
         ),
     ] = None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="inspect",
-    help="Look inside a trained model. Attention, gates, the search, gradients; how it learnt.",
+    help="Look inside a trained model: attention, gates, search, gradients, training.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -37,7 +37,10 @@ OutputOption = Annotated[
     typer.Option("-o", "--output", metavar="FILE", help="Draw it: .html, .png or .svg."),
 ]
 DroppedOption = Annotated[
-    int, typer.Option("--dropped", min=0, max=100, help="Show so many dropped ones at each step.")
+    int,
+    typer.Option(
+        "--dropped", min=0, max=100, metavar="N", help="Show N dropped hypotheses at each step."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the data as JSON.")]
 
@@ -112,13 +115,13 @@ def gates(
     sentences: Annotated[
         int | None,
         typer.Option(
-            "--sentences", metavar="N", min=2, help="At most so many of the corpus, or 1000."
+            "--sentences", metavar="N", min=2, help="Read at most N of the corpus. Default: 1000."
         ),
     ] = None,
     units: Annotated[
         int | None,
         typer.Option(
-            "--units", metavar="N", min=1, help="Name so many units for each property, or 1."
+            "--units", metavar="N", min=1, help="Name N units for each property. Default: 1."
         ),
     ] = None,
     source_language: AnyFromOption = None,
@@ -230,11 +233,11 @@ def gradients(
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Training steps for each delay, at most.")
     ] = 600,
-    seed: Annotated[int, typer.Option("--seed", help="Of all random numbers.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")] = 1,
     seeds: Annotated[
         int,
         typer.Option(
-            "--seeds", metavar="N", min=1, help="Measure with so many seeds, from --seed on."
+            "--seeds", metavar="N", min=1, help="Measure with N seeds, counted from --seed."
         ),
     ] = 1,
     as_json: JsonOption = False,

@@ -14,9 +14,7 @@ from seq2seq.errors import require_extra
 @reported_errors("seq2seq inspect")
 def confidence(
     model: ModelArgument,
-    corpus: Annotated[
-        str, typer.Option("--corpus", help="Held-out pairs: a prefix or a TSV file.")
-    ],
+    corpus: Annotated[str, typer.Option("--corpus", help="Held-out pairs: a prefix or a file.")],
     output: OutputOption = None,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,

@@ -43,18 +43,21 @@ RefsOption = Annotated[
 ]
 TestCorpusOption = Annotated[
     str | None,
-    typer.Option("--corpus", help="Instead of --src and --ref: a prefix or a TSV file."),
+    typer.Option(
+        "--corpus",
+        help="A test set in place of --src and --ref: a prefix or a file (TSV, Parquet, TMX ...).",
+    ),
 ]
 TestRecipeOption = Annotated[
     Path | None,
-    typer.Option("--recipe", help="Instead: the test sets of a recipe, all directions."),
+    typer.Option("--recipe", help="A recipe whose test sets are used, in all directions."),
 ]
 EnsembleOption = Annotated[
     Combination | None,
     typer.Option(
         "--ensemble",
-        help="Of several models, take the mean of their log-probabilities (log, the default) or "
-        "of their probabilities (linear).",
+        help="How several models are combined: by the mean of their log-probabilities (log, the "
+        "default) or of their probabilities (linear).",
     ),
 ]
 BeamSizeOption = Annotated[
@@ -65,27 +68,33 @@ BeamSizeOption = Annotated[
 ]
 LengthPenaltyOption = Annotated[
     float | None,
-    typer.Option("--length-penalty", min=0, max=10, help="Above 0 favours long translations."),
+    typer.Option(
+        "--length-penalty", min=0, max=10, help="0: none. The higher, the longer the translations."
+    ),
 ]
 SampleOption = Annotated[
     bool,
     typer.Option(
-        "--sample", help="Draw translations at random, as for back-translation; no search."
+        "--sample", help="Draw translations at random instead of searching for the best one."
     ),
 ]
 TemperatureOption = Annotated[
     float | None,
     typer.Option(
-        "--temperature", help="Of --sample: below 1 sharpens the probabilities. Default: 1."
+        "--temperature", help="With --sample: below 1, likely tokens become likelier. Default: 1."
     ),
 ]
 TopKOption = Annotated[
     int | None,
-    typer.Option("--top-k", metavar="K", help="Of --sample: draw from the K likeliest tokens."),
+    typer.Option(
+        "--top-k", metavar="K", help="With --sample: draw from the K likeliest tokens only."
+    ),
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", help="Of --sample: another seed, another translation. Default: 1."),
+    typer.Option(
+        "--seed", help="With --sample: another seed draws other translations. Default: 1."
+    ),
 ]
 ProtectPatternOption = Annotated[
     list[str] | None,
@@ -109,8 +118,8 @@ PruneOption = Annotated[
         "--prune",
         min=0,
         metavar="NATS",
-        help="Drop hypotheses so far behind the best one: faster, and can change the result; "
-        "3 hardly ever does. 0: drop none.",
+        help="Drop hypotheses that are further behind the best one than this: faster, but may "
+        "change the result; 3 hardly ever does. 0: drop none.",
     ),
 ]
 IdentifiedFromOption = Annotated[
@@ -124,7 +133,8 @@ MemoryOption = Annotated[
     typer.Option(
         "--memory",
         metavar="FILE|FOLDER",
-        help="Take what is translated there: TMX, PO, XLIFF, CSV, TSV or JSON Lines.",
+        help="Use the translations in this memory, where it has the text: TMX, PO, XLIFF, CSV, "
+        "TSV or JSON Lines.",
     ),
 ]
 MemorySourceOption = Annotated[
@@ -142,8 +152,8 @@ MemoryFromOption = Annotated[
         metavar="PERCENT",
         min=50,
         max=100,
-        help="Also take fuzzy matches of the memory from this similarity on, such as 75; they are "
-        "marked for review. Default: exact matches only.",
+        help="Also use fuzzy matches of the memory of at least this similarity, such as 75; they "
+        "are marked for review. Default: exact matches only.",
     ),
 ]
 ThreadsOption = Annotated[

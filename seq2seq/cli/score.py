@@ -42,7 +42,10 @@ def score(
     ] = None,
     corpus: Annotated[
         str | None,
-        typer.Option("--corpus", help="Instead of --src and --hyp: a prefix or a TSV file."),
+        typer.Option(
+            "--corpus",
+            help="Sources and translations in place of --src and --hyp: a prefix or a file.",
+        ),
     ] = None,
     n_best: Annotated[
         Path | None,
@@ -64,7 +67,7 @@ def score(
         bool, typer.Option("--tokens", help="Add each token and its log-probability.")
     ] = False,
     summary: Annotated[
-        bool, typer.Option("--summary", help="Write the perplexity of all, and no more.")
+        bool, typer.Option("--summary", help="Write only the perplexity of the whole text.")
     ] = False,
     source_language: AnyFromOption = None,
     target_language: AnyToOption = None,

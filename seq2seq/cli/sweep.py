@@ -35,11 +35,12 @@ def sweep(
         typer.Option("--test", help="Also score the best candidate on the test set, and no other."),
     ] = False,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Write the table here, too.")
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="Also write the table as Markdown."),
     ] = None,
     latex: Annotated[
         Path | None,
-        typer.Option("--latex", metavar="FILE", help="Write it here, for the package booktabs."),
+        typer.Option("--latex", metavar="FILE", help="Also write it as LaTeX, for booktabs."),
     ] = None,
     quiet: QuietOption = False,
 ) -> None:

@@ -40,8 +40,8 @@ def train(
         typer.Option(
             "--memory",
             metavar="FILE|FOLDER",
-            help="In place of a recipe: fine-tune the model of --init-from on TMX, PO, XLIFF or "
-            "TSV, of which a part is held out.",
+            help="In place of a recipe: fine-tune the model of --init-from on this translation "
+            "memory (TMX, PO, XLIFF or TSV). A part of it is held out.",
         ),
     ] = None,
     source_language: MemorySourceOption = None,

@@ -36,7 +36,7 @@ def train_identifier(
         Path, typer.Option("-o", "--output", help="The model, a file that ends in .safetensors.")
     ],
     steps: Annotated[int, typer.Option(min=1, help="Batches to train on.")] = 8_000,
-    hidden_size: Annotated[int, typer.Option(min=1, max=512)] = 128,
+    hidden_size: Annotated[int, typer.Option(min=1, max=512, help="Units of the LSTM.")] = 128,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     evaluate_only: Annotated[

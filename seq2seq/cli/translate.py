@@ -76,7 +76,7 @@ def translate(
             "-i",
             "--input",
             metavar="FILE|FOLDER",
-            help="Translate its lines, the document, or all documents of the folder.",
+            help="A text file, a document, or a folder of documents to translate.",
         ),
     ] = None,
     output_path: Annotated[
@@ -93,8 +93,8 @@ def translate(
         bool,
         typer.Option(
             "--only-new",
-            help="Of a catalogue translate what is untranslated or fuzzy, and mark it as in need "
-            "of a review.",
+            help="Translate only the entries of a catalogue that are untranslated or fuzzy, and "
+            "mark them for review.",
         ),
     ] = False,
     folders: Annotated[
