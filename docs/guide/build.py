@@ -8,10 +8,10 @@ README.md has a mark before each block of commands whose result it shows:
     <!-- build: NAME -->                        then a block ```sh, then perhaps one ```text
     <!-- build: NAME slow from "WORDS" lines 7 -->
 
-Pictures go where the command's `-o` says, the data behind them (the same command with `--json`) and
-the output into numbers.json. A block ```text that follows holds the output: all of it, or so many
-lines from the first one with the WORDS on. `slow` commands train something. Links to a line of code
-are led to where that line is now.
+Pictures go where the command's `-o` says. A block ```text that follows holds the output: all of it,
+or so many lines from the first one with the WORDS on. The output goes into numbers.json, too; of a
+picture without such a block, the data behind it (the same command with `--json`). `slow` commands
+train something. Links to a line of code are led to where that line is now.
 """
 
 import json
@@ -125,12 +125,8 @@ def build(block: Block, figures: Path, scratch: Path) -> dict[str, Any]:
         else:
             outputs.append(_run(words))
     found: dict[str, Any] = {}
-    if block.draws:
-        data = outputs[0]
-        if block.shows_output:  # what it prints, and once more what it does not
-            words = [_moved(word, {"docs/guide/figures": scratch}) for word in block.commands[0]]
-            data = _run([*words, "--json"])
-        found |= brief(json.loads(data))
+    if block.draws and not block.shows_output:
+        found = brief(json.loads(outputs[0]))
     if block.shows_output:
         output = "".join(outputs)
         for name, folder in folders.items():

@@ -225,7 +225,9 @@ def gradients(
     output: OutputOption = None,
     distractors: Annotated[
         bool,
-        typer.Option("--distractors", help="Show other symbols during the delay, not blanks."),
+        typer.Option(
+            "--distractors", help="Show symbols to be ignored during the delay, not blanks."
+        ),
     ] = False,
     longest: Annotated[
         int, typer.Option("--longest", min=5, max=5120, help="The longest delay that is tried.")
@@ -246,7 +248,7 @@ def gradients(
     """Measure the vanishing gradient of RNN, GRU and LSTM, and how long each remembers.
 
     It takes some minutes for each seed, and gives the same numbers every time. Of several seeds it
-    shows the median and the spread.
+    shows each one.
     """
     check_output(output)
     require_extra("torch", "inspect gradients", "train")

@@ -12,9 +12,9 @@ would lie low however much it remembers; an answer that nobody could know leaves
 in all cells, trained or not.
 
 So the same cells are tried on what takes memory alone: one of some symbols is shown, then blanks
-for a while (or other symbols, distractors), then a mark, at which the cell has to say which symbol
-it was. For each delay a new cell is trained, with so many steps and not more; it fails where no
-gradient reaches the symbol.
+for a while (or more of the same symbols, distractors), then a mark, at which the cell has to say
+which symbol came first. For each delay a new cell is trained, with so many steps and not more; it
+fails where no gradient reaches the symbol.
 
 Everything is drawn from the seed, on one thread: the same numbers every time. What one seed shows
 may be its luck, so several can be measured, each with its own weights, sequences and answers.
@@ -74,7 +74,7 @@ class GradientSettings:
     symbols: int = 8
     distance: int = 100  # the longest that the gradient is measured over
     delays: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
-    distractors: bool = False  # other symbols in place of the blanks
+    distractors: bool = False  # symbols to be ignored in place of the blanks
     steps: int = 600  # for each delay
     batch_size: int = 32
     learning_rate: float = 0.005
@@ -128,6 +128,24 @@ class GradientReport:
             if curve.variant == variant and (curve.trained_delay is not None) == trained
         ]
         return np.array(rows).reshape(-1, self.settings.distance + 1)
+
+    @property
+    def inner_distances(self) -> tuple[int, int]:
+        """The distances between which a line is said to fall: a tenth from either end."""
+        tenth = self.settings.distance // 10
+        return tenth, self.settings.distance - tenth
+
+    def factor_per_step(self, variant: str, seed: int, *, trained: bool) -> float | None:
+        """Return what a step leaves of the gradient, over the inner distances; None: no curve.
+
+        It is the geometric mean of their factors: (norm far / norm near) ** (1 / steps between).
+        """
+        near, far = self.inner_distances
+        for curve in self.curves:
+            is_trained = curve.trained_delay is not None
+            if (curve.variant, curve.seed, is_trained) == (variant, seed, trained):
+                return float((curve.norms[far] / curve.norms[near]) ** (1 / (far - near)))
+        return None
 
     def limits(self, variant: str, seed: int) -> tuple[int | None, int | None]:
         """Return the longest delay that was learnt and the shortest that was not, or None."""

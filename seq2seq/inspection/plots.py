@@ -394,8 +394,8 @@ _LINES: Sequence[dict[str, Any]] = [
 def gradients_picture(report: "GradientReport") -> Picture:
     """Draw the gradient over distance before and after training, and what was remembered.
 
-    Each kind of cell has a column, so that no chart has more than some lines. Of several seeds a
-    line is the median, and the band around it holds all of them.
+    Each kind of cell has a column, so that no chart has more than some lines. Of several seeds each
+    is a thin line, and their median a thick one.
     """
     settings = report.settings
     lines = dict(zip(report.variants, itertools.cycle(_LINES), strict=False))
@@ -427,7 +427,7 @@ def gradients_picture(report: "GradientReport") -> Picture:
             _label_lines(axes)
         _draw_memory(memory.subplots(), report, lines)
     several = f", median of {len(settings.seeds)} seeds" if settings.seeds[1:] else ""
-    medians = {name: np.median(report.norms(name, trained=False), axis=0) for name in lines}
+    medians = {name: _median(report.norms(name, trained=False)) for name in lines}
     told = " ".join(
         f"{name}: {norms[1]:.1e} at distance 1, {norms[-1]:.1e} at {settings.distance}."
         for name, norms in medians.items()
@@ -444,18 +444,25 @@ def gradients_picture(report: "GradientReport") -> Picture:
 
 
 def _draw_seeds(axes: Axes, norms: NDArray[np.float64], style: Mapping[str, Any]) -> None:
-    """Draw the median of norms (N, D + 1) over N seeds, and a band that holds all of them."""
+    """Draw the norms (N, D + 1) of N seeds as thin lines, and their median as a thick one."""
     if not len(norms):
         return
-    axes.plot(np.median(norms, axis=0), markevery=0.25, **style)
+    last = norms.shape[1] - 1
+    distances = [
+        distance
+        for distance in range(last + 1)
+        if len(norms) == 1 or distance % 10 == 0 or last - distance < 4
+    ]  # of several seeds, fewer points make a smaller file
+    axes.plot(distances, _median(norms[:, distances]), markevery=0.25, **style)
     if len(norms) > 1:
-        last = norms.shape[1] - 1
-        distances = [
-            distance for distance in range(last + 1) if distance % 10 == 0 or last - distance < 4
-        ]
-        spread = norms[:, distances]  # fewer points make a smaller file
-        band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
-        axes.fill_between(distances, spread.min(axis=0), spread.max(axis=0), **band)
+        thin = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 0.7}
+        axes.plot(distances, norms[:, distances].T, label="_seed", **thin)
+
+
+def _median(norms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median (D + 1,) of norms (N, D + 1); of an even N on a logarithmic axis."""
+    middle: NDArray[np.float64] = np.exp(np.median(np.log(norms), axis=0))
+    return middle
 
 
 def _learnt(report: "GradientReport", variant: str) -> list[int]:

@@ -1,6 +1,7 @@
 """The same pictures in characters: shades of blocks, in 80 columns."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ _SHADES = " ░▒▓█"
 _LABEL = 20  # the widest name of a row
 _HEADING = 12  # the longest name of a column
 _GROUPS = 16  # of units, where there are more than lines
+_NAME = 28  # the names of cells, a column
+_SEED = 7  # a seed's column
 
 Floats = NDArray[np.floating[Any]]
 
@@ -134,10 +137,12 @@ def _told(node: Node) -> str:
 def gradients_lines(report: "GradientReport") -> Iterator[str]:
     """Yield a row for each cell: its gradient at some distances, and its memory.
 
-    Of several seeds it is the median of the gradients, and how many seeds learnt each delay.
+    Of several seeds, each has a column: how fast its gradients fall, and its memory.
     """
     settings = report.settings
-    several = len(settings.seeds) > 1
+    if len(settings.seeds) > 1:
+        yield from _seeds_lines(report)
+        return
     distances = [1, settings.distance // 10, settings.distance // 2, settings.distance]
     heading = "".join(f"{steps:>9}" for steps in distances)
     yield f"|d loss / d x_t|, nats, at a distance of  {heading}"
@@ -146,15 +151,12 @@ def gradients_lines(report: "GradientReport") -> Iterator[str]:
             norms = report.norms(variant, trained=trained)
             if len(norms):
                 when = "trained" if trained else "initial"
-                if several:
-                    when += f", {len(norms)} seeds"
-                elif trained:
+                if trained:
                     when += f", delay {report.limits(variant, settings.seeds[0])[0]}"
-                medians = np.median(norms, axis=0)
-                numbers = "".join(f"{medians[steps]:>9.0e}" for steps in distances)
+                numbers = "".join(f"{norms[0, steps]:>9.0e}" for steps in distances)
                 yield f"{variant:<20} {when:<18}   {numbers}"
     yield ""
-    yield from _seeds_memory_lines(report) if several else _memory_lines(report)
+    yield from _memory_lines(report)
 
 
 def _memory_lines(report: "GradientReport") -> Iterator[str]:
@@ -166,15 +168,31 @@ def _memory_lines(report: "GradientReport") -> Iterator[str]:
         yield f"{variant:<24}{learnt or '-':>14}{failed or '-':>12}{right:>14}"
 
 
-def _seeds_memory_lines(report: "GradientReport") -> Iterator[str]:
-    """Yield how many seeds learnt each delay: a delay is tried where the one before was learnt."""
-    settings = report.settings
-    yield f"one symbol remembered: how many of {len(settings.seeds)} seeds learnt a delay of"
-    yield f"{'':<24}{''.join(f'{delay:>5}' for delay in settings.delays)}  steps"
-    for variant in report.variants:
-        longest = [report.limits(variant, seed)[0] or 0 for seed in settings.seeds]
-        counts = [sum(most >= delay for most in longest) for delay in settings.delays]
-        yield f"{variant:<24}{''.join(f'{count:>5}' for count in counts)}"
+def _seeds_lines(report: "GradientReport") -> Iterator[str]:
+    """Yield three tables with a column for each seed; of many seeds, as many as fit at a time."""
+    near, far = report.inner_distances
+    yield f"what a step leaves of the gradient |d loss / d x_t|, from distance {near} to {far}"
+    tables: dict[str, Callable[[str, int], float | None]] = {
+        "before training": partial(report.factor_per_step, trained=False),
+        "after training": partial(report.factor_per_step, trained=True),
+        "longest delay learnt": lambda variant, seed: report.limits(variant, seed)[0],
+    }
+    across = (WIDTH - _NAME) // _SEED
+    for begin in range(0, len(report.settings.seeds), across):
+        seeds = report.settings.seeds[begin : begin + across]
+        for title, value in tables.items():
+            numbers = "".join(f"{seed:>{_SEED}}" for seed in seeds)
+            yield f"{f'{title}; seed':<{_NAME}}{numbers}"
+            for variant in report.variants:
+                row = "".join(f"{_brief_number(value(variant, seed)):>{_SEED}}" for seed in seeds)
+                yield f"  {variant:<{_NAME - 2}}{row}"
+
+
+def _brief_number(value: float | None) -> str:
+    """Write a whole number, a fraction to two decimals, or a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def heat_map(

@@ -121,6 +121,6 @@ def make_attention(config: ModelConfig) -> Attention | None:
 
 def _attend(scores: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
     """scores (B, G, T, S) -> context (B, G, T, D), weights (B, G, T, S) summing to 1"""
-    hidden = ~memory.mask[:, None, None, :]  # (B, 1, 1, S)
-    weights = scores.float().masked_fill(hidden, -math.inf).softmax(dim=-1)
+    padding = ~memory.mask[:, None, None, :]  # (B, 1, 1, S)
+    weights = scores.float().masked_fill(padding, -math.inf).softmax(dim=-1)
     return weights.to(memory.values.dtype) @ memory.values, weights

@@ -7,7 +7,7 @@ NumPy arrays or torch tensors, all of one kind, so the gates of an exported mode
 without torch.
 
 Shapes: x (B, X), hidden and cell (B, H). The weights are laid out as torch lays them out: the
-blocks of the gates one below the other, (G * H, X) for the input, (G * H, H) for the state.
+blocks of the gates one below the other, (N * H, X) for the input, (N * H, H) for the state.
 
 sigma is the logistic function, * the elementwise product.
 """
@@ -24,12 +24,12 @@ Array = Any
 
 
 class Weights(NamedTuple):
-    """One layer's parameters, G gates of H units: G is 1 for RNN, 3 for GRU, 4 for LSTM."""
+    """One layer's parameters, N blocks of H units: N is 1 for RNN, 3 for GRU, 4 for LSTM."""
 
-    input: Array  # (G * H, X)
-    hidden: Array  # (G * H, H)
-    input_bias: Array  # (G * H,)
-    hidden_bias: Array  # (G * H,)
+    input: Array  # (N * H, X)
+    hidden: Array  # (N * H, H)
+    input_bias: Array  # (N * H,)
+    hidden_bias: Array  # (N * H,)
 
 
 @dataclass(frozen=True)
@@ -167,17 +167,17 @@ def cell_type(cell: "str | CellType") -> CellType:
 
 
 def affine_input(x: Array, weights: Weights) -> Array:
-    """Return what the input x (B, X) says to each gate (B, G * H)."""
-    return x @ weights.input.T + weights.input_bias  # (B, G * H)
+    """Return what the input x (B, X) says to each gate (B, N * H)."""
+    return x @ weights.input.T + weights.input_bias  # (B, N * H)
 
 
 def affine_hidden(hidden: Array, weights: Weights) -> Array:
-    """Return what the state hidden (B, H) says to each gate (B, G * H)."""
-    return hidden @ weights.hidden.T + weights.hidden_bias  # (B, G * H)
+    """Return what the state hidden (B, H) says to each gate (B, N * H)."""
+    return hidden @ weights.hidden.T + weights.hidden_bias  # (B, N * H)
 
 
 def blocks(gates: Array, count: int) -> list[Array]:
-    """Split gates (B, G * H) into its `count` blocks, each (B, H)."""
+    """Split gates (B, N * H) into its `count` blocks, each (B, H)."""
     size = gates.shape[-1] // count
     return [gates[..., k * size : (k + 1) * size] for k in range(count)]
 

@@ -148,16 +148,37 @@ def test_of_several_seeds_each_is_what_it_is_alone() -> None:
     assert several.norms("RNN", trained=False).shape == (2, SMALL.distance + 1)
 
 
-def test_of_several_seeds_the_table_says_how_many_learnt_each_delay() -> None:
-    settings = GradientSettings(distance=10, delays=(5, 10, 20), seeds=(1, 2, 3))
+def test_of_several_seeds_the_table_has_a_column_for_each() -> None:
+    settings = GradientSettings(distance=20, delays=(5, 10, 20), seeds=(1, 2, 3))
     memory = [
         MemoryResult("RNN", seed, delay, accuracy, 9)
         for seed, delay, accuracy in (
             (1, 5, 1.0), (1, 10, 0.1), (2, 5, 1.0), (2, 10, 1.0), (2, 20, 0.1), (3, 5, 0.1),
         )
     ]  # fmt: skip
-    curves = [GradientCurve("RNN", seed, None, np.full(11, float(seed))) for seed in (1, 2, 3)]
+    curves = [
+        GradientCurve("RNN", seed, delay, factor ** np.arange(21.0))
+        for seed, delay, factor in (
+            (1, None, 0.5), (2, None, 0.6), (3, None, 0.7), (1, 5, 0.8), (2, 10, 0.9),
+        )
+    ]  # fmt: skip
     lines = list(gradients_lines(GradientReport(settings, tuple(curves), tuple(memory))))
     assert all(len(line) <= 80 for line in lines)
-    assert lines[1].split() == ["RNN", "initial,", "3", "seeds", *4 * ["2e+00"]]
-    assert lines[-1].split() == ["RNN", "2", "1", "0"]
+    assert lines[0].endswith("from distance 2 to 18")
+    assert lines[1].split("; ")[1].split() == ["seed", "1", "2", "3"]
+    rows = [line.split() for line in lines if line.startswith("  RNN")]
+    assert rows == [
+        ["RNN", "0.50", "0.60", "0.70"],
+        ["RNN", "0.80", "0.90", "-"],
+        ["RNN", "5", "10", "-"],
+    ]
+
+
+def test_of_many_seeds_the_table_is_cut_into_pieces_of_80_columns() -> None:
+    settings = GradientSettings(delays=(), seeds=tuple(range(1, 13)))
+    curves = [GradientCurve("RNN", seed, None, np.full(101, 1.0)) for seed in settings.seeds]
+    lines = list(gradients_lines(GradientReport(settings, tuple(curves), ())))
+    assert all(len(line) <= 80 for line in lines)
+    headings = [line.split()[3:] for line in lines if line.startswith("before training; seed")]
+    assert len(headings) > 1
+    assert [int(seed) for heading in headings for seed in heading] == [*settings.seeds]
