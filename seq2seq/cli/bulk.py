@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from seq2seq.cli.exit import reported_errors
+from seq2seq.cli.models import glossary_of
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
     EnsembleOption,
+    GlossaryOption,
     IdentifiedFromOption,
     QuietOption,
     combination_of,
@@ -48,10 +50,7 @@ def bulk(
     source_language: IdentifiedFromOption = None,
     target_language: AnyToOption = None,
     beam_size: BeamSizeOption = None,
-    glossary: Annotated[
-        Path | None,
-        typer.Option("--glossary", metavar="FILE", help="Terms to use: TERM, tab, TRANSLATION."),
-    ] = None,
+    glossary: GlossaryOption = None,
     rows: Annotated[
         int, typer.Option("--rows", min=1, help="Rows of a partition, at most.")
     ] = 10_000,
@@ -83,9 +82,7 @@ def bulk(
     }
     decisive = {**options, "ensemble": combination, "glossary": None}
     if glossary:
-        from seq2seq.text.glossary import Glossary
-
-        options["glossary"] = Glossary.load(glossary)
+        options["glossary"] = glossary_of(glossary, models, source_language, target_language)
         decisive["glossary"] = hashlib.sha256(glossary.read_bytes()).hexdigest()
     translator = BatchTranslator(models, column=column, into=into, ensemble=combination, **options)
     translator.check()

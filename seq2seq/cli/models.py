@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from seq2seq.config.model_config import Combination
-from seq2seq.translation.base import BaseTranslator, TranslateOptions
+from seq2seq.translation.base import AUTO, BaseTranslator, TranslateOptions
 
 if TYPE_CHECKING:
     from seq2seq.config.model_config import Direction
+    from seq2seq.text.glossary import Glossary
     from seq2seq.translation.router import Router
     from seq2seq.translation.translator import Translator
 
@@ -32,11 +34,7 @@ class ModelChoice:
 
     def directions(self) -> "dict[Path, tuple[Direction, ...]]":
         """Return the directions of each model."""
-        from seq2seq.bundled import bundled_models
-        from seq2seq.model_dir.read import read_config
-
-        folders = self.folders or bundled_models()
-        return {folder: read_config(folder).directions for folder in folders}
+        return _directions(self.folders)
 
     @contextmanager
     def opened(self, options: TranslateOptions) -> "Iterator[tuple[Router, BaseTranslator]]":
@@ -78,6 +76,24 @@ class ModelChoice:
         return with_memory(translator, self.memory, *languages, self.least_similarity)
 
 
+def glossary_of(
+    file: Path | None, folders: Sequence[Path] | None, source: str | None, target: str | None
+) -> "Glossary | None":
+    """Load a glossary, in the languages that are given or that the models translate by default."""
+    if file is None:
+        return None
+    from seq2seq.documents.glossary_file import has_languages, load_glossary
+
+    if not has_languages(file):
+        return load_glossary(file)
+    from seq2seq.config.model_config import choose_direction
+
+    source = None if source and source.lower() == AUTO else source
+    known = [*chain.from_iterable(_directions(folders).values())]
+    direction = choose_direction(known, source, target)
+    return load_glossary(file, direction.source, direction.target)
+
+
 def with_memory(
     translator: BaseTranslator,
     memory: Path,
@@ -107,3 +123,10 @@ def _ensemble(
     from seq2seq.translation.translator import Translator
 
     return [Translator(folders, threads, ensemble=combination)] if folders else None
+
+
+def _directions(folders: Sequence[Path] | None) -> "dict[Path, tuple[Direction, ...]]":
+    from seq2seq.bundled import bundled_models
+    from seq2seq.model_dir.read import read_config
+
+    return {folder: read_config(folder).directions for folder in folders or bundled_models()}

@@ -122,6 +122,12 @@ PruneOption = Annotated[
         "change the result; 3 hardly ever does. 0: drop none.",
     ),
 ]
+GlossaryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--glossary", metavar="FILE", help="Terms: TERM, tab, TRANSLATION; or CSV or TBX."
+    ),
+]
 IdentifiedFromOption = Annotated[
     str | None,
     typer.Option(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from seq2seq.cli.exit import reported_errors
+from seq2seq.cli.options import GlossaryOption
 from seq2seq.errors import Seq2SeqError, UsageError
 
 _MOST_BYTES = 100_000_000
@@ -29,10 +30,7 @@ def qa(
             "as JSON, YAML, Android and Markdown do.",
         ),
     ] = None,
-    glossary: Annotated[
-        Path | None,
-        typer.Option("--glossary", metavar="FILE", help="Terms: TERM, tab, TRANSLATION."),
-    ] = None,
+    glossary: GlossaryOption = None,
     skip: Annotated[
         list[str] | None,
         typer.Option("--skip", metavar="CHECK", help="Leave out a check; may be repeated."),
@@ -52,8 +50,8 @@ def qa(
     """
     from seq2seq.documents.bilingual import BILINGUAL
     from seq2seq.documents.formats import format_named, format_of, open_document
+    from seq2seq.documents.glossary_file import load_glossary
     from seq2seq.files import read_bounded
-    from seq2seq.text.glossary import Glossary
     from seq2seq.translation.review_checks import NAMES, Reviewer, with_sources
 
     for name in skip or ():
@@ -61,9 +59,8 @@ def qa(
             raise UsageError(f"there is no check {name!r}; there are {', '.join(NAMES)}.")
     if src is not None and len(files) > 1:
         raise UsageError("--src is the source of one document; give one FILE.")
-    reviewer = Reviewer(
-        source_language, target_language, Glossary.load(glossary) if glossary else None
-    )
+    terms = load_glossary(glossary, source_language, target_language) if glossary else None
+    reviewer = Reviewer(source_language, target_language, terms)
     findings = list[dict[str, str]]()
     entries = 0
     for path in files:

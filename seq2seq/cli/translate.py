@@ -10,11 +10,12 @@ import typer
 
 from seq2seq.cli.exit import leave, log_to_stderr, reported_errors
 from seq2seq.cli.line_formats import Json, LineFormat, Plain, line_format
-from seq2seq.cli.models import ModelChoice
+from seq2seq.cli.models import ModelChoice, glossary_of
 from seq2seq.cli.options import (
     AnyToOption,
     BeamSizeOption,
     EnsembleOption,
+    GlossaryOption,
     IdentifiedFromOption,
     LengthPenaltyOption,
     MemoryFromOption,
@@ -49,7 +50,6 @@ from seq2seq.translation.base import AUTO, TranslateOptions
 
 if TYPE_CHECKING:
     from seq2seq.documents.formats import Format as DocumentFormat
-    from seq2seq.text.glossary import Glossary
 
 _PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})
 """Suffixes of files that are plain text: their translation may replace them."""
@@ -136,14 +136,7 @@ def translate(
             "stay, as for arguments. paragraph: the lines of a paragraph are joined first.",
         ),
     ] = None,
-    glossary: Annotated[
-        Path | None,
-        typer.Option(
-            "--glossary",
-            metavar="FILE",
-            help="Terms to use: TERM, tab, TRANSLATION; or CSV or TBX.",
-        ),
-    ] = None,
+    glossary: GlossaryOption = None,
     memory_path: MemoryOption = None,
     memory_from: MemoryFromOption = None,
     formality: Annotated[
@@ -240,7 +233,7 @@ def translate(
         prune=prune,
         sampling=sampling_of(is_sampled, temperature, top_k, seed),
         max_length=max_length,
-        glossary=_load_glossary(glossary, models, source_language, target_language),
+        glossary=glossary_of(glossary, folders, source_language, target_language),
         formality=formality,
         prefix=prefix,
         min_confidence=min_confidence or 0.0,
@@ -325,24 +318,6 @@ def _document_format(
         return [code for known in directions for code in (known.source, known.target)]
 
     return document_format(path, format_name, languages, as_text=unit is not None)
-
-
-def _load_glossary(
-    file: Path | None, models: ModelChoice, source: str | None, target: str | None
-) -> "Glossary | None":
-    if file is None:
-        return None
-    if file.suffix.lower() not in (".csv", ".tbx"):
-        from seq2seq.text.glossary import Glossary
-
-        return Glossary.load(file)
-    from seq2seq.config.model_config import choose_direction
-    from seq2seq.documents.glossary_file import load_glossary
-
-    source = None if source and source.lower() == AUTO else source
-    known = [*chain.from_iterable(models.directions().values())]
-    direction = choose_direction(known, source, target)
-    return load_glossary(file, direction.source, direction.target)
 
 
 def _require_utf8(text: str, number: int) -> None:

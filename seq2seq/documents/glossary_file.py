@@ -1,4 +1,4 @@
-"""Glossaries as terminologists have them: TBX and CSV; `Glossary.load` reads lines with tabs."""
+"""Glossaries of any format: TBX and CSV, as terminologists have them, or lines with tabs."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,20 +19,27 @@ _NOT_USED = ("deprecated", "superseded")  # how the status of a term begins that
 _LANGUAGES = ("langSet", "langSec")
 
 
-def load_glossary(path: Path, source: str, target: str) -> Glossary:
+def has_languages(path: Path) -> bool:
+    """Tell whether the format of a glossary names the language of each term, as TBX and CSV do."""
+    return path.suffix.lower() in (".tbx", ".csv")
+
+
+def load_glossary(path: Path, source: str = "", target: str = "") -> Glossary:
     """Read a glossary of any format; raises `Seq2SeqError`, which names the file.
 
     Several translations of a term are its forms, of which the first one is the preferred one. A
-    cell of a table may have several, see `Term.of_forms`.
+    cell of a table may have several, see `Term.of_forms`. The languages are needed where
+    `has_languages`.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".tbx":
+    if not has_languages(path):
+        return Glossary.load(path)
+    if not (source and target):
+        raise UsageError(f"{path}: give both languages of its terms, with -f and -t.")
+    if path.suffix.lower() == ".tbx":
         terms = _tbx_terms(path, source, target)
-    elif suffix == ".csv":
+    else:
         pairs = read_pairs(path, source, target)
         terms = (Term.of_forms(term.strip(), translation) for term, translation in pairs)
-    else:
-        return Glossary.load(path)
     forms = defaultdict[str, dict[str, None]](dict)
     for term in terms:
         if max(map(len, (term.source, *term.forms))) <= _LONGEST:

@@ -367,3 +367,13 @@ def test_the_command_says_what_it_did_and_what_is_wrong(tmp_path: Path) -> None:
     assert again.stderr == f"{output}: 3 rows; partitions: 1, 1 of them there before\n"
     error = only_error(run_seq2seq(*arguments, "-b", "2"), 2, "seq2seq")
     assert "begun with another value of 'beam_size'" in error
+
+
+@pytest.mark.slow
+def test_the_command_reads_a_glossary_in_the_languages_of_the_model(tmp_path: Path) -> None:
+    source, output = write(tmp_path / "a.csv", ["the dog"]), tmp_path / "out"
+    (tmp_path / "terms.csv").write_text("de,en\nBahnhof,dog\n")
+    arguments = ("bulk", source, output, "-m", GOLDEN, "--processes", "1")
+    done = run_seq2seq(*arguments, "--glossary", tmp_path / "terms.csv")
+    assert done.returncode == 0, done.stderr
+    assert "Bahnhof" in next(output.glob("*.csv")).read_text("utf-8")

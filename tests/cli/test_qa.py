@@ -59,6 +59,15 @@ def test_terms_of_a_glossary_are_checked(table: Path, tmp_path: Path) -> None:
     assert 'row 3 b: terms: "cat" should be "Hund".' in output
 
 
+def test_a_glossary_may_be_a_table_of_both_languages(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "terms.csv").write_text("fr,de,en\nchat,Hund,cat\n")
+    _, output, _ = qa(table, "-f", "en", "-t", "de", "--glossary", tmp_path / "terms.csv")
+    assert 'row 3 b: terms: "cat" should be "Hund".' in output
+    code, _, error = qa(table, "-t", "de", "--glossary", tmp_path / "terms.csv")
+    assert code == 2
+    assert error.endswith("terms.csv: give both languages of its terms, with -f and -t.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
