@@ -34,6 +34,9 @@ INLINE_TAG = "\U000f0001"
 DIVIDER = "\U000f0002"
 """Stands for the next span where that divides the text: what is around it is translated apart."""
 
+SENTENCE_KINDS = ("number", "name")
+"""Kinds of spans that only a second search masks, and that no pattern finds in a translation."""
+
 ANY_PLACEHOLDER = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}{DIVIDER}]")
 _DIVIDING = {*DIVIDING_KINDS, DIVIDER}
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*+)[^>]*?(/?)>", re.DOTALL)
@@ -131,6 +134,17 @@ def mask(text: str) -> MaskedText:
 def mask_numbers(masked: MaskedText) -> MaskedText:
     """Take out also the numbers in figures that are words of their own."""
     return _with_more(masked, _numbers(masked.text))
+
+
+def mask_names(masked: MaskedText, names: Iterable[re.Match[str]]) -> MaskedText:
+    """Take out also the `names` that were found in the text; those side by side are one span."""
+    matches: list[_Match] = []
+    for name in names:
+        start, end = name.span()
+        if matches and masked.text[matches[-1].end : start].isspace():
+            start = matches.pop().start
+        matches.append(_Match(start, end, "name", False))
+    return _with_more(masked, matches)
 
 
 def mask_placeholders(text: str) -> MaskedText:

@@ -15,18 +15,20 @@ from seq2seq.text.alignment import (
     word_numbers,
     words_made_from,
 )
-from seq2seq.text.casing import KNOWN_PIECES, is_all_caps, is_title_case
+from seq2seq.text.casing import is_all_caps
 from seq2seq.text.masking import (
     ANY_PLACEHOLDER,
     DIVIDER,
     INLINE_TAG,
     PLACEHOLDER,
+    SENTENCE_KINDS,
     MaskedText,
     Protection,
     Span,
     as_written,
     restore,
 )
+from seq2seq.text.names import has_name, names_not_learnt
 from seq2seq.text.numbers import check_numbers, lost_units
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation.preprocess import WITHOUT_SPACES, Segment, words_between
@@ -41,8 +43,6 @@ _ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
 _STOPS = ".!?…。！？"
 _CLOSING = " \"'”’“»)]"
 _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
-_NAME = re.compile(r"(?<=[\w,.;] )[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2,}\b")
-_CAPITAL_NOUNS = ("de", "lb")  # languages where a capital is no sign of a name
 _SPELLED = 4  # subwords of a word that a model puts together
 _LEAST_LOOK = 0.3  # attention to the source of a term that belongs where it is said
 _NO_NUMBER = -2  # of a term, which is no span of the source
@@ -201,23 +201,17 @@ class Postprocessor:
     def _names_copied(self, segment: Segment, hypothesis: Hypothesis, said: str) -> str:
         """Copy a name that the model can only spell to where it was spelled otherwise.
 
-        Kansai, not Kanaiai. A name is a word with a capital inside a sentence; it is spelled where
-        it has many subwords, on both sides.
+        Kansai, not Kanaiai: it has many subwords on both sides.
         """
         text = segment.model_input.text
         terms = [*segment.terms, *segment.replacing]
         names = [
             name
-            for name in _NAME.finditer(text)
-            if name[0] not in said
-            and len(self.tokenizer.encode([name[0]])[0]) > KNOWN_PIECES
+            for name in names_not_learnt(text, self.source, self._pieces)
+            if not has_name(said, name[0])
             and not any(start <= name.start() < end for _, start, end in terms)
         ]
-        shows_no_names = {
-            self.source,
-            self.target,
-        } & WITHOUT_SPACES or self.source in _CAPITAL_NOUNS
-        if not names or shows_no_names or is_title_case(text):
+        if not names or not WITHOUT_SPACES.isdisjoint((self.source, self.target)):
             return said
         words = [*_WORD.finditer(said)]
         pieces = self.tokenizer.pieces(hypothesis.ids)
@@ -237,6 +231,9 @@ class Postprocessor:
         for start, end, name in sorted(spelled, reverse=True):
             said = said[:start] + name + said[end:]
         return said
+
+    def _pieces(self, word: str) -> int:
+        return len(self.tokenizer.encode([word])[0])
 
     def _terms_placed(
         self, segment: Segment, hypothesis: Hypothesis, said: str
@@ -295,7 +292,9 @@ class Postprocessor:
 
     def _has_lost_spans(self, segment: Segment, text: str) -> bool:
         """Tell whether a reader of the translation would find other spans than in the source."""
-        spans = [span for span in as_written(segment.masked).spans if span.kind != "number"]
+        spans = [
+            span for span in as_written(segment.masked).spans if span.kind not in SENTENCE_KINDS
+        ]
         return bool(spans) and not _same_spans(spans, self.protection.mask(text).spans)
 
     def _alignment(

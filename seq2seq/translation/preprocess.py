@@ -20,6 +20,7 @@ from seq2seq.text.masking import (
     MaskedText,
     Protection,
     Span,
+    mask_names,
     mask_numbers,
     mask_placeholders,
     number_of_spans,
@@ -27,6 +28,7 @@ from seq2seq.text.masking import (
     without_inline_tags,
     without_invisible,
 )
+from seq2seq.text.names import has_name, names_not_learnt
 from seq2seq.text.numbers import localised_amount
 from seq2seq.text.sentences import Part, split
 from seq2seq.tokenizer import PLACEHOLDERS, Tokenizer, normalise_source, plain_spaces
@@ -188,6 +190,25 @@ class Preprocessor:
         masked_segment = replace(segment, text=text, ids=self._ids(text), spans=tuple(spans))
         return self._with_terms(masked_segment)
 
+    def with_names_masked(self, segment: Segment, said: str) -> Segment | None:
+        """Return the segment with its names among the spans, or None where there are none to add.
+
+        These are the names that the model has not learnt, and that what it `said` has not.
+        """
+        in_terms = [found.term.source for found in segment.all_terms]
+        names = [
+            name
+            for name in names_not_learnt(segment.text, self.source, self._pieces)
+            if not has_name(said, name[0]) and not any(name[0] in term for term in in_terms)
+        ]
+        held = segment.text.count(PLACEHOLDER) + len(names)
+        parts_words = WITHOUT_SPACES.isdisjoint((self.source, self.target))
+        if not names or held > _MOST_HELD or not parts_words:
+            return None
+        text, spans = mask_names(segment.masked, names)
+        masked_segment = replace(segment, text=text, ids=self._ids(text), spans=tuple(spans))
+        return self._with_terms(masked_segment)
+
     def constraints(self, segment: Segment) -> "Constraints | None":
         """Return what a translation must contain: prefix, terms, spans that are not inline."""
         if not (PLACEHOLDER in segment.text or segment.terms or segment.prefix):
@@ -294,7 +315,7 @@ class Preprocessor:
         if is_all_caps(text) or is_title_case(text):
             text = sentence_case(text)
         else:
-            text = with_known_words(text, lambda word: len(self.tokenizer.encode([word])[0]))
+            text = with_known_words(text, self._pieces)
         if PLACEHOLDER not in text:
             return tuple(self.tokenizer.encode_sources([text], self.target, self._form)[0])
         # Normalised before the symbols are in it: no mark may be joined to the end of one.
@@ -303,6 +324,10 @@ class Preprocessor:
         text = first + "".join(next(symbols) + part for part in rest)
         tags = self.tokenizer.source_tags(self.target, self._form)
         return (*tags, *self.tokenizer.encode([text])[0])
+
+    def _pieces(self, word: str) -> int:
+        """Count the subwords of a word."""
+        return len(self.tokenizer.encode([word])[0])
 
     @property
     def _form(self) -> "Formality | None":

@@ -6,6 +6,7 @@ blank line gives the empty one. Text without a letter (numbers, punctuation, pic
 through unchanged. Placeholders, links, tags and code come out as they went in, each once.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ from seq2seq.translation.translate_once import searched_once
 
 if TYPE_CHECKING:
     from seq2seq.search.constrained import Constraints
+
+_LEAST_GAIN = 2.0  # nats, for each name kept: with less, the model knew its translation
 
 _READ_AHEAD = 2048  # segments: enough to find some of like length for every batch
 _READ_AT_FIRST = 512  # so that the first lines do not wait for their like
@@ -239,6 +242,7 @@ class _Job:
     constraints: "Constraints | None" = None
     repetition_rule: RepetitionRule | None = None
     first: tuple[Segment, _Checked] | None = None  # from the first search, if that was no failure
+    least_log_prob: float = -math.inf  # of a second translation that is to replace the first
     with_terms: Segment | None = None  # the segment as it was, where its terms are left out
     translations: list[SegmentTranslation] = field(default_factory=list)
 
@@ -408,7 +412,7 @@ class _Call:
             self._search_again(job, preprocessor.as_sentence(masked), verdict.failure)
             return
         job.first = segment, acceptable
-        _, verdict = acceptable[0]
+        output, verdict = acceptable[0]
         masked_numbers = (
             preprocessor.with_numbers_masked(segment) if verdict.changes_numbers else None
         )
@@ -417,8 +421,18 @@ class _Call:
         elif verdict.negation_differs:
             sentence = preprocessor.as_sentence(segment)
             self._search_again(job, sentence, "is negated differently")
+        elif masked_names := self._with_lost_names_masked(segment, output):
+            kept = masked_names.text.count(PLACEHOLDER) - segment.text.count(PLACEHOLDER)
+            job.least_log_prob = output.hypothesis.log_prob + kept * _LEAST_GAIN
+            self._search_again(job, masked_names, "changes a name")
         else:
             self._finish(job, self._write(segment, acceptable))
+
+    def _with_lost_names_masked(self, segment: Segment, output: Output) -> Segment | None:
+        """Return the segment with the names among the spans that a translation lacks."""
+        if not self._options.guard or self._options.sampling or segment.prefix or not output.target:
+            return None
+        return self._preprocessor.with_names_masked(segment, output.target.text)
 
     def _check(self, job: _Job, hypothesis: Hypothesis) -> tuple[Output, Verdict]:
         """Return a hypothesis as text, and what speaks against it."""
@@ -475,7 +489,11 @@ class _Call:
         Before that, a segment with a term that does not fit is searched without its terms.
         """
         translations = self._write(job.segment, checked)
-        if job.first and (not translations or checked[0][1].negation_differs):
+        if job.first and (
+            not translations
+            or checked[0][1].negation_differs
+            or checked[0][0].hypothesis.log_prob < job.least_log_prob
+        ):
             job.segment, first = job.first
             self._finish(job, self._write(job.segment, first))
             return
