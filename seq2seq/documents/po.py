@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
@@ -17,6 +18,7 @@ from seq2seq.documents.gettext_plurals import numbers_of_forms, plural_forms
 from seq2seq.documents.icu_document import with_messages
 from seq2seq.documents.printf import FormatString
 from seq2seq.errors import Seq2SeqError
+from seq2seq.text.protected_spans import SPAN
 
 _TOKEN = re.compile(
     r"""(?P<space> \s++ )
@@ -436,12 +438,13 @@ def _mnemonic(text: str) -> int | None:
 
 
 def _with_mnemonic(text: str, mnemonic: str) -> str:
-    """Mark the letter of a label, or its first where it has no such."""
+    """Mark the letter of a label, or its first where it has no such; none of a placeholder."""
     mark, letter = mnemonic[0], mnemonic[1]
-    place = text.lower().find(letter.lower())
-    if place < 0:
-        place = next((n for n, other in enumerate(text) if other.isalpha()), len(text))
-    return f"{text[:place]}{mark}{text[place:]}" if place < len(text) else text
+    words = SPAN.sub(lambda span: " " * len(span[0]), text)
+    matches = (place for place, other in enumerate(words) if other.lower() == letter.lower())
+    letters = (place for place, other in enumerate(words) if other.isalpha())
+    place = next(chain(matches, letters), None)
+    return text if place is None else f"{text[:place]}{mark}{text[place:]}"
 
 
 def _unescape(raw: str) -> str:

@@ -343,6 +343,8 @@ def test_values_of_format_strings_are_such_that_a_program_may_use_them(
         ("_Open", "Open", "Öffnen", "Ö_ffnen"),
         ("Save _As...", "Save As...", "Speichern als...", "Speichern _als..."),
         ("E&xit", "Exit", "Beenden", "&Beenden"),
+        ("_Sort %s", "Sort %s", "%s ist", "%s i_st"),
+        ("_Kill %s", "Kill %s", "%s ändern", "%s _ändern"),
         ("user_name is", "user_name is", "user_name ist", "user_name ist"),
         ("Q&A", "Q&A", "F&A", "F&A"),
         ("&amp; so", "&amp; so", "&amp; x", "&amp; x"),
