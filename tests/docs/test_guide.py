@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import itertools
 import re
 import shlex
 import sys
@@ -87,12 +88,16 @@ def test_quoted_code_is_in_the_source(builder: ModuleType) -> None:
 
 
 GIVEN = (
-    "temperature 0.5 with 1.0",
+    "at temperature 0.5 and 1.0",
+    "If each is 0.7",
+    "the factor is near 1.5 at first",
     "U = 1.5",
     "U = -1.5",
+    "U = 0.5",
+    "tanh(1.5 h)",
     "an impulse of 0.1",
-    "to 0.7 of its size",
     "0.7¹⁰⁰",
+    "about 3·10⁻¹⁶",
     "95% at 3",  # of the logistic function
     "95% open",
     "less than 0.5 there gets no name",
@@ -254,6 +259,20 @@ def factors(report: GradientReport, seed: int, *, trained: bool) -> dict[str, fl
     """What a step leaves of each cell's gradient."""
     told = {name: report.factor_per_step(name, seed, trained=trained) for name in report.variants}
     return {name: factor for name, factor in told.items() if factor is not None}
+
+
+@pytest.mark.stress
+def test_without_its_forget_gate_the_cell_fills_up_and_learns_less(rebuilt: Rebuilt) -> None:
+    output = rebuilt("forget")["output"]
+    largest = [
+        float(scale.split()[-1])
+        for row, scale in itertools.pairwise(output)
+        if row.startswith("dec1, cell")
+    ]
+    bleu = {line.split()[0]: float(line.split()[3]) for line in output[-2:]}
+    whole, broken = largest
+    assert broken > 3 * whole
+    assert bleu["broken"] < bleu["whole"] / 2
 
 
 def test_the_gates_are_as_told(rebuilt: Rebuilt) -> None:
