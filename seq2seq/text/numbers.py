@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import count
 
 NUMBER = re.compile(
-    r"(?:(?<![^\s(\[])[-−])?(?:\d{1,3}(?: \d{3})+(?!\d)|\d+(?:[.,:'’\u00a0\u202f]\d+)*)"
+    r"(?:(?<![^\s(\[])[-−])?(?:\d{1,3}(?: \d{3})+(?!\d)(?:[.,]\d+)?"
+    r"|\d+(?:[.,:'’\u00a0\u202f]\d+|h\d\d(?![\w.,:]))*)"
 )
 """A number in figures, with its sign."""
 

@@ -43,6 +43,7 @@ _MONEY = "(?: (?: US | C | A | NZ | HK | R )? [$€£¥₩₹₽₺฿₫₴₪�
 _CODES = (
     "(?: USD|EUR|GBP|CHF|JPY|CNY|INR|RUB|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|TRY|BRL|MXN|ZAR|KRW )"
 )
+_MAGNITUDES = "(?: k | m | M | bn | Mio\\. | Mrd\\. )"  # of sums of money
 _UNITS = (
     "(?: [%‰] | ° [ ]? [CFK]? | [kMGT]i?B | [kMGT]?bits?/s | [kMGT]?B/s | [kMGT]?Hz | k?W h?"
     "| MW h? | [nµmck]?m [²³23]? | [µmk]?g | [mcdh]?l | m?V | mA | kJ | kcal | h?Pa"
@@ -239,6 +240,7 @@ KINDS = (
         rf"""(?<! [\w.,:/+−-] ) [+−-]? (?:
           (?: {_MONEY} [ \u00a0\u202f]? | {_CODES} [ \u00a0\u202f] ) [−-]? {_AMOUNT}
             (?: [–-] {_MONEY}? {_AMOUNT} )?
+            (?: [ ]? {_MAGNITUDES} (?! \w ) )?
             (?: [ \u00a0\u202f]? (?: {_CODES} | {_MONEY} ) (?! \w ) )?
         | (?: {_AMOUNT} [–-] )? {_AMOUNT} [ \u00a0\u202f]?
             (?: (?: {_MONEY} | {_CODES} | {_UNITS} ) (?! \w ) )
@@ -256,6 +258,8 @@ KINDS = (
             "12 km²",
             "5-10 km",
             "$5-$6",
+            "€1.5m",
+            "$3 bn",
         ),
         ("5 dogs", "12 pounds", "204.72", "3 x 4"),
     ),
@@ -288,6 +292,7 @@ KINDS = (
         "identifier",
         r"""(?<! [\w.-] ) (?: [A-Z]++ (?: - \d++ )+ | [^\W_]++ (?: _++ [^\W_]++ )++ (?: \(\) )?
           | [^\W\d]\w*+ \(\) | [^\W\d_]++ & [^\W\d_]++ ) (?! [\w;&-] )
+        | (?<! [\w-] ) -- [a-z] [\w-]{0,40} (?<! - ) (?: = [\w./:-]{0,80} \w )?
         | (?<! [\w.] ) (?! \d{1,2} h \d\d (?! \w ) )
           (?: [^\W\d_]++ \d | \d++ [^\W\d_]++ \d ) [^\W_]*+ [+-]? (?! \w )
         | (?<! \w ) [A-Z]? [a-zß-öø-ÿ]++ (?: [A-Z] [a-zß-öø-ÿ]*+ )++ \d*+ (?! \w )""",
@@ -303,6 +308,8 @@ KINDS = (
             "Ca2+",
             "FooBar",
             "iPhone",
+            "--help",
+            "--dry-run=client",
         ),
         ("1st", "5km", "1970s", "18h30", "Kalo", "NATO"),
     ),
@@ -350,7 +357,7 @@ SPAN = re.compile(
 """Any span; `lastgroup` is the name of its kind, None of a placeholder that was in the text."""
 
 HINT = re.compile(
-    r"""[^\w\s.,!?'"’“”„«»()–—-] | [\d_] | [^\W\d_A-Z][A-Z] | \w\.\w | --- | \(\) | [¹²³⁰⁴-⁹]
+    r"""[^\w\s.,!?'"’“”„«»()–—-] | [\d_] | [^\W\d_A-Z][A-Z] | \w\.\w | -- | \(\) | [¹²³⁰⁴-⁹]
     | WEBVTT | \n (?: NOTE | STYLE | REGION )""",
     re.VERBOSE,
 )

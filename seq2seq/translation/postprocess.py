@@ -42,7 +42,7 @@ _WORD = re.compile(r"\S+")
 _ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
 _STOPS = ".!?…。！？"
 _CLOSING = " \"'”’“»)]"
-_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"), ("«", "»"))
 _SPELLED = 4  # subwords of a word that a model puts together
 _LEAST_LOOK = 0.3  # attention to the source of a term that belongs where it is said
 _NO_NUMBER = -2  # of a term, which is no span of the source

@@ -198,3 +198,15 @@ def test_a_unit_is_lost_where_no_language_has_it(
 )
 def test_a_unit_behind_a_number_is_looked_for(source: str, text: str, lost: list[str]) -> None:
     assert lost_units(source, text) == lost
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [("À 18h30", "At 18:30"), ("De 9h05 à 10h", "From 9:05 to 10"), ("1 234,50", "1,234.50")],
+)
+def test_a_french_time_or_number_is_the_same_in_english_notation(source: str, text: str) -> None:
+    assert check_numbers(source, text, "en", "fr") == NumberCheck(text, ())
+
+
+def test_a_french_number_in_groups_is_written_with_its_fraction() -> None:
+    assert localised_amount("1 234,50 €", "en", "fr") == "1,234.50 €"

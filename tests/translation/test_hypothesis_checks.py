@@ -171,3 +171,10 @@ def test_a_placeholder_that_the_source_lacks_is_a_failure() -> None:
     assert failure("a 20% solution", "eine 20%ige Lösung") is None
     assert failure("a 20 % solution", "eine 20 %ige Lösung") is None
     assert failure("use %s here", "hier %s verwenden") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [('« Oui," dit-il.', True), ("« Oui », dit-il.", False), ("»Ja«", False)]
+)
+def test_a_quotation_mark_of_another_kind_is_no_other_half(text: str, expected: bool) -> None:
+    assert is_unbalanced(text) is expected
