@@ -65,7 +65,7 @@ def columns_of(
     if texts is None:
         raise Seq2SeqError(
             f"has no column named source, target or text, or by the language; there are "
-            f"{_listed(names)}."
+            f"{_listed(names)}; say which with --column."
         )
     return Columns((texts,), translations, "", key)
 

@@ -53,6 +53,11 @@ def test_the_user_may_name_the_columns() -> None:
         read(source.encode(), "en", "de", ("x",))
 
 
+def test_a_table_whose_columns_are_not_known_names_the_option_that_chooses_one() -> None:
+    with pytest.raises(Seq2SeqError, match="there are 13:34, Tom, Hello; say which with --column"):
+        read(b"13:34\tTom\tHello\n13:35\tMary\tHi\n", "en", "de", ())
+
+
 def test_without_a_source_language_another_code_than_the_target_is_the_source() -> None:
     assert translated("de,fr\n,un\n", languages=(None, "de")) == "de,fr\nUN,un\n"
 
