@@ -23,7 +23,7 @@ const fieldsOf = (operation) => {
 
 function typeOf(type) {
   if (type.enum) return type.enum.join(" or ");
-  if (type.oneOf) return type.oneOf.map(typeOf).join(", or ");
+  if (type.anyOf) return type.anyOf.map(typeOf).join(", or ");
   if (type.type === "array") return `list of ${typeOf(type.items)}`;
   return type.format === "binary" ? "file" : { string: "text", integer: "number" }[type.type] ?? "true or false";
 }
