@@ -94,6 +94,7 @@ def test_what_is_taken_out_comes_back(text: str) -> None:
         ("%dms, %.1fMB, %s!", ["%d", "%.1f", "%s"]),
         ("5 %ige, 100 der, a %discount", []),
         ("5\u00a0%s 5 %d.", ["%s", "%d"]),
+        ("%sKalo%s, %2lludays, %shint, %discount", ["%s", "%s", "%2llu", "%s"]),
         ("%'d hours, %b %-e, kalo %R", ["%'d", "%b", "%-e", "%R"]),
         ("%Y%m%d, 50 %B, 50%B, 100% sure", ["%Y%m%d", "100%"]),
         ("`a`/`b`, {x}:{y} {{c}}{{d}}", ["`a`/`b`", "{x}:{y}", "{{c}}{{d}}"]),
