@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Self
 import sentencepiece
 
 from seq2seq.config.model_config import SMALLEST_VOCABULARY
-from seq2seq.errors import Seq2SeqError
+from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded
 from seq2seq.text.formality import FORMALITIES, Formality
 from seq2seq.text.masking import without_invisible
@@ -40,6 +40,7 @@ PLACEHOLDERS = tuple(f"<ph{i}>" for i in range(16))
 """Symbols that stand for a protected span; each is always one id."""
 
 _SPACE = "\u2581"
+_TAG_BEGINS = "<tag:"
 _WHOLE = re.compile("(" + "|".join((*PLACEHOLDERS, _SPACE)) + ")")  # never cut, never in a word
 _WORD = re.compile(" ?[^ ]+| ")
 _STRAIGHT = str.maketrans(
@@ -78,6 +79,11 @@ def language_tag(language: str) -> str:
 def formality_tag(formality: Formality) -> str:
     """Return the control symbol that asks for a form of address; text never encodes to it."""
     return f"<{formality}>"
+
+
+def constraint_tag(name: str) -> str:
+    """Return the control symbol of a tag that a recipe names; text never encodes to it."""
+    return f"{_TAG_BEGINS}{name}>"
 
 
 class Tokenizer:
@@ -130,14 +136,16 @@ class Tokenizer:
         languages: Sequence[str],
         *,
         formality: bool = False,
+        tags: Sequence[str] = (),
     ) -> Self:
-        """Learn the pieces from `sentences` of both sides, with a tag for each language.
+        """Learn the pieces from `sentences` of both sides, with a symbol for each language.
 
-        With `formality` it has a tag for each form of address too.
+        With `formality` it has one for each form of address too, and one for each of `tags`.
         """
-        tags = [language_tag(language) for language in languages]
+        symbols = [language_tag(language) for language in languages]
         if formality:
-            tags += [formality_tag(form) for form in FORMALITIES]
+            symbols += [formality_tag(form) for form in FORMALITIES]
+        symbols += map(constraint_tag, tags)
         sentences = list(sentences)
         stream = BytesIO()
         try:
@@ -156,7 +164,7 @@ class Tokenizer:
                 max_sentence_length=100_000,
                 input_sentence_size=2_000_000,
                 shuffle_input_sentence=False,
-                control_symbols=tags,
+                control_symbols=symbols,
                 user_defined_symbols=list(PLACEHOLDERS),
                 pad_id=PAD_ID,
                 bos_id=BOS_ID,
@@ -200,6 +208,24 @@ class Tokenizer:
             )
         return identifier
 
+    def constraint_id(self, tag: str) -> int:
+        """Return the id of a tag that a recipe named; raises `UsageError` without one."""
+        identifier = int(self._processor.piece_to_id(constraint_tag(tag)))
+        if identifier == UNK_ID:
+            raise UsageError(
+                f"the model has no tag {tag!r}; it has {', '.join(self.constraint_tags)}."
+                if self.constraint_tags
+                else f"the model has no tag {tag!r}, and no other; corpus.tags gives a model tags "
+                "when it is trained with a tokenizer of its own."
+            )
+        return identifier
+
+    @property
+    def constraint_tags(self) -> list[str]:
+        """The names of the tags that a recipe named."""
+        pieces = self.pieces(self.tag_ids())
+        return [piece[len(_TAG_BEGINS) : -1] for piece in pieces if piece.startswith(_TAG_BEGINS)]
+
     def tag_ids(self) -> list[int]:
         """Return the ids of all tags: they follow the special ids, before all other pieces."""
         return list(takewhile(self._processor.is_control, count(UNK_ID + 1)))
@@ -239,21 +265,24 @@ class Tokenizer:
         """Return the most likely ids of each text, without BOS and EOS; none of the empty text."""
         return self._encode(texts)
 
-    def encode_sources(
-        self, texts: Sequence[str], language: str, formality: Formality | None = None
-    ) -> list[list[int]]:
-        """Return what the encoder reads for each text.
+    def encode_sources(self, texts: Sequence[str], language: str) -> list[list[int]]:
+        """Return what the encoder reads for each text: the symbol of the target `language`, ids.
 
-        That is the tag of the target `language`, the tag of the form of address where one is asked
-        for, then the ids of the normalised text.
+        The text is normalised.
         """
-        tags = self.source_tags(language, formality)
+        tags = self.source_tags(language)
         return [[*tags, *ids] for ids in self._encode([normalise_source(text) for text in texts])]
 
-    def source_tags(self, language: str, formality: Formality | None = None) -> list[int]:
-        """Return the ids before a source that ask for a language and a form of address."""
-        tags = [self.language_id(language)]
-        return tags if formality is None else [*tags, self.formality_id(formality)]
+    def source_tags(
+        self, language: str, formality: Formality | None = None, tag: str | None = None
+    ) -> list[int]:
+        """Return the ids before a source that ask for a language, a form of address and a tag."""
+        ids = [self.language_id(language)]
+        if formality is not None:
+            ids.append(self.formality_id(formality))
+        if tag is not None:
+            ids.append(self.constraint_id(tag))
+        return ids
 
     def sampler(self, alpha: float) -> "TextSampler":
         """Return a sampler that draws ids of texts at random.

@@ -364,8 +364,8 @@ def test_a_form_of_address_is_asked_for_by_a_tag_behind_the_language() -> None:
     )
     german, formal = tokenizer.language_id("de"), tokenizer.formality_id("formal")
     [plain] = tokenizer.encode_sources(["ka lo"], "de")
-    [asked] = tokenizer.encode_sources(["ka lo"], "de", "formal")
-    assert asked == [german, formal, *plain[1:]]
+    asked = [*tokenizer.source_tags("de", "formal"), *plain[1:]]
+    assert asked[:2] == [german, formal]
     assert {german, formal, tokenizer.formality_id("informal")} < set(tokenizer.tag_ids())
     assert tokenizer.encode(["<formal>"])[0].count(formal) == 0  # text never encodes to a tag
     assert tokenizer.decode(asked) == "ka lo"
@@ -373,9 +373,38 @@ def test_a_form_of_address_is_asked_for_by_a_tag_behind_the_language() -> None:
 
 def test_a_tokenizer_without_forms_of_address_says_so(tokenizer: Tokenizer) -> None:
     assert_complains(
-        lambda: tokenizer.encode_sources(["ka"], "de", "informal"),
+        lambda: tokenizer.source_tags("de", "informal"),
         "this model was not trained to choose between formal and informal address; train one with "
         "augmentation.formality.",
+    )
+
+
+def test_a_tag_of_a_recipe_stands_behind_the_language_and_the_form_of_address() -> None:
+    tokenizer = Tokenizer.train(
+        make_sentences(300, seed=1),
+        TokenizerConfig(vocabulary_size=480),
+        ["en", "de"],
+        formality=True,
+        tags=["legal", "mail"],
+    )
+    german, formal = tokenizer.language_id("de"), tokenizer.formality_id("formal")
+    legal = tokenizer.constraint_id("legal")
+    assert tokenizer.source_tags("de", "formal", "legal") == [german, formal, legal]
+    assert tokenizer.source_tags("de", tag="legal") == [german, legal]
+    assert tokenizer.constraint_tags == ["legal", "mail"]
+    assert {legal, tokenizer.constraint_id("mail")} < set(tokenizer.tag_ids())
+    assert legal not in tokenizer.encode(["<tag:legal>"])[0]  # text never encodes to a tag
+    assert_complains(
+        lambda: tokenizer.constraint_id("medical"),
+        "the model has no tag 'medical'; it has legal, mail.",
+    )
+
+
+def test_a_model_without_tags_says_how_one_gets_them(tokenizer: Tokenizer) -> None:
+    assert_complains(
+        lambda: tokenizer.source_tags("de", tag="legal"),
+        "the model has no tag 'legal', and no other; corpus.tags gives a model tags when it is "
+        "trained with a tokenizer of its own.",
     )
 
 

@@ -58,6 +58,10 @@ def evaluate(
     beam_size: BeamSizeOption = None,
     length_penalty: LengthPenaltyOption = None,
     prune: PruneOption = None,
+    tag: Annotated[
+        str | None,
+        typer.Option("--tag", metavar="NAME", help="Translate with this tag of the model."),
+    ] = None,
     tokenize: Annotated[
         Tokenize | None,
         typer.Option(
@@ -89,7 +93,9 @@ def evaluate(
     if seeds and (len(models) < 2 or ensemble is not None or output is not None):
         raise UsageError("--seeds takes two models or more, and neither --ensemble nor -o.")
     test_set = evaluation_set(src, refs or [], corpus, recipe, source_language, target_language)
-    options = TranslateOptions(beam_size=beam_size, length_penalty=length_penalty, prune=prune)
+    options = TranslateOptions(
+        beam_size=beam_size, length_penalty=length_penalty, prune=prune, tag=tag
+    )
     with open_output(output) if output is not None else nullcontext() as sink:
         systems = [[model] for model in models] if seeds else [models]
         evaluations = [

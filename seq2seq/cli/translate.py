@@ -146,6 +146,14 @@ def translate(
             help="Say du or Sie (tu or vous, tú or usted), where the model has learnt both.",
         ),
     ] = None,
+    tag: Annotated[
+        str | None,
+        typer.Option(
+            "--tag",
+            metavar="NAME",
+            help="Translate as the training texts with this tag, such as a domain.",
+        ),
+    ] = None,
     prefix: Annotated[
         str,
         typer.Option("--prefix", metavar="TEXT", help="Begin each translation with this text."),
@@ -235,6 +243,7 @@ def translate(
         max_length=max_length,
         glossary=glossary_of(glossary, folders, source_language, target_language),
         formality=formality,
+        tag=tag,
         prefix=prefix,
         min_confidence=min_confidence or 0.0,
         protect=protect,

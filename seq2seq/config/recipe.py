@@ -15,6 +15,7 @@ is an error that names the nearest one.
 """
 
 import dataclasses
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ Schedule = Literal["cosine", "linear", "inverse_square_root", "constant", "plate
 ValidationMetric = Literal["bleu", "chrf", "perplexity"]
 
 _LARGEST_WEIGHT = 1000
+_TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MOST_PIECES = 1_000_000
 _MOST_BYTES = 1 << 20  # of a recipe
 _MOST = (1 << 31) - 1  # of anything that is counted
@@ -78,7 +80,8 @@ class CorpusConfig:
 
     `train` may be a list, as of a large corpus and a small one that is nearer to what is wanted.
     Then the pairs of each come as often as its number in `weights` says: at 0.5 half as often as
-    those at 1, which all have without `weights`.
+    those at 1, which all have without `weights`. `tags` has a name for each, which a translation
+    can ask for ("" for none), as of a domain: a side constraint (Sennrich et al. 2016).
     """
 
     source_language: str
@@ -94,6 +97,7 @@ class CorpusConfig:
     leakage: OnProblem = "stop"
     max_length_ratio: float = 9.0
     weights: tuple[float, ...] = ()
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("source_language", "target_language"):
@@ -117,6 +121,15 @@ class CorpusConfig:
             all(0 < weight <= _LARGEST_WEIGHT for weight in self.weights),
             f"corpus.weights must be above 0 and at most {_LARGEST_WEIGHT}.",
         )
+        require(
+            not self.tags or len(self.tags) == files,
+            f"corpus.tags has {len(self.tags)} names, but corpus.train {files} files.",
+        )
+        for tag in self.tags:
+            require(
+                not tag or _TAG.fullmatch(tag) is not None,
+                f"corpus.tags: {tag!r} is not a name of up to 32 letters, digits, - and _.",
+            )
 
     @property
     def training_sources(self) -> tuple[Source, ...]:
@@ -306,6 +319,11 @@ class Recipe:
         """All languages, each once."""
         pairs = [(direction.source, direction.target) for direction in self.directions]
         return tuple(dict.fromkeys(language for pair in pairs for language in pair))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All tags of the corpora, each once."""
+        return tuple(dict.fromkeys(tag for corpus in self.corpus for tag in corpus.tags if tag))
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:

@@ -35,7 +35,8 @@ class DirectedText(NamedTuple):
 class Corpus:
     """What training uses, direction by direction, and the report on what was read and dropped.
 
-    A direction has as many training texts as its recipe names; `weights` has a number for each.
+    A direction has as many training texts as its recipe names; `weights` has a number for each, and
+    `tags` a name.
     """
 
     train: tuple[DirectedText, ...]
@@ -43,6 +44,7 @@ class Corpus:
     test: tuple[DirectedText, ...]
     report: CorpusReport
     weights: tuple[float, ...] = ()  # none: all are equal
+    tags: tuple[str, ...] = ()  # "": it has no tag; none: no text has
 
 
 def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
@@ -55,14 +57,20 @@ def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
     """
     held_out = {config: _held_out(config) for config in configs}
     reports = list[TextReport]()
-    train, weights = list[DirectedText](), list[float]()
+    train, weights, tags = list[DirectedText](), list[float](), list[str]()
     for config in configs:
         sources = config.training_sources
-        for source, weight in zip(sources, config.weights or len(sources) * [1.0], strict=True):
+        for source, weight, tag in zip(
+            sources,
+            config.weights or len(sources) * [1.0],
+            config.tags or len(sources) * [""],
+            strict=True,
+        ):
             text, report = _training_text(source, config, _held_out_from(config, held_out))
             reports.append(report)
             train += directed_texts(config, text)
             weights += len(config.directions) * [weight]
+            tags += len(config.directions) * [tag]
         reports += _check_held_out(held_out[config], config.max_length_ratio)
     return Corpus(
         tuple(train),
@@ -70,6 +78,7 @@ def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
         _directed([(config, text) for config in configs for text in held_out[config][1:]]),
         CorpusReport(tuple(reports)),
         tuple(weights),
+        tuple(tags),
     )
 
 
@@ -81,10 +90,13 @@ def tokenizer_for(recipe: Recipe, corpus: Corpus) -> Tokenizer:
             recipe.tokenizer,
             recipe.languages,
             formality=recipe.augmentation.formality > 0,
+            tags=recipe.tags,
         )
     tokenizer = Tokenizer.load(Path(recipe.tokenizer.path))
     for direction in recipe.directions:
         tokenizer.language_id(direction.target)
+    for tag in recipe.tags:
+        tokenizer.constraint_id(tag)
     return tokenizer
 
 

@@ -180,7 +180,9 @@ class Trainer:
             corpus=fingerprint(text for _, text in (*corpus.train, *corpus.valid)),
             compute=self.learner.compute,
         )
-        self.pairs = TrainingPairs(corpus.train, tokenizer, recipe, corpus.weights, group)
+        self.pairs = TrainingPairs(
+            corpus.train, tokenizer, recipe, corpus.weights, group, corpus.tags
+        )
         self.held_out = [HeldOut.of(text, tokenizer, recipe.training) for text in corpus.valid]
         self._drawn: ShuffleBuffer | None = None
         self._tokens, self._seconds = 0, 0.0  # of steps since the last row, without validation

@@ -28,6 +28,7 @@ from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 from seq2seq.training.process_group import ALONE, ProcessGroup
 
 _DESCRIBED = 10  # lines, in a message
+_UNTAGGED = 0.5  # of the pairs of a text with a tag
 _BUFFER = 20  # pairs for each token of a batch: some hundred batches
 
 
@@ -96,13 +97,17 @@ class TrainingPairs:
         recipe: Recipe,
         weights: Sequence[float] = (),
         group: ProcessGroup = ALONE,
+        tags: Sequence[str] = (),
     ) -> None:
-        """`weights` are those of the texts, see `CorpusConfig`; none: all are equal.
+        """`weights` and `tags` are those of the texts, see `CorpusConfig`.
 
+        Half of the pairs of a text with a tag are drawn without it, so that the model can do
+        without, too.
         Each rank of `group` draws a share of the pairs, and has all of them.
         """
         self._group = group
         self._weights = np.array(weights or len(texts) * [1.0])
+        self._tags = tags or len(texts) * [""]
         self._texts = texts
         self._tokenizer = tokenizer
         self._settings = recipe.training
@@ -144,7 +149,8 @@ class TrainingPairs:
         """Say where pairs come from: how many there are, and the lines of the first ten."""
         lines: dict[str, list[str]] = {}
         for number in sorted(numbers)[:_DESCRIBED]:
-            (_, text), place = self._find(number)
+            text_number, place = self._find(number)
+            _, text = self._texts[text_number]
             lines.setdefault(text.name, []).append(str(line_number(text.source, place)))
         places = "; ".join(
             f"{name}, line{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
@@ -153,10 +159,10 @@ class TrainingPairs:
         more = " ..." if len(numbers) > _DESCRIBED else ""
         return f"{len(numbers)} pair{'s' if len(numbers) > 1 else ''} ({places}{more})"
 
-    def _find(self, number: int) -> tuple[DirectedText, int]:
-        """Return the text that a pair is in, and its place there."""
-        text = bisect_right(self._starts, number) - 1
-        return self._texts[text], number - self._starts[text]
+    def _find(self, number: int) -> tuple[int, int]:
+        """Return the number of the text that a pair is in, and its place there."""
+        text_number = bisect_right(self._starts, number) - 1
+        return text_number, number - self._starts[text_number]
 
     def _order(self, epoch: int) -> NDArray[np.int32]:
         """Shuffle the pairs of an epoch: of each text as many as weight and temperature say.
@@ -200,7 +206,8 @@ class TrainingPairs:
 
     def _draw(self, number: int, epoch: int, index: int) -> TrainingExample:
         """Read the pair that is at `index` in the epoch; augment, normalise and encode it."""
-        (direction, text), place = self._find(number)
+        text_number, place = self._find(number)
+        direction, text = self._texts[text_number]
         random = Random(f"{self._settings.seed} {epoch} {index}")
         source, target = text.source[place], text.target[place]
         if self._augmenter and (joins := self._augmenter.joins(random)):
@@ -218,7 +225,10 @@ class TrainingPairs:
         formality = None
         if self._formality_rate and random.random() < self._formality_rate:
             formality = formality_of(target, direction.target)
-        tags = self._tokenizer.source_tags(direction.target, formality)
+        tag = self._tags[text_number] or None
+        if tag and random.random() < _UNTAGGED:
+            tag = None
+        tags = self._tokenizer.source_tags(direction.target, formality, tag)
         return TrainingExample(number, array("i", [*tags, *ids[0]]), array("i", ids[1]))
 
 

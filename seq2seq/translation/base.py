@@ -46,6 +46,8 @@ class TranslateOptions:
     """Terms and their translations."""
     formality: "Formality | None" = None
     """The form of address, for models that have learnt it."""
+    tag: str | None = None
+    """One of the tags that the model was trained with, such as a domain."""
     prefix: str = ""
     """What the translation of each text begins with; such a translation is decoded only once."""
     min_confidence: float = 0.0
@@ -78,6 +80,7 @@ class TranslateKeywords(TypedDict, total=False):
     max_length: int | None
     glossary: "Glossary | None"
     formality: "Formality | None"
+    tag: str | None
     prefix: str
     min_confidence: float
     protect: bool

@@ -90,6 +90,7 @@ class Preprocessor:
     glossary: "Glossary | None"
     formality: "Formality | None" = None  # where the target language has forms of address
     prefix: str = ""  # that the translation of each text begins with
+    tag: str | None = None  # that the model was trained with
 
     def preprocess(self, text: str, unit: Unit) -> Iterator[Segment]:
         """Yield the segments of a text, one at least; the first to be translated has the prefix."""
@@ -316,13 +317,13 @@ class Preprocessor:
             text = sentence_case(text)
         else:
             text = with_known_words(text, self._pieces)
+        tags = self.tokenizer.source_tags(self.target, self._form, self.tag)
         if PLACEHOLDER not in text:
-            return tuple(self.tokenizer.encode_sources([text], self.target, self._form)[0])
+            return (*tags, *self.tokenizer.encode([normalise_source(text)])[0])
         # Normalised before the symbols are in it: no mark may be joined to the end of one.
         first, *rest = normalise_source(text).split(PLACEHOLDER)
         symbols = cycle(PLACEHOLDERS)
         text = first + "".join(next(symbols) + part for part in rest)
-        tags = self.tokenizer.source_tags(self.target, self._form)
         return (*tags, *self.tokenizer.encode([text])[0])
 
     def _pieces(self, word: str) -> int:

@@ -265,6 +265,8 @@ class _Call:
             max_source_length=options.max_length,
         )
         _check(options, self._search_config, translator.calibrations)
+        if options.tag is not None:
+            tokenizer.constraint_id(options.tag)
         protection = Protection(options.protect_patterns, tokenizer.spells)
         self._preprocessor = Preprocessor(
             tokenizer,
@@ -275,6 +277,7 @@ class _Call:
             options.glossary,
             options.formality,
             options.prefix,
+            options.tag,
         )
         self._checker = Checker(
             direction.source,

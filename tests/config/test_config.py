@@ -141,6 +141,26 @@ def test_weights_that_do_not_fit(tmp_path: Path, train: str, weights: str, messa
     assert complaint(tmp_path, text) == message
 
 
+def test_each_training_file_may_have_a_tag(tmp_path: Path) -> None:
+    several = CORPUS.replace('"data/train"', '["a.tsv", "b.tsv", "c.tsv"]')
+    assert load(tmp_path, several).tags == ()
+    recipe = load(tmp_path, several + 'tags = ["legal", "", "legal"]')
+    assert recipe.corpus[0].tags == ("legal", "", "legal")
+    assert recipe.tags == ("legal",)
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ('["a"]', "corpus.tags has 1 names, but corpus.train 2 files."),
+        ('["a", "b c"]', "corpus.tags: 'b c' is not a name of up to 32 letters, digits, - and _."),
+    ],
+)
+def test_tags_that_do_not_fit(tmp_path: Path, tags: str, message: str) -> None:
+    text = CORPUS.replace('"data/train"', '["a", "b"]') + f"tags = {tags}"
+    assert complaint(tmp_path, text) == message
+
+
 def test_a_hub_source_is_a_table(tmp_path: Path) -> None:
     table = """
         [corpus.test]

@@ -274,6 +274,35 @@ def test_pairs_are_tagged_with_the_form_of_address_of_their_target(recipe: Recip
     assert tags == [[german, formal], [german, informal], [german]]
 
 
+def test_half_of_the_pairs_of_a_text_with_a_tag_are_drawn_with_it(recipe: Recipe) -> None:
+    sentences = make_sentences(300, seed=1)
+    tokenizer = Tokenizer.train(
+        sentences, TokenizerConfig(vocabulary_size=480), ["en", "de"], tags=["legal", "mail"]
+    )
+    texts = [ParallelText(name, sentences[:200], sentences[:200]) for name in ("a", "b", "c")]
+    pairs = TrainingPairs(
+        [DirectedText(EN_DE, text) for text in texts],
+        tokenizer,
+        recipe,
+        tags=["legal", "", "mail"],
+    )
+    german = tokenizer.language_id("de")
+    legal, mail = tokenizer.constraint_id("legal"), tokenizer.constraint_id("mail")
+    tags = Counter(
+        (number // 200, tuple(i for i in source if i in tokenizer.tag_ids()))
+        for number, (source, _) in drawn(pairs, 0).items()
+    )
+    assert set(tags) == {
+        (0, (german,)),
+        (0, (german, legal)),
+        (1, (german,)),
+        (2, (german,)),
+        (2, (german, mail)),
+    }
+    assert 70 < tags[0, (german, legal)] < 130
+    assert 70 < tags[2, (german, mail)] < 130
+
+
 def test_joined_pairs_are_lines_of_several_sentences(recipe: Recipe, tokenizer: Tokenizer) -> None:
     text = ParallelText("text", ["ka lo.", "mi ta."], ["ka lo.", "mi ta."])
     recipe = replace(recipe, augmentation=AugmentationConfig(joined=1.0))

@@ -10,7 +10,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seq2seq.config.model_config import ModelConfig
-from seq2seq.text.formality import Formality
 from seq2seq.text.masking import without_invisible
 from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator
@@ -111,14 +110,14 @@ def test_a_long_line_is_not_cut_up_all_at_once(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = 0
-    encode_sources = translator.tokenizer.encode_sources
+    encode = translator.tokenizer.encode
 
-    def counting(texts: list[str], language: str, form: Formality | None = None) -> list[list[int]]:
+    def counting(texts: list[str]) -> list[list[int]]:
         nonlocal encoded
         encoded += sum(map(len, texts))
-        return encode_sources(texts, language, form)
+        return encode(texts)
 
-    monkeypatch.setattr(translator.tokenizer, "encode_sources", counting)
+    monkeypatch.setattr(translator.tokenizer, "encode", counting)
     text = "hello there. " * 100_000
 
     def stop(_: str) -> None:
