@@ -1,4 +1,7 @@
-"""What `/translate` answers: LibreTranslate's fields, and alignment, confidence and notes."""
+"""What `/translate` answers: LibreTranslate's fields, and alignment, confidence and notes.
+
+A field that is added here is described in `seq2seq.serving.openapi`.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

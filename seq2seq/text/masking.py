@@ -20,7 +20,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from seq2seq.text.numbers import NUMBER
-from seq2seq.text.protected_spans import DIVIDING_KINDS, HINT, INLINE_KINDS, PICTURES, SPAN
+from seq2seq.text.protected_spans import (
+    DIVIDING_KINDS,
+    HINT,
+    INLINE_KINDS,
+    PICTURES,
+    SPAN,
+    TRIMMED_KINDS,
+    without_punctuation,
+)
 
 PLACEHOLDER = "\U000f0000"
 """Stands for the next span. It is of the private use area; in a text it is itself a span.
@@ -53,8 +61,6 @@ _INVISIBLE = re.compile(
     f"|(?<![{PICTURES}])\ufe0f(?!\u20e3)"
     "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"
 )
-_AFTER_LINK = ".,;:!?…'’*_"
-_BRACKETS = {")": "(", "]": "[", "}": "{"}
 _AROUND = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
 """What stands around a span as a whole belongs to it."""
 
@@ -173,7 +179,7 @@ def _numbers(text: str) -> list[_Match]:
 
 def _of_table(match: re.Match[str]) -> _Match:
     kind = match.lastgroup or ""
-    span = _without_punctuation(match[0]) if kind == "link" else match[0]
+    span = without_punctuation(match[0]) if kind in TRIMMED_KINDS else match[0]
     return _Match(match.start(), match.start() + len(span), kind, kind in INLINE_KINDS)
 
 
@@ -341,18 +347,6 @@ def _between_letters(text: str, matches: Sequence[_Match]) -> set[int]:
         if number > first and start and text[start - 1].isalnum() and text[end : end + 1].isalnum():
             found.update(range(first, number + 1))
     return found
-
-
-def _without_punctuation(link: str) -> str:
-    """Cut the punctuation of the sentence off the end of a link."""
-    unopened = Counter(
-        {end: link.count(end) - link.count(begin) for end, begin in _BRACKETS.items()}
-    )
-    end = len(link)
-    while link[end - 1] in _AFTER_LINK or unopened[link[end - 1]] > 0:
-        end -= 1
-        unopened[link[end]] -= 1
-    return link[:end]
 
 
 def without_invisible(text: str) -> str:

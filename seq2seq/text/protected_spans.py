@@ -1,10 +1,14 @@
-r"""Kinds of spans that must survive translation: a table, one pattern each.
+r"""What must survive translation, such as URLs and tags: a table with a row for each kind.
+
+A row says what such spans look like and what happens to them. `seq2seq.text.masking` takes them out
+of the text before the model reads it, and puts them back; a kind without a row is translated.
 
 At a place in a text the first kind of the table that matches wins. Every pattern takes linear time:
 it is anchored where a run of its characters begins, or gives up after some hundred characters.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +17,15 @@ from seq2seq.errors import UsageError
 from seq2seq.files import read_bounded
 
 _MOST_BYTES = 1 << 20  # of a file of patterns
+_AFTER_LINK = ".,;:!?…'’*_"
+_BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
 class Kind(NamedTuple):
-    """What such a span looks like, with examples that are one and that only look like it."""
+    """What such a span looks like, with examples that are one and that only look like it.
+
+    It is a word of the sentence, which the model reads as a placeholder, unless a flag says more.
+    """
 
     name: str
     pattern: str  # verbose, and `.` is any character
@@ -24,6 +33,7 @@ class Kind(NamedTuple):
     others: tuple[str, ...] = ()
     is_inline: bool = False  # belongs to a word, and is no word of the sentence
     divides: bool = False  # the text, as a line end does; what is before and behind is apart
+    is_trimmed: bool = False  # of the punctuation at its end, which is the sentence's
 
 
 _BALANCED = r"(?: [^{}]++ | \{ (?: [^{}]++ | \{ (?: [^{}]++ | \{ [^{}]*+ \} )*+ \} )*+ \} )*+"
@@ -152,6 +162,7 @@ KINDS = (
         rf"""(?<! [^\W_] ) (?: [A-Za-z][A-Za-z\d+.-]{{0,15}} :// | www\. | mailto: )
         [^\s<>"“”„«»`\U000f0000-\U000f0002]+ {_LINK_END}""",
         ("https://example.org/a_(b)?q=1&r=%20#x", "www.example.org", "mailto:a@b.org"),
+        is_trimmed=True,
     ),
     Kind(
         "address",
@@ -363,6 +374,9 @@ INLINE_KINDS = frozenset(kind.name for kind in KINDS if kind.is_inline)
 DIVIDING_KINDS = frozenset(kind.name for kind in KINDS if kind.divides)
 """The names of the kinds that divide a text."""
 
+TRIMMED_KINDS = frozenset(kind.name for kind in KINDS if kind.is_trimmed)
+"""The names of the kinds that lose the punctuation at their end."""
+
 SPAN = re.compile(
     "|".join(f"(?P<{kind.name}> {kind.pattern} )" for kind in KINDS) + "| [\U000f0000-\U000f0002]",
     re.VERBOSE | re.DOTALL,
@@ -375,6 +389,18 @@ HINT = re.compile(
     re.VERBOSE,
 )
 """What any span has somewhere: most sentences have none, and need not be searched."""
+
+
+def without_punctuation(link: str) -> str:
+    """Cut the punctuation of the sentence off the end of a link: "(see x.org)." has x.org."""
+    unopened = Counter(
+        {end: link.count(end) - link.count(begin) for end, begin in _BRACKETS.items()}
+    )
+    end = len(link)
+    while link[end - 1] in _AFTER_LINK or unopened[link[end - 1]] > 0:
+        end -= 1
+        unopened[link[end]] -= 1
+    return link[:end]
 
 
 def compile_patterns(
