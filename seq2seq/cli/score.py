@@ -1,4 +1,4 @@
-"""`seq2seq score`: how likely a model finds translations that are given."""
+"""`seq2seq score`: the probability that a model gives to translations."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ def score(
         list[Path],
         typer.Argument(
             metavar="MODEL...",
-            help="An exported model, or the directory of a run; several are an ensemble.",
+            help="An exported model, or the directory of a run; several form an ensemble.",
         ),
     ],
     src: SrcOption = None,
@@ -52,12 +52,12 @@ def score(
         typer.Option(
             "--n-best",
             metavar="FILE",
-            help="Instead of --hyp: an n-best list, N ||| TEXT ||| FEATURES ||| SCORE; it is "
-            "written with the log-probability as another feature.",
+            help="Instead of --hyp: an n-best list, N ||| TEXT ||| FEATURES ||| SCORE; the "
+            "list is written again with the log-probability as another feature.",
         ),
     ] = None,
     feature: Annotated[
-        str, typer.Option("--feature", help="The name of that feature.")
+        str, typer.Option("--feature", help="With --n-best: the name of the added feature.")
     ] = "LogProb",
     rerank: Annotated[
         bool,
@@ -94,11 +94,11 @@ def score(
     from seq2seq.evaluation.test_sets import open_ensemble
 
     if [hyp, corpus, n_best].count(None) != 2 or (src is None) != (corpus is not None):
-        raise UsageError("give --src and --hyp, or --src and --n-best, or --corpus, one of them.")
+        raise UsageError("give one of the three: --src and --hyp, --src and --n-best, or --corpus.")
     if rerank and n_best is None:
         raise UsageError("--rerank sorts an n-best list: give --n-best.")
     if n_best is not None and (tokens or as_json):
-        raise UsageError("an n-best list is written as one: leave out --tokens and --json.")
+        raise UsageError("--n-best writes an n-best list: leave out --tokens and --json.")
     translator = open_ensemble(models, threads, combination_of(models, ensemble), cell)
     direction = choose_direction(translator.directions, source_language, target_language)
     total = Perplexity()

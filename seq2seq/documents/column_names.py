@@ -18,29 +18,29 @@ _LANGUAGES = {
     "es": ("spanish", "español"),
     "fr": ("french", "français"),
 }
-_CODES = (  # common ones, and none that a column is named by for another reason, as `id` and `no`
+_CODES = (  # common ones, without those that are also names of columns, such as `id` and `no`
     "ar bg ca cs da de el en es et fa fi fr he hi hr hu it ja ko lt lv nl pl pt ro ru sk sl sr sv "
     "th tr uk vi zh"
 )
 
 
 class Columns(NamedTuple):
-    """The places of columns; of several texts there is no column for translations."""
+    """The places of columns; with several texts there is no column for translations."""
 
-    texts: tuple[int, ...]  # of which each is translated
+    texts: tuple[int, ...]  # each is translated
     translations: int | None  # where they go; None: in place of the text
-    added: str  # the name of the column that they need
+    added: str  # the name of the column that is added for the translations, "" if none is
     key: int | None
 
 
 def columns_of(
     names: Sequence[str], source: str | None, target: str, wanted: Sequence[str] = ()
 ) -> Columns:
-    """Find the columns by the names in a header, or as the user names the `wanted` ones.
+    """Find the columns by the names in a header, or take the `wanted` ones that the user named.
 
-    A column of the source language, or `source`, has its translations in one of the target
-    language, or `target`, which is added where it is lacking; `text` is translated in place.
-    Raises `Seq2SeqError` where none has such a name.
+    The texts are in a column that is named by the source language, or `source`; translations go
+    into one that is named by the target language, or `target`, and is added if it is missing.
+    A column `text` is translated in place. Raises `Seq2SeqError` if no column fits.
     """
     plain = [name.strip().casefold().replace("_", " ") for name in names]
     key = next((plain.index(name) for name in _KEYS if name in plain), None)
