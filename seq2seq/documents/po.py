@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
 from seq2seq.documents.encoding import Encoding, decode
+from seq2seq.documents.format_string import FormatString
+from seq2seq.documents.gettext_formats import formats_of
 from seq2seq.documents.gettext_plurals import numbers_of_forms, plural_forms
 from seq2seq.documents.icu_document import with_messages
-from seq2seq.documents.printf import FormatString
 from seq2seq.errors import Seq2SeqError
 from seq2seq.text.protected_spans import SPAN
 
@@ -46,7 +47,6 @@ _WIDTH = 79  # columns of a line, as gettext writes it
 _LEAST_WRAPPED = 40  # letters of the longest line of a text that is wrapped by hand
 _LONGEST_LABEL = 60  # letters of a text that may have a mnemonic
 _FLAG = re.compile(r"[^,\s#]+")
-_NUMBERED = re.compile(r"(?:c|objc|php|sh|java-printf|gcc-internal|perl|kde|awk|lua)-format")
 
 
 @dataclass
@@ -103,20 +103,20 @@ class _Message:
         longest = max(map(len, body.split("\n")))
         joined = _SOFT_BREAK.sub(" ", body) if longest >= _LEAST_WRAPPED else body
         self._width = longest if joined != body else 0
-        has_numbers = any(map(_NUMBERED.fullmatch, flags))
-        self._format = (
-            FormatString(joined, has_numbers)
-            if any(flag.endswith("-format") and not flag.startswith("no-") for flag in flags)
-            and not any(flag.endswith("brace-format") for flag in flags)
-            else None
-        )
-        self.text = self._format.text if self._format else joined
+        self._format = FormatString(joined, formats_of(flags))
+        self.text = self._format.text
+
+    def shown(self, translation: str) -> str:
+        """Return a translation that the entry has, written as `text` is."""
+        text = translation.strip()
+        mnemonic = _mnemonic(text) if self._mnemonic else None
+        if mnemonic is not None:
+            text = text[:mnemonic] + text[mnemonic + 1 :]
+        return self._format.shown(_SOFT_BREAK.sub(" ", text) if self._width else text)
 
     def restore(self, translation: str) -> tuple[str, bool]:
         """Return the text of a translation, and whether a program may use it."""
-        text, is_safe = translation.strip(), True
-        if self._format:
-            text, is_safe = self._format.restore(text)
+        text, is_safe = self._format.restore(translation.strip())
         if self._width:
             text = "\n".join(part for line in text.split("\n") for part in _wrap(line, self._width))
         if self._mnemonic:
@@ -157,7 +157,7 @@ class _PoFile:
         limit = next(filter(None, map(_LIMIT.fullmatch, entry.flags)), None)
         return TextUnit(
             text=message.text,
-            translation=entry.value(form).strip(),
+            translation=message.shown(entry.value(form)),
             state=entry.state,
             context=f"line {entry.line}" + (f", {context[:60]!r}" if context else ""),
             max_length=int(limit[1]) if limit else None,
