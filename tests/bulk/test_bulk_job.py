@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.bulk_workers import bulk_workers
 from helpers.commands import SEQ2SEQ, only_error, run_seq2seq
 
 from seq2seq import UsageError
@@ -292,36 +292,12 @@ def _command(source: Path, output: Path, engine: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _workers(engine: str, parent: int) -> list[int]:
-    """The processes that translate: descendants of `parent` that have loaded ONNX Runtime."""
-    children: dict[int, list[int]] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(status.parent.name))
-    below, todo = list[int](), [parent]
-    while todo:
-        todo += children.get(todo.pop(), [])
-        below += [pid for pid in todo if pid not in below]
-    workers = []
-    for pid in below:
-        try:
-            maps = Path(f"/proc/{pid}/maps").read_text()
-        except OSError:
-            continue
-        if "onnxruntime" in maps:
-            workers.append(pid)
-    return workers
-
-
-def _kill_a_worker(process: subprocess.Popen[bytes], output: Path, engine: str) -> None:
+def _kill_a_worker(process: subprocess.Popen[bytes], output: Path) -> None:
     """Wait for the first partition, and kill one of the workers that go on."""
     deadline = time.monotonic() + 500  # Spark takes minutes to start on a busy machine
     while time.monotonic() < deadline:
-        if [*output.glob("part-*")] and (workers := _workers(engine, process.pid)):
-            os.kill(workers[-1], signal.SIGKILL)
+        if [*output.glob("part-*")] and (workers := bulk_workers(process.pid)):
+            workers[-1].kill()
             return
         assert process.poll() is None
         time.sleep(0.05)
@@ -329,7 +305,7 @@ def _kill_a_worker(process: subprocess.Popen[bytes], output: Path, engine: str) 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers by their mapped files")
 @pytest.mark.parametrize("engine", ["local", "ray", "spark"])
 def test_a_killed_worker_loses_and_doubles_no_row(
     engine: str, tmp_path: Path, expected: list[str | None]
@@ -339,7 +315,7 @@ def test_a_killed_worker_loses_and_doubles_no_row(
     source, output = write(tmp_path / "a.parquet", MANY), tmp_path / "out"
     command = _command(source, output, engine)
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        _kill_a_worker(process, output, engine)
+        _kill_a_worker(process, output)
         _, errors = process.communicate(timeout=600)
     if engine == "local":  # which leaves it to the user to go on; the others do
         assert process.returncode == 1
