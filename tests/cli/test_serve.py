@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from helpers.serving import TIMEOUT, connect, post_json, read_all, with_body
@@ -74,6 +76,30 @@ def test_a_signal_loses_no_request(number: signal.Signals, threads: str) -> None
         assert started.wait(TIMEOUT) == (0 if number == signal.SIGTERM else 130)
         assert log.count("POST /translate 200 ") == 3
         assert "Traceback" not in log
+
+
+@pytest.mark.slow
+def test_two_threads_explain_a_sentence_as_one_does_while_others_are_translated() -> None:
+    texts = ["the dog sees the mouse. the cat sleeps.", "the old man saw the dog."] * 3
+
+    def ask(url: str, path: str, text: str) -> object:
+        body = json.dumps({"q": text, "source": "en", "target": "de"}).encode()
+        headers = {"Content-Type": "application/json"}
+        with urlopen(Request(url + path, body, headers), timeout=TIMEOUT) as response:
+            return json.load(response)
+
+    def answers(threads: str) -> list[object]:
+        with process("--threads", threads) as (_, url), ThreadPoolExecutor(4) as clients:
+            asked = [
+                clients.submit(ask, url, path, text)
+                for text in texts
+                for path in ("/explain", "/translate")
+            ]
+            return [answer.result() for answer in asked]
+
+    one, two = answers("1"), answers("2")
+    assert "<title>the dog sees the mouse." in str(one[0])
+    assert one == two
 
 
 def application(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ASGIApp:
