@@ -1,4 +1,4 @@
-"""How translators are called: the options of a call, and the calls that every translator has."""
+"""How translators are called: the options of a call, and the methods that all translators share."""
 
 import re
 from abc import ABC, abstractmethod
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from seq2seq.translation.result import Translation
 
 AUTO = "auto"
-"""The source language of a `Router` that is to identify the language of each text."""
+"""As the source language of a `Router`: identify the language of each text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateOptions:
-    """The options of one call. For None, the setting of the model or translator is used."""
+    """The options of one call. None means the setting of the model or translator."""
 
     source: str | None = None
     """Language of the texts."""
     target: str | None = None
     """Language to translate into."""
     unit: Unit = "line"
-    """With "line" a translation is one line. With "sentence" lines and indentation are kept; so
-    they are with "paragraph", but the lines of a paragraph are joined first."""
+    """With "line", a translation is one line. With "sentence", line breaks and indentation are
+    kept. "paragraph" keeps them too, but first joins the lines within each paragraph."""
     n_best: int = 1
-    """Number of candidates of each text, at most the beam size."""
+    """Number of candidates per text, at most the beam size."""
     beam_size: int | None = None
     """Number of hypotheses that the beam search keeps; 1 is greedy search."""
     length_penalty: float | None = None
     """Exponent of the length penalty; above 0 favours long translations."""
     prune: float | None = None
-    """Drop hypotheses that are less likely than the best one by this many nats; 0 drops none."""
+    """Drop hypotheses whose score is worse than the best by more than this many nats; 0: none."""
     sampling: "Sampling | None" = None
-    """Draw `n_best` translations at random in place of a search, and take them as they are."""
+    """Draw `n_best` translations at random instead of searching, and return them unchecked."""
     max_length: int | None = None
     """Number of subwords above which a sentence is cut into clauses."""
     glossary: "Glossary | None" = None
@@ -49,25 +49,25 @@ class TranslateOptions:
     tag: str | None = None
     """One of the tags that the model was trained with, such as a domain."""
     prefix: str = ""
-    """What the translation of each text begins with; such a translation is decoded only once."""
+    """What each translation begins with. A translation with a prefix is decoded only once."""
     min_confidence: float = 0.0
-    """Leave sentences with less confidence untranslated, between ⟦ and ⟧."""
+    """Leave sentences with a lower confidence untranslated, between ⟦ and ⟧."""
     protect: bool = True
     """Keep placeholders, links, tags and code as they are."""
     protect_patterns: tuple[re.Pattern[str], ...] = ()
-    """Keep what these regular expressions match, too."""
+    """Also keep whatever these regular expressions match."""
     guard: bool = True
     """Decode a translation that fails a check a second time; if that fails too, keep the source."""
     keep_parts: bool = True
-    """Keep the parts and the alignment of each translation. Without them a line of a megabyte
+    """Keep the segments and the alignment of each translation. Without them, a line of a megabyte
     takes hardly more memory than its text."""
     on_part: Callable[[str], object] | None = None
-    """Called when a part of a long text is translated, in order, with its source and the white
-    space behind it; not called for the last part. It may end the call by raising."""
+    """Called after each translated segment of a long text except the last, in order, with the
+    segment's source and the white space that follows it. It may end the call by raising."""
 
 
 class TranslateKeywords(TypedDict, total=False):
-    """The fields of `TranslateOptions`, as the keyword arguments of a call."""
+    """The fields of `TranslateOptions`, for use as keyword arguments."""
 
     source: str | None
     target: str | None
@@ -91,14 +91,14 @@ class TranslateKeywords(TypedDict, total=False):
 
 
 class BaseTranslator(ABC):
-    """The calls of a translator. They take the fields of `TranslateOptions` as keywords."""
+    """The methods of every translator. They take the fields of `TranslateOptions` as keywords."""
 
     __slots__ = ()
 
     @property
     @abstractmethod
     def directions(self) -> "tuple[Direction, ...]":
-        """The directions that it was trained for, at least one."""
+        """The directions that the translator was trained for, at least one."""
 
     @property
     @abstractmethod
@@ -108,15 +108,15 @@ class BaseTranslator(ABC):
     @property
     @abstractmethod
     def search(self) -> "SearchConfig":
-        """How it searches, where a call does not say otherwise."""
+        """The search settings, which the options of a call may override."""
 
     def translate(
         self, texts: Sequence[str], **options: Unpack[TranslateKeywords]
     ) -> "list[Translation]":
-        """Translate each text, sentence by sentence; a text that is repeated is translated once.
+        """Translate each text, sentence by sentence; repeated texts are translated once.
 
-        List markers, the names of speakers and tabs stay where they are. Raises `UsageError`, a
-        `Seq2SeqError`, where the options do not fit the model.
+        List markers, speaker names and tabs stay where they are. Raises `UsageError` (a
+        `Seq2SeqError`) if the options do not fit the model.
         """
         if isinstance(texts, str):
             raise TypeError("translate() takes a list of texts: write translate([text])")
@@ -130,7 +130,7 @@ class BaseTranslator(ABC):
     async def translate_async(
         self, texts: Sequence[str], **options: Unpack[TranslateKeywords]
     ) -> "list[Translation]":
-        """Translate as `translate` does, in a thread, so that the event loop goes on."""
+        """Translate as `translate` does, but in a thread, so that the event loop is not blocked."""
         import asyncio
 
         return await asyncio.to_thread(lambda: self.translate(texts, **options))
@@ -140,8 +140,8 @@ class BaseTranslator(ABC):
     ) -> "Iterator[Translation]":
         """Translate any number of lines in bounded memory, and yield each as soon as it is ready.
 
-        Up to some thousand lines are read ahead, so that lines of similar length are searched
-        together. Where `lines` raises, the lines before come first.
+        Up to a few thousand lines are read ahead, so that lines of similar length can be searched
+        together. If `lines` raises, the translations of the lines before it are yielded first.
         """
         if isinstance(lines, str):
             raise TypeError("translate_lines() takes lines, not a text")
@@ -149,14 +149,14 @@ class BaseTranslator(ABC):
 
     @abstractmethod
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> "Iterator[Translation]":
-        """Translate lines as `translate_lines` does, with options that were put together before.
+        """Translate lines as `translate_lines` does, with options that are already put together.
 
-        Raises `UsageError` at once where they do not fit the model.
+        Raises `UsageError` at once if they do not fit the model.
         """
 
 
 def require_text(text: object, number: int) -> str:
-    """Return text `number` of a call, from 0; raise `TypeError` where it is not a str."""
+    """Return text `number` of a call, counted from 0; raise `TypeError` if it is not a str."""
     if not isinstance(text, str):
         raise TypeError(f"text {number} of the list is {text!r}, not a str; count from 0")
     return text

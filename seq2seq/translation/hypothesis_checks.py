@@ -1,15 +1,16 @@
-"""What makes a hypothesis a failure, and what makes it doubtful.
+"""Decide whether a hypothesis is a failure, and whether it is doubtful.
 
-A failure is no translation, however likely the model thinks it: nothing was said, or the same again
-and again. Both texts are as the model reads and writes them: without inline tags, and with
-a placeholder for every other span. A new kind of failure is a new check in `CHECKS`.
+A failure is no translation at all, however probable it is to the model: it says nothing, or repeats
+itself. Source and translation are compared as the model reads and writes them: without inline tags,
+and with a placeholder for every other span. To detect another kind of failure, add a check to
+`CHECKS`.
 
-`seq2seq.search.repetition` sees repetition in ids, where the search can rule it out. But a loop may
-have a changing piece (Motter-Hotter-Hottel), and what is said twice in a row may be right in ids
-(nous nous) and wrong in words (Montag Montag). All of it takes linear time.
+`seq2seq.search.repetition` detects repetition in ids, where the search can rule it out. The checks
+here look at words, since a loop may vary (Motter-Hotter-Hottel), and a repetition that is right in
+ids (nous nous) may be wrong in words (Montag Montag). All of them take linear time.
 
-A translation that is negated where its source is not, or the other way round, may say the opposite.
-The word lists of four languages make that a hint, not a proof.
+If only one of the two texts is negated, the translation may say the opposite. The word lists of
+four languages make that a hint, not a proof.
 """
 
 import re
@@ -33,11 +34,11 @@ _WORD = re.compile(  # where words have no spaces between them, each character c
     r"|[^\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\uabff\uf900-\ufaff"
     r"\U00020000-\U0003ffff]+"
 )
-_LEAST_LETTERS = 5  # of a phrase that is not said twice in a row; shorter ones may: nous nous
+_LEAST_LETTERS = 5  # of a phrase that must not repeat at once; shorter ones may: nous nous
 _LONGEST_PHRASE = 8  # words
 _LONGEST_RUN = 24  # characters
-_LONG_CHUNK = re.compile(r"\S{12,}")  # shorter ones have few runs of three that could come back
-_LEAST_NEW = 0.6  # of the runs of three letters in a word
+_LONG_CHUNK = re.compile(r"\S{12,}")  # shorter ones have too few trigrams to judge
+_LEAST_NEW = 0.6  # share of distinct trigrams in a word that is no loop
 _FORMAT = re.compile(r"(?<!\d)(?<!\d[ \xa0\u202f])%[A-Za-z]|\{\w*\}")  # and not 20%ige
 
 _NEGATED = {
@@ -48,7 +49,7 @@ _NEGATED = {
     "fr": r"non|pas|rien|aucun\w*|sans|ni|personne\s(?:ne|n['’]\w+)|"
     r"(?:ne|n['’]\w+)\s[^.!?]{0,40}\b(?:jamais|personne|plus(?!\squ))",
 }
-_PERHAPS_NEGATED = {  # in one language and not in another, or not at all: Unfall, ne ... que
+_PERHAPS_NEGATED = {  # negated in some languages only, or only in some uses: Unfall, ne ... que
     "de": r"un\w{4,}|egal|erst",
     "en": r"un\w{4,}|im(?:possible|polite|patient)\w*|wrong",
     "es": r"im(?:posible)\w*",
@@ -71,12 +72,12 @@ Check = Callable[[str, str], str | None]
 
 
 class Verdict(NamedTuple):
-    """What speaks against a hypothesis."""
+    """What is wrong with a hypothesis."""
 
-    failure: str | None = None  # why it is no translation, or None where it may be one
-    changes_numbers: bool = False  # a number is lost, or new
+    failure: str | None = None  # why it is no translation; None: it may be one
+    changes_numbers: bool = False  # a number was lost or added
     negation_differs: bool = False  # only the source or only the translation is negated
-    has_misfit: bool = False  # a term of the glossary stands where it does not belong
+    has_misfit: bool = False  # a glossary term stands where it does not belong
 
     @property
     def doubts(self) -> tuple[bool, bool]:
@@ -85,27 +86,27 @@ class Verdict(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader should know."""
+        """Return the notes that a reader of the translation should see."""
         return ("only the source or only the translation is negated",) * self.negation_differs
 
 
 NO_VERDICT = Verdict()
-"""Nothing is known against a hypothesis."""
+"""Nothing is known to be wrong with a hypothesis."""
 
 
 @dataclass(frozen=True)
 class Checker:
-    """Checks what a search has found."""
+    """Checks the hypotheses of a search."""
 
-    source: str  # the language
-    target: str  # likewise
+    source: str  # language
+    target: str  # language
     search: SearchConfig
     placeholder_ids: frozenset[int]
 
     def check(self, segment: Segment, output: Output, forced: int = 0) -> Verdict:
         """Check a hypothesis of a segment.
 
-        `forced` is the number of ids that the search had to say: by so many it may be longer.
+        `forced` is the number of ids that the search was made to say: it may be longer by as many.
         """
         source = segment.model_input.text
         text = PLACEHOLDER_SYMBOL.sub(PLACEHOLDER, output.said)  # a model may spell one in letters
@@ -128,7 +129,7 @@ class Checker:
         )
 
     def _swaps_placeholders(self, segment: Segment, hypothesis: Hypothesis) -> bool:
-        """Tell whether a placeholder was said while the model looked at another one."""
+        """Return whether a placeholder was said while the model attended to another one."""
         if segment.text.count(PLACEHOLDER) < 2:
             return False
         columns = [column for column, id_ in enumerate(segment.ids) if id_ in self.placeholder_ids]
@@ -141,7 +142,7 @@ class Checker:
 
 
 def _has_term_behind_end(segment: Segment, text: str) -> bool:
-    """Tell whether a term stands alone behind the last full stop, in a source of one sentence."""
+    """Return whether a term stands alone after the last full stop; source of one sentence only."""
     if not segment.terms or _INNER_END.search(segment.model_input.text):
         return False
     *_, last = _INNER_END.split(text.casefold())
@@ -155,7 +156,7 @@ def _has_term_behind_end(segment: Segment, text: str) -> bool:
 def failure(source: str, text: str) -> str | None:
     """Return why `text` cannot be a translation of `source`, or None.
 
-    The words follow "searched again, since the first translation".
+    The reason completes "searched again, since the first translation ...".
     """
     for check in CHECKS:
         reason = check(source, text)
@@ -165,18 +166,18 @@ def failure(source: str, text: str) -> str | None:
 
 
 def without_letters(source: str, text: str) -> str | None:
-    """Fail where nothing is said, and something was."""
+    """Fail if the source has letters and the translation has none."""
     says_something = any(map(str.isalpha, text)) or not any(map(str.isalpha, source))
     return None if says_something else "has no letters"
 
 
 def repetition(source: str, text: str) -> str | None:
-    """Fail where the same is said again and again, and was not in the source."""
+    """Fail if the translation repeats itself and the source does not."""
     return "repeats itself" if repeats_itself(source, text) else None
 
 
 def side_by_side(source: str, text: str) -> str | None:
-    """Fail where words between placeholders are lost, or say something else."""
+    """Fail if words between two placeholders were lost."""
     if PLACEHOLDER not in text:
         return None
     closer = len(_SIDE_BY_SIDE.findall(text)) > len(_SIDE_BY_SIDE.findall(source))
@@ -184,7 +185,7 @@ def side_by_side(source: str, text: str) -> str | None:
 
 
 def new_placeholder(source: str, text: str) -> str | None:
-    """Fail where the model has written what a program would put a value in place of."""
+    """Fail if the model made up a format placeholder, such as `%s` or `{name}`."""
     if not _FORMAT.search(text) or _FORMAT.search(source):
         return None
     return "has a placeholder that the source lacks"
@@ -194,9 +195,9 @@ CHECKS: tuple[Check, ...] = (without_letters, repetition, side_by_side, new_plac
 
 
 def negation_differs(source: str, text: str, source_language: str, target_language: str) -> bool:
-    """Tell whether one of the two is negated and the other cannot be.
+    """Return whether one of the two texts is negated and the other cannot be.
 
-    False where one of the languages has no list of words.
+    False if there is no word list for one of the languages.
     """
     if not (source_language in _NEGATED and target_language in _NEGATED):
         return False
@@ -211,7 +212,7 @@ def negation_differs(source: str, text: str, source_language: str, target_langua
 
 
 def repeats_itself(source: str, text: str) -> bool:
-    """Tell whether `text` repeats itself where `source`, which it was made from, does not."""
+    """Return whether `text`, a translation of `source`, repeats itself and `source` does not."""
     theirs = words_of(text)
     if len(theirs) > len(set(theirs)):  # few texts say a word twice
         ours = words_of(source)
@@ -225,17 +226,17 @@ def repeats_itself(source: str, text: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """Give the words, without case and punctuation."""
+    """Return the words of a text, casefolded and without punctuation."""
     return _WORD.findall(text.casefold())
 
 
 def phrase_repeats(words: Sequence[str]) -> int:
-    """Count how often a phrase of some letters stands in a row, at most: 1 without repetition."""
+    """Return the most times in a row that a phrase of at least five letters is said, at least 1."""
     if len(set(words)) == len(words):
         return 1
     most = 1
     for size in range(1, _LONGEST_PHRASE + 1):
-        same = 0  # how many words equal those `size` places before, in a row
+        same = 0  # how many words in a row equal the word `size` positions earlier
         for i in range(size, len(words)):
             same = same + 1 if words[i] == words[i - size] else 0
             if same >= size and sum(map(len, words[i - size + 1 : i + 1])) >= _LEAST_LETTERS:
@@ -244,17 +245,17 @@ def phrase_repeats(words: Sequence[str]) -> int:
 
 
 def _most_often(words: Sequence[str]) -> int:
-    """Count how often the commonest of the longer words comes up."""
+    """Return how often the commonest of the longer words occurs."""
     return max(Counter(word for word in words if len(word) >= _LEAST_LETTERS).values(), default=0)
 
 
 def _has_loop_in_word(text: str) -> bool:
-    """Tell whether some long word, hyphens and all, is hardly more than one run of letters."""
+    """Return whether a long word, hyphens included, is little more than one repeated piece."""
     return any(map(_is_loop, _LONG_CHUNK.findall(text.casefold())))
 
 
 def _stands_twice(chunk: str, size: int) -> bool:
-    """Tell whether so many characters, with a letter among them, come twice in a row."""
+    """Return whether `size` characters, one of them a letter, occur twice in a row."""
     same = 0
     for i in range(size, len(chunk)):
         same = same + 1 if chunk[i] == chunk[i - size] else 0
@@ -265,7 +266,7 @@ def _stands_twice(chunk: str, size: int) -> bool:
 
 def _is_loop(chunk: str) -> bool:
     threes = [chunk[i : i + 3] for i in range(len(chunk) - 2)]
-    if len(set(threes)) == len(threes):  # most often: then no longer run comes twice either
+    if len(set(threes)) == len(threes):  # the usual case: then nothing longer repeats either
         return False
     if any(_stands_twice(chunk, size) for size in range(_LEAST_LETTERS, _LONGEST_RUN + 1)):
         return True

@@ -1,7 +1,7 @@
-"""Translate on several processes: each has the models for itself, and gets some lines at a time.
+"""Translate in several processes, each of which loads the models and gets a few lines at a time.
 
-Threads would share the models, but the search is Python between calls of ONNX Runtime, and Python
-runs one thread at a time. A text has the same translation, to the last bit, on any process.
+Threads could share the models, but between calls of ONNX Runtime the search is Python, which
+runs one thread at a time. A text has the same translation, to the last bit, in any process.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,14 +15,14 @@ from seq2seq.process_pool import ProcessPool, cores
 from seq2seq.translation.base import BaseTranslator, TranslateOptions
 from seq2seq.translation.result import Translation
 
-_FEW = 2000  # texts that are translated before the processes would have loaded their models
+_FEW = 2000  # texts that one process translates before others could have loaded their models
 _PART = 512  # texts: enough to find some of similar length
 
 _loaded: BaseTranslator | None = None  # in a worker process
 
 
 class ParallelTranslator(BaseTranslator):
-    """Translates many texts in several processes; a few texts are translated without starting any.
+    """Translates many texts in several processes; for a few texts it starts none.
 
     from functools import partial
     from seq2seq import ParallelTranslator, Router
@@ -31,14 +31,14 @@ class ParallelTranslator(BaseTranslator):
         for translation in translator.translate_lines(open("rows.txt")):
             print(translation.text)
 
-    The processes start with the first call of many texts, and end with the block. A script needs
-    the usual `if __name__ == "__main__":`, since each of them imports it.
+    The processes start at the first call with many texts, and end with the block. A script needs
+    the usual `if __name__ == "__main__":`, since each process imports it.
     """
 
     def __init__(self, load: Callable[[], BaseTranslator], processes: int = 0) -> None:
-        """Take what loads a translator, which must be picklable, and how many processes to start.
+        """Set up the number of processes and `load`, a picklable function that loads a translator.
 
-        `processes` 0: as many as there are cores.
+        `processes` 0: one per core.
         """
         self._processes = processes or cores()
         self._here = load()
@@ -71,12 +71,12 @@ class ParallelTranslator(BaseTranslator):
         self.close()
 
     def close(self) -> None:
-        """End the processes; a later call starts others."""
+        """End the processes; a later call starts new ones."""
         self._pool.close()
 
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """See `BaseTranslator.stream`."""
-        self._here.stream((), options)  # raises where the options do not fit
+        self._here.stream((), options)  # raises if the options do not fit
         return self._stream(iter(lines), options)
 
     def _stream(self, lines: Iterator[str], options: TranslateOptions) -> Iterator[Translation]:
@@ -84,12 +84,12 @@ class ParallelTranslator(BaseTranslator):
         failure: Exception | None = None
         try:
             first.extend(islice(lines, _FEW))
-        except Exception as error:  # the texts before it come first
+        except Exception as error:  # raised below, after the translations of the texts before it
             failure = error
         if self._processes == 1 or len(first) < _FEW:
             yield from self._here.stream(first if failure else chain(first, lines), options)
         else:
-            # `on_part` is for the parts of a text; here whole texts are waited for.
+            # `on_part` reports parts of a text; processes return whole texts.
             parts = _parts(chain(first, lines), replace(options, on_part=None))
             for translations in self._pool.map(_translate, parts):
                 yield from translations
@@ -100,7 +100,7 @@ class ParallelTranslator(BaseTranslator):
 def _parts(
     lines: Iterator[str], options: TranslateOptions
 ) -> Iterator[tuple[list[str], TranslateOptions]]:
-    """Yield some lines at a time. Where `lines` raises, those before come first."""
+    """Yield a few lines at a time. If `lines` raises, the lines before it are yielded first."""
     failure: Exception | None = None
     while not failure:
         part: list[str] = []

@@ -1,7 +1,7 @@
-"""Pivot translation: two models in a row, through a language that both know.
+"""Pivot translation: two models in sequence, through a language that both know.
 
-The second model reads what the first one wrote and nothing else: a mistake of the first stays, and
-numbers are checked from step to step.
+The second model reads only what the first one wrote, so a mistake of the first model stays. Numbers
+are checked after each step.
 """
 
 from collections import defaultdict, deque
@@ -18,7 +18,7 @@ from seq2seq.translation.result import Candidate, SegmentTranslation, Translatio
 
 
 class DirectedTranslator(BaseTranslator):
-    """A translator in one of its directions, whatever languages a call names."""
+    """A translator for one of its directions, whatever languages a call names."""
 
     def __init__(self, translator: BaseTranslator, direction: Direction) -> None:
         self.translator = translator
@@ -26,12 +26,12 @@ class DirectedTranslator(BaseTranslator):
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """Its one direction."""
+        """The one direction."""
         return (self._direction,)
 
     @property
     def direction(self) -> Direction:
-        """Its direction."""
+        """The one direction."""
         return self._direction
 
     @property
@@ -41,7 +41,7 @@ class DirectedTranslator(BaseTranslator):
 
     @property
     def search(self) -> SearchConfig:
-        """How the model searches."""
+        """The search settings of the model."""
         return self.translator.search
 
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
@@ -51,11 +51,11 @@ class DirectedTranslator(BaseTranslator):
 
 
 class PivotTranslator(BaseTranslator):
-    """Two translators in a row: `first` into the language that `second` reads.
+    """Two translators in sequence: `second` translates what `first` wrote.
 
-    A glossary and a minimum confidence hold for the languages of one step alone, and are refused. A
-    score is the sum of both scores. There is no confidence: what each step was calibrated on is not
-    what the two do together.
+    A glossary and a minimum confidence apply to the languages of a single step, so they are
+    refused. The score is the sum of both scores. There is no confidence, since each model was
+    calibrated alone and not on what both do together.
     """
 
     def __init__(self, first: BaseTranslator, second: BaseTranslator) -> None:
@@ -65,7 +65,7 @@ class PivotTranslator(BaseTranslator):
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """Its one direction."""
+        """The one direction."""
         return (self.direction,)
 
     @property
@@ -75,24 +75,22 @@ class PivotTranslator(BaseTranslator):
 
     @property
     def pivot(self) -> str:
-        """The language in between."""
+        """The language between the two steps."""
         return self.first.direction.target
 
     @property
     def search(self) -> SearchConfig:
-        """How the second one searches, whose candidates are returned."""
+        """The search settings of the second translator, whose candidates are returned."""
         return self.second.search
 
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """See `BaseTranslator.stream`.
 
         Only the best translation of the first step is passed on; `n_best` and `prefix` apply to the
-        second.
-        With `keep_parts` a text is one part, with an alignment that is composed through the pivot.
-        `on_part` is called with the translated share of the source, and with "" while the first
-        step is running, so that it can end either step by raising.
-
-        Raises `UsageError` where a glossary or a minimum confidence is given.
+        second. With `keep_parts`, a text is a single part, whose alignment is composed of those of
+        both steps. `on_part` is called with the translated share of the source, and during the
+        first step with "", so that it can end either step by raising.
+        Raises `UsageError` if a glossary or a minimum confidence is given.
         """
         if refused := one_step_option(options):
             raise UsageError(
@@ -119,7 +117,7 @@ class PivotTranslator(BaseTranslator):
         coming = self.first.stream(
             lines, replace(options, n_best=1, prefix="", on_part=go_on if on_part else None)
         )
-        # Lines that the first step joined stay so.
+        # Lines that the first step joined must not be joined again.
         unit: Unit = "line" if options.unit == "line" else "sentence"
         translations = self.second.stream(
             texts(), replace(options, unit=unit, on_part=tell if on_part else None)
@@ -132,7 +130,7 @@ class PivotTranslator(BaseTranslator):
 
 @dataclass(eq=False)
 class _Halfway:
-    """A translation of the first step, without its parts, which would take much memory."""
+    """The translation of the first step, without its parts, which would take much memory."""
 
     source: str
     pivot: str  # the language of `text`
@@ -140,8 +138,8 @@ class _Halfway:
     score: float
     notes: tuple[str, ...]
     links: WordAlignment
-    done: int = 0  # characters of `text`
-    counted: int = 0  # characters of `source`
+    done: int = 0  # characters of `text` that are translated
+    counted: int = 0  # characters of `source` that were reported
 
     @classmethod
     def of(cls, translation: Translation, pivot: str) -> Self:
@@ -177,7 +175,7 @@ class _Halfway:
 
 
 def composed_links(first: WordAlignment, second: WordAlignment) -> WordAlignment:
-    """Each word with those that it comes to by way of a word in between, by target, each once."""
+    """Link each source word to the target words that it reaches through the pivot, by target."""
     sources = defaultdict[int, list[int]](list)
     for source, between in first:
         sources[between].append(source)
@@ -186,7 +184,7 @@ def composed_links(first: WordAlignment, second: WordAlignment) -> WordAlignment
 
 
 def two_steps(directions: Iterable[Direction]) -> dict[Direction, tuple[Direction, Direction]]:
-    """Find the directions that are none of these, but two of them in a row, the first two."""
+    """Find each new direction that two of these make in sequence, with the first such pair."""
     known = dict.fromkeys(directions)
     by_source = defaultdict[str, list[Direction]](list)
     for direction in known:

@@ -1,4 +1,4 @@
-"""Postprocess what the search found: ids to text, spans in their places, numbers checked."""
+"""Postprocess a hypothesis: decode its ids, put its spans back, check its numbers."""
 
 import re
 from collections import Counter
@@ -43,33 +43,33 @@ _ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
 _STOPS = ".!?…。！？"
 _CLOSING = " \"'”’“»)]"
 _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"), ("«", "»"))
-_SPELLED = 4  # subwords of a word that a model puts together
-_LEAST_LOOK = 0.3  # attention to the source of a term that belongs where it is said
-_NO_NUMBER = -2  # of a term, which is no span of the source
-_DOUBTED = 0.5  # what each note leaves of the confidence
+_SPELLED = 4  # subwords of a word that the model spells rather than knows
+_LEAST_LOOK = 0.3  # attention to a term's source words, if the term is said where it belongs
+_NO_NUMBER = -2  # the number of a term, which is no span of the source
+_DOUBTED = 0.5  # factor of the confidence for each note
 _MARKS = "⟦", "⟧"
-"""Around what was left untranslated."""
+"""Brackets around what was left untranslated."""
 
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """A hypothesis as text: what the model said, and what is made of it."""
+    """A hypothesis as text, as the model wrote it and after postprocessing."""
 
     hypothesis: Hypothesis
     said: str  # with a placeholder for every span that is not inline
-    target: MaskedText | None = None  # with terms, its numbers corrected; None: a span is lost
+    target: MaskedText | None = None  # with terms and corrected numbers; None: a span was lost
     notes: tuple[str, ...] = ()
-    changes_numbers: bool = False  # a number is lost, or new
-    hangs_on_term: bool = False  # at the end, where the model did not look at its source
+    changes_numbers: bool = False  # a number was lost or added
+    hangs_on_term: bool = False  # ends in a term, said without attention to the term's source
 
 
 @dataclass(frozen=True)
 class Postprocessor:
-    """Makes translations of hypotheses."""
+    """Turns hypotheses into translations."""
 
     tokenizer: Tokenizer
-    source: str  # the language
-    target: str  # likewise
+    source: str  # language
+    target: str  # language
     calibration: Calibration | None
     min_confidence: float
     keep_alignment: bool
@@ -77,7 +77,7 @@ class Postprocessor:
     protection: Protection
 
     def decode(self, segment: Segment, hypothesis: Hypothesis) -> Output:
-        """Return a hypothesis as text, with the terms, case and numbers of the source."""
+        """Decode a hypothesis, and give it the terms, capitals and numbers of the source."""
         # A model may spell a placeholder in bytes.
         said = ANY_PLACEHOLDER.sub("", self.tokenizer.decode(hypothesis.ids)).strip()
         order: list[int] = []
@@ -87,7 +87,7 @@ class Postprocessor:
             return PLACEHOLDER
 
         model_input = segment.model_input
-        if model_input.spans:  # else a symbol can only be letters that the model put together
+        if model_input.spans:  # otherwise the model spelled what looks like a symbol in letters
             said = PLACEHOLDER_SYMBOL.sub(placeholder, said)
         if not said or sorted(order) != [*range(len(model_input.spans))]:
             return Output(hypothesis, said)
@@ -118,9 +118,9 @@ class Postprocessor:
     def write(
         self, segment: Segment, output: Output, doubts: Sequence[str] = ()
     ) -> SegmentTranslation | None:
-        """Return the translation that a hypothesis makes, or None where it lost a span.
+        """Return the translation of a segment from a hypothesis, or None if it lost a span.
 
-        `doubts` are further notes.
+        `doubts` are added to the notes.
         """
         if not output.said:
             return self.keep_source(segment, output.hypothesis, "the model said nothing")
@@ -146,13 +146,13 @@ class Postprocessor:
         )
 
     def pass_through(self, segment: Segment) -> SegmentTranslation:
-        """Return a segment that the model does not read as its own translation."""
+        """Return a segment that the model does not read, unchanged, as its own translation."""
         text = restore(*as_written(segment.masked))
         source = restore(*segment.masked)
         return SegmentTranslation(source, (), text, None, segment.separator, notes=segment.notes)
 
     def keep_source(self, segment: Segment, failed: Hypothesis, reason: str) -> SegmentTranslation:
-        """Return the source but for its terms, where there is no translation."""
+        """Return the source with only its terms translated, as no translation was acceptable."""
         source = restore(*segment.masked)
         confidence = None if self.calibration is None else 0.0
         kept = restore(_with_terms_amid_inline_tags(segment), segment.spans)
@@ -165,7 +165,7 @@ class Postprocessor:
     def _untranslated(
         self, segment: Segment, hypothesis: Hypothesis, confidence: float
     ) -> SegmentTranslation:
-        """Return the source between marks, where the confidence is below the minimum."""
+        """Return the source between marks, since the confidence is below the minimum."""
         source = restore(*segment.masked)
         return SegmentTranslation(
             source,
@@ -179,7 +179,7 @@ class Postprocessor:
         )
 
     def _place_spans(self, segment: Segment, output: Output) -> MaskedText | None:
-        """Return the text with all spans of the segment, or None where one is lost or doubled."""
+        """Put all spans of the segment into the text; return None if one is lost or doubled."""
         if output.target is None or not segment.spans:
             return output.target
         from seq2seq.text.inline_tags import place  # few texts need it
@@ -189,7 +189,7 @@ class Postprocessor:
         return None if placed is None else as_written(placed)
 
     def _losses(self, segment: Segment, source: str, text: str) -> Iterator[str]:
-        """Yield notes on what is in the source and not in the translation."""
+        """Yield a note on each unit, term or bracket that the translation lost."""
         for word in lost_units(source, text):
             yield f"the unit {word!r} is not in the translation"
         for found in segment.terms:
@@ -199,9 +199,9 @@ class Postprocessor:
             yield "a bracket or quotation mark has lost its other half"
 
     def _names_copied(self, segment: Segment, hypothesis: Hypothesis, said: str) -> str:
-        """Copy a name that the model can only spell to where it was spelled otherwise.
+        """Correct names that the model misspelled: it spells those that it does not know.
 
-        Kansai, not Kanaiai: it has many subwords on both sides.
+        Kansai, for example, and not Kanaiai. Such names have many subwords in both languages.
         """
         text = segment.model_input.text
         terms = [*segment.terms, *segment.replacing]
@@ -238,10 +238,10 @@ class Postprocessor:
     def _terms_placed(
         self, segment: Segment, hypothesis: Hypothesis, said: str
     ) -> tuple[str, list[Span]]:
-        """Put a `DIVIDER` in place of the words made from terms, and list the terms in that order.
+        """Put a `DIVIDER` in place of the words made from terms; return the terms in that order.
 
-        Punctuation around a word stays, and an article joined to it: l'école. A term is left out
-        where no word is left to take the place of.
+        Punctuation around a word stays, and so does an elided article: l'école. A term is left
+        out if there is no word left that it could replace.
         """
         if not segment.replacing:
             return said, []
@@ -268,9 +268,9 @@ class Postprocessor:
         return "".join([*text, said[behind:]]), [span for *_, span in placed]
 
     def _hangs_on_term(self, segment: Segment, hypothesis: Hypothesis, said: str) -> bool:
-        """Tell whether a term that the search had to say stands at the end, where it does not fit.
+        """Return whether the text ends in a forced glossary term that does not fit there.
 
-        It does not where the model looked at something else in the source as it began to say it.
+        It does not fit if the model attended to something else in the source as it began the term.
         """
         if not segment.terms or not WITHOUT_SPACES.isdisjoint((self.source, self.target)):
             return False
@@ -291,7 +291,7 @@ class Postprocessor:
         return False
 
     def _has_lost_spans(self, segment: Segment, text: str) -> bool:
-        """Tell whether a reader of the translation would find other spans than in the source."""
+        """Return whether masking the translation finds other spans than the source has."""
         spans = [
             span for span in as_written(segment.masked).spans if span.kind not in SENTENCE_KINDS
         ]
@@ -312,7 +312,7 @@ class Postprocessor:
         return word_alignment(hypothesis.attention, source, target, from_source)
 
     def _confidence(self, hypothesis: Hypothesis, notes: Sequence[str]) -> float | None:
-        """Return what its probability promises, halved by each note: a reason for doubt."""
+        """Return the calibrated confidence, halved for each note, since a note is a doubt."""
         if self.calibration is None:
             return None
         promised = self.calibration.confidence(mean_log_prob(hypothesis))
@@ -320,18 +320,18 @@ class Postprocessor:
 
 
 def lost_term(term: "Term") -> str:
-    """Return the note on a term that no form of is in the translation."""
+    """Return the note on a term of which the translation has no form."""
     forms = " or ".join(map(repr, term.forms))
     return f"the term {forms} is not in the translation"
 
 
 def mean_log_prob(hypothesis: Hypothesis) -> float:
-    """Return the mean over the tokens, EOS included: what a `Calibration` goes by."""
+    """Return the mean log-probability per token, EOS included, the input of a `Calibration`."""
     return hypothesis.log_prob / (len(hypothesis.ids) + 1)
 
 
 def _with_terms(segment: Segment) -> str:
-    """Return what the model reads, but the terms as the translation has them."""
+    """Return the model's input with each term replaced by its translation."""
     text = segment.model_input.text
     for term, start, end in reversed(segment.terms):
         text = text[:start] + term.target + text[end:]
@@ -339,7 +339,7 @@ def _with_terms(segment: Segment) -> str:
 
 
 def _with_terms_amid_inline_tags(segment: Segment) -> str:
-    """Return the text with the terms of the translation, and their inline tags behind them."""
+    """Return the text with its terms translated, and the inline tags of a term after it."""
     text = segment.text
     places = [place for place, letter in enumerate(text) if letter != INLINE_TAG]
     for term, start, end in reversed(segment.all_terms):
@@ -350,7 +350,7 @@ def _with_terms_amid_inline_tags(segment: Segment) -> str:
 
 
 def _in_capitals(text: str, segment: Segment) -> str:
-    """Return the text in capitals, but the terms as the glossary has them."""
+    """Return the text in capitals, except for terms, which stay as in the glossary."""
     text = text.upper()
     for term in dict.fromkeys(form for found in segment.terms for form in found.term.forms):
         as_word = rf"(?<!\w){re.escape(term.upper())}(?!\w)"
@@ -359,10 +359,10 @@ def _in_capitals(text: str, segment: Segment) -> str:
 
 
 def _same_spans(spans: Sequence[Span], found: Sequence[Span]) -> bool:
-    """Tell whether `spans` are those that were `found` in the translation.
+    """Return whether the translation has the spans of the source.
 
-    Of the kinds that are not inline it has no other. An inline tag may be there once more: what
-    the model writes may look like it.
+    `found` are the spans of the translation. Of the kinds that are not inline it must have no
+    others. It may have an inline tag more often, since the model may write what looks like one.
     """
     held = {span.kind for span in spans if not span.is_inline}
     wanted, there = Counter(span.text for span in spans), Counter(span.text for span in found)
@@ -373,7 +373,7 @@ def _same_spans(spans: Sequence[Span], found: Sequence[Span]) -> bool:
 
 
 def words_that_stay(segment: Segment, said: str) -> list[int]:
-    """List the numbers of the words that no term may replace: spans, and terms that were said."""
+    """List the numbers of the words that no term may replace: spans and terms already said."""
     forms = {form for found in segment.terms for form in found.term.forms}
     terms = map(re.escape, sorted(forms, key=len, reverse=True))
     held = [m.span() for m in re.finditer("|".join([PLACEHOLDER, *terms]), said, re.IGNORECASE)]
@@ -385,7 +385,7 @@ def words_that_stay(segment: Segment, said: str) -> list[int]:
 
 
 def _letters(word: re.Match[str]) -> tuple[int, int]:
-    """Return where a word begins and ends without the marks around it and an elided article."""
+    """Return where a word begins and ends, without punctuation around it and an elided article."""
     inside = [place for place, letter in enumerate(word[0]) if letter.isalnum()]
     if not inside:
         return word.span()
@@ -395,13 +395,13 @@ def _letters(word: re.Match[str]) -> tuple[int, int]:
 
 
 def _without_end(text: str) -> str:
-    """Leave out the full stop of a sentence, or other marks, that its source has not."""
+    """Remove the full stop or other final marks, which the source does not have."""
     bare = text.rstrip(f"{_STOPS} ")
     return bare.lstrip("¿¡") if bare != text and bare else text
 
 
 def is_unbalanced(text: str) -> bool:
-    """Tell whether a bracket or a double quotation mark lacks its other half."""
+    """Return whether a bracket or double quotation mark is unpaired."""
     quotes = sum(map(text.count, '"„“”«»'))
     return quotes % 2 == 1 or any(
         text.count(left) != text.count(right) for left, right in _BRACKETS

@@ -1,6 +1,6 @@
-"""Preprocess a text: mask what must not change, split it into segments, encode them.
+"""Preprocess a text: mask what must not change, split it into segments, and encode them.
 
-Text without a letter (white space, numbers, pictures) has no ids: it passes through.
+Text without a letter (white space, numbers, emoji) has no ids: it passes through unchanged.
 """
 
 import re
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from seq2seq.text.formality import Formality
     from seq2seq.text.glossary import Found, Glossary
 
-_MOST_HELD = 8  # spans in the search; so many hypotheses have to be kept apart
-_SLICE = 1000  # characters; what is longer is measured slice by slice, and only as far as needed
-_MOST_INLINE_TAGS = 500  # in a segment; to place them takes as long as the square of their number
+_MOST_HELD = 8  # spans in a search, which has to keep that many kinds of hypotheses apart
+_SLICE = 1000  # characters; longer texts are measured slice by slice, only as far as needed
+_MOST_INLINE_TAGS = 500  # in a segment: placing n of them takes time in the order of n squared
 
-_MARKS = frozenset("()[]{}\"'“”‘’«»„,;:.!?…–—-°=/|&~^_")  # that stay at a span beside them
+_MARKS = frozenset("()[]{}\"'“”‘’«»„,;:.!?…–—-°=/|&~^_")  # that stay with a span beside them
 WITHOUT_SPACES = frozenset({"ja", "km", "lo", "my", "th", "zh"})
-"""Languages that do not part their words."""
+"""Languages that put no spaces between words."""
 
 _FOREIGN = "the model does not know this script; the text was kept"
 
@@ -54,13 +54,13 @@ class Segment:
     """A part of a text that is translated by itself: a sentence, or a clause of a long one."""
 
     text: str  # with placeholders for its spans
-    separator: str  # the white space behind it
-    ids: tuple[int, ...] = ()  # (S,) the language tag first; none: it passes through
+    separator: str  # the white space after it
+    ids: tuple[int, ...] = ()  # (S,) the language tag first; empty: it passes through
     spans: tuple[Span, ...] = ()
-    terms: "tuple[Found, ...]" = ()  # of the glossary, that the search has to say
-    replacing: "tuple[Found, ...]" = ()  # that take the place of the word made from their source
+    terms: "tuple[Found, ...]" = ()  # glossary terms that the search is made to say
+    replacing: "tuple[Found, ...]" = ()  # terms put in place of the word made from their source
     notes: tuple[str, ...] = ()
-    prefix: tuple[int, ...] = ()  # ids that the translation begins with
+    prefix: tuple[int, ...] = ()  # ids that the translation must begin with
 
     @property
     def masked(self) -> MaskedText:
@@ -69,7 +69,7 @@ class Segment:
 
     @property
     def all_terms(self) -> "list[Found]":
-        """Return the terms, in the order of the text."""
+        """Return the terms of both kinds, in the order of the text."""
         return sorted([*self.terms, *self.replacing], key=lambda found: found.start)
 
     @cached_property
@@ -85,15 +85,15 @@ class Preprocessor:
     tokenizer: Tokenizer
     source: str
     target: str
-    limit: int  # ids of a segment at most, without the tag
+    limit: int  # maximum number of ids in a segment, without the tag
     protection: Protection | None
     glossary: "Glossary | None"
-    formality: "Formality | None" = None  # where the target language has forms of address
-    prefix: str = ""  # that the translation of each text begins with
-    tag: str | None = None  # that the model was trained with
+    formality: "Formality | None" = None  # used if the target language has forms of address
+    prefix: str = ""  # of the translation of each text
+    tag: str | None = None  # one that the model was trained with
 
     def preprocess(self, text: str, unit: Unit) -> Iterator[Segment]:
-        """Yield the segments of a text, one at least; the first to be translated has the prefix."""
+        """Yield the segments of a text, at least one; the first to be translated has the prefix."""
         [prefix] = self.tokenizer.encode([plain_spaces(self.prefix.strip())])
         for segment in self._segments(text, unit):
             if prefix and segment.ids:
@@ -130,25 +130,25 @@ class Preprocessor:
         return Segment(whole, "", spans=tuple(masked.spans), notes=foreign)
 
     def _masked(self, text: str) -> MaskedText:
-        """Take out what is protected; amounts are known in the notation of the target."""
+        """Mask what is protected; write amounts as the target language does."""
         if self.protection is None:
             return mask_placeholders(text)
         return self._localised(self.protection.mask(text))
 
     def _readable(self, masked: MaskedText) -> MaskedText:
-        """Take out what the model has never seen; return `masked` itself where there is nothing."""
+        """Also mask what the model has never seen; return `masked` itself if there is nothing."""
         if self.protection is None:
             return masked
         readable = self.protection.mask_unreadable(masked)
         return masked if readable is masked else self._localised(readable)
 
     def whole(self, text: str) -> Segment:
-        """Return a text as one segment, however long, its spans like any other words."""
+        """Return a text of any length as one segment, whose spans are ordinary words."""
         text = _valid(text)
         return Segment(text, "", self._ids(text) if _has_letters(text) else ())
 
     def around_spans(self, segment: Segment) -> Iterator[Segment]:
-        """Yield what is between the spans of a segment, each by itself, and the spans."""
+        """Yield the spans of a segment, and each piece of text between them, as segments."""
         coming = iter(segment.spans)
         prefix = segment.prefix
         parts = split_at_spans(segment.text)
@@ -157,7 +157,7 @@ class Preprocessor:
                 yield Segment(part, "", spans=(next(coming),))
                 continue
             before, text, behind = _trimmed(part)
-            if text and number == len(parts) - 1:  # a sentence with its end, but not its quotes
+            if text and number == len(parts) - 1:  # keep the final full stop, but no quotes
                 stops = len(behind) - len(behind.lstrip(".!?…"))
                 text, behind = text + behind[:stops], behind[stops:]
             if before:
@@ -171,9 +171,9 @@ class Preprocessor:
         yield Segment("", segment.separator, notes=segment.notes)
 
     def as_sentence(self, segment: Segment) -> Segment:
-        """Return the segment as the model reads it with a capital and a full stop.
+        """Return the segment, encoded with a capital at its beginning and a full stop at its end.
 
-        Models learn from sentences, and know many a word only as one: `Monday.`
+        Models learn from sentences, and know some words only in that form: `Monday.`
         """
         text = segment.model_input.text
         ends = text[-1:].isalnum()
@@ -181,7 +181,7 @@ class Preprocessor:
         return segment if sentence == text else replace(segment, ids=self._ids(sentence))
 
     def with_numbers_masked(self, segment: Segment) -> Segment | None:
-        """Return the segment with its numbers among the spans, or None where it has none to add."""
+        """Mask the numbers of a segment too; return None if there are none that can be masked."""
         masked = mask_numbers(segment.masked)
         in_terms = any(map(str.isdigit, "".join(found.term.source for found in segment.all_terms)))
         held = masked.text.count(PLACEHOLDER)
@@ -192,9 +192,9 @@ class Preprocessor:
         return self._with_terms(masked_segment)
 
     def with_names_masked(self, segment: Segment, said: str) -> Segment | None:
-        """Return the segment with its names among the spans, or None where there are none to add.
+        """Mask the names of a segment too; return None if there are none that can be masked.
 
-        These are the names that the model has not learnt, and that what it `said` has not.
+        Masked are names that the model has not learnt and that its translation `said` lost.
         """
         in_terms = [found.term.source for found in segment.all_terms]
         names = [
@@ -225,7 +225,7 @@ class Preprocessor:
             joined = model_input.text[start - 1 : start].strip()
             ids = (id_,) if joined else (segment.ids[position - 1], id_)
             ends_word = not model_input.text[end : end + 1].isalnum()
-            # A space may also begin another word, so that alone binds nothing.
+            # A space may also begin another word, so the space alone does not count as a start.
             phrases.append(Phrase(ids, (position,), ends_word, 2, begins_word=not joined))
         words = word_numbers(self.tokenizer.pieces(segment.ids))
         for number, (term, start, end) in enumerate(segment.terms):
@@ -238,7 +238,7 @@ class Preprocessor:
         return Constraints(tuple(phrases), prefix=segment.prefix)
 
     def _localised(self, masked: MaskedText) -> MaskedText:
-        """Write amounts and numbers as the target language does."""
+        """Write amounts and numbers in the notation of the target language."""
         return MaskedText(
             masked.text,
             [
@@ -250,7 +250,7 @@ class Preprocessor:
         )
 
     def _prepared(self, segment: Segment) -> Iterator[Segment]:
-        """Yield a segment with its terms, or what is around its spans where they are too many."""
+        """Yield a segment with its terms, or in pieces if it has too many spans."""
         held, inline = segment.text.count(PLACEHOLDER), segment.text.count(INLINE_TAG)
         if segment.ids and (held > _MOST_HELD or inline > _MOST_INLINE_TAGS):
             yield from self.around_spans(segment)
@@ -261,8 +261,8 @@ class Preprocessor:
         if not (self.glossary and segment.ids):
             return segment
         found = self.glossary.find(segment.model_input.text)
-        # A word is put in the place of another one where both languages part their words. Which of
-        # several forms is right, only the search can say.
+        # A term of one word replaces the word that the model makes from it, if both languages put
+        # spaces between words. If it has several forms, only the search can say which is right.
         parts_words = WITHOUT_SPACES.isdisjoint((self.source, self.target))
         one_word = [
             each
@@ -273,7 +273,7 @@ class Preprocessor:
         return replace(segment, terms=tuple(held), replacing=tuple(one_word)) if found else segment
 
     def _cut(self, text: str, behind: str) -> Iterator[Segment]:
-        """Yield the segments of a sentence, none too long; `behind` is the space behind it."""
+        """Yield the segments of a sentence, none of them too long; `behind` follows the last."""
         whole = self._fitting(text, behind)
         if whole:
             yield whole
@@ -288,7 +288,7 @@ class Preprocessor:
             notes = ()
 
     def _fitting(self, text: str, separator: str) -> Segment | None:
-        """Return `text` as a segment, or None where it is too long."""
+        """Return `text` as one segment, or None if it is too long."""
         if not _has_letters(text):
             return Segment(text, separator)
         if len(text) > _SLICE:
@@ -297,9 +297,9 @@ class Preprocessor:
         return Segment(text, separator, ids) if len(ids) - 1 <= self.limit else None
 
     def _length(self, text: str) -> int:
-        """Count the ids, or those up to some place behind the limit.
+        """Count the ids, but stop soon after the limit.
 
-        So a long text need not be encoded whole again and again until it is cut small.
+        That spares encoding all of a long text each time it is cut smaller.
         """
         if len(text) <= _SLICE:
             return len(self._ids(text)) - 1
@@ -311,7 +311,7 @@ class Preprocessor:
         return length
 
     def _ids(self, text: str) -> tuple[int, ...]:
-        """Encode a masked text, in the case of ordinary text, behind the tags."""
+        """Encode a masked text in ordinary case, after the tags."""
         text = text.replace(INLINE_TAG, "")
         if is_all_caps(text) or is_title_case(text):
             text = sentence_case(text)
@@ -320,7 +320,7 @@ class Preprocessor:
         tags = self.tokenizer.source_tags(self.target, self._form, self.tag)
         if PLACEHOLDER not in text:
             return (*tags, *self.tokenizer.encode([normalise_source(text)])[0])
-        # Normalised before the symbols are in it: no mark may be joined to the end of one.
+        # Normalise before inserting the symbols: no mark may be joined to the end of one.
         first, *rest = normalise_source(text).split(PLACEHOLDER)
         symbols = cycle(PLACEHOLDERS)
         text = first + "".join(next(symbols) + part for part in rest)
@@ -336,27 +336,27 @@ class Preprocessor:
 
 
 def words_between(text: str, start: int, end: int) -> range:
-    """Return the numbers of the words that a stretch of `text` is of."""
+    """Return the numbers of the words that `text[start:end]` covers, from 0."""
     last = len(text[:end].split())
     return range(last - len(text[start:end].split()), last)
 
 
 def _followed(parts: Iterator[Part], behind: str) -> Iterator[tuple[str, str]]:
-    """Yield each part with its separator, the last with `behind` behind it."""
+    """Yield the text and separator of each part; the last separator is extended by `behind`."""
     for part, following in pairwise(chain(parts, [None])):
         assert part
         yield part.text, part.separator + ("" if following else behind)
 
 
 def _trimmed(part: str) -> tuple[str, str, str]:
-    """Return the punctuation and space before a text, the text, and what is behind it."""
+    """Split off punctuation and space: return what is before the text, the text, what is after."""
     inside = [i for i, letter in enumerate(part) if letter not in _MARKS and not letter.isspace()]
     start, end = (inside[0], inside[-1] + 1) if inside else (len(part), len(part))
     return part[:start], part[start:end], part[end:]
 
 
 def _valid(text: str) -> str:
-    """Turn half surrogate pairs, which have no UTF-8, into U+FFFD, and split pairs into one."""
+    """Combine surrogate pairs, and replace lone surrogates, which have no UTF-8, by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -1,4 +1,4 @@
-"""The result: a text with its candidates, each put together from translated segments."""
+"""The result of a translation: a text and its candidates, each joined from translated segments."""
 
 import re
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class SegmentTranslation:
     source_ids: tuple[int, ...]  # (S,) the language tag first
     text: str
     hypothesis: Hypothesis | None  # ids and attention; None where the source passed through
-    separator: str  # the white space behind it
+    separator: str  # the white space after it
     alignment: WordAlignment = ()  # between the words of source and text
-    confidence: float | None = None  # None also where the source passed through
+    confidence: float | None = None  # also None if the source passed through
     notes: tuple[str, ...] = ()
 
 
@@ -29,13 +29,13 @@ class SegmentTranslation:
 class Candidate:
     """A translation of a text, with its score and confidence.
 
-    `score` is the natural log-probability over the length penalty: at most 0, higher is better. Of
-    several parts it is the mean by source length, and 0 where there was nothing to translate.
-    `confidence` is the expected chrF / 100, in [0, 1], of several parts the mean in the same way;
-    None where the model has no calibration, or there was nothing to translate. `parts` are the
-    translated segments; there are none where the call does not keep them. `match` is how similar
-    the text is to the segment of a translation memory that the translation is from, in [0, 1];
-    None where it is from a model.
+    `score` is the natural log-probability divided by the length penalty: at most 0, higher is
+    better. For several parts it is their mean, weighted by source length; it is 0 if there was
+    nothing to translate. `confidence` is the expected chrF / 100, in [0, 1], averaged in the same
+    way; None if the model has no calibration or there was nothing to translate. `parts` are the
+    translated segments, unless the call does not keep them. For a translation from a translation
+    memory, `match` is the similarity of the text to the memory's segment, in [0, 1]; None for a
+    translation by a model.
     """
 
     text: str
@@ -47,21 +47,21 @@ class Candidate:
 
     @property
     def alignment(self) -> WordAlignment:
-        """Return pairs of a source word and the target word made from it, by number from 0."""
+        """Return pairs of a source word and a target word made from it, numbered from 0."""
         parts = ((part.source, part.text, part.separator, part.alignment) for part in self.parts)
         return joined_alignment(parts)
 
 
 @dataclass(frozen=True, eq=False)
 class Translation:
-    """A text and its translations, the best one first. There is at least one."""
+    """A text and its translations, best first; at least one."""
 
     source: str
     candidates: tuple[Candidate, ...]
 
     @classmethod
     def unchanged(cls, text: str, *notes: str) -> Self:
-        """Return the text itself as its translation, where there is none."""
+        """Return a text that was not translated, as its own translation."""
         return cls(text, (Candidate(text, 0.0, None, notes, ()),))
 
     @property
@@ -76,7 +76,7 @@ class Translation:
 
     @property
     def confidence(self) -> float | None:
-        """Return how good the best translation can be expected to be, see `Candidate`."""
+        """Return the expected quality of the best translation, see `Candidate`."""
         return self.candidates[0].confidence
 
     @property
@@ -96,7 +96,7 @@ class Translation:
 
 
 class TranslationBuilder:
-    """Puts the candidates of a text together, segment by segment."""
+    """Joins the candidates of a text, segment by segment."""
 
     def __init__(self, keep_parts: bool, one_line: bool) -> None:
         self._keep_parts = keep_parts
@@ -104,17 +104,17 @@ class TranslationBuilder:
         self._candidates = [_CandidateBuilder()]
 
     def add(self, translations: Sequence[SegmentTranslation]) -> None:
-        """Add the next segment: candidate number r gets translation number r, or the last."""
+        """Add the next segment: candidate number r gets translation number r, or the last one."""
         first = translations[0]
         if not (first.source or first.separator or first.notes):
             return
-        while len(self._candidates) < len(translations):  # as the last one until now
+        while len(self._candidates) < len(translations):  # a new one begins like the last one
             self._candidates.append(self._candidates[-1].copy())
         for rank, candidate in enumerate(self._candidates):
             candidate.add(translations[min(rank, len(translations) - 1)], self._keep_parts)
 
     def build(self, source: str) -> Translation:
-        """Return the translation of `source`: what was added, each text once."""
+        """Return the translation of `source`: the candidates built so far, without duplicates."""
         candidates: dict[str, Candidate] = {}
         for builder in self._candidates:
             candidate = builder.build(self._one_line)
@@ -124,13 +124,13 @@ class TranslationBuilder:
 
 @dataclass(eq=False)
 class _CandidateBuilder:
-    """Adds up the segments of one candidate."""
+    """Collects the segments of one candidate."""
 
     texts: list[str] = field(default_factory=list)
     parts: list[SegmentTranslation] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
-    score_sum: float = 0.0  # each score times the length of its source
-    score_weight: int = 0  # the lengths of the sources that have a score
+    score_sum: float = 0.0  # of score times source length
+    score_weight: int = 0  # total source length of the segments that have a score
     confidence_sum: float = 0.0
     confidence_weight: int = 0
 

@@ -1,7 +1,7 @@
-"""What a reviewer checks in translations: numbers, placeholders, terms, punctuation and the like.
+"""Check translations as a reviewer would: numbers, placeholders, terms, punctuation and so on.
 
-The checks need no model, so they are the same for what people and for what models have written.
-Each is a function in `CHECKS`; only `inconsistent` looks at more than one text.
+The checks need no model, so they work alike on translations by people and by models.
+Each check is a function in `CHECKS`; only `inconsistent` compares several texts.
 """
 
 import re
@@ -42,7 +42,7 @@ _LINE = re.compile(r"line \d+(?:, )?")
 
 
 class Issue(NamedTuple):
-    """What is wrong with a translation."""
+    """A problem with a translation."""
 
     check: str
     unit: TextUnit
@@ -51,18 +51,18 @@ class Issue(NamedTuple):
 
 @dataclass(frozen=True)
 class Reviewer:
-    """Checks translations; languages are "" where they are not known."""
+    """Checks translations; a language that is not known is ""."""
 
     source: str = ""
     target: str = ""
     glossary: Glossary | None = None
 
     def review(self, units: Sequence[TextUnit]) -> Iterator[Issue]:
-        """Yield what is wrong with the translations that the units of a document have."""
+        """Yield the problems in the translations of a document's units."""
         first = dict[tuple[str, str], TextUnit]()  # by text and meaning
         forms = defaultdict[tuple[str, str], set[str]](
             set
-        )  # its translations: plurals have several
+        )  # all translations of its unit: plurals have several
         for unit in units:
             yield from self.check(unit)
             if not (unit.translation.strip() and has_words(unit.text)):
@@ -77,7 +77,7 @@ class Reviewer:
                 yield Issue("inconsistent", unit, f"{other} is what {before.context} has")
 
     def check(self, unit: TextUnit) -> Iterator[Issue]:
-        """Yield what is wrong with the translation that a unit has."""
+        """Yield the problems in the translation of one unit."""
         if not has_words(unit.text):
             return
         if not unit.translation.strip():
@@ -89,10 +89,10 @@ class Reviewer:
 
 
 def with_sources(document: Document, original: Document) -> list[TextUnit]:
-    """Return the units of `original` with the texts of `document`, which was made from it.
+    """Return the units of `original`, with the texts of its translation `document`.
 
-    They are matched by the keys that they stand under, or in order where there are none. Raises
-    `Seq2SeqError` where neither can be.
+    Units are matched by their keys, or in order if the format has none. Raises `Seq2SeqError`
+    if neither is possible.
     """
     places, others = _places(original.units), _places(document.units)
     has_keys = all(places) and not any(place.startswith("line ") for place in places)
@@ -111,7 +111,7 @@ def with_sources(document: Document, original: Document) -> list[TextUnit]:
 
 
 def _places(units: Sequence[TextUnit]) -> list[str]:
-    """Return the keys, without notes, and without the language that may be the first of all."""
+    """Return the keys, without notes, and without the language if all keys begin with one."""
     keys = [unit.context.partition(": ")[0] for unit in units]
     if len({key.partition(".")[0] for key in keys}) == 1:
         return [key.partition(".")[2] or key for key in keys]
@@ -119,7 +119,7 @@ def _places(units: Sequence[TextUnit]) -> list[str]:
 
 
 def _numbered(places: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Yield each place with a number, which counts what stands there."""
+    """Yield each key with a number that tells repeated keys apart, from 0."""
     count = Counter[str]()
     for place in places:
         yield place, count[place]
@@ -135,7 +135,7 @@ def _numbers(reviewer: Reviewer, unit: TextUnit) -> Iterator[str]:
 
 
 def _spans(text: str, kinds: frozenset[str]) -> list[tuple[str, str]]:
-    """Return the kind and the text of the spans of some kinds."""
+    """Return kind and text of each span of the given kinds."""
     if not HINT.search(text):
         return []
     return [
@@ -148,7 +148,7 @@ def _spans(text: str, kinds: frozenset[str]) -> list[tuple[str, str]]:
 def _differences(
     unit: TextUnit, kinds: frozenset[str], name: Callable[[str, str], str]
 ) -> Iterator[str]:
-    """Tell which spans are missing, and which are new, as they are named."""
+    """Yield a message for each missing and each new span; `name` says how a span is shown."""
     ours, theirs = (
         Counter(name(*span) for span in _spans(text, kinds))
         for text in (unit.text, unit.translation)
@@ -182,7 +182,7 @@ def _links(_: Reviewer, unit: TextUnit) -> Iterator[str]:
 
 
 def _terms(reviewer: Reviewer, unit: TextUnit) -> Iterator[str]:
-    """Tell terms of which no word begins as it does in the glossary."""
+    """Report terms of which the translation has no form, inflected endings aside."""
     if reviewer.glossary is None:
         return
     said = unit.translation.casefold()
@@ -210,7 +210,7 @@ def _punctuation(reviewer: Reviewer, unit: TextUnit) -> Iterator[str]:
 
 
 def _end(text: str, language: str) -> str:
-    """Return the mark that a text ends with, of any script as in English."""
+    """Return the final punctuation mark of a text, as its Latin equivalent; "" for none."""
     bare = text[: _last_word_end(text)]
     if bare.endswith("..."):
         return "…"
@@ -220,7 +220,7 @@ def _end(text: str, language: str) -> str:
 
 
 def _last_word_end(text: str) -> int:
-    """Return where a text ends but for spaces, quotation marks, brackets and tags behind it."""
+    """Return where a text ends, without final spaces, quotation marks, brackets and tags."""
     end = len(text)
     while end:
         if text[end - 1].isspace() or text[end - 1] in _BEHIND_END:
@@ -274,7 +274,7 @@ CHECKS: dict[str, Check] = {
     "length": _length,
     "repetition": _repetition,
 }
-"""Of a unit with a translation; besides there are `untranslated` and `inconsistent`."""
+"""The checks of one unit that has a translation, by name."""
 
 NAMES = ("untranslated", *CHECKS, "inconsistent")
-"""Of all checks."""
+"""The names of all checks."""

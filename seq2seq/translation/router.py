@@ -1,8 +1,8 @@
-"""Which model translates a text: by the languages that are asked for, or that the text is in.
+"""Choose the model for a text, by the languages that are asked for or identified.
 
-The first model that was trained for a direction has it. Where there is none, a text goes through a
-third language, in two steps (pivot translation). Where no language leads on, a model that knows
-both languages may try.
+The first model trained for a direction is used. If there is none, the text goes through a third
+language in two steps (pivot translation). If that is impossible too, a model that knows both
+languages tries.
 """
 
 from collections import defaultdict
@@ -34,14 +34,14 @@ _READ_AHEAD = 512  # lines: enough to find some of similar length in each langua
 
 
 class Identifier(Protocol):
-    """What is needed of a `seq2seq.LanguageIdentifier`."""
+    """The method that a `Router` needs of a `seq2seq.LanguageIdentifier`."""
 
     def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """Return for each text languages and their probabilities, the likeliest first."""
+        """Return languages and their probabilities for each text, most probable first."""
 
 
 class Router(BaseTranslator):
-    """Combines several models, and translates in every direction they can reach together.
+    """Combines several models, and translates in every direction that they reach together.
 
     from seq2seq import Router
 
@@ -49,9 +49,10 @@ class Router(BaseTranslator):
     for translation in router.translate(["Wo ist der Bahnhof?", "Good morning!"]):
         print(translation.text)
 
-    With the source language "auto" the language of each text is identified; a text that is in the
-    target language, or in none that can be translated, is left as it is, with a note. Pivot
-    translation and tries are logged once, to the logger "seq2seq".
+    With the source language "auto", the language of each text is identified. A text that is already
+    in the target language, or in a language that cannot be translated, is left as it is, with a
+    note. The logger "seq2seq" is told once of each direction that takes a pivot or an untrained
+    model.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class Router(BaseTranslator):
         target: str | None = None,
         identifier: Identifier | None = None,
     ) -> None:
-        """Load models; the bundled ones, which are the default, when a text needs them.
+        """Load models. The bundled ones, which are the default, are loaded when first needed.
 
-        `source` and `target` are the languages of calls that name none, `threads` the CPU threads
-        of each model, 0 being one per core, and `identifier` finds the language of a text in place
-        of the bundled `LanguageIdentifier`.
+        `source` and `target` are the languages of calls that name none, `threads` is the number of
+        CPU threads of each model (0: one per core), and `identifier` identifies the language of a
+        text instead of the bundled `LanguageIdentifier`.
         """
         self._models: list[Path | BaseTranslator] = [
             *(
@@ -87,7 +88,7 @@ class Router(BaseTranslator):
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """The directions that a model was trained for, in the order of the models."""
+        """The directions that at least one model was trained for, in the order of the models."""
         return tuple(
             dict.fromkeys(
                 direction
@@ -98,12 +99,12 @@ class Router(BaseTranslator):
 
     @property
     def pivot_directions(self) -> tuple[Direction, ...]:
-        """The directions that two models in a row lead to."""
+        """The directions that need two models in sequence."""
         return tuple(two_steps(self.directions))
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """All languages that it reads or writes, in the order of its directions."""
+        """All languages that can be read or written, in the order of the directions."""
         directions = self.directions
         codes = (code for known in directions for code in (known.source, known.target))
         return tuple(dict.fromkeys(codes))
@@ -115,32 +116,32 @@ class Router(BaseTranslator):
 
     @property
     def search(self) -> SearchConfig:
-        """How the model of `direction` searches."""
+        """The search settings of the model for `direction`."""
         return self._default_route(TranslateOptions()).search
 
     def known(self, language: str) -> str:
-        """Return a language code as the models have it, such as "en" for "EN" or "en-GB"."""
+        """Return a language code as the models write it, such as "en" for "EN" or "en-GB"."""
         return known_language(language, (AUTO, *self.languages))
 
     def sources(self, target: str | None, with_pivot: bool = True) -> list[str]:
-        """List the languages that can be translated into `target`; None is any."""
+        """List the languages that can be translated into `target`, or, if None, into any."""
         directions = [known for known in self.directions if known.fits(None, target)]
         if with_pivot and target is not None:
             directions += [known for known in self.pivot_directions if known.target == target]
         return [*dict.fromkeys(direction.source for direction in directions)]
 
     def route(self, source: str | None = None, target: str | None = None) -> BaseTranslator:
-        """Find the translator of a direction: a model, or a `PivotTranslator` of two.
+        """Return the translator for a direction: a model, or a `PivotTranslator` of two.
 
-        A language that is not given is found by the other one. Raises `UsageError`, which lists the
-        directions, where there is none.
+        If only one language is given, it decides the other one. Raises `UsageError`, which lists
+        the directions, if there is no translator.
         """
         translator = self._route(source, target)
         self._explain(translator)
         return translator
 
     def languages_of(self, options: TranslateOptions) -> tuple[str | None, str]:
-        """Return the languages of a call's texts, None where it is identified, and translations."""
+        """Return source and target language of a call; the source is None if it is identified."""
         source, target = self._languages(options)
         if source == AUTO:
             return None, target or self.direction.target
@@ -155,9 +156,9 @@ class Router(BaseTranslator):
             translations = default.stream(lines, options)
             self._explain(default)
             return translations
-        default.stream((), options)  # raises where the options do not fit
+        default.stream((), options)  # raises if the options do not fit
         if target is None and len(self._models) > 1:
-            target = default.direction.target  # one language, from whatever the text is in
+            target = default.direction.target  # one target for texts in any language
         return self._stream_identified(lines, options, target, default.direction.target)
 
     def _languages(self, options: TranslateOptions) -> tuple[str | None, str | None]:
@@ -173,7 +174,7 @@ class Router(BaseTranslator):
         lines: Iterable[str],
         options: TranslateOptions,
         target: str | None,
-        target_found: str,  # where `target` is None, that of the first direction
+        target_found: str,  # `target`, or the first direction's target if that is None
     ) -> Iterator[Translation]:
         """Translate each line from its own language, in order."""
         from seq2seq.identification import LanguageIdentifier, source_of
@@ -208,7 +209,7 @@ class Router(BaseTranslator):
         return self._routes[languages]
 
     def _explain(self, translator: BaseTranslator) -> None:
-        """Log once how a text is translated where no model was trained for its direction."""
+        """Log once per direction that a text takes a pivot or an untrained model."""
         direction = translator.direction
         if direction in self._explained:
             return
@@ -238,7 +239,7 @@ class Router(BaseTranslator):
         return self._untrained(source, target)
 
     def _trained(self, source: str | None, target: str | None) -> DirectedTranslator | None:
-        """Find the first model that was trained for this, reading no more of them than needed."""
+        """Find the first model trained for these languages, reading no more models than needed."""
         for number, _ in enumerate(self._models):
             for direction in self._directions(number):
                 if direction.fits(source, target):
@@ -246,12 +247,12 @@ class Router(BaseTranslator):
         return None
 
     def _untrained(self, source: str | None, target: str | None) -> DirectedTranslator:
-        """Find the first model that knows both languages, which may try."""
+        """Find the first model that knows both languages, trained for the direction or not."""
         for number, _ in enumerate(self._models):
             with suppress(UsageError):
                 direction = choose_direction(self._directions(number), source, target)
                 return DirectedTranslator(self._model(number), direction)
-        # Raises, unless one model reads the first language and another one writes the second.
+        # Raises unless one model reads the source language and another one writes the target.
         choose_direction([*self.directions, *self.pivot_directions], source, target)
         raise UsageError(
             f"no model knows both {source!r} and {target!r}, and no third language leads from one "
@@ -290,7 +291,7 @@ def _leave(texts: Iterable[str], note: str | None) -> Iterator[Translation]:
 
 
 def _read_ahead(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Yield some lines at a time. Where `lines` raises, those before come first."""
+    """Yield a few lines at a time. If `lines` raises, the lines before it are yielded first."""
     coming = iter(lines)
     failure: Exception | None = None
     while not failure:

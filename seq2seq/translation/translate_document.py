@@ -1,4 +1,4 @@
-"""A document and a translator: the translation of each text unit."""
+"""Translate the text units of a document."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from seq2seq.translation.result import Candidate
 
 
 def texts_to_translate(document: Document, only_new: bool = False) -> dict[str, bool]:
-    """Return the texts that are searched, in order, each once: whether one of them has a limit."""
+    """Return the distinct texts to translate, in order, each with whether it has a length limit."""
     texts = dict[str, bool]()
     for unit in document.units:
         if not (only_new and unit.state is State.TRANSLATED):
@@ -27,11 +27,11 @@ def translate_document(
 ) -> list[UnitTranslation | None]:
     """Return the translation of each unit; None for a unit that stays as it is.
 
-    A text that is repeated is searched once. A unit with a limit gets the best candidate that
-    keeps it. With `only_new` units that have a translation stay, and all others will be marked as
-    in need of a review. `on_text` is called with each text that is done, in the order of
-    `texts_to_translate` but for those with a limit, which come last; it may end the call by
-    raising. Raises `UsageError` where the options do not fit the model.
+    Repeated texts are translated once. A unit with a length limit gets the best candidate within
+    the limit. With `only_new`, units that have a translation keep it, and all others are marked as
+    needing review. `on_text` is called with each text that is done, in the order of
+    `texts_to_translate`, except that texts with a limit come last; it may end the call by raising.
+    Raises `UsageError` if the options do not fit the model.
     """
     texts = texts_to_translate(document, only_new)
     candidates = dict[str, tuple[Candidate, ...]]()
@@ -64,9 +64,9 @@ def unit_translations(
 
 
 def _translation(unit: TextUnit, candidates: Sequence[Candidate], state: State) -> UnitTranslation:
-    """Choose the best candidate that is short enough; the best one, with a note, where none is.
+    """Choose the best candidate within the limit; if there is none, the best one, with a note.
 
-    A fuzzy match of a translation memory needs a review in any case.
+    A fuzzy match from a translation memory always needs review.
     """
     limit = unit.max_length
     fitting = (found for found in candidates if limit is None or len(found.text) <= limit)

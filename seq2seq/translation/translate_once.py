@@ -1,4 +1,4 @@
-"""Translate each text once: a table has the same labels in thousands of rows."""
+"""Translate each distinct text once, since a table repeats the same labels in thousands of rows."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,11 +7,11 @@ from seq2seq.translation.base import require_text
 from seq2seq.translation.result import Translation
 
 _KEPT = 4096
-"""Distinct texts that are remembered: more take memory, and are not often seen again."""
+"""Number of distinct texts to remember: more would take memory, and seldom be of use."""
 _LONGEST = 500
-"""Characters of a text that is remembered: longer ones are hardly ever repeated."""
+"""Length in characters up to which texts are remembered: longer ones are hardly ever repeated."""
 _WAITING = 10_000
-"""Repeated texts that wait for one another, before one is searched again to get on."""
+"""Number of texts that may wait in line before a repeated one is translated again."""
 
 
 def searched_once(
@@ -19,15 +19,15 @@ def searched_once(
     stream: Callable[[Iterable[str]], Iterator[Translation]],
     look_up: Callable[[str], Translation | None] = lambda _: None,
 ) -> Iterator[Translation]:
-    """Yield the translations of `texts` in order, of which `stream` translates each once.
+    """Yield the translations of `texts` in order; `stream` translates each distinct text once.
 
-    What `look_up` has for a text is taken instead. `stream` yields a translation for each text that
-    it takes, in order, and may read ahead. Raises `TypeError` where a text is not a str, and what
-    `texts` raises, after the texts before it.
+    `look_up` may return a translation that is used instead. `stream` must yield one translation
+    for each text that it takes, in order, and may read ahead. Raises `TypeError` if a text is not a
+    str, and passes on what `texts` raises, after the translations of the texts before it.
     """
     known: dict[str, Translation] = {}
     searched: deque[str] = deque()  # taken by `stream`, not yet translated
-    pending: set[str] = set()  # those of `searched` that are short enough to be remembered
+    pending: set[str] = set()  # texts in `searched` that are short enough to be remembered
     waiting: deque[str] = deque()  # read, not yet yielded
 
     def distinct() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Translation memory: what people have translated is taken, and what is similar is named."""
+"""Translation memory: reuse translations that people made, and point out similar ones."""
 
 import re
 import unicodedata
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     from seq2seq.config.model_config import Direction, SearchConfig
 
 LEAST_SIMILARITY = 0.75
-"""Of a match that is named; translators find those below of little use."""
+"""Similarity from which a match is mentioned; translators find lower ones of little use."""
 LOWEST_SIMILARITY = 0.5
-"""That a match may be taken from; what is less alike has little in common with the text."""
+"""Lowest similarity for which a match may be used as the translation."""
 _MOST_CHARACTERS = 20_000_000
-"""Of the sources of a memory: its index takes some 15 bytes for each while it is made."""
+"""Maximum length of all sources together; building the index takes some 15 bytes for each."""
 _GRAM = 3  # characters
-_COMPARED = 2000  # segments at most, those that share most with a text
-_TRIED = 5  # of them, until one is found whose translation can be that of the text
-_LONGEST = 2000  # characters of a text that is compared with others
+_COMPARED = 2000  # segments compared with a text: those that share most with it
+_TRIED = 5  # most similar segments that are tried, until one translation can be adapted
+_LONGEST = 2000  # characters; longer texts are not compared
 _NUMERIC = ("number", "amount")  # kinds of spans
 _CAPITALISES_NOUNS = ("de", "lb")
 _DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[^\W\d_]")
 
 FROM_MEMORY = "from the memory"
-"""How the note on a translation begins that the memory has."""
+"""The beginning of the note on a translation from the memory."""
 
 Pairs = Iterable[tuple[str, str]]
 
 
 class Similar(NamedTuple):
-    """A segment of the memory that is like a text."""
+    """A segment of the memory that is similar to a text."""
 
     similarity: float  # from 0 to 1
     source: str
@@ -49,14 +49,14 @@ class Similar(NamedTuple):
 
     @property
     def note(self) -> str:
-        """Return how a note says it."""
-        percent = int(100 * self.similarity)  # 100% is nothing less
+        """Return the note that mentions this segment."""
+        percent = int(100 * self.similarity)  # rounded down: 100% must be exact
         source, target = _on_one_line(self.source), _on_one_line(self.target)
         return f'the memory has {percent}% of it: "{source}" is "{target}"'
 
     @property
     def note_if_taken(self) -> str:
-        """Return the note on a translation that is the one of this segment."""
+        """Return the note on a translation that was taken from this segment."""
         return (
             f'{FROM_MEMORY}, {int(100 * self.similarity)}% match of "{_on_one_line(self.source)}"'
         )
@@ -70,18 +70,19 @@ class _Segment(NamedTuple):
 
 
 class TranslationMemory:
-    """Finds translations of the same and of similar texts in a translation memory.
+    """Finds the translations of identical and similar texts in a translation memory.
 
-    Texts are the same if they differ in nothing but white space, the case of the first letter,
-    numbers and placeholders; the latter are exchanged in the translation. Of several translations
-    the most frequent one counts, of those the last. Similar are texts whose Levenshtein distance,
-    numbers and placeholders left aside, is at most a quarter of the longer one's length.
+    Texts count as identical if they differ only in white space, the case of the first letter,
+    numbers and placeholders; numbers and placeholders are exchanged in the translation. If a text
+    has several translations, the most frequent one is used; of equally frequent ones, the last.
+    Similar texts have a Levenshtein distance, numbers and placeholders aside, of at most a quarter
+    of the length of the longer one.
     """
 
     def __init__(self, pairs: Pairs, source: str = "", target: str = "") -> None:
-        """Take texts and their translations, and the codes of both languages.
+        """Index pairs of a text and its translation; `source` and `target` are language codes.
 
-        Raises `Seq2SeqError` where they are too many for the memory of a computer.
+        Raises `Seq2SeqError` if the sources have more than 20 million characters.
         """
         require_extra("rapidfuzz", "a translation memory", "documents")
         self._source, self._target = source, target
@@ -99,7 +100,7 @@ class TranslationMemory:
                     f"the translation memory has more than {_MOST_CHARACTERS:,} characters; "
                     "divide it."
                 )
-            counts[segment] = counts.pop(segment, 0) + 1  # the last comes last
+            counts[segment] = counts.pop(segment, 0) + 1  # moves it to the end
         self._keys = [*self._by_key]
         self._grams = _GramIndex(self._keys)
 
@@ -107,15 +108,15 @@ class TranslationMemory:
         return sum(map(len, self._by_key.values()))
 
     def exact(self, text: str) -> str | None:
-        """Return the translation of a text that the memory has, or None."""
+        """Return the memory's translation of an identical text, or None."""
         key, _ = _key(text.strip())
         adapted = self._adapted(key, text)
         return adapted.target if adapted else None
 
     def fuzzy(self, text: str, least: float = LEAST_SIMILARITY) -> Similar | None:
-        """Return the most similar segment, its translation as that of `text`; None for none.
+        """Return the most similar segment, its translation adapted to `text`, or None.
 
-        Its numbers and placeholders are exchanged; a segment where that is unsure does not count.
+        Adapting exchanges numbers and placeholders; segments where that is uncertain are skipped.
         `least` is the lowest similarity.
         """
         for key, similarity in self._nearest(text, least):
@@ -125,13 +126,13 @@ class TranslationMemory:
         return None
 
     def similar(self, text: str, least: float = LEAST_SIMILARITY) -> Similar | None:
-        """Return the most similar segment of at least such a similarity, or None."""
+        """Return the most similar segment with a similarity of at least `least`, or None."""
         for key, similarity in self._nearest(text, least):
             return Similar(similarity, *self._best(key, text)[0])
         return None
 
     def _nearest(self, text: str, least: float) -> list[tuple[str, float]]:
-        """Return the keys most similar to that of a text, with their similarity, best first."""
+        """Return the keys most similar to the key of `text`, with their similarity, best first."""
         from rapidfuzz import process
         from rapidfuzz.distance import Levenshtein
 
@@ -148,7 +149,7 @@ class TranslationMemory:
         return [(key, similarity) for key, similarity, _ in nearest]
 
     def _adapted(self, key: str, text: str) -> _Segment | None:
-        """Return a segment of a key with its translation as that of `text`, or None for none."""
+        """Return a segment with this key, its translation adapted to `text`, or None."""
         core = text.strip()
         before, _, after = text.partition(core)
         _, spans = _key(core)
@@ -160,17 +161,17 @@ class TranslationMemory:
         return None
 
     def _best(self, key: str, text: str) -> list[_Segment]:
-        """Return the segments of a key: those of the very text first, then by frequency."""
+        """Return the segments with this key: first those whose source is `text`, then by count."""
         counts = self._by_key.get(key, Counter())
         segments = [*enumerate(counts.items())]
         segments.sort(key=lambda item: (item[1][0].source == text, item[1][1], item[0]))
         return [segment for _, (segment, _) in reversed(segments)]
 
     def _exchanged(self, segment: _Segment, spans: Sequence[Span]) -> str | None:
-        """Return a translation with the `spans` in place of those of its own source.
+        """Return a segment's translation with `spans` in place of those of its source.
 
-        None where that is unsure: where it lacks one of them, has one more, or has the same for
-        two that now differ; or where its source has another number of them.
+        Return None where that is uncertain: if the source has a different number of spans, if the
+        translation does not have exactly the same ones, or if two equal spans now differ.
         """
         _, old = _key(segment.source)
         if len(old) != len(spans):
@@ -194,7 +195,7 @@ class TranslationMemory:
         )
 
     def _written(self, old: Span, new: Span) -> str:
-        """Write a span as the target language does; a number that stays is left as it was."""
+        """Write a span in the target language's notation; an unchanged number stays as it was."""
         if _value(old) == _value(new):
             return old.text
         if new.kind in _NUMERIC:
@@ -202,7 +203,7 @@ class TranslationMemory:
         return new.text
 
     def _cased(self, translation: str, source: str, text: str) -> str:
-        """Let a translation begin as `text` does, where `source` begins otherwise."""
+        """Begin the translation with a capital or not, as `text` does, if `source` differs."""
         ours, theirs, first = map(_first_letter, (text, source, translation))
         if not (ours and theirs and first) or ours[0].isupper() == theirs[0].isupper():
             return translation
@@ -213,7 +214,7 @@ class TranslationMemory:
 
 
 def _key(text: str) -> tuple[str, Sequence[Span]]:
-    """Return what texts that are the same have in common, and the spans that it leaves aside."""
+    """Return the key that identical texts share, and the spans that the key leaves out."""
     masked = mask(text if text.isascii() else unicodedata.normalize("NFC", text))
     if _DIGIT.search(masked.text):
         masked = mask_numbers(masked)
@@ -225,23 +226,24 @@ def _key(text: str) -> tuple[str, Sequence[Span]]:
 
 
 def _first_letter(text: str) -> re.Match[str] | None:
-    """Find the letter that a text begins with; None where a span is before it, as in `{name}`."""
+    """Find the first letter of a text; return None if a span precedes it, as in `{name}`."""
     plain = mask(text).text
     letter = _LETTER.search(plain)
     return letter if letter and not ANY_PLACEHOLDER.search(plain, 0, letter.start()) else None
 
 
 def _value(span: Span) -> str:
-    """Return what a span means, however it is written."""
+    """Return the value of a span, which is independent of its notation."""
     if span.kind in _NUMERIC:
         return NUMBER.sub(lambda number: number_value(number[0]), span.text)
     return span.text
 
 
 class _GramIndex:
-    """Tells which texts may be similar to another one: those that share enough trigrams.
+    """Finds texts that may be similar to a given one: those that share enough trigrams.
 
-    An edit of a text changes at most three of its trigrams, so that those of two similar texts
+    One edit changes at most three trigrams of a text, so two similar texts must have some in
+    common (Ukkonen 1992, "Approximate string-matching with q-grams").
     cannot all differ (Ukkonen 1992, "Approximate string-matching with q-grams").
     """
 
@@ -249,14 +251,14 @@ class _GramIndex:
         self._lengths = np.array([len(text) for text in texts], dtype=np.int32)
         owners = np.repeat(np.arange(len(texts), dtype=np.int32), self._lengths)
         grams = _grams("".join(texts))
-        inside = owners[: len(grams)] == owners[_GRAM - 1 :]  # not over the end of a text
+        inside = owners[: len(grams)] == owners[_GRAM - 1 :]  # no trigram spans two texts
         grams, owners = grams[inside], owners[: len(grams)][inside]
         order = np.argsort(grams, kind="stable")
         self._owners = owners[order]
         self._starts = np.searchsorted(grams[order], np.arange(2**16 + 1))
 
     def nearest(self, text: str, least: float) -> list[int]:
-        """Return the numbers of texts that may be as similar, those that share most first."""
+        """Return the numbers of texts whose similarity may reach `least`, most shared first."""
         lists = (
             self._owners[self._starts[gram] : self._starts[gram + 1]]
             for gram in np.unique(_grams(text)).tolist()
@@ -278,7 +280,7 @@ class _GramIndex:
 
 
 def _grams(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint16]]":
-    """Return a hash of 16 bits for each trigram."""
+    """Return a 16-bit hash of each trigram."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     if len(codes) < _GRAM:
         return np.empty(0, np.uint16)
@@ -290,24 +292,24 @@ def _grams(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint16]]":
 
 @dataclass(frozen=True)
 class MemoryTranslator(BaseTranslator):
-    """Takes translations from a translation memory, and translates all other texts.
+    """Takes translations from a translation memory, and translates only what it does not have.
 
     from seq2seq import MemoryTranslator, TranslationMemory, Translator
 
     memory = TranslationMemory([("Open file", "Datei öffnen")], "en", "de")
     translator = MemoryTranslator(Translator(), memory)
 
-    A translation from the memory says so in a note, and so does one for whose text the memory has
-    a similar one.
+    A translation from the memory has a note that says so. If the memory has only a similar text,
+    a note shows that text and its translation.
     """
 
     translator: BaseTranslator
     memory: TranslationMemory
     least_similarity: float = 1.0
-    """Fuzzy matches from this similarity on are taken, too: 0.75 is 75%; 1: exact ones alone."""
+    """Similarity from which fuzzy matches are used, such as 0.75; with 1, only exact matches."""
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` where the similarity is none that is of use."""
+        """Raise `UsageError` if the similarity is out of range."""
         if not LOWEST_SIMILARITY <= self.least_similarity <= 1:
             raise UsageError(
                 f"matches of a memory are taken from a similarity between {LOWEST_SIMILARITY} and "
@@ -331,7 +333,7 @@ class MemoryTranslator(BaseTranslator):
 
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
         """See `BaseTranslator.stream`."""
-        self.translator.stream((), options)  # raises where the options do not fit
+        self.translator.stream((), options)  # raises if the options do not fit
         return searched_once(
             lines,
             lambda texts: self._noted(texts, options),
@@ -339,12 +341,12 @@ class MemoryTranslator(BaseTranslator):
         )
 
     def _noted(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
-        """Translate lines that the memory does not have, and note what is similar to each."""
+        """Translate lines that the memory does not have; add a note on the most similar segment."""
         for translation in self.translator.stream(lines, options):
             yield _with_note(translation, self.memory.similar(translation.source))
 
     def _known(self, line: str, options: TranslateOptions) -> Translation | None:
-        """Return what the memory has for a line, if the options allow it."""
+        """Return the memory's translation of a line, if there is one and the options allow it."""
         if options.sampling is not None or not _LETTER.search(ANY_PLACEHOLDER.sub("", line)):
             return None
         text, match, note = self.memory.exact(line), 1.0, FROM_MEMORY

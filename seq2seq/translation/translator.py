@@ -1,9 +1,10 @@
-"""Text in, `Translation` out: preprocess, search, postprocess, result.
+"""Translate texts with one model: preprocess, search, postprocess, build the result.
 
-A text is cut into segments, which are searched in batches. A segment whose translation is a failure
-is searched again, with repetition ruled out and its numbers masked; at last its source is kept. A
-blank line gives the empty one. Text without a letter (numbers, punctuation, pictures) passes
-through unchanged. Placeholders, links, tags and code come out as they went in, each once.
+A text is split into segments, which are searched in batches. A segment whose translation fails the
+checks is searched again, with repetition ruled out and its numbers masked; if that fails too, its
+source is kept. A blank line gives an empty line. Text without a letter (numbers, punctuation,
+emoji) passes through unchanged. Placeholders, links, tags and code come out as they went in, each
+once.
 """
 
 import math
@@ -37,10 +38,10 @@ from seq2seq.translation.translate_once import searched_once
 if TYPE_CHECKING:
     from seq2seq.search.constrained import Constraints
 
-_LEAST_GAIN = 2.0  # nats, for each name kept: with less, the model knew its translation
+_LEAST_GAIN = 2.0  # nats per name that is kept; for less, the first translation stays
 
-_READ_AHEAD = 2048  # segments: enough to find some of like length for every batch
-_READ_AT_FIRST = 512  # so that the first lines do not wait for their like
+_READ_AHEAD = 2048  # segments: enough to find some of similar length for every batch
+_READ_AT_FIRST = 512  # fewer at first, so that the first lines come soon
 
 
 class Translator(BaseTranslator):
@@ -52,9 +53,9 @@ class Translator(BaseTranslator):
     [translation] = translator.translate(["Where is the station?"])
     print(translation.text, translation.score)
 
-    A translator of a model directory may be called from several threads at once, and sent to
-    another process, which loads it again. `search` and
-    `calibrations` are the model's own; the options of a call change them for that call.
+    A translator that was loaded from a model directory may be called from several threads at once,
+    and can be pickled: another process loads the model again. `search` and `calibrations` are the
+    model's own; the options of a call override them for that call.
     """
 
     __slots__ = (
@@ -69,12 +70,12 @@ class Translator(BaseTranslator):
         "tokenizer",
     )
 
-    _folders: tuple[Path, ...]  # none: over an engine of this process
+    _folders: tuple[Path, ...]  # empty for a translator made with `over` or `together`
     _threads: int
     _combination: Combination
     tokenizer: Tokenizer
     directions: tuple[Direction, ...]  # that the model was trained for
-    direction: Direction  # where a call names no languages
+    direction: Direction  # of calls that name no languages
     search: SearchConfig
     engine: Engine[Any]
     calibrations: dict[Direction, Calibration]
@@ -88,13 +89,13 @@ class Translator(BaseTranslator):
         target: str | None = None,
         ensemble: Combination = "log",
     ) -> None:
-        """Load a model directory; without `model` the bundled model for these languages.
+        """Load a model directory; without `model`, the bundled model for these languages.
 
-        Several are an ensemble, which searches as the first one does, by the mean of their
+        Several models form an ensemble, which uses the search settings of the first and averages
         log-probabilities or, with `ensemble="linear"`, probabilities; it has no confidence.
         `source` and `target` are the languages of calls that name none. `threads` 0: one per core.
-        Raises `UsageError` where the model does not know the languages, and `Seq2SeqError`, which
-        names the file, where one is missing, damaged or of another model.
+        Raises `UsageError` if the model does not know the languages, and a `Seq2SeqError` that
+        names the file if one is missing, damaged or from another model.
         """
         from seq2seq.model_dir.read import load_model_dir  # brings ONNX Runtime
 
@@ -123,7 +124,7 @@ class Translator(BaseTranslator):
         search: SearchConfig,
         calibrations: Iterable[Calibration] = (),
     ) -> Self:
-        """Return a translator over any engine, such as the torch one of a model in training."""
+        """Return a translator over any engine, such as a torch engine of a model in training."""
         translator = cls.__new__(cls)
         translator._set_up(engine, tokenizer, directions, search, calibrations)
         return translator
@@ -132,7 +133,7 @@ class Translator(BaseTranslator):
     def together(
         cls, translators: "Sequence[Translator]", combination: Combination = "log"
     ) -> Self:
-        """Return an ensemble of translators, such as those over torch engines."""
+        """Return an ensemble of translators, such as translators over torch engines."""
         translator = cls.__new__(cls)
         translator._set_up_ensemble(translators, combination)
         return translator
@@ -179,11 +180,11 @@ class Translator(BaseTranslator):
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The model directories, several of an ensemble; none over an engine of this process."""
+        """The model directories, several for an ensemble; none for a translator made by `over`."""
         return self._folders
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the path of the model directory, not the model."""
+        """Pickle the paths of the model directories, not the models."""
         if not self._folders:
             raise TypeError("only a translator loaded from a model directory can be pickled")
         load = partial(
@@ -195,7 +196,7 @@ class Translator(BaseTranslator):
         return load, ([folder.resolve() for folder in self._folders], self._threads)
 
     def direction_for(self, options: TranslateOptions) -> Direction:
-        """Return the direction of a call; raise `UsageError` where the model has no such."""
+        """Return the direction of a call; raise `UsageError` if the model does not have it."""
         if options.source is None and options.target is None:
             return self.direction
         return choose_direction(self.directions, options.source, options.target)
@@ -219,12 +220,12 @@ class _Model(Protocol):
 
 
 class _State(Enum):
-    """Where a segment is on its way."""
+    """What is to be done with a segment next."""
 
     TO_SEARCH = auto()
-    TO_SEARCH_AGAIN = auto()  # the first translation is a failure, or doubtful
+    TO_SEARCH_AGAIN = auto()  # the first translation failed or is doubtful
     TRANSLATED = auto()
-    SPAN_LOST = auto()  # what is between its spans is to be translated by itself
+    SPAN_LOST = auto()  # the pieces between its spans are to be translated separately
 
 
 _SEARCHES = (_State.TO_SEARCH, _State.TO_SEARCH_AGAIN)
@@ -234,21 +235,21 @@ _Checked = list[tuple[Output, Verdict]]
 
 @dataclass(eq=False)
 class _Job:
-    """A segment on its way from preprocessing to the result."""
+    """A segment, from preprocessing to the result."""
 
     segment: Segment
-    ends: str | None  # the text that ends with it
+    ends: str | None  # the text whose last segment this is
     state: _State
     constraints: "Constraints | None" = None
     repetition_rule: RepetitionRule | None = None
-    first: tuple[Segment, _Checked] | None = None  # from the first search, if that was no failure
-    least_log_prob: float = -math.inf  # of a second translation that is to replace the first
-    with_terms: Segment | None = None  # the segment as it was, where its terms are left out
+    first: tuple[Segment, _Checked] | None = None  # of the first search, unless it failed
+    least_log_prob: float = -math.inf  # that a second translation needs to replace the first
+    with_terms: Segment | None = None  # the original segment, if its terms were dropped
     translations: list[SegmentTranslation] = field(default_factory=list)
 
     @property
     def adds_nothing(self) -> bool:
-        """Whether it adds nothing to its text, not even a note."""
+        """Whether it contributes nothing to its text, not even a note."""
         return not (self.segment.text or self.segment.separator or self.segment.notes)
 
 
@@ -299,7 +300,7 @@ class _Call:
         self._byte_rule = ByteRule(tokenizer.byte_ids())
 
     def translate(self, lines: Iterable[str]) -> Iterator[Translation]:
-        """Read ahead, search batch by batch, and yield each text that is complete."""
+        """Read ahead, search batch by batch, and yield each text as soon as it is complete."""
         upcoming = self._preprocess(lines)
         queue: deque[_Job] = deque()  # read and not yet yielded, in order
         builder = self._builder()
@@ -310,7 +311,7 @@ class _Call:
                 room = min(_READ_AHEAD, _READ_AT_FIRST + finished) - len(queue)
                 try:
                     queue.extend(islice(upcoming, max(0, room)))
-                except Exception as error:  # what was read before comes first
+                except Exception as error:  # raised below, after what was read before it
                     failure = error
             if not queue:
                 break
@@ -360,7 +361,7 @@ class _Call:
         """Return the best hypotheses of each segment."""
         sources = [job.segment.ids for job in batch]
         config, n_best = self._search_config, self._options.n_best
-        # Several hypotheses may have the same text, so all that the beam finds are asked for.
+        # Several hypotheses may have the same text, so ask for all that the beam has.
         number = config.beam_size if n_best > 1 else n_best
         rules = [job.repetition_rule for job in batch]
         constraints = [job.constraints for job in batch if job.constraints]
@@ -400,7 +401,7 @@ class _Call:
         )
 
     def _postprocess(self, job: _Job, hypotheses: Sequence[Hypothesis]) -> None:
-        """Make translations of the hypotheses of a segment, or have it searched again."""
+        """Turn the hypotheses of a segment into translations, or have it searched again."""
         checked = [self._check(job, hypothesis) for hypothesis in hypotheses]
         acceptable = [(output, verdict) for output, verdict in checked if not verdict.failure]
         acceptable.sort(key=lambda pair: pair[1].doubts)
@@ -432,13 +433,13 @@ class _Call:
             self._finish(job, self._write(segment, acceptable))
 
     def _with_lost_names_masked(self, segment: Segment, output: Output) -> Segment | None:
-        """Return the segment with the names among the spans that a translation lacks."""
+        """Mask the names that a translation lost; return None if there are none."""
         if not self._options.guard or self._options.sampling or segment.prefix or not output.target:
             return None
         return self._preprocessor.with_names_masked(segment, output.target.text)
 
     def _check(self, job: _Job, hypothesis: Hypothesis) -> tuple[Output, Verdict]:
-        """Return a hypothesis as text, and what speaks against it."""
+        """Decode a hypothesis and check it."""
         output = self._postprocessor.decode(job.segment, hypothesis)
         as_it_is = self._options.sampling or job.segment.prefix
         if as_it_is or not self._options.guard:
@@ -447,7 +448,7 @@ class _Call:
         return output, self._checker.check(job.segment, output, forced)
 
     def _write(self, segment: Segment, checked: _Checked) -> list[SegmentTranslation]:
-        """Return up to `n_best` translations, each text once; none where all have lost a span."""
+        """Return up to `n_best` distinct translations; none if each hypothesis lost a span."""
         translations: dict[str, SegmentTranslation] = {}
         for output, verdict in checked:
             translation = self._postprocessor.write(segment, output, verdict.notes)
@@ -462,7 +463,7 @@ class _Call:
         job.state = _State.TRANSLATED if translations else _State.SPAN_LOST
 
     def _search_again(self, job: _Job, segment: Segment, reason: str) -> None:
-        """Have a segment searched a second time, as `segment`, with repetition ruled out."""
+        """Have `segment` searched in place of the job's, with repetition ruled out and a note."""
         note = f"searched again, since the first translation {reason}"
         self._search_with_rule(job, replace(segment, notes=(*segment.notes, note)))
 
@@ -477,7 +478,7 @@ class _Call:
         job.repetition_rule = None if constraints else rule
 
     def _search_without_terms(self, job: _Job) -> None:
-        """Have a segment searched once more, and say which terms are left out."""
+        """Have a segment searched once more without terms; notes say which terms are lost."""
         segment = job.with_terms = job.segment
         lost = dict.fromkeys(lost_term(found.term) for found in segment.all_terms)
         self._search_with_rule(
@@ -487,9 +488,9 @@ class _Call:
     def _finish_second_search(
         self, job: _Job, checked: _Checked, failed: Hypothesis, has_misfit: bool
     ) -> None:
-        """Take the second translations; where there are none, the first, or the source at last.
+        """Take the translations of the second search; failing that, the first, or the source.
 
-        Before that, a segment with a term that does not fit is searched without its terms.
+        If they fail because a term does not fit, the segment is searched without terms before that.
         """
         translations = self._write(job.segment, checked)
         if job.first and (
@@ -503,7 +504,7 @@ class _Call:
         if not checked and has_misfit:
             self._search_without_terms(job)
             return
-        if not translations:  # the terms were not the reason
+        if not translations:  # dropping the terms did not help, so restore them
             job.segment = job.with_terms or job.segment
         if not checked and PLACEHOLDER not in job.segment.text:
             reason = "no acceptable translation was found"
@@ -512,10 +513,10 @@ class _Call:
 
 
 def _first_batch(queue: Iterable[_Job]) -> list[_Job]:
-    """Return the first segment that is to be searched, with others of similar length.
+    """Return the first segment to be searched, with others of similar length.
 
-    The few that take longer come last, so that they are many: those that are searched again, and
-    those with constraints, which take another search.
+    The few that take longer come last, so that they form large batches: those that are searched
+    again, and those with constraints, which need a different search.
     """
     waiting = [job for job in queue if job.state in _SEARCHES]
     order = min(map(_order, waiting))
@@ -525,14 +526,14 @@ def _first_batch(queue: Iterable[_Job]) -> list[_Job]:
 
 
 def _order(job: _Job) -> tuple[bool, bool]:
-    """Return when a segment is searched: the lowest first."""
+    """Return the sort key of a segment; the lowest is searched first."""
     return job.constraints is not None, job.state is _State.TO_SEARCH_AGAIN
 
 
 def _check(
     options: TranslateOptions, search: SearchConfig, calibrations: Mapping[Direction, Calibration]
 ) -> None:
-    """Raise `UsageError` where a model cannot do what the options say."""
+    """Raise `UsageError` if the model cannot do what the options ask for."""
     if options.n_best < 1:
         raise UsageError("n-best must be at least 1.")
     if options.sampling and options.prefix:
@@ -542,7 +543,7 @@ def _check(
             f"n-best {options.n_best} is more than the beam size {search.beam_size}; "
             f"set the beam size to {options.n_best}."
         )
-    if not 0 <= options.min_confidence <= 1:  # also where it is no number
+    if not 0 <= options.min_confidence <= 1:  # also true for NaN
         raise UsageError("the minimum confidence must be between 0 and 1.")
     if options.min_confidence and not calibrations:
         raise UsageError(
