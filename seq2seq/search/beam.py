@@ -1,25 +1,24 @@
-"""Beam search: the K most promising hypotheses of each sentence grow by one token a step.
+"""Beam search: at each step, the K best hypotheses of each sentence grow by one token.
 
-A sentence has K slots. At each step all extensions of its live hypotheses compete for them. An
-extension by EOS is a finished hypothesis: it keeps its slot, and the beam of that sentence is one
-narrower from then on. So a sentence ends with at most K finished hypotheses, and with K = 1 the
-search is greedy.
+A sentence has K slots. At each step all extensions of its live hypotheses compete for the free
+slots. An extension by EOS is a finished hypothesis: it keeps its slot, so the beam of that sentence
+is one narrower from then on. A sentence thus ends with at most K finished hypotheses, and with
+K = 1 the search is greedy.
 
-Finished hypotheses are compared by score: the natural log-probability, EOS included, over the
-length penalty of Wu et al. (2016), eq. 14; the length counts EOS too. A hypothesis that reaches the
-longest length allowed can only be extended by EOS there, so its score is as honest as any other.
+Finished hypotheses are compared by score: the natural log-probability, EOS included, divided by the
+length penalty of Wu et al. (2016), eq. 14, in which the length includes EOS too. A hypothesis that
+reaches the maximum length can only be extended by EOS; its score is computed in the same way.
 
 Stop rule: a hypothesis that cannot beat the worst of its sentence's `n_best` best finished ones is
-dropped, and a sentence without live hypotheses is done. A log-probability only falls and the
-penalty only rises with the length, so a hypothesis can come to no more than
-log_prob / penalty(longest length); whatever is less likely than a dropped hypothesis could not win
-either. So nothing that could win is lost, and work is saved.
+dropped, and a sentence without live hypotheses is done. As a hypothesis grows, its log-probability
+only falls and its penalty only rises, so its score cannot exceed
+log_prob / penalty(maximum length). Dropping by that bound saves work and never loses a winner.
 
-Pruning, an option, goes further and can change the result: a hypothesis is dropped that is less
-likely by `prune` nats than the best one of its sentence and length (Freitag & Al-Onaizan 2017,
-relative threshold).
+Pruning, an option, goes further and can change the result: it drops hypotheses whose
+log-probability is more than `prune` nats below the best one of the same sentence and length
+(Freitag & Al-Onaizan 2017, relative threshold).
 
-Equals are ordered by parent, then by id, the lower one first, so a search can be repeated exactly.
+Ties go to the lower parent, then to the lower id, so a search can be repeated exactly.
 """
 
 from collections.abc import Sequence
@@ -47,56 +46,57 @@ class Hypothesis:
     """A finished translation of one source of S ids into T ids."""
 
     ids: tuple[int, ...]  # without BOS and EOS
-    score: float  # log_prob over the length penalty
+    score: float  # log_prob divided by the length penalty
     log_prob: float  # natural log, EOS included
     attention: NDArray[np.float32]  # (T, S), a row for each of `ids`
 
 
 Outcome = Literal["kept", "finished", "beaten", "pruned", "outside"]
 """What became of an extension. Kept: it goes on. Finished: it ends with EOS, among the best so far.
-Beaten: it cannot be one of the n best any more. Pruned: too far behind the best of its length.
-Outside: the beam has no slot for it.
+Beaten: it can no longer be one of the n best. Pruned: too far behind the best of its length.
+Outside: the beam had no slot for it.
 """
 
 
 class Trace(Protocol):
-    """An observer of the search of one source."""
+    """An observer of the search for one source."""
 
-    runners_up: int  # how many extensions outside of the beam to record at each step
+    runners_up: int  # how many extensions outside the beam to record at each step
 
     def record(
         self, log_probs: Floats, parents: Ints, tokens: Ints, outcomes: Sequence[Outcome]
     ) -> None:
-        """Take the N extensions of a step, best first, each (N,).
+        """Record the N extensions of a step, best first; each array is (N,).
 
-        `parents` are numbers of the extensions that were kept in the step before, counted from 0;
-        at the first step all are 0, which is BOS. `log_probs` are those of the whole hypotheses.
+        `parents` number the extensions that were kept in the previous step, from 0; at the first
+        step all are 0, which is BOS. `log_probs` are those of the whole hypotheses.
         """
         ...
 
 
 class Chooser(Protocol):
-    """Chooses the next token of each hypothesis in place of the search."""
+    """Chooses the next token of each hypothesis, instead of the search."""
 
     def leave_one(self, numbers: Ints, length: int, log_probs: NDArray[np.float32]) -> None:
-        """Rule out all but one token in each row of log_probs (N, C), which is written into.
+        """Rule out all but one token in each row of log_probs (N, C), in place.
 
-        The rows are of the sources with the `numbers` (N,), and get their token number `length`.
+        Row i belongs to the source with the number `numbers[i]`, and chooses its token number
+        `length`, counted from 1.
         """
         ...
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """Return the divisor of the log-probability of `length` tokens: ((5 + length) / 6) ** alpha.
+    """Return ((5 + length) / 6) ** alpha, which divides the log-probability of `length` tokens.
 
-    See Wu et al. 2016, equation 14. Another divisor must not fall as length grows, either: the
-    search stops when no hypothesis could win even with the divisor of the greatest length.
+    See Wu et al. (2016), equation 14. Any other formula must not fall either as length grows: the
+    search stops when no hypothesis could win even with the penalty of the maximum length.
     """
     return float(((5 + length) / 6) ** alpha)
 
 
 def longest_length(source_length: int, config: SearchConfig) -> int:
-    """Return the longest length of a translation of a source, EOS counted."""
+    """Return the maximum length of a translation, in tokens, EOS included."""
     return int(config.max_length_ratio * source_length) + config.max_length_extra
 
 
@@ -113,11 +113,11 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Return the `n_best` best translations of each source, best first.
 
-    There are fewer where the model gives fewer a probability above 0, or pruning leaves fewer.
+    There are fewer if fewer have a probability above 0, or if pruning leaves fewer.
     PAD, BOS, UNK and the `forbidden` ids are never generated, and bytes only as `byte_rule` allows.
-    A source with a repetition rule has hypotheses within it, as many as the beam, which does not
-    narrow; then it goes on only for what may be the best. A `trace` changes nothing; it is for a
-    single source. With a `chooser` there is a single hypothesis of each source, of its tokens.
+    A source with a repetition rule gets only hypotheses that obey it, up to the beam size; its beam
+    does not narrow, and it stops once nothing can beat the best. A `trace` observes the search of a
+    single source and changes nothing. A `chooser` needs a beam of 1, and chooses all tokens.
     """
     assert chooser is None or config.beam_size == 1
     assert trace is None or len(sources) == 1
@@ -139,7 +139,7 @@ def beam_search(
     state = engine.encode(*pad_sources(sources))
 
     for length in count(1):
-        # Ask for the log-probabilities of the next tokens, and rule out what may not come.
+        # Compute the log-probabilities of the next tokens, and rule out those not allowed.
         step = engine.decode_step(state, live.tokens)
         if length == 1 and step.candidates is not None:
             active.dead_ends = byte_rule.dead_ends(step.candidates)
@@ -150,15 +150,15 @@ def beam_search(
             copied = replace(step, log_probs=step.log_probs.copy())
             recorded = _best_extensions(live, copied, active.free_slots + trace.runners_up)
 
-        # Extend: the best extensions of each sentence, as many as it has free slots.
+        # Extend: take the best extensions of each sentence, as many as it has free slots.
         extended = _best_extensions(live, step, active.free_slots)  # N'
 
-        # Finish: extensions by EOS leave, and take a slot where they may be among the best.
+        # Finish: extensions by EOS leave, and take a slot if they may be among the best.
         is_end = extended.tokens == EOS_ID
         ended = is_end & active.can_win(extended)
         active.finish(extended, np.flatnonzero(ended).tolist(), length)
 
-        # Go on: with the hypotheses that may still come among the best.
+        # Continue with the hypotheses that may still become one of the best.
         can_win = ~is_end & active.can_win(extended)
         on = can_win if config.prune is None else can_win & extended.near_the_best(config.prune)
         if trace is not None:
@@ -175,22 +175,22 @@ def beam_search(
         history.append(_Backpointers(tokens, parents, step.attention[parents]))
         state = step.state.select(parents)
 
-    # The last step's attention belongs to EOS alone and is not needed.
+    # The attention of the last step belongs to EOS and is not needed.
     return [sentence.results(history) for sentence in sentences]
 
 
 @dataclass(frozen=True)
 class _Finished:
-    """A finished hypothesis: where in the history it ends."""
+    """A finished hypothesis, as the place in the history where it ends."""
 
-    length: int  # tokens, EOS counted
+    length: int  # in tokens, EOS included
     log_prob: float
-    parent: int  # the row that EOS was added to
+    parent: int  # the row that EOS extended
 
 
 @dataclass
 class _Sentence:
-    """The finished hypotheses of one source, best first, and when to stop looking for more."""
+    """The finished hypotheses of one source, best first, and the bound that ends its search."""
 
     source_length: int
     config: SearchConfig
@@ -203,7 +203,7 @@ class _Sentence:
         self._penalty_at_limit = length_penalty(self.limit, self.config.length_penalty)
 
     def finish(self, ending: _Finished) -> None:
-        """Add a finished hypothesis; among equals the earlier one stays first."""
+        """Add a finished hypothesis; of equal ones, the earlier stays first."""
         self.finished.append(ending)
         self.finished.sort(key=self._score, reverse=True)
 
@@ -211,11 +211,11 @@ class _Sentence:
         """Return the log-probability that a live hypothesis must exceed to be one of the n best."""
         if len(self.finished) < self.n_best:
             return _NEVER
-        to_beat = 0 if self.rule else self.n_best - 1  # with a rule there is enough to choose from
+        to_beat = 0 if self.rule else self.n_best - 1  # with a rule, only the best must be found
         return self._score(self.finished[to_beat]) * self._penalty_at_limit
 
     def results(self, history: "Sequence[_Backpointers]") -> list[Hypothesis]:
-        """Return the n best hypotheses, their ids and attention read back from the history."""
+        """Return the n best hypotheses, with ids and attention read back from the history."""
         if not self.finished:
             raise Seq2SeqError(
                 "the model gives no translation a probability: its weights are broken (not a "
@@ -240,9 +240,9 @@ class _Sentence:
 
 @dataclass(frozen=True, eq=False)
 class _Backpointers:
-    """One step of the search: from which row before each of its N rows came.
+    """One step of the search: which row of the previous step each of its N rows extends.
 
-    A hypothesis is not copied as it grows. Its ids are read back at the end, from row to parent.
+    Hypotheses are not copied as they grow. Their ids are read back at the end, from row to parent.
     """
 
     tokens: Ints  # (N,)
@@ -252,22 +252,22 @@ class _Backpointers:
 
 @dataclass(frozen=True, eq=False)
 class _Live:
-    """The N hypotheses that go on, by sentence."""
+    """The N hypotheses that go on, grouped by sentence."""
 
-    batch_index: Ints  # (N,) whose hypothesis each is, ascending
+    batch_index: Ints  # (N,) the sentence of each, ascending
     log_probs: Floats  # (N,)
-    tokens: Ints  # (N,) the newest of each
-    states: Ints  # (N,) of the byte rule
+    tokens: Ints  # (N,) the newest token of each
+    states: Ints  # (N,) in the byte rule
 
     @classmethod
     def start(cls, size: int) -> "_Live":
-        """Return those that have said nothing yet, one for each sentence."""
+        """Return the hypotheses before the first token, one for each sentence."""
         return cls(np.arange(size), np.zeros(size), np.full(size, BOS_ID), np.full(size, BETWEEN))
 
 
 @dataclass(frozen=True, eq=False)
 class _Extensions:
-    """N hypotheses with one more token, by sentence, best first."""
+    """N hypotheses with one more token, grouped by sentence, best first."""
 
     batch_index: Ints  # (N,)
     log_probs: Floats  # (N,)
@@ -275,7 +275,7 @@ class _Extensions:
     tokens: Ints  # (N,)
 
     def near_the_best(self, prune: float) -> NDArray[np.bool_]:
-        """(N,) whether it is within `prune` nats of the best one of its sentence."""
+        """Return (N,) whether each is within `prune` nats of the best of its sentence."""
         leaders = np.full(int(self.batch_index.max(initial=0)) + 1, _NEVER)
         np.maximum.at(leaders, self.batch_index, self.log_probs)
         near: NDArray[np.bool_] = self.log_probs >= (leaders - prune)[self.batch_index]
@@ -284,14 +284,14 @@ class _Extensions:
 
 @dataclass(eq=False)
 class _Active:
-    """The B sentences that are not done."""
+    """The B sentences that are still searched."""
 
     sentences: list[_Sentence]
     numbers: Ints  # (B,) among the sources
-    limits: Ints  # (B,) the longest lengths
+    limits: Ints  # (B,) maximum lengths
     free_slots: Ints  # (B,) how many hypotheses may go on
-    bounds: Floats  # (B,) what a log-probability must exceed
-    dead_ends: NDArray[np.bool_]  # (B, C) bytes that none could follow
+    bounds: Floats  # (B,) log-probability that a hypothesis must exceed
+    dead_ends: NDArray[np.bool_]  # (B, C) leading bytes that no candidate can continue
 
     @classmethod
     def all(cls, sentences: list[_Sentence], beam_size: int) -> "_Active":
@@ -307,7 +307,7 @@ class _Active:
         )
 
     def select(self, remaining: Ints) -> "_Active":
-        """Return the sentences of these places."""
+        """Return the sentences with these indices."""
         return _Active(
             [self.sentences[b] for b in remaining],
             self.numbers[remaining],
@@ -318,28 +318,28 @@ class _Active:
         )
 
     def can_win(self, extended: _Extensions) -> NDArray[np.bool_]:
-        """(N,) whether an extension may still come among the best of its sentence."""
+        """Return (N,) whether each extension may still become one of the best of its sentence."""
         within: NDArray[np.bool_] = extended.log_probs > self.bounds[extended.batch_index]
         return within
 
     def finish(self, extended: _Extensions, rows: Sequence[int], length: int) -> None:
-        """Take extensions by EOS, by their rows: each takes a slot of its sentence."""
+        """Add the extensions by EOS in these rows; each takes a slot of its sentence."""
         for row in rows:
             b = int(extended.batch_index[row])
             sentence = self.sentences[b]
             log_prob, parent = float(extended.log_probs[row]), int(extended.parents[row])
             sentence.finish(_Finished(length, log_prob, parent))
-            # What a repetition rule leaves may be far behind: it takes no slot.
+            # A hypothesis under a repetition rule may be far behind, so it takes no slot.
             self.free_slots[b] -= sentence.rule is None
             self.bounds[b] = sentence.bound()
 
 
 class _Restrictions:
-    """What may not come next."""
+    """Rules out the tokens that may not come next."""
 
     def __init__(self, byte_rule: ByteRule, forbidden: Sequence[int]) -> None:
         size = max(UNK_ID + 2, max(forbidden, default=0) + 2, byte_rule.size)
-        self._never = ~byte_rule.allowed(BETWEEN, np.arange(size))  # the last is for all others
+        self._never = ~byte_rule.allowed(BETWEEN, np.arange(size))  # the last: all higher ids
         self._never[[PAD_ID, BOS_ID, UNK_ID, *forbidden]] = True
         self._never[EOS_ID] = False
         self._byte_rule = byte_rule
@@ -352,7 +352,7 @@ class _Restrictions:
         length: int,
         history: "Sequence[_Backpointers]",
     ) -> None:
-        """Rule it out, in the log-probabilities of a step to `length` tokens."""
+        """Rule them out in the log-probabilities of the step that adds token number `length`."""
         log_probs, batch_index, states = step.log_probs, live.batch_index, live.states
         within = log_probs[np.flatnonzero(states)]
         _rule_out(step, self._never)
@@ -374,7 +374,7 @@ class _Restrictions:
 
 
 def _read_back(history: Sequence[_Backpointers], row: int) -> list[int]:
-    """Read the ids of a live hypothesis back, from its row to the first step."""
+    """Read back the ids of a live hypothesis, from its row to the first step."""
     ids: list[int] = []
     for pointers in reversed(history):
         ids.append(int(pointers.tokens[row]))
@@ -383,7 +383,7 @@ def _read_back(history: Sequence[_Backpointers], row: int) -> list[int]:
 
 
 def _rule_out_repetition(step: Step[S], row: int, closed: NDArray[np.bool_]) -> None:
-    """Rule out the `closed` ids in one row; its last element stands for all higher ids."""
+    """Rule out the `closed` ids in one row; the last element stands for all higher ids."""
     ids = np.arange(step.log_probs.shape[1]) if step.candidates is None else step.candidates[row]
     step.log_probs[row, closed.take(ids, mode="clip")] = _NEVER
 
@@ -391,7 +391,7 @@ def _rule_out_repetition(step: Step[S], row: int, closed: NDArray[np.bool_]) -> 
 def _outcomes(
     number: int, ended: NDArray[np.bool_], on: NDArray[np.bool_], can_win: NDArray[np.bool_]
 ) -> list[Outcome]:
-    """Tell what became of `number` extensions, of which the first (N',) have a slot each."""
+    """Return what became of `number` extensions, of which the first (N',) have a slot each."""
     within = np.select([ended, on, can_win], ["finished", "kept", "pruned"], "beaten")
     return [*within.tolist(), *["outside"] * (number - len(within))]
 
@@ -405,7 +405,7 @@ def _rule_out(step: Step[S], never: NDArray[np.bool_]) -> None:
 
 
 def _rule_out_beginnings(step: Step[S], byte_rule: ByteRule, rows: Ints) -> None:
-    """Rule out, in these rows, the beginnings of characters of several bytes."""
+    """Rule out, in these rows, bytes that begin a multi-byte character."""
     ids = np.arange(step.log_probs.shape[1]) if step.candidates is None else step.candidates[rows]
     step.log_probs[rows] = np.where(byte_rule.begins(ids), _NEVER, step.log_probs[rows])
 
@@ -413,9 +413,9 @@ def _rule_out_beginnings(step: Step[S], byte_rule: ByteRule, rows: Ints) -> None
 def _go_on_with_characters(
     step: Step[S], byte_rule: ByteRule, states: Ints, before: NDArray[np.float32]
 ) -> None:
-    """Rule out, within a character by the `states` (N,), all but its next byte.
+    """Rule out all but the next byte in the rows that are within a character, by `states` (N,).
 
-    `before` (N', C) are the log-probabilities of these rows before any was ruled out.
+    `before` (N', C) are the log-probabilities of these rows before anything was ruled out.
     """
     for row, log_probs in zip(np.flatnonzero(states).tolist(), before, strict=True):
         ids = np.arange(len(log_probs)) if step.candidates is None else step.candidates[row]
@@ -423,10 +423,10 @@ def _go_on_with_characters(
 
 
 def _best_extensions(live: _Live, step: Step[S], free_slots: Ints) -> _Extensions:
-    """Return the best one-token extensions of N hypotheses, by sentence, best first.
+    """Return the best one-token extensions of N hypotheses, grouped by sentence, best first.
 
-    Each sentence gets as many as it has `free_slots` (B,), or fewer where the model gives fewer a
-    probability. The log-probabilities of `step` are used up.
+    Each sentence gets up to `free_slots` (B,), or fewer if fewer have a probability above 0.
+    The log-probabilities of `step` are overwritten.
     """
     width = int(free_slots.max())
     values, columns = _largest(step.log_probs, width)  # (N, W): no parent can win more slots
@@ -449,11 +449,11 @@ def _best_extensions(live: _Live, step: Step[S], free_slots: Ints) -> _Extension
 
 
 def _largest(array: NDArray[np.float32], number: int) -> tuple[NDArray[np.float32], Ints]:
-    """Return the `number` largest of each row and their columns: (N, C) -> each (N, number).
+    """Return the `number` largest values of each row and their columns: (N, C) -> each (N, number).
 
-    `array` is used up.
-    Taking the maximum and striking it out, `number` times over, is much faster than
-    `np.argpartition` for the few that a beam needs, and unlike it takes the first among equals.
+    `array` is overwritten: taking the maximum and striking it out, `number` times over, is much
+    faster than `np.argpartition` for the few values that a beam needs, and takes the first of
+    equal ones.
     """
     rows = np.arange(len(array))
     number = min(number, array.shape[1])
@@ -467,7 +467,7 @@ def _largest(array: NDArray[np.float32], number: int) -> tuple[NDArray[np.float3
 
 
 def pad_sources(sources: Sequence[Sequence[int]]) -> tuple[Ints, Ints]:
-    """Put ids side by side, (B, S) padded with PAD_ID; return them and their lengths (B,)."""
+    """Stack ids into an array (B, S) padded with PAD_ID; return it with their lengths (B,)."""
     lengths = np.array([len(source) for source in sources], np.int64)
     padded = np.full((len(sources), int(lengths.max())), PAD_ID)
     for row, source in zip(padded, sources, strict=True):

@@ -1,19 +1,19 @@
-"""Beam search under constraints: what must be said, and what must not be said again.
+"""Beam search under constraints: phrases that must be said, and repetitions that must not.
 
-Phrases that a translation has to contain are met by dynamic beam allocation (Post & Vilar 2018):
-besides the best extensions of all, each hypothesis is extended by the next id of every phrase that
-is open to it, and the places of the beam are shared out among hypotheses that have met equally many
-ids. So a hypothesis that begins a phrase need not at once compete with those that do not. EOS is
-open to none but those that have met all. As the longest length comes near, only what is still
-missing is open: every search ends with all constraints met. Of phrases that are alternatives, such
-as the forms of a word, one has to be met (disjunctive constraints, Li et al. 2020, "Guided
-generation of cause and effect"), and the model says which.
+Dynamic beam allocation (Post & Vilar 2018) makes a translation contain given phrases. Besides its
+best extensions, each hypothesis is extended by the next id of every phrase that is open to it. The
+slots of the beam are divided among groups of hypotheses that have met equally many ids, so a
+hypothesis that begins a phrase need not compete at once with those that do not. EOS is open only to
+hypotheses that have met all constraints. Near the maximum length only missing ids are open, so
+every search ends with all constraints met. Of alternative phrases, such as the forms of a word, one
+has to be met (disjunctive constraints, Li et al. 2020, "Guided generation of cause and effect"),
+and the model decides which.
 
-A translation may also have to begin with given ids, its prefix: then nothing else is open until all
-of them are said, and what they cost counts in the score.
+A translation may also have to begin with given ids, its prefix. Until all of them are said, nothing
+else is open; their log-probability counts in the score.
 
-It is for the few sentences that need it: one hypothesis is one object, and a step takes about twice
-as long as in `seq2seq.search.beam`.
+This search is for the few sentences that need it: each hypothesis is an object of its own, and a
+step takes about twice as long as in `seq2seq.search.beam`.
 """
 
 from collections import defaultdict
@@ -35,35 +35,35 @@ from seq2seq.search.utf8 import BETWEEN, LONGEST, NO_BYTES, ByteRule
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 _NEVER = -np.inf
-_WIDEST = 16  # the beam of a sentence, unless a wider one is asked for
-_LEAST_SHARE = 1e-9  # what has to be said can be said
+_WIDEST = 16  # maximum beam of a sentence, unless a wider one is asked for
+_LEAST_SHARE = 1e-9  # minimum probability of a constraint's next id
 
 
 class Phrase(NamedTuple):
-    """Ids that must come up in a row, in place of the source ids at `positions`."""
+    """Ids that must come up in a row, as the translation of the source ids at `positions`."""
 
     ids: tuple[int, ...]
     positions: tuple[int, ...] = ()
-    ends_word: bool = False  # what goes on with a word may not follow
-    firm: int = 1  # once it has so many ids, it is not broken off
-    begins_word: bool = False  # a word that is not whole may not precede
-    group: int | None = None  # phrases of a group are alternatives: one of them comes up
+    ends_word: bool = False  # no piece that continues a word may follow
+    firm: int = 1  # once this many ids are said, the rest must follow
+    begins_word: bool = False  # the word before it must be complete
+    group: int | None = None  # phrases of one group are alternatives: only one comes up
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """What a translation must contain: the prefix, then each phrase once, in any order.
+    """What a translation must contain: the prefix first, then each phrase once, in any order.
 
-    Of a group of phrases it contains one.
+    Of the phrases of a group it contains one.
     """
 
     phrases: tuple[Phrase, ...] = ()
-    repetition_rule: RepetitionRule | None = None  # without it, twice in a row is right
-    prefix: tuple[int, ...] = ()  # ids that it begins with
+    repetition_rule: RepetitionRule | None = None  # None: saying something twice in a row is fine
+    prefix: tuple[int, ...] = ()  # ids that the translation begins with
 
     @property
     def size(self) -> int:
-        """The most ids that its phrases take."""
+        """The largest number of ids that the phrases can take."""
         return _most_ids(self.phrases)
 
     @property
@@ -84,10 +84,10 @@ def constrained_search(
 ) -> list[list[Hypothesis]]:
     """Return the `n_best` best translations of each source that meet its constraints.
 
-    The `forbidden` ids come up in phrases alone, and as often as there. `continuing` are those that
-    go on with a word. Bytes come as `byte_rule` allows. Nothing is said in a row more often than in
-    the source, or twice where constraints have no repetition rule; with one there are as
-    many as the beam has.
+    The `forbidden` ids come up only in phrases, and only as often as there. `continuing` are the
+    ids that continue a word. Bytes come only as `byte_rule` allows. Nothing is said in a row more
+    often than in the source, or than twice if the constraints have no repetition rule. With a
+    repetition rule, as many translations are returned as the beam has.
     """
     if not sources:
         return []
@@ -124,7 +124,7 @@ def constrained_search(
 
 @dataclass(frozen=True)
 class _Rules:
-    """What holds for all sentences."""
+    """What applies to all sentences."""
 
     never: NDArray[np.bool_]
     continuing: NDArray[np.bool_]
@@ -134,22 +134,22 @@ class _Rules:
 
 @dataclass(frozen=True)
 class _Progress:
-    """How far the phrases of a sentence are met."""
+    """Which phrases of a sentence are met, and how far those that are begun have come."""
 
     phrases: tuple[Phrase, ...]
-    waiting: tuple[int, ...]  # the numbers of those that are not met
-    begun: tuple[int, ...] = ()  # of those that the last ids are the beginning of
-    place: int = 0  # in these
-    is_longer: bool = False  # the last ids are also a whole phrase, and `begun` go on with it
+    waiting: tuple[int, ...]  # numbers of the phrases that are not met
+    begun: tuple[int, ...] = ()  # numbers of the phrases that the last ids are the beginning of
+    place: int = 0  # how many ids of the begun phrases are said
+    is_longer: bool = False  # the last ids are also a whole phrase, which `begun` would extend
 
     @cached_property
     def missing(self) -> int:
-        """The number of ids, at most."""
+        """The largest number of ids that may still be needed."""
         return _most_ids([self.phrases[i] for i in self.waiting]) - self.place
 
     @cached_property
     def open(self) -> dict[int, list[int]]:
-        """The ids that would begin or go on with phrases, each with the numbers of these."""
+        """The ids that would begin or continue phrases, each with the numbers of these phrases."""
         ids: dict[int, list[int]] = {}
         for number in self.begun or self.waiting:
             ids.setdefault(self.phrases[number].ids[self.place], []).append(number)
@@ -158,7 +158,7 @@ class _Progress:
     def after(self, id_: int) -> Iterator[Self]:
         """Yield the progress after `id_`; a phrase that is broken off has to begin again.
 
-        Where it ends a phrase, another one of the group may go on: those are two.
+        There are two if `id_` completes a phrase and a longer one of its group may go on.
         """
         numbers = self.open.get(id_)
         if numbers is None:
@@ -179,7 +179,7 @@ class _Progress:
             yield replace(self, begun=longer, place=place, is_longer=True)
 
     def rivals(self, id_: int) -> list[int]:
-        """Return the open ids of which a group needs only one, `id_` among them."""
+        """Return the open ids of alternative phrases, of which only one is needed, with `id_`."""
         groups = {self.phrases[i].group for i in self.open[id_]} - {None}
         return [
             other
@@ -192,18 +192,19 @@ class _Progress:
 
     @property
     def is_firm(self) -> bool:
-        """Whether nothing may come but the rest of a phrase."""
+        """Whether only the rest of a phrase may follow."""
         return any(self.place >= self.phrases[number].firm for number in self.begun)
 
     def share(
         self, numbers: Sequence[int], attention: NDArray[np.float32], whole_word: float
     ) -> float:
-        """Return how likely it is that one of the phrases `numbers` is what is said next.
+        """Return the least probability that one of the phrases `numbers` comes next.
 
-        At least the attention to what they stand for, as if the model copied it (Gu et al. 2016),
-        where the word before is whole, as it is with the probability `whole_word`; and once a
-        phrase is firm, the rest follows. Of what stands for nothing in the source the model alone
-        says how likely it is, and so it does where a phrase might have ended.
+        It is 1 if a firm phrase must go on. Otherwise it is the attention to the source positions
+        of the phrase, as if the model copied them (Gu et al. 2016), times the probability
+        `whole_word` that the word before is complete, if the phrase begins a word. It is 0, which
+        leaves it to the model, for phrases without source positions, and if a phrase may have just
+        ended.
         """
         if self.is_longer:
             return 0.0
@@ -224,11 +225,11 @@ class _Live:
 
     ids: tuple[int, ...]
     log_prob: float
-    attention: tuple[NDArray[np.float32], ...]  # a row for each of `ids`, each (S,)
+    attention: tuple[NDArray[np.float32], ...]  # for each of `ids`, (S,)
     progress: _Progress
-    row: int = 0  # in the step that it was extended in
-    ends_word: bool = False  # with a phrase that says so
-    state: int = BETWEEN  # of the byte rule
+    row: int = 0  # of the step that extended it
+    ends_word: bool = False  # its last id completed a phrase that ends a word
+    state: int = BETWEEN  # in the byte rule
 
 
 class _Sentence:
@@ -244,18 +245,18 @@ class _Sentence:
         self._limit = longest + constraints.size + len(constraints.prefix)
         self._repetition_rule = constraints.repetition_rule
         self._allowed = allowed_repeats(source)
-        # A place at least for each number of ids met.
+        # At least one slot for each number of ids that can be met.
         self._width = max(rules.config.beam_size, min(constraints.size + 2, _WIDEST))
         phrases = constraints.phrases
         start = _Progress(phrases, tuple(range(len(phrases))))
         self.live = [_Live((), 0.0, (), start)]
         self._finished: list[Hypothesis] = []
         self._columns: Ints = np.empty(0, np.int64)  # (C,) the candidates, ascending
-        self._closed = self._continuing = np.empty(0, np.bool_)  # (C,) which may not come
-        self._beginning = self._closed  # (C,) which begin a character of several bytes
+        self._closed = self._continuing = np.empty(0, np.bool_)  # (C,) which are ruled out
+        self._beginning = self._closed  # (C,) which begin a multi-byte character
 
     def extend(self, step: Step[S], first: int, length: int) -> None:
-        """Take a step to `length` tokens; the rows of this sentence begin at `first`."""
+        """Take the step to token number `length`; this sentence's rows begin at `first`."""
         extensions: list[_Extension] = []
         if not len(self._columns):
             candidates = None if step.candidates is None else step.candidates[first]
@@ -308,7 +309,7 @@ class _Sentence:
         for id_, numbers in progress.open.items():
             share = progress.share(numbers, attention, whole_word)
             rivals = [own[rival] for rival in progress.rivals(id_)]
-            if len(rivals) > 1:  # the model says which one
+            if len(rivals) > 1:  # the model decides among alternatives
                 preferred = np.exp(total[own[id_]] - np.logaddexp.reduce(total[rivals]))
                 share *= float(preferred)
             shares[own[id_]] = share
@@ -343,7 +344,7 @@ class _Sentence:
         extensions: list[_Extension] = []
         for column in {*best.tolist(), *meets}:
             log_prob = float(total[column])
-            if not log_prob > bound:  # nor is NaN
+            if not log_prob > bound:  # also skips NaN
                 continue
             id_ = int(self._columns[column])
             is_step = progress.begun or id_ in progress.open
@@ -360,11 +361,11 @@ class _Sentence:
         return _Extension(log_prob, row, id_, next(hypothesis.progress.after(id_)))
 
     def _look(self, candidates: Ints | None, size: int) -> None:
-        """See which ids there are to choose from, the same in all steps."""
+        """Set up the candidate ids and their properties, which are the same in all steps."""
         if candidates is None:
             self._columns = np.arange(size)
         else:
-            self._columns = candidates[: np.count_nonzero(candidates) + 1]  # PAD is the first
+            self._columns = candidates[: np.count_nonzero(candidates) + 1]  # only PAD is 0
         byte_rule = self._rules.byte_rule
         self._beginning = byte_rule.begins(self._columns)
         self._closed = self._rules.never.take(self._columns, mode="clip")
@@ -373,7 +374,7 @@ class _Sentence:
         self._continuing = self._rules.continuing.take(self._columns, mode="clip")
 
     def _places(self, ids: Collection[int]) -> Ints:
-        """Return where those of the `ids` are that are among the candidates."""
+        """Return the columns of those `ids` that are among the candidates."""
         wanted = np.array(sorted(ids), np.int64)
         places = np.minimum(np.searchsorted(self._columns, wanted), len(self._columns) - 1)
         found: Ints = places[self._columns[places] == wanted]
@@ -403,7 +404,7 @@ class _Sentence:
         self._finished.sort(key=lambda hypothesis: hypothesis.score, reverse=True)
 
     def _bound(self) -> float:
-        """Return what a log-probability must exceed to go on; see `beam_search`."""
+        """Return the log-probability that a hypothesis must exceed; see `beam_search`."""
         if len(self._finished) < self._n_best:
             return _NEVER
         penalty = length_penalty(self._limit, self._rules.config.length_penalty)
@@ -411,7 +412,7 @@ class _Sentence:
         return self._finished[to_beat].score * penalty
 
     def _allocate(self, extensions: "Sequence[_Extension]") -> "list[_Extension]":
-        """Choose in turn the best of those that miss fewest ids, of those that miss more..."""
+        """Fill the beam in turns: the best extension per number of missing ids, fewest first."""
         banks: defaultdict[int, list[_Extension]] = defaultdict(list)
         for extension in extensions:
             banks[extension.progress.missing].append(extension)
@@ -429,7 +430,7 @@ class _Extension(NamedTuple):
 
 
 def _most_ids(phrases: Sequence[Phrase]) -> int:
-    """Return the number of ids of the phrases, of each group that of the longest."""
+    """Return how many ids the phrases can take at most: of each group, only the longest counts."""
     alone = sum(len(phrase.ids) for phrase in phrases if phrase.group is None)
     longest = dict[int, int]()
     for phrase in phrases:
@@ -439,7 +440,7 @@ def _most_ids(phrases: Sequence[Phrase]) -> int:
 
 
 def _mask(ids: Sequence[int], size: int) -> NDArray[np.bool_]:
-    """(size + 1,) whether each id is among `ids`; the last element stands for all others."""
+    """Return (size + 1,) whether each id is in `ids`; the last element is for all higher ids."""
     mask = np.zeros(size + 1, np.bool_)
     mask[list(ids)] = True
     return mask

@@ -1,4 +1,4 @@
-"""Forced decoding: how likely a model finds a translation that is given to it."""
+"""Forced decoding: compute the probability that a model gives to a given translation."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,16 @@ from seq2seq.tokenizer import BOS_ID, EOS_ID
 def forced_log_probs(
     engine: Engine[S], sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[NDArray[np.float64]]:
-    """Return the natural log-probabilities of the T ids of each target, and of EOS, (T + 1,).
+    """Return the natural log-probability of each of the T ids of a target, and of EOS: (T + 1,).
 
-    Their sum is the log-probability that a search gives the same ids.
+    Their sum is the log-probability that a search reports for the same ids.
     """
     if not sources:
         return []
     state = engine.encode(*pad_sources(sources), pad_sources(targets)[0])
     padded, lengths = pad_sources([[*target, EOS_ID] for target in targets])  # (B, L), (B,)
     log_probs = np.zeros(padded.shape)
-    sentences = np.arange(len(sources))  # (N,) those that have not ended
+    sentences = np.arange(len(sources))  # (N,) the sentences that have not ended
     tokens: Ints = np.full(len(sources), BOS_ID)
     for place in range(padded.shape[1]):
         step = engine.decode_step(state, tokens)

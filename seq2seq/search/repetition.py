@@ -1,4 +1,4 @@
-"""Repetition loops: a weak model says the same again and again."""
+"""Repetition loops, in which a weak model says the same thing again and again."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from seq2seq.tokenizer import EOS_ID
 
 _LONGEST_LOOP = 24  # ids
-_ALLOWED = 2  # times in a row, unless the source says something more often
+_ALLOWED = 2  # times in a row, unless the source repeats something more often
 
 
 def repeats(ids: Sequence[int], longest_run: int = _LONGEST_LOOP) -> int:
-    """How often some run of up to `longest_run` ids stands in a row, at most.
+    """Return the most times in a row that a run of up to `longest_run` ids occurs.
 
-    1 without repetition, 0 of nothing.
+    It is 1 without repetition, and 0 without ids.
     """
     if len(set(ids)) == len(ids):
         return min(len(ids), 1)
     most = 1
     for size in range(1, longest_run + 1):
-        same = longest = 0  # how many ids equal those `size` places before, in a row
+        same = longest = 0  # how many ids in a row equal the id `size` places before
         for id_, before in zip(ids[size:], ids, strict=False):
             if id_ != before:
                 same = 0
@@ -33,17 +33,17 @@ def repeats(ids: Sequence[int], longest_run: int = _LONGEST_LOOP) -> int:
 
 
 def returns(ids: Sequence[int]) -> int:
-    """How often some three ids in a row come up, at most, whatever is in between."""
+    """Return how often the commonest sequence of three ids occurs, whatever is in between."""
     return max(Counter(zip(ids, ids[1:], ids[2:], strict=False)).values(), default=0)
 
 
 def allowed_repeats(source: Sequence[int]) -> int:
-    """How often a translation of `source` may say something in a row, or come back to it."""
+    """Return how often a translation of `source` may say something in a row, or return to it."""
     return max(_ALLOWED, repeats(source), returns(source))
 
 
 def loops(source: Sequence[int], target: Sequence[int]) -> bool:
-    """Whether the translation repeats itself more than its source does."""
+    """Return whether the translation repeats itself more than its source does."""
     if len(target) - len(set(target)) < _ALLOWED:
         return False
     allowed = allowed_repeats(source)
@@ -52,19 +52,19 @@ def loops(source: Sequence[int], target: Sequence[int]) -> bool:
 
 
 def _is_most_of(times: int, length: int) -> bool:
-    """Whether three ids that come up so often are all that is said in so many ids.
+    """Return whether a sequence of three ids that occurs `times` times makes up all `length` ids.
 
-    In pieces of a letter or two, some come up often in any sentence.
+    If the pieces are single letters, some sequences are frequent in any sentence.
     """
     return 3 * times >= length
 
 
 def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
-    """Return the ids that, after `ids`, would say something once more than `allowed` times."""
-    if ids and ids[-1] not in ids[:-1]:  # most often: then it can only be said once more at once
+    """Return the ids that, after `ids`, would repeat something more than `allowed` times."""
+    if ids and ids[-1] not in ids[:-1]:  # usual: only the last id could be repeated at once
         return {ids[-1]} if allowed == 1 else set()
     closing: set[int] = set()
-    if len(ids) >= allowed + 2:  # three ids in a row, so often
+    if len(ids) >= allowed + 2:  # room for so many sequences of three ids
         last = ids[-2], ids[-1]
         threes = zip(ids, ids[1:], ids[2:], strict=False)
         following = [third for first, second, third in threes if (first, second) == last]
@@ -78,7 +78,7 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
         if len(ids) + 1 < needed:
             break
         if needed > size + 1 and ids[-1] != ids[-1 - size]:
-            continue  # most often
+            continue  # the usual case
         tail = ids[len(ids) - needed + 1 :]
         if all(tail[i] == tail[i - size] for i in range(size, len(tail))):
             closing.add(ids[-size])
@@ -86,16 +86,16 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
 
 
 class RepetitionRule:
-    """Rules out what repeats itself: no run of ids comes more often in a row than in the source.
+    """Rules out repetition: no run of ids comes more often in a row than in the source.
 
-    Something is said, too: a piece with a letter comes before the end. A source of a single word is
-    translated without saying a word twice.
+    It also rules out an end before a piece with a letter. If the source is a single word, no word
+    may come twice.
     """
 
     def __init__(
         self, source: Sequence[int], continuing: Sequence[int], letters: Sequence[int]
     ) -> None:
-        """Take the ids that go on with a word, and those of pieces with a letter."""
+        """Take the ids that continue a word, and the ids of pieces with a letter."""
         self._allowed = repeats(source)
         self._letters = frozenset(letters)
         self._words = self._letters.difference(continuing)
@@ -105,7 +105,7 @@ class RepetitionRule:
         self._at_first[list(continuing)] = True
 
     def closed(self, ids: Sequence[int]) -> NDArray[np.bool_]:
-        """Tell of each id whether it may not follow `ids`; the last stands for all higher ones."""
+        """Return whether each id is ruled out after `ids`; the last element: all higher ids."""
         closed = (self._never if ids else self._at_first).copy()
         repeating = closes_loop(ids, self._allowed)
         if self._is_word:

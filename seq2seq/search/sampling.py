@@ -1,8 +1,8 @@
-"""Sampling: each token is drawn by its probability, in place of a search for the likeliest.
+"""Sampling: draw each token by its probability, instead of searching for the best translation.
 
-Translations that vary as a language does make better sources of back-translation than the
-likeliest ones do (Edunov et al. 2018). A temperature below 1 sharpens the distribution, above 1 it
-flattens it; with top-k only the k likeliest tokens are drawn from (Fan et al. 2018).
+Samples vary as language does, and make better sources for back-translation than the most probable
+translations (Edunov et al. 2018). A temperature below 1 sharpens the distribution, one above 1
+flattens it; with top-k, only the k most probable tokens are drawn (Fan et al. 2018).
 """
 
 from collections.abc import Sequence
@@ -40,10 +40,10 @@ def sample(
     forbidden: Sequence[int] = (),
     byte_rule: ByteRule = NO_BYTES,
 ) -> list[list[Hypothesis]]:
-    """Draw `number` translations of each source, and return them by score, best first.
+    """Draw `number` translations of each source; return them best first, by score.
 
-    What they are drawn by depends on the seed, the source and the turn alone: so a source has the
-    same samples whatever else is in its batch. Scores are the model's own, at temperature 1.
+    The random numbers depend only on the seed, the source and the number of the sample, so a source
+    has the same samples in any batch. Scores are the model's own, at temperature 1.
     """
     each = [source for source in sources for _ in range(number)]
     turns = [*range(number)] * len(sources)
@@ -68,17 +68,17 @@ class _Drawing:
     """Draws the tokens of B hypotheses of up to L tokens."""
 
     sampling: Sampling
-    uniform: NDArray[np.float64]  # (B, L) in [0, 1), a number for each token
+    uniform: NDArray[np.float64]  # (B, L) in [0, 1), a random number for each token
 
     def leave_one(self, numbers: Ints, length: int, log_probs: NDArray[np.float32]) -> None:
-        """Draw a token of each row (N, C), and rule out all others."""
+        """Draw a token for each row (N, C), and rule out all others."""
         size, rows = log_probs.shape[1], np.arange(len(log_probs))
         logits = log_probs / self.sampling.temperature
         if 0 < self.sampling.top_k < size:
             place = size - self.sampling.top_k
             least = np.partition(logits, place, axis=1)[:, place]
             logits[logits < least[:, None]] = -np.inf
-        with np.errstate(invalid="ignore"):  # broken weights; the search tells
+        with np.errstate(invalid="ignore"):  # broken weights: the search raises the error
             weights = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
         cumulative = weights.cumsum(axis=1)
         drawn = self.uniform[numbers, length - 1] * cumulative[:, -1]

@@ -1,7 +1,7 @@
-"""Bytes in a hypothesis form whole characters: UTF-8 as an automaton over byte pieces.
+"""Make the bytes in a hypothesis form whole characters: UTF-8 as an automaton over byte pieces.
 
-A tokenizer spells what is outside of its vocabulary byte by byte. Once a character has begun, only
-its next byte may follow, so a hypothesis ends, and takes any other piece, between characters alone.
+A tokenizer spells what is not in its vocabulary byte by byte. Once a character has begun, only its
+next byte may follow, so a hypothesis ends, or takes any other piece, only between characters.
 The ranges are those of table 3-7 of the Unicode standard.
 """
 
@@ -16,20 +16,20 @@ BETWEEN = 0
 """The state between two characters, in which a hypothesis begins."""
 
 LONGEST = 4
-"""Bytes of a character, at most."""
+"""Maximum number of bytes in a character."""
 
 _TRAILING = range(0x80, 0xC0)
-_EXPECTED = (  # the bytes that may come next in each state, and the state behind them
+_EXPECTED = (  # for each state, the bytes that may come next, and the state after them
     (range(0x80), BETWEEN),
     (_TRAILING, BETWEEN),
     (_TRAILING, 1),
     (_TRAILING, 2),
-    (range(0xA0, 0xC0), 1),  # behind E0
-    (range(0x80, 0xA0), 1),  # behind ED
-    (range(0x90, 0xC0), 2),  # behind F0
-    (range(0x80, 0x90), 2),  # behind F4
+    (range(0xA0, 0xC0), 1),  # after E0
+    (range(0x80, 0xA0), 1),  # after ED
+    (range(0x90, 0xC0), 2),  # after F0
+    (range(0x80, 0x90), 2),  # after F4
 )
-_LEADING = {  # the state behind each byte that begins a character of several
+_LEADING = {  # the state after each byte that begins a multi-byte character
     **dict.fromkeys(range(0xC2, 0xE0), 1),
     **dict.fromkeys(range(0xE1, 0xF0), 2),
     **dict.fromkeys(range(0xF1, 0xF4), 3),
@@ -41,13 +41,13 @@ _LEADING = {  # the state behind each byte that begins a character of several
 
 
 class ByteRule:
-    """Which ids may follow in a hypothesis, by the state that its ids so far have left it in.
+    """Says which ids may follow, by the state in which the ids so far have left a hypothesis.
 
-    Of the tables' `size` columns the last stands for all ids above those of the bytes.
+    The tables have `size` columns; the last one stands for all ids above those of the bytes.
     """
 
     def __init__(self, byte_ids: Sequence[int]) -> None:
-        """Take the id of each of the 256 bytes, or none where the tokenizer has no bytes."""
+        """Take the id of each of the 256 bytes; none if the tokenizer has no bytes."""
         self.size = max(byte_ids, default=-1) + 2
         self._allowed = np.zeros((len(_EXPECTED), self.size), np.bool_)
         self._next = np.zeros((len(_EXPECTED), self.size), np.int64)
@@ -64,22 +64,22 @@ class ByteRule:
             self._next[BETWEEN, byte_ids[byte]] = state
 
     def after(self, states: Ints, ids: Ints) -> Ints:
-        """Give the states (N,) behind the `ids` (N,) that came in the `states` (N,)."""
+        """Return the states (N,) after `ids` (N,) came in `states` (N,)."""
         following: Ints = self._next[states, np.minimum(ids, self.size - 1)]
         return following
 
     def allowed(self, state: int, ids: Ints) -> NDArray[np.bool_]:
-        """Tell which of `ids` (C,) may come in a state."""
+        """Return which of `ids` (C,) may come in a state."""
         allowed: NDArray[np.bool_] = self._allowed[state].take(ids, mode="clip")
         return allowed
 
     def begins(self, ids: Ints) -> NDArray[np.bool_]:
-        """Tell which of `ids` (..., C) begin a character of several bytes."""
+        """Return which of `ids` (..., C) begin a multi-byte character."""
         begins: NDArray[np.bool_] = (self._next[BETWEEN] != BETWEEN).take(ids, mode="clip")
         return begins
 
     def dead_ends(self, candidates: Ints) -> NDArray[np.bool_]:
-        """Tell which of the `candidates` (B, C) begin what none of the same row goes on with."""
+        """Return which `candidates` (B, C) begin a character that no other of the row continues."""
         columns = np.minimum(candidates, self.size - 1)
         alive = np.stack([allowed[columns].any(axis=1) for allowed in self._allowed], axis=1)
         states = self._next[BETWEEN, columns]  # (B, C)
@@ -88,4 +88,4 @@ class ByteRule:
 
 
 NO_BYTES = ByteRule(())
-"""Of a tokenizer without bytes: everything may follow."""
+"""The rule of a tokenizer without bytes: everything may follow."""
