@@ -25,7 +25,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the sa
 
 def read_sample(part: str) -> dict[str, list[str]]:
     """The sentences of `train`, `valid` or `test`, by language."""
-    return {one: list(read_lines(SAMPLE / f"{part}.{one}")) for one in LANGUAGES}
+    return {language: list(read_lines(SAMPLE / f"{part}.{language}")) for language in LANGUAGES}
 
 
 def begin(seed: int) -> Random:

@@ -14,6 +14,7 @@ the decoder need not have it all from one state: the attention looks back at eac
 calls it: `train` as `seq2seq train` does, and `Translator` as everybody does.
 """
 
+import operator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import fill
@@ -71,26 +72,26 @@ def main(
             raise KeyboardInterrupt
         translator = open_translator(run)  # of the epoch that was best on `valid`
     known, test = read_sample("train"), read_sample("test")
-    found = [one.text for one in translator.translate(test["en"])]
+    translations = [translation.text for translation in translator.translate(test["en"])]
     result = Result(
-        corpus_bleu(found, test["de"], "de"),
+        corpus_bleu(translations, test["de"], "de"),
         corpus_bleu(test["en"], test["de"], "de"),
         corpus_bleu(_nearest(known, test["en"]), test["de"], "de"),
-        found,
+        translations,
     )
-    right = sum(one == wanted for one, wanted in zip(found, test["de"], strict=True))
+    right = sum(map(operator.eq, translations, test["de"]))
     rows = {
         "the English as it is": [result.source],
         "the German of the nearest sentence in train": [result.nearest],
         cell: [result.model],
     }
-    print_table(f"{len(found)} held-out sentences", ["BLEU"], rows, ".1f")
+    print_table(f"{len(translations)} held-out sentences", ["BLEU"], rows, ".1f")
     print(f"{right} translations are the reference, word for word. The first ones:")
     for n in range(3):
         print()
         for title, text in (
             ("source", test["en"][n]),
-            (cell, found[n]),
+            (cell, translations[n]),
             ("reference", test["de"][n]),
         ):
             print(fill(f"{title:<10}{text}", 80, subsequent_indent=" " * 10))
@@ -104,7 +105,7 @@ def _nearest(known: dict[str, list[str]], sources: list[str]) -> list[str]:
     ]
 
     def nearest(words: set[str]) -> str:
-        return max(memory, key=lambda one: len(words & one[0]) / len(words | one[0]))[1]
+        return max(memory, key=lambda pair: len(words & pair[0]) / len(words | pair[0]))[1]
 
     return [nearest({*source.split()}) for source in sources]
 

@@ -79,7 +79,9 @@ def main(cell: CellOption = "lstm", steps: StepsOption = 500, seed: SeedOption =
     alphabet = Alphabet(characters_of(train.values()))
     # Each character has an id as a small and as a capital letter; so have those not known.
     model = ManyToOne(cell, 2 * len(alphabet.characters) + 2)
-    pairs = [(text, number) for number, one in enumerate(LANGUAGES) for text in train[one]]
+    pairs = [
+        (text, number) for number, language in enumerate(LANGUAGES) for text in train[language]
+    ]
 
     def loss() -> Tensor:
         chosen = random.sample(pairs, _BATCH)
@@ -92,14 +94,16 @@ def main(cell: CellOption = "lstm", steps: StepsOption = 500, seed: SeedOption =
 
     learn(model, loss, steps)
     result = Result(_right(model, alphabet, test), _right_by_letters(train, test))
-    rows = {"letters, no order": result.baseline.values(), cell: result.model.values()}
+    rows = {"bag of letters": result.baseline.values(), cell: result.model.values()}
     print_table("characters read", [*map(str, LENGTHS[:-1]), "all"], rows)
     identifier = LanguageIdentifier.load()
-    texts = [(text, one) for one in LANGUAGES for text in test[one]]
+    texts = [(text, language) for language in LANGUAGES for text in test[language]]
     answers = identifier.identify_batch([text for text, _ in texts])
-    right = sum(answer[0][0] == one for answer, (_, one) in zip(answers, texts, strict=True))
+    right = sum(
+        answer[0][0] == language for answer, (_, language) in zip(answers, texts, strict=True)
+    )
     known = ", ".join(identifier.languages)
-    print(f"all read, by the one that ships, which knows {known}: {right / len(texts):.1%}")
+    print(f"the identifier that ships ({known}), all characters read: {right / len(texts):.1%}")
     print("\nHow sure it is of German after each character")
     for text in ("In the garden", "Im Garten", "Will er", "Will he"):
         print(_as_it_reads(model, alphabet, text))
@@ -109,8 +113,8 @@ def main(cell: CellOption = "lstm", steps: StepsOption = 500, seed: SeedOption =
 @torch.no_grad()
 def _right(model: ManyToOne, alphabet: Alphabet, test: Mapping[str, list[str]]) -> dict[int, float]:
     right = Counter[int]()
-    for number, one in enumerate(LANGUAGES):
-        ids, lengths = alphabet.encode_batch(test[one])
+    for number, language in enumerate(LANGUAGES):
+        ids, lengths = alphabet.encode_batch(test[language])
         answers = model(torch.from_numpy(ids)).argmax(dim=-1)  # (B, T)
         for n in LENGTHS:
             # Place 0 is the space before the first character, and the last one that at the end.
@@ -124,16 +128,18 @@ def _right_by_letters(
 ) -> dict[int, float]:
     """The baseline knows how frequent each character is in each language, and nothing of order."""
     logs = dict[str, dict[str, float]]()
-    for one in LANGUAGES:
-        counts = Counter("".join(train[one]))
-        logs[one] = {c: math.log(number / counts.total()) for c, number in counts.items()}
+    for language in LANGUAGES:
+        counts = Counter("".join(train[language]))
+        logs[language] = {c: math.log(number / counts.total()) for c, number in counts.items()}
     rare = -12.0  # of a character that has not come
     right = Counter[int]()
-    for one in LANGUAGES:
+    for language in LANGUAGES:
         for n in LENGTHS:
-            for text in test[one]:
-                sums = {two: sum(logs[two].get(c, rare) for c in text[:n]) for two in LANGUAGES}
-                right[n] += max(LANGUAGES, key=sums.__getitem__) == one
+            for text in test[language]:
+                sums = {
+                    guess: sum(logs[guess].get(c, rare) for c in text[:n]) for guess in LANGUAGES
+                }
+                right[n] += max(LANGUAGES, key=sums.__getitem__) == language
     return {n: right[n] / sum(map(len, test.values())) for n in LENGTHS}
 
 

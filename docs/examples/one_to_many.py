@@ -98,12 +98,12 @@ def main(cell: CellOption = "lstm", steps: StepsOption = 1200, seed: SeedOption 
     train, test = read_sample("train"), read_sample("test")
     texts = [text for part in train.values() for text in part]
     tokenizer = Tokenizer.train(texts, TokenizerConfig(vocabulary_size=800), LANGUAGES)
-    tags = {one: tokenizer.language_id(one) for one in LANGUAGES}
+    tags = {language: tokenizer.language_id(language) for language in LANGUAGES}
 
     def encoded(part: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         return {
-            one: [[tags[one], *ids, EOS_ID] for ids in tokenizer.encode(part[one])]
-            for one in LANGUAGES
+            language: [[tags[language], *ids, EOS_ID] for ids in tokenizer.encode(part[language])]
+            for language in LANGUAGES
         }
 
     known, held_out = encoded(train), encoded(test)
@@ -111,18 +111,21 @@ def main(cell: CellOption = "lstm", steps: StepsOption = 1200, seed: SeedOption 
     model = LanguageModel(cell, len(tokenizer))
     learn(model, lambda: model.loss(side_by_side(random.sample(rows, _BATCH), PAD_ID)[0]), steps)
     result = Result(
-        {one: _perplexity(model, held_out[one]) for one in LANGUAGES},
-        {one: _unigram_perplexity(known[one], held_out[one], len(tokenizer)) for one in LANGUAGES},
+        {language: _perplexity(model, held_out[language]) for language in LANGUAGES},
+        {
+            language: _unigram_perplexity(known[language], held_out[language], len(tokenizer))
+            for language in LANGUAGES
+        },
         [],
     )
     table = {"by how frequent it is": result.baseline.values(), cell: result.model.values()}
     print_table("perplexity of a subword, held-out", LANGUAGES, table, ".2f")
-    for one in LANGUAGES:
+    for language in LANGUAGES:
         for temperature in TEMPERATURES:
-            print(f"<2{one}>, temperature {temperature}")
+            print(f"<2{language}>, temperature {temperature}")
             for _ in range(3 if temperature else 1):
-                text = tokenizer.decode([*model.sample(tags[one], temperature)])
-                copied = "=" if text in train[one] else " "
+                text = tokenizer.decode([*model.sample(tags[language], temperature)])
+                copied = "=" if text in train[language] else " "
                 print(fill(f"{copied} {text}", 80, subsequent_indent="  "))
                 result.samples.append(text)
     print("=: word for word a sentence of the training text")

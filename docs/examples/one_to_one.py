@@ -182,8 +182,8 @@ def main(
     }
     columns = results.values()
     rows = {
-        "F1 of capitals": [one.capitals for one in columns],
-        "F1 of marks": [one.marks for one in columns],
+        "F1 of capitals": [column.capitals for column in columns],
+        "F1 of marks": [column.marks for column in columns],
         "right tags": [one.tags for one in columns],
     }
     for tag, number in sorted(Counter(tag for text in test for tag in text.tags).items()):

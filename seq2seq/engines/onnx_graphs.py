@@ -29,7 +29,7 @@ import numpy as np
 from seq2seq.config.model_config import ModelConfig
 from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_builder import Graph, QuantizedGraph
-from seq2seq.engines.weights import GATE_ORDER
+from seq2seq.engines.weights import GATE_ORDER, states_of
 
 _ONE_PIECE = 128  # the longest sum that ONNX Runtime never cuts
 
@@ -77,7 +77,7 @@ def step_graph(graph: Graph, shortlist: bool = False) -> bytes:
     sentences (N,), whose each row is.
     """
     model, size = graph.model, graph.model.hidden_size
-    parts = 2 if model.cell == "lstm" else 1
+    parts = states_of(model)
     states = graph.split("states", *[size] * (model.decoder_layers * parts))  # each (N, H)
     new_states: list[str] = []
     features: list[str] = []
@@ -127,7 +127,7 @@ def _bidirectional(graph: Graph, name: str, x: str) -> str:
     sentences = graph.node("Shape", "lengths")
     shape = graph.node("Concat", sentences, graph.ints(half), axis=0)
     zeros = graph.node("ConstantOfShape", shape)  # (B, h)
-    first = [zeros, zeros] if model.cell == "lstm" else [zeros]
+    first = [zeros] * states_of(model)
 
     def step(direction: str, x: str, state: list[str]) -> list[str]:
         from_state = graph.linear(f"{name}.{direction}", state[0])

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from seq2seq.config.model_config import ModelConfig, WeightPrecision
-from seq2seq.nn.cells import Weights
+from seq2seq.nn.cells import BUILT_IN_CELLS, Weights
 from seq2seq.tokenizer import PAD_ID, UNK_ID
 
 Shape = tuple[int, ...]
@@ -66,6 +66,11 @@ class Linear(NamedTuple):
 def linear_layers(model: ModelConfig) -> dict[str, Linear]:
     """Return all linear layers by name, but for the embedding as the output layer."""
     return {layer.name: layer for layer in (*_recurrent(model), *_others(model))}
+
+
+def states_of(model: ModelConfig) -> int:
+    """Return how many states (N, H) a layer has: 2 for an LSTM, otherwise 1."""
+    return len(BUILT_IN_CELLS[model.cell].states)
 
 
 def cell_parameters(layer: str) -> Weights:
@@ -113,7 +118,7 @@ def _recurrent(model: ModelConfig) -> Iterator[Linear]:
 def _others(model: ModelConfig) -> Iterator[Linear]:
     """Yield the layers that torch has as they are."""
     size = model.hidden_size
-    parts = 2 if model.cell == "lstm" else 1
+    parts = states_of(model)
     has_attention = model.attention == "multihead"
     layers: list[tuple[str, tuple[int, ...], int]] = [
         ("decoder.bridge", (size,), model.decoder_layers * parts * size)

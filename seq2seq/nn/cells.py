@@ -151,9 +151,9 @@ BUILT_IN_CELLS = {
     ),
     "rnn": CellType(rnn_step, blocks=("hidden",)),
 }
-"""By name. A new one also needs its name in `seq2seq.config.model_config`, a fused layer in
-`seq2seq.nn.recurrent`, its gates in `seq2seq.engines.weights`, a graph in
-`seq2seq.engines.onnx_graphs` and, to be drawn, a diagram in `seq2seq.inspection.diagrams`.
+"""By name. A new one also needs its name in `seq2seq.config.model_config`, its fused layer in
+`seq2seq.nn.recurrent` if torch has one, the order of its gates in `seq2seq.engines.weights`, a
+graph in `seq2seq.engines.onnx_graphs` and, to be drawn, a diagram in `seq2seq.inspection.diagrams`.
 """
 
 

@@ -58,7 +58,7 @@ class RecurrentLayer(nn.Module):
         # Called `fused` of either kind, so that a model's weights serve both.
         self.fused: Any = (
             _FUSED[cell](input_size, hidden_size, batch_first=True)
-            if isinstance(cell, str) and kernels == "fused"
+            if isinstance(cell, str) and cell in _FUSED and kernels == "fused"
             else CellParameters(self.cell, input_size, hidden_size)
         )
         for name, weight in self.fused.named_parameters():

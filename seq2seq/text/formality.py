@@ -1,8 +1,8 @@
 """Forms of address: whether a text says du or Sie, tu or vous, tú or usted.
 
-A model learns the two forms from a tag before the source, which is drawn from the pronouns of the
-target (Sennrich et al. 2016, "Controlling politeness"). Plural and formal forms coincide in French
-(`vous`) and are told apart in German and Spanish no further than their pronouns are.
+In training, a tag before the source says which form the pronouns of the target have (Sennrich et
+al. 2016, "Controlling politeness"). In French the plural looks like the formal form (`vous`); in
+German and Spanish they are told apart only where their pronouns differ.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Literal, get_args
 Formality = Literal["formal", "informal"]
 FORMALITIES: tuple[Formality, ...] = get_args(Formality)
 
-# "Sie" at the beginning of a sentence may be "she" or "they"; only inside one is it formal.
+# At the beginning of a sentence "Sie" may be "she" or "they"; inside a sentence it is formal.
 _INSIDE = r"(?<=[\w,;)] )"
 _PRONOUNS: Mapping[str, Mapping[Formality, re.Pattern[str]]] = {
     "de": {
@@ -31,12 +31,12 @@ _PRONOUNS: Mapping[str, Mapping[Formality, re.Pattern[str]]] = {
 
 
 def has_forms(language: str) -> bool:
-    """Tell whether `language` has two forms of address that are known here."""
+    """Tell whether `formality_of` knows the two forms of address of `language`."""
     return language.partition("-")[0] in _PRONOUNS
 
 
 def formality_of(text: str, language: str) -> Formality | None:
-    """Tell the form of address of `text`; None where it has none, or both."""
+    """Return the form of address that `text` uses; None if it uses neither or both."""
     patterns = _PRONOUNS.get(language.partition("-")[0], {})
     forms = [form for form, pattern in patterns.items() if pattern.search(text)]
     return forms[0] if len(forms) == 1 else None

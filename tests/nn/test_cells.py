@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from seq2seq.nn.cells import Array, Weights, gru_step, lstm_step, rnn_step
+from seq2seq.nn.cells import BUILT_IN_CELLS, Array, Weights, gru_step, lstm_step, rnn_step
+from seq2seq.nn.recurrent import RecurrentLayer
 
 B, T, X, H = 3, 7, 5, 4
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -165,3 +166,12 @@ def test_the_update_gate_of_a_gru_keeps_the_state() -> None:
     step = gru_step(np.ones((B, X)), hidden, weights)
     np.testing.assert_allclose(step.hidden, hidden, atol=1e-9)
     np.testing.assert_allclose(step.reset, 0.5)
+
+
+def test_a_built_in_cell_that_torch_has_no_layer_for_trains_by_its_equations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(BUILT_IN_CELLS, "another", BUILT_IN_CELLS["gru"])
+    layer = RecurrentLayer("another", X, H)
+    outputs, _ = layer(torch.ones(2, 3, X))
+    assert outputs.shape == (2, 3, H)
