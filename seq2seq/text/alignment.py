@@ -1,8 +1,8 @@
-"""Which source word a target word was made from, read off the attention.
+"""Which source word each target word was made from, according to the attention.
 
-It is the attention of the first decoder layer's output, a mean over the heads, in the step that
-said the id; see `seq2seq.nn.decoder`. A word's attention is that of its ids together, and it is
-linked to the source word that has most of it.
+The attention is that of the first decoder layer's output, averaged over the heads, at the step that
+said the id; see `seq2seq.nn.decoder`. The attention of a word is the sum over its ids, and the word
+is linked to the source word that gets most of it.
 """
 
 import re
@@ -20,7 +20,7 @@ _SPACE = "\u2581"  # as SentencePiece writes it
 _TAG = re.compile("<(2[^<>]+|formal|informal)>")
 
 WordAlignment = tuple[tuple[int, int], ...]
-"""Pairs of a source word and a target word, by number from 0; words are what white space parts."""
+"""Pairs of a source word and a target word, numbered from 0; words are separated by white space."""
 
 
 def word_alignment(
@@ -29,10 +29,10 @@ def word_alignment(
     target: Sequence[str],
     from_source: bool = False,
 ) -> WordAlignment:
-    """Link the words of both sides by the attention (T, S) between their pieces.
+    """Link source and target words by the attention (T, S) between their pieces.
 
-    Each target word has one, to the source word that it looks at most. With `from_source` it is
-    the source words that have one each: to the target word that looks at them most.
+    Each target word gets one link, to the source word that it attends to most. With `from_source`,
+    each source word gets one link instead, to the target word that attends to it most.
     """
     share = _word_attention(attention, source, target)
     if from_source:
@@ -49,9 +49,9 @@ def words_made_from(
 ) -> list[int | None]:
     """Choose for each range of source words the target word that was most likely made from it.
 
-    That is the word whose pieces look at the range most, in the mean; each is chosen once, and
-    those that are `fixed` never. None where no word is left. `attention` (T, S) is between the
-    pieces `target` and `source`.
+    That is the word whose pieces have the highest mean attention to the range. Each word is chosen
+    at most once, and `fixed` words never; None if no word is left. `attention` (T, S) is between
+    the pieces of `target` and `source`.
     """
     share = _word_attention(attention, source, target)
     chosen: list[int | None] = []
@@ -70,7 +70,7 @@ def words_made_from(
 def _word_attention(
     attention: NDArray[np.float32], source: Sequence[str], target: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Add up the attention (T, S) of pieces to that of words: (target words, source words)."""
+    """Sum the attention (T, S) between pieces to attention (target words, source words)."""
     ours, theirs = word_numbers(source), word_numbers(target)  # (S,), (T,)
     if not attention.size or max(ours, default=-1) < 0:
         return np.zeros((0, 0))
@@ -85,9 +85,9 @@ def _word_attention(
 def unmasked_alignment(
     links: WordAlignment, source: MaskedText, target: MaskedText
 ) -> WordAlignment:
-    """Turn links between the words that a model read and wrote into links between whole texts.
+    """Turn links between the words of masked texts into links between the words of whole texts.
 
-    A span of several words is linked word by word.
+    Spans of equally many words are linked word by word.
     """
     if not (source.spans or target.spans):
         mine, yours = len(source.text.split()), len(target.text.split())
@@ -103,7 +103,7 @@ def unmasked_alignment(
 
 
 def joined_alignment(parts: Iterable[tuple[str, str, str, WordAlignment]]) -> WordAlignment:
-    """Join the links of parts (source, target, separator, links) to those of the whole text."""
+    """Join the links of parts (source, target, separator, links) into links of the whole text."""
     ours, theirs = _Counter(), _Counter()
     found: dict[tuple[int, int], None] = {}
     for source, target, separator, links in parts:
@@ -113,7 +113,7 @@ def joined_alignment(parts: Iterable[tuple[str, str, str, WordAlignment]]) -> Wo
 
 
 class _Counter:
-    """Count the words of a text that comes in parts, which may end within a word."""
+    """Counts the words of a text that comes in parts, which may end within a word."""
 
     def __init__(self) -> None:
         self._words = 0
@@ -130,7 +130,7 @@ class _Counter:
 
 
 def word_numbers(pieces: Sequence[str]) -> list[int]:
-    """Return the number of the word that each piece belongs to; -1 for a tag."""
+    """Return the number of the word that each piece belongs to, from 0; -1 for a tag."""
     numbers: list[int] = []
     word, begun = 0, False
     for piece in pieces:
@@ -145,7 +145,7 @@ def word_numbers(pieces: Sequence[str]) -> list[int]:
 
 
 def _ranges(text: str, spans: Sequence[Span]) -> list[range]:
-    """Find the words of the whole text that each word of a masked one without inline tags is."""
+    """Return the words of the restored text that each word of the masked text stands for."""
     coming = iter(spans)
     lengths = [
         len(next(coming).text) if letter in (PLACEHOLDER, INLINE_TAG) else 1 for letter in text

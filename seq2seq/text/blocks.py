@@ -1,7 +1,7 @@
-"""How a text is laid out: what is to be translated, and what stands around it.
+"""Split a text by its layout: what is to be translated, and what surrounds it.
 
-Segments and separators, joined in order, are the text again; but in paragraphs the line ends inside
-a sentence are its white space.
+Segments and separators, joined in order, give the text again. In paragraphs, line ends within a
+sentence count as white space of the sentence.
 """
 
 import re
@@ -13,10 +13,10 @@ from seq2seq.text.masking import DIVIDER
 from seq2seq.text.sentences import Part, sentences
 
 Unit = Literal["line", "sentence", "paragraph"]
-"""What a text is: one line, lines that keep their ends, or paragraphs whose lines are joined. It is
-always translated sentence by sentence, and markers stay around what is translated."""
+"""How to read a text: as one line, as lines to be kept, or as paragraphs, whose lines are joined.
+It is always translated sentence by sentence, and markers around the sentences stay."""
 
-_MARKER = re.compile(  # indentation, and what begins an item of a list, a heading, a quotation
+_MARKER = re.compile(  # indentation, and the mark before a list item, heading or quotation
     r"""
     [^\S\n]*
     (?:
@@ -33,10 +33,10 @@ _MARKER = re.compile(  # indentation, and what begins an item of a list, a headi
     """,
     re.VERBOSE,
 )
-_LABEL = re.compile(  # of who speaks: up to three words with capitals
+_LABEL = re.compile(  # the name of a speaker: up to three capitalised words
     r"((?:[^\W\d_][\w.'’-]{0,20}[^\S\n]){0,2}[^\W\d_][\w.'’-]{0,20}):[^\S\n]{1,9}(?=[\w¿¡\"“„«])"
 )
-_NOTICES = (  # words before a colon that are no names
+_NOTICES = (  # words before a colon that are not names
     "warning note notice caution attention question answer example tip hint important subject "
     "warnung hinweis achtung vorsicht frage antwort beispiel tipp wichtig betreff fehler merke "
     "avertissement remarque réponse exemple conseil objet erreur error "
@@ -46,17 +46,17 @@ _WEBVTT = re.compile(r"\ufeff?WEBVTT(?=\s|$)")
 _WEBVTT_COMMENT = re.compile(r"(?:NOTE|STYLE|REGION)(?=\s|$)")
 _FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})")
 _HARD_BREAK = re.compile(  # of Markdown, at the end of a line
-    r"(?:\\|(?<![^\S\r\n])[^\S\r\n]{2,})(?=\r?\n?$)"  # tried where a run of spaces begins alone
+    r"(?:\\|(?<![^\S\r\n])[^\S\r\n]{2,})(?=\r?\n?$)"  # tried only where a run of spaces begins
 )
 _ROW = re.compile(r"[^\S\n]*\|.*\|\s*")  # of a table
 _CELL = re.compile(r"((?:(?<![^\S\n])[^\S\n]+)?(?<!\\)\|[^\S\n]*)")
 _DIVIDERS = re.compile(f"({DIVIDER}+)")
 _TAB = re.compile(r"(\t+)")
-_LONGEST_PARAGRAPH, _LONGEST_BLOCK = 1000, 20_000  # lines; what is longer comes in parts
+_LONGEST_PARAGRAPH, _LONGEST_BLOCK = 1000, 20_000  # lines; longer ones come in parts
 
 
 def segments(text: str, unit: Unit, language: str = "") -> Iterator[Part]:
-    """Split a text into what is to be translated and what follows it; a segment may be empty."""
+    """Split a text into parts: a segment to translate, which may be empty, and what follows it."""
     if unit == "line":
         parts: Iterable[str] = [text.strip()]
     else:
@@ -73,7 +73,7 @@ def segments(text: str, unit: Unit, language: str = "") -> Iterator[Part]:
 
 
 def _sentences(block: str, language: str) -> Iterator[Part]:
-    """Split a block into its sentences, and what is around them."""
+    """Split a block into its sentences and what surrounds them."""
     body = block[_end_of_marker(block) :].lstrip()
     if len(body) < len(block):
         yield Part("", block[: len(block) - len(body)])
@@ -91,9 +91,9 @@ def _sentences(block: str, language: str) -> Iterator[Part]:
 
 
 def _end_of_marker(block: str) -> int:
-    """Find where the words of a block begin: behind its markers and the name of the speaker."""
+    """Return where the words of a block begin, after markers and the name of a speaker."""
     marker = _MARKER.match(block)
-    assert marker  # it matches nothing at least
+    assert marker  # it also matches nothing
     label = _LABEL.match(block, marker.end())
     if not label or label[1].casefold() in _NOTICES.split():
         return marker.end()
@@ -102,7 +102,7 @@ def _end_of_marker(block: str) -> int:
 
 
 def _cells(row: str, border: re.Pattern[str]) -> Iterator[Part]:
-    """Split a row into cells, each with the border behind it."""
+    """Split a row into cells, each followed by its border."""
     first, *parts = border.split(row)
     if first:
         yield from _cell(first)
@@ -120,12 +120,12 @@ def _cell(cell: str) -> Iterator[Part]:
 
 
 def blocks(chunks: Iterable[Iterable[str]], unit: Unit) -> Iterator[Iterator[str]]:
-    """Turn chunks of lines into chunks of texts, which joined are the lines again.
+    """Regroup chunks of lines into chunks of texts; joined, the texts are the lines again.
 
-    In "paragraph" a text is a paragraph, or the blank lines between two; else it is a line. But
-    code between fences is one text with its fences, and so are the front matter of a file, the head
-    of a WebVTT file, and each of its comments with the blank lines before it. Lines have their
-    ends. What has come is given back before the next chunk is asked for, but for such blank lines.
+    With "paragraph", a text is a paragraph or the blank lines between two; otherwise it is a line.
+    In either case, these are one text each: code with its fences, the front matter of a file, the
+    head of a WebVTT file, and a WebVTT comment with the blank lines before it. Lines include their
+    ends. A chunk's texts are yielded before the next chunk is read, except such blank lines.
     """
     gathered = _Blocks(unit)
     for chunk in chunks:
@@ -134,18 +134,18 @@ def blocks(chunks: Iterable[Iterable[str]], unit: Unit) -> Iterator[Iterator[str
 
 
 class _Blocks:
-    """Put lines together to texts."""
+    """Joins lines into texts."""
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self._held: list[str] = []
-        self._end: re.Pattern[str] | None = None  # of the block that is open
-        self._is_first = True  # the next line, of the file
-        self._is_webvtt = False  # the file
-        self._is_comment = False  # what is held, in such a file
+        self._end: re.Pattern[str] | None = None  # matches the last line of the open block
+        self._is_first = True  # whether the next line is the first of the file
+        self._is_webvtt = False  # whether the file is WebVTT
+        self._is_comment = False  # whether the held lines are a comment in a WebVTT file
 
     def of(self, lines: Iterable[str]) -> Iterator[str]:
-        """Take further lines, and return the texts that are whole."""
+        """Add lines, and yield the texts that are complete."""
         for line in lines:
             if len(self._held) == (_LONGEST_BLOCK if self._end else _LONGEST_PARAGRAPH):
                 yield from self.rest()
@@ -171,14 +171,14 @@ class _Blocks:
                 yield from self.rest()
 
     def rest(self) -> Iterator[str]:
-        """Return the last text, whole or not."""
+        """Yield the last text, even if it is incomplete."""
         if self._held:
             text = "".join(self._held)
             self._held, self._end, self._is_comment = [], None, False
             yield text
 
     def _begins_comment(self, line: str) -> bool:
-        """Tell whether `line` begins the head of a WebVTT file, or a comment or style in it."""
+        """Return whether `line` begins the head of a WebVTT file, or a comment or style in it."""
         if self._is_first:
             self._is_webvtt = _WEBVTT.match(line) is not None
             return self._is_webvtt
@@ -187,7 +187,7 @@ class _Blocks:
 
 
 def _end_of_block(line: str, is_first: bool) -> re.Pattern[str] | None:
-    """Return what ends the block that `line` opens (code, comment, front matter), None if none."""
+    """Return what ends the block that `line` opens (code, comment, front matter), or None."""
     fence = _FENCE.match(line)
     if fence and line.count(fence[1]) == 1:
         return re.compile(rf"[^\S\n]*{fence[1]}(?!{fence[1][0]})")
@@ -203,7 +203,7 @@ def _is_blank(line: str) -> bool:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """Split a text into lines, each with its end."""
+    """Split a text into lines, including their ends."""
     start = 0
     while start < len(text):
         end = text.find("\n", start) + 1 or len(text)
@@ -212,10 +212,10 @@ def lines_of(text: str) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Join lines that belong together, with their ends.
+    """Join the lines of each paragraph, including their ends.
 
-    A paragraph goes on until a line is blank, has nothing but spans, such as code, or begins with a
-    marker.
+    A paragraph ends before a line that is blank, begins with a marker, or consists only of spans,
+    such as code.
     """
     held: list[str] = []
     for line in lines_of(text):
@@ -237,5 +237,5 @@ def _ends_paragraph(line: str) -> bool:
 
 
 def _stands_alone(line: str) -> bool:
-    """Tell whether a line has no words, or is a row of a table."""
+    """Return whether a line has no words, or is a row of a table."""
     return not any(map(str.isalnum, line)) or _ROW.fullmatch(line) is not None

@@ -1,21 +1,21 @@
-"""Text in capitals: read as an ordinary sentence, and translated into capitals again."""
+"""Handle text in capitals: it is read as an ordinary sentence, and its translation capitalised."""
 
 import re
 from collections.abc import Callable
 
 from seq2seq.text.masking import INLINE_TAG, PLACEHOLDER
 
-_LEAST_LETTERS = 4  # fewer are an abbreviation
+_LEAST_LETTERS = 4  # shorter words are taken for abbreviations
 _CAPITALS = re.compile(rf"(?<!\w)[^\W\d_a-z]{{{_LEAST_LETTERS},50}}(?!\w)")
 _LEAST_WORDS = 4
 _OPENING = "\"'([{“‘«„¿¡"
-KNOWN_PIECES = 2  # subwords; a word of more is spelled, not known
+KNOWN_PIECES = 2  # maximum number of subwords of a word that the model knows
 
 
 def is_all_caps(text: str) -> bool:
-    """Tell whether all letters are capitals, and too many for an abbreviation.
+    """Return whether a text is written in capitals and is no abbreviation.
 
-    A single word is an abbreviation unless an exclamation mark follows.
+    A single word counts as an abbreviation unless an exclamation mark follows.
     """
     letters = sum(map(str.isalpha, text))
     if letters < _LEAST_LETTERS or not text.isupper():
@@ -25,10 +25,10 @@ def is_all_caps(text: str) -> bool:
 
 
 def is_title_case(text: str) -> bool:
-    """Tell whether every word begins with a capital, as in an English headline.
+    """Return whether every word begins with a capital, as in an English headline.
 
-    There must be four words or more, and a short one behind the first, such as "The" or "Of":
-    names in a row have none.
+    There must be at least four words, and a short one after the first, such as "The" or "Of":
+    a list of names has none.
     """
     words = [word for word in text.split() if any(map(str.isalpha, word))]
     return (
@@ -39,16 +39,16 @@ def is_title_case(text: str) -> bool:
 
 
 def sentence_case(text: str) -> str:
-    """Write a text in lower case but for its first letter."""
+    """Write a text in lower case, except for its first letter."""
     lower = text.lower()
     first = next((i for i, letter in enumerate(lower) if letter.isalpha()), 0)
     return lower[:first] + lower[first : first + 1].upper() + lower[first + 1 :]
 
 
 def with_known_words(text: str, pieces: Callable[[str], int]) -> str:
-    """Write a word in capitals small where only so the model knows it: STATION, but not NASA.
+    """Write capitals in lower case if the model knows the word only so: STATION, but not NASA.
 
-    `pieces` tells how many subwords a word has.
+    `pieces` returns how many subwords a word has.
     """
 
     def known(capitals: re.Match[str]) -> str:

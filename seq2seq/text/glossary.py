@@ -1,4 +1,4 @@
-"""Terms that must be translated as a user says."""
+"""Glossaries: terms that must be translated as the user says."""
 
 import re
 from collections import defaultdict
@@ -10,18 +10,18 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded
 from seq2seq.tokenizer import normalise_source
 
-_WORD = re.compile(r"\w[\w\u0300-\u036f]*|[^\w\s]")  # a letter keeps its marks
+_WORD = re.compile(r"\w[\w\u0300-\u036f]*|[^\w\s]")  # combining marks stay with their letter
 
-_BETWEEN_FORMS = "|"  # of a translation
-_LONGEST = 100  # characters of a term
-_MOST_BYTES = 64 << 20  # of a file
+_BETWEEN_FORMS = "|"  # between the forms of a translation
+_LONGEST = 100  # characters in a term
+_MOST_BYTES = 64 << 20  # in a file
 
 
 class Term(NamedTuple):
     """A term and its translation.
 
-    `further` are more forms of the translation (Bahnhofs beside Bahnhof), or synonyms. Of all its
-    forms a translation has the one that the model prefers.
+    `further` are other forms of the translation (Bahnhofs beside Bahnhof), or synonyms. The model
+    chooses the form that fits.
     """
 
     source: str
@@ -30,7 +30,7 @@ class Term(NamedTuple):
 
     @classmethod
     def of_forms(cls, source: str, forms: str) -> Self:
-        """Return a term whose forms are parted as in glossary files: `Bahnhof|Bahnhofs`."""
+        """Return a term whose forms are separated as in glossary files: `Bahnhof|Bahnhofs`."""
         parted = (form.strip() for form in forms.split(_BETWEEN_FORMS))
         target, *further = dict.fromkeys(filter(None, parted)) or ("",)
         return cls(source, target, tuple(further))
@@ -41,7 +41,7 @@ class Term(NamedTuple):
         return (self.target, *self.further)
 
     def is_in(self, text: str) -> bool:
-        """Tell whether a text has a form of the translation, in any case."""
+        """Return whether a text contains a form of the translation, ignoring case."""
         text = text.casefold()
         return any(form.casefold() in text for form in self.forms)
 
@@ -55,9 +55,9 @@ class Found(NamedTuple):
 
 
 class Glossary:
-    """Finds the terms of a glossary in a text: whole words, and the longest term at each place.
+    """Finds the terms of a glossary in a text: as whole words, the longest term at each place.
 
-    A term in lower case is found in any case, a term with capitals only as it is written.
+    Terms in lower case are found in any case; terms with capitals only as they are written.
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:
@@ -74,9 +74,9 @@ class Glossary:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read lines of term, tab, translation; raises `Seq2SeqError` that names a bad line.
+        """Read lines of term, tab, translation; raise a `Seq2SeqError` that names a bad line.
 
-        Forms of a translation are parted as in `Term.of_forms`.
+        The forms of a translation are separated as in `Term.of_forms`.
         """
         try:
             lines = read_bounded(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
@@ -101,12 +101,12 @@ class Glossary:
             if terms.setdefault(term.source, term) != term:
                 raise Seq2SeqError(
                     f"{path}, line {number}: {term.source!r} has two translations; put the forms "
-                    f"of one on the same line, parted by {_BETWEEN_FORMS}."
+                    f"of one on the same line, separated by {_BETWEEN_FORMS}."
                 )
         return cls(terms.values())
 
     def find(self, text: str) -> list[Found]:
-        """Return the terms of `text`, in order; a term that occurs twice is there twice."""
+        """Return each occurrence of a term in `text`, in order."""
         matches = [*_WORD.finditer(text)]
         words = [normalise_source(match[0]) for match in matches]
         terms: list[Found] = []

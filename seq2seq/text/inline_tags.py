@@ -1,8 +1,8 @@
-"""Tags and pictures go around the model, and come back where the words went that they stood at.
+"""Inline tags, emoji included, bypass the model and return with the words they belonged to.
 
-A pair of tags is put around the words made from those that it enclosed, so that pairs may change
-places. Anything else comes after the word or the pair that it came after. All stay inside the pair
-that they were in. Offsets are those of the text without any of them, as the model reads it.
+A pair of tags goes around the words made from those that it enclosed, so pairs may change places.
+Any other tag goes after the words made from the word or pair that it followed. All tags stay inside
+the pair that enclosed them. Offsets refer to the text without inline tags, as the model reads it.
 """
 
 import re
@@ -30,7 +30,7 @@ class _Tag(NamedTuple):
 
     span: Span
     offset: int
-    leads: bool  # white space is before it and the tags that it is joined to
+    leads: bool  # white space comes before it and the tags directly before it
     after_space: bool
     before_space: bool
 
@@ -40,11 +40,11 @@ class _Mark(NamedTuple):
 
     offset: int
     number: int  # of the tag
-    text: str
+    text: str  # the tag's symbol, with spaces where needed
 
 
 class _Word(NamedTuple):
-    """A word, and its part without the punctuation around it."""
+    """The place of a word, and of its part without the punctuation around it."""
 
     start: int
     end: int
@@ -55,8 +55,8 @@ class _Word(NamedTuple):
 def place(source: MaskedText, target: MaskedText, links: WordAlignment) -> MaskedText | None:
     """Put the tags of `source` into `target`, its translation without them.
 
-    `links` are between the words of both without tags. None where a pair would enclose no word,
-    and where tags that are not inline would not be nested as they were.
+    `links` are between the words of both, without tags. Return None if a pair would enclose no
+    word, or if tags that are kept as words would no longer be nested as they were.
     """
     links = _with_placeholders_linked(links, without_inline_tags(source), target)
     placing = _Placing([*_tags(source)], source.text.replace(INLINE_TAG, ""), target.text, links)
@@ -70,13 +70,13 @@ def place(source: MaskedText, target: MaskedText, links: WordAlignment) -> Maske
     return placed if _nesting(placed.spans, ends) == _nesting(source.spans, ends) else None
 
 
-_WHOLE = -1  # stands for what is around all pairs
+_WHOLE = -1  # stands for the whole text, around all pairs
 
 
 class _Placing:
-    """Find where the tags of a text go in its translation.
+    """Finds where the tags of a text go in its translation.
 
-    A pair has the number of the tag that opens it. Pairs without text are no pairs here.
+    A pair goes by the number of its opening tag. Pairs that enclose no text do not count as pairs.
     """
 
     def __init__(self, tags: Sequence[_Tag], text: str, target: str, links: WordAlignment) -> None:
@@ -88,7 +88,7 @@ class _Placing:
             for begin, end in pairs([each.span.text for each in tags]).items()
             if text[tags[begin].offset : tags[end].offset].strip()
         }
-        self._children = defaultdict[int, list[int]](list)  # of a pair: what is right inside
+        self._children = defaultdict[int, list[int]](list)  # of a pair: what is directly inside
         closing = {*self._ends.values()}
         open_ = [_WHOLE]
         for number in range(len(tags)):
@@ -101,14 +101,14 @@ class _Placing:
         self._ranges: dict[int, tuple[int, int]] = {_WHOLE: (0, len(target))}  # in the target
 
     def marks(self) -> list[_Mark] | None:
-        """Place all tags, in the order of the target; None where a pair encloses nothing."""
-        for parent in (_WHOLE, *sorted(self._ends)):  # a pair before what is inside
+        """Place all tags, in the order of the target; return None if a pair encloses nothing."""
+        for parent in (_WHOLE, *sorted(self._ends)):  # outer pairs first
             if not self._give_ranges(parent):
                 return None
         return [*self._marks_inside(_WHOLE)]
 
     def _give_ranges(self, parent: int) -> bool:
-        """Give ranges to the pairs in `parent`, inside its own and apart; tell if all got one."""
+        """Give the pairs in `parent` separate ranges within its own; return whether all fit."""
         low, high = self._ranges[parent]
         wanted = list[tuple[int, int, int]]()
         for begin in self._children[parent]:
@@ -116,11 +116,11 @@ class _Placing:
                 tags = self.tags[begin], self.tags[self._ends[begin]]
                 start, end = self._finder.enclosing(*(each.offset for each in tags))
                 wanted.append((max(start, low), min(end, high), begin))
-        last: int | None = None  # the pair before
+        last: int | None = None  # the previous pair
         for start, end, begin in sorted(wanted):
             if last is not None and start < self._ranges[last][1]:
                 first, last_end = self._ranges[last]
-                if start > first:  # its share ends here
+                if start > first:  # the previous pair ends where this one begins
                     self._ranges[last] = first, len(self._target[:start].rstrip())
                 else:
                     behind = self._target[last_end:]
@@ -149,21 +149,22 @@ class _Placing:
                 yield _Mark(place, number, before + INLINE_TAG + after)
 
     def _end_of_word(self, place: int) -> int:
-        """Return the place behind the punctuation that follows."""
+        """Return the place after the punctuation at `place`."""
         match = _REST_OF_WORD.match(self._target, place)
-        assert match  # nothing at least
+        assert match  # it also matches nothing
         return match.end()
 
     def _offsets(self, parent: int) -> Iterator[tuple[int, int]]:
-        """Find where each tag or pair right inside `parent` begins, with its number.
+        """Yield where each tag or pair directly inside `parent` begins, with its number.
 
-        At either end of a pair, and behind a pair, it stays there if nothing but space is between.
+        A tag at either end of a pair, or right after a pair, stays there if at most space is
+        between.
         """
         low, high = self._ranges[parent]
         begun, stop = 0, len(self._text)
         if parent != _WHOLE:
             begun, stop = self.tags[parent].offset, self.tags[self._ends[parent]].offset
-        joined = spaced = low  # in the target, of `begun` in the source, and of space behind it
+        joined = spaced = low  # in the target: the place of `begun`, and after the space there
         for number in self._children[parent]:
             offset = self.tags[number].offset
             if number in self._ends:
@@ -179,7 +180,7 @@ class _Placing:
 
 
 class _Finder:
-    """Find the place in a target that corresponds to a place in its source."""
+    """Finds the place in a target that corresponds to a place in its source."""
 
     def __init__(self, source: str, target: str, links: WordAlignment) -> None:
         self._source, self._target = source, target
@@ -187,7 +188,7 @@ class _Finder:
         self._links = [link for link in links if link[1] < len(self._theirs)]
 
     def enclosing(self, start: int, end: int) -> tuple[int, int]:
-        """Find the range of the words made from those between `start` and `end`."""
+        """Return the range of the words made from those between `start` and `end`."""
         if not self._source[:start].strip() and not self._source[end:].strip():
             return 0, len(self._target)
         inside = [i for i, w in enumerate(self._ours) if w.letters < end and w.letters_end > start]
@@ -203,7 +204,7 @@ class _Finder:
         return first.start if quoted else first.letters, last.end if stopped else last.letters_end
 
     def following(self, tag: _Tag) -> int:
-        """Find the place behind the word that `tag` follows, or before the word it is joined to."""
+        """Return the place after the word that `tag` follows, or before one it is joined to."""
         if not self._source[tag.offset :].strip():
             return len(self._target)
         if tag.leads and self._source[tag.offset].isalnum():
@@ -214,7 +215,7 @@ class _Finder:
         return self._after(tag.offset)
 
     def _after(self, offset: int) -> int:
-        """Find the place behind the words made from the last word that begins before `offset`."""
+        """Return the place after the words made from the last word that begins before `offset`."""
         before = [i for i, word in enumerate(self._ours) if word.letters < offset]
         if not before or not self._theirs:
             return 0
@@ -222,14 +223,14 @@ class _Finder:
         if made:
             inside = offset < self._ours[before[-1]].end
             return max(made).letters_end if inside else max(made).end
-        share = len(before) / len(self._ours)  # in proportion
+        share = len(before) / len(self._ours)  # without links, go by proportion
         return self._theirs[max(round(share * len(self._theirs)) - 1, 0)].end
 
 
 def _with_placeholders_linked(
     links: WordAlignment, source: MaskedText, target: MaskedText
 ) -> WordAlignment:
-    """Link the words of each placeholder on both sides, and these words to no other."""
+    """Link the words of each placeholder to each other, and drop their other links."""
     ours, theirs = _words_of_spans(source), _words_of_spans(target)
     sure = [(word, theirs[number]) for number, word in ours.items() if number in theirs]
     others = [
@@ -241,7 +242,7 @@ def _with_placeholders_linked(
 
 
 def _words_of_spans(masked: MaskedText) -> dict[int, int]:
-    """Map the number of each span to that of the word that its placeholder is in."""
+    """Map the number of each span to the number of the word that contains its placeholder."""
     coming = iter(masked.spans)
     return {
         next(coming).number: number
@@ -265,12 +266,12 @@ def _tags(source: MaskedText) -> Iterator[_Tag]:
             seen += 1
 
 
-_TagNumber = tuple[int, int]  # of the span, and of the tag in it
+_TagNumber = tuple[int, int]  # number of the span, and of the tag within it
 _OUTSIDE = (_WHOLE, 0)
 
 
 def _each_tag(spans: Iterable[Span]) -> Iterator[tuple[_TagNumber, str]]:
-    """Yield each tag with its number: a span that is joined to a word may be a row of several."""
+    """Yield each tag with its number; a span that is joined to a word may hold several tags."""
     for span in spans:
         for number, text in enumerate(tags_in(span.text)):
             yield (span.number, number), text
@@ -279,9 +280,9 @@ def _each_tag(spans: Iterable[Span]) -> Iterator[tuple[_TagNumber, str]]:
 def _nesting(
     spans: Iterable[Span], ends: Mapping[_TagNumber, _TagNumber]
 ) -> dict[_TagNumber, _TagNumber] | None:
-    """Map each pair to the pair around it, by the numbers of first tags; None if pairs cross.
+    """Map each pair to the pair around it, by their opening tags; return None if pairs cross.
 
-    `ends` are the pairs' last tags by their first ones.
+    `ends` maps the opening tag of each pair to its closing tag.
     """
     nesting = dict[_TagNumber, _TagNumber]()
     closing = {*ends.values()}
@@ -319,5 +320,5 @@ def _words(text: str) -> list[_Word]:
 
 
 def _is_space(text: str, offset: int) -> bool:
-    """Tell whether there is white space at `offset`, or nothing."""
+    """Return whether there is white space or nothing at `offset`."""
     return not 0 <= offset < len(text) or text[offset].isspace()

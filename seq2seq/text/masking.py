@@ -1,14 +1,15 @@
-"""Spans that must survive translation: placeholders, links, tags, code, and what nobody reads.
+"""Spans that must survive translation: placeholders, links, tags, code and what no model can read.
 
-They are those of the kinds in `seq2seq.text.protected_spans`, of patterns that a user adds, and
-what the tokenizer has never seen: a word with an unseen letter is copied as a name would be, and
-unseen symbols are inline, as pictures are. Invisible characters, such as direction marks, are left
-out.
+There are three sources of spans: the kinds in `seq2seq.text.protected_spans`, patterns that a user
+adds, and characters that the tokenizer has never seen. A word with an unseen letter is copied as a
+name would be; unseen symbols are inline, as emoji are. Invisible characters, such as direction
+marks, are removed.
 
-Spans are taken out of the text before the model reads it, and put back into what it wrote. In
-between a single character stands for each, which no rule cuts and no change of case touches. Most
-are words of the sentence: the model reads them as one of the tokenizer's placeholders. Tags and
-pictures are inline: the model reads the text without them, see `seq2seq.text.inline_tags`.
+Spans are taken out of the text before the model reads it, and put back into what it writes. In the
+meantime a single character stands for each, which no rule splits and no change of case affects.
+Most spans are words of the sentence, and the model reads them as one of the tokenizer's
+placeholders. Tags and emoji are inline: the model reads the text without them, see
+`seq2seq.text.inline_tags`.
 """
 
 import re
@@ -31,52 +32,52 @@ from seq2seq.text.protected_spans import (
 )
 
 PLACEHOLDER = "\U000f0000"
-"""Stands for the next span. It is of the private use area; in a text it is itself a span.
+"""Stands for the next span. From the private use area; if a text contains it, it becomes a span.
 
 The model reads it as one of the tokenizer's `PLACEHOLDERS`.
 """
 
 INLINE_TAG = "\U000f0001"
-"""Stands for the next span where that is inline."""
+"""Stands for the next span if that is inline."""
 
 DIVIDER = "\U000f0002"
-"""Stands for the next span where that divides the text: what is around it is translated apart."""
+"""Stands for the next span if that divides the text: both sides are translated separately."""
 
 SENTENCE_KINDS = ("number", "name")
-"""Kinds of spans that only a second search masks, and that no pattern finds in a translation."""
+"""Kinds of spans that only a second search masks, and that no pattern can find in a translation."""
 
 ANY_PLACEHOLDER = re.compile(f"[{PLACEHOLDER}{INLINE_TAG}{DIVIDER}]")
 _DIVIDING = {*DIVIDING_KINDS, DIVIDER}
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]*+)[^>]*?(/?)>", re.DOTALL)
-_JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans, and no more than this between them, are one
+_JOIN = re.compile(r"[^\w\s]{0,3}")  # two spans with no more than this between them become one
 _WORD = re.compile(r"[\w\u0300-\u036f\u200c\u200d]+")
-_JOINING = (  # scripts from Arabic on, but for what is itself invisible
+_JOINING = (  # scripts from Arabic on, except for their own invisible characters
     "\u0600-\u061b\u061d-\u115e\u1161-\u17b3\u17b6-\u180a\u1810-\u1cff"
 )
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffc\U000e0080-\U000e0fff]"
-    # Joiners matter in the scripts from Arabic to those of India and beyond, and in pictures.
+    # Joiners matter in emoji, and in the scripts from Arabic to those of India and beyond.
     f"|(?<![{_JOINING}{PICTURES}])(?<![{PICTURES}]\ufe0f)[\u200c\u200d]"
     f"|(?<![{PICTURES}])\ufe0f(?!\u20e3)"
     "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]+"
 )
 _AROUND = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“"}
-"""What stands around a span as a whole belongs to it."""
+"""Characters that belong to a span if they enclose it exactly."""
 
 
 class Span(NamedTuple):
-    """What must come out as it went in."""
+    """A piece of text that must come out as it went in."""
 
     text: str
-    is_inline: bool  # a tag, a mark of Markdown or a picture
+    is_inline: bool  # a tag, a mark of Markdown or an emoji
     number: int  # in the text, from 0
-    kind: str = ""  # its name in the table; none where several are joined
-    written: str = ""  # how the translation has it, where that is not as it is
+    kind: str = ""  # name in the table of kinds; "" if several spans are joined
+    written: str = ""  # the form for the translation, if it differs from `text`
 
 
 class _Match(NamedTuple):
-    """A span as it was found in a text."""
+    """A span as it was matched in a text."""
 
     start: int
     end: int
@@ -103,24 +104,24 @@ class MaskedText(NamedTuple):
 
 @dataclass(frozen=True)
 class Protection:
-    """Mask what is protected: the kinds of the table, and more.
+    """Masks what is protected: the kinds of the table, a user's patterns and unseen characters.
 
-    `patterns` are a user's own, and win over those of the table. `spells` tells whether the model
-    has seen a character; by default it has seen all.
+    The user's `patterns` win over the table. `spells` returns whether the model has seen a
+    character; without it, all characters count as seen.
     """
 
     patterns: tuple[re.Pattern[str], ...] = ()
     spells: Callable[[str], bool] | None = None
 
     def mask(self, text: str) -> MaskedText:
-        """Take the spans of a user's patterns and of the table out of `text`."""
+        """Mask the spans of the user's patterns and of the table."""
         matches = _users(self.patterns, text)
         if HINT.search(text):
             matches = _with_others(matches, [_of_table(match) for match in SPAN.finditer(text)])
         return _masked(text, matches)
 
     def mask_unreadable(self, masked: MaskedText) -> MaskedText:
-        """Take out also what the model has never seen, and whole a number that has some of it."""
+        """Also mask what the model has never seen; a number is masked whole, if at all."""
         if self.spells is None:
             return masked
         matches = [*_unreadable(masked.text, self.spells)]
@@ -133,17 +134,17 @@ class Protection:
 
 
 def mask(text: str) -> MaskedText:
-    """Take the spans of all kinds out of `text`."""
+    """Mask the spans of all kinds in `text`."""
     return Protection().mask(text)
 
 
 def mask_numbers(masked: MaskedText) -> MaskedText:
-    """Take out also the numbers in figures that are words of their own."""
+    """Also mask numbers in figures that are separate words."""
     return _with_more(masked, _numbers(masked.text))
 
 
 def mask_names(masked: MaskedText, names: Iterable[re.Match[str]]) -> MaskedText:
-    """Take out also the `names` that were found in the text; those side by side are one span."""
+    """Also mask the given matches of names; adjacent names become one span."""
     matches: list[_Match] = []
     for name in names:
         start, end = name.span()
@@ -154,12 +155,12 @@ def mask_names(masked: MaskedText, names: Iterable[re.Match[str]]) -> MaskedText
 
 
 def mask_placeholders(text: str) -> MaskedText:
-    """Take out only what looks like a placeholder."""
+    """Mask only characters that would be taken for a placeholder."""
     return _masked(text, [_Match(*m.span(), "", False) for m in ANY_PLACEHOLDER.finditer(text)])
 
 
 def _users(patterns: Iterable[re.Pattern[str]], text: str) -> list[_Match]:
-    """Find what a user's patterns match; an earlier pattern wins."""
+    """Return what a user's patterns match; an earlier pattern wins."""
     matches: list[_Match] = []
     for pattern in patterns:
         found = [_Match(*m.span(), "user", False) for m in pattern.finditer(text) if m[0].strip()]
@@ -168,7 +169,7 @@ def _users(patterns: Iterable[re.Pattern[str]], text: str) -> list[_Match]:
 
 
 def _numbers(text: str) -> list[_Match]:
-    """Find the numbers in figures that are words of their own."""
+    """Return the numbers in figures that are separate words."""
     return [
         _Match(*match.span(), "number", False)
         for match in NUMBER.finditer(text)
@@ -184,7 +185,7 @@ def _of_table(match: re.Match[str]) -> _Match:
 
 
 def _with_others(matches: list[_Match], others: list[_Match]) -> list[_Match]:
-    """Merge both in order, without the `others` that overlap with one of the first."""
+    """Merge both in order, without those of `others` that overlap with one of `matches`."""
     if not (matches and others):
         return matches or others
     starts = [match.start for match in matches]
@@ -197,7 +198,7 @@ def _with_others(matches: list[_Match], others: list[_Match]) -> list[_Match]:
 
 
 def _with_more(masked: MaskedText, matches: list[_Match]) -> MaskedText:
-    """Take further spans out of a text that has placeholders for others."""
+    """Mask further spans in a text that already has placeholders."""
     if not matches:
         return masked
     text, old = masked
@@ -220,7 +221,7 @@ def _with_more(masked: MaskedText, matches: list[_Match]) -> MaskedText:
 def _masked(text: str, matches: Sequence[_Match]) -> MaskedText:
     if not matches:
         return MaskedText(text, ())
-    # What joins two letters stays between them, and where a tag does, so does its other half.
+    # A span that joins two letters is kept as a word, and so is the other half of its pair.
     held = {number for number, match in enumerate(matches) if not _may_be_inline(text, match)}
     held |= _between_letters(text, matches)
     for number, other in pairs([text[match.start : match.end] for match in matches]).items():
@@ -255,14 +256,14 @@ def _masked(text: str, matches: Sequence[_Match]) -> MaskedText:
 
 
 def _symbol(place: _Place) -> str:
-    """Return what stands for a span."""
+    """Return the character that stands for a span."""
     if place.kind in _DIVIDING:
         return DIVIDER
     return INLINE_TAG if place.is_inline else PLACEHOLDER
 
 
 def restore(text: str, spans: Iterable[Span]) -> str:
-    """Put the `spans` back in place of the placeholders, in order."""
+    """Replace the placeholders by the `spans`, in order."""
     if not ANY_PLACEHOLDER.search(text):
         return text
     coming = iter(spans)
@@ -270,13 +271,13 @@ def restore(text: str, spans: Iterable[Span]) -> str:
 
 
 def as_written(masked: MaskedText) -> MaskedText:
-    """Give a text with its spans as a translation has them."""
+    """Return a text with its spans as they are written in the translation."""
     spans = [span._replace(text=span.written or span.text) for span in masked.spans]
     return MaskedText(masked.text, spans)
 
 
 def without_inline_tags(masked: MaskedText) -> MaskedText:
-    """Return what the model reads: the text without inline tags, and the other spans."""
+    """Return the model's input: the text without inline tags, and the other spans."""
     own = [span for span in masked.spans if not span.is_inline]
     return MaskedText(masked.text.replace(INLINE_TAG, ""), own)
 
@@ -287,12 +288,12 @@ def number_of_spans(text: str) -> int:
 
 
 def split_at_spans(text: str) -> list[str]:
-    """Split a masked text into spans and what is between them; no part is empty."""
+    """Split a masked text into its spans and what is between them, without empty parts."""
     return [part for part in re.split(f"({ANY_PLACEHOLDER.pattern})", text) if part]
 
 
 def pairs(spans: Sequence[str]) -> dict[int, int]:
-    """Map the place of each opening tag to that of the tag that closes it."""
+    """Map the index of each opening tag to the index of its closing tag."""
     found: dict[int, int] = {}
     opened: list[tuple[str, int]] = []
     unclosed: Counter[str] = Counter()
@@ -311,14 +312,14 @@ def pairs(spans: Sequence[str]) -> dict[int, int]:
 
 
 def tags_in(span: str) -> list[str]:
-    """Return the tags in a span that is a row of them, otherwise the span."""
+    """Return the tags of a span that consists of several, otherwise the span itself."""
     *parts, rest = span.split(">")
     tags = [f"{part}>" for part in parts]
     return tags if tags and not rest and all(map(_TAG.fullmatch, tags)) else [span]
 
 
 def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:
-    """Return what a span opens or closes ("" for nothing), and whether it opens it."""
+    """Return the name of what a span opens or closes ("" for nothing), and whether it opens it."""
     if span in ("**", "__", "~~", "*", "_"):
         return span, not unclosed.get(span)
     if span in ("[", "![") or span.startswith("]("):
@@ -330,14 +331,14 @@ def _opening(span: str, unclosed: Mapping[str, int]) -> tuple[str, bool]:
 
 
 def _may_be_inline(text: str, match: _Match) -> bool:
-    """Tell whether a match is of an inline kind, and not between two letters."""
+    """Return whether a match is of an inline kind and not between two letters."""
     start, end = match.start, match.end
     between = start and text[start - 1].isalnum() and text[end : end + 1].isalnum()
     return match.is_inline and not between
 
 
 def _between_letters(text: str, matches: Sequence[_Match]) -> set[int]:
-    """Find the matches of rows between two letters, as where one element follows another."""
+    """Return the numbers of adjacent matches that together stand between two letters."""
     found: set[int] = set()
     first = 0  # of the row
     for number, match in enumerate(matches):
@@ -350,14 +351,14 @@ def _between_letters(text: str, matches: Sequence[_Match]) -> set[int]:
 
 
 def without_invisible(text: str) -> str:
-    """Leave out what has no shape: soft hyphens, direction marks, joiners, variation selectors."""
+    """Remove invisible characters: soft hyphens, direction marks, joiners, variation selectors."""
     return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
 def _unreadable(text: str, spells: Callable[[str], bool]) -> Iterator[_Match]:
     """Find what the tokenizer has never seen.
 
-    `spells` tells of a character whether the tokenizer has it. ASCII digits are never unseen.
+    `spells` returns whether the tokenizer has a character. ASCII digits always count as seen.
     """
     unseen = {character for character in set(text) if not _is_seen(character, spells)}
     if not unseen:
@@ -372,7 +373,7 @@ def _unreadable(text: str, spells: Callable[[str], bool]) -> Iterator[_Match]:
 
 
 def _symbols(text: str, start: int, end: int, unseen: set[str]) -> Iterator[_Match]:
-    """Find the runs of unseen symbols from `start` to `end`."""
+    """Find runs of unseen symbols between `start` and `end`."""
     first = start
     for place in range(start, end + 1):
         if place < end and text[place] in unseen:
@@ -383,17 +384,17 @@ def _symbols(text: str, start: int, end: int, unseen: set[str]) -> Iterator[_Mat
 
 
 def _is_seen(character: str, spells: Callable[[str], bool]) -> bool:
-    """Tell whether a model can read a character; a capital where it can read the small letter."""
+    """Return whether the model can read a character; a capital counts if its small letter does."""
     return (
         spells(character)
         or character.isspace()
         or (character.isascii() and character.isdigit())
-        or all(map(spells, character.lower()))  # two characters of "İ"
+        or all(map(spells, character.lower()))  # "İ" gives two characters
         or _INVISIBLE.fullmatch(character) is not None
     )
 
 
 def _is_seen_composed(word: str, spells: Callable[[str], bool]) -> bool:
-    """Tell whether letters and the marks that follow them are seen together."""
+    """Return whether letters combined with the marks that follow them have been seen."""
     composed = unicodedata.normalize("NFC", word)
     return all(_is_seen(character, spells) for character in composed)

@@ -1,8 +1,8 @@
-"""Numbers of a source against those of its translation.
+"""Compare the numbers of a source with those of its translation.
 
-3.50 and 3,50 are the same, and so are 1,000 and 1000, 12/31/2018 and 31.12.2018, 3 p.m. and 15. A
-number that the translation has in words is no loss: small ones may be missing where there is a word
-for them. Nor is one that the source has in words a gain.
+3.50 and 3,50 count as equal; so do 1,000 and 1000, 12/31/2018 and 31.12.2018, 3 p.m. and 15. A
+number that the translation has as a word is not lost: small numbers may be missing if a word for
+them is there. Likewise, a number that the source has as a word is not added.
 """
 
 import re
@@ -24,7 +24,7 @@ _GROUPED = re.compile(  # in thousands
     r"(\d{1,3}(?P<mark>[.,'’ \u00a0\u202f])\d{3}(?:(?P=mark)\d{3})*)(?:[.,](\d+))?"
 )
 _FRACTION = re.compile(r"(\d+)[.,](\d+)")
-_ROUND = {  # that are commonly written as words, too
+_ROUND = {  # round numbers that are often written as words
     "100": re.compile(r"(?<!\d)(?:hundert|hundred|cent|cien)(?!\d)", re.IGNORECASE),
     "1000": re.compile(r"(?<!\d)(?:tausend|thousand|\bmil)(?!\d)", re.IGNORECASE),
 }
@@ -32,7 +32,7 @@ _MARKS = {
     **dict.fromkeys(["de", "es", "it", "nl", "pt", "da", "tr"], ".,"),
     **dict.fromkeys(["en", "ja", "ko", "zh"], ",."),
     **dict.fromkeys(["cs", "fi", "fr", "no", "pl", "ru", "sv", "uk"], "\u202f,"),
-}  # between thousands, and before tenths
+}  # marks between thousands, and before the decimals
 _MINUS = re.compile(r"\b(?:minus|moins|menos|below|unter|bajo|sous)\b", re.IGNORECASE)
 _SPELLED_OUT = 12  # the largest number that is commonly written as a word
 _WORDS = {  # how words for 0 to 12 begin
@@ -56,7 +56,7 @@ _LARGE_WORDS = {  # what words for numbers above 12 have in them
     "fr": "ze\\b|dix|vingt|trent|quarant|cinquant|soixant|cent|mill|demi|quart|heure",
 }
 UNITS = (
-    # What may stand behind a number, each in any of four languages.
+    # Words that may follow a number; each line is one unit in four languages.
     "bc bce v.chr av.j a.c",
     "cent cents centime centimes céntimo céntimos centavo centavos rappen ct",
     "pence penny pennies penique peniques",
@@ -86,7 +86,7 @@ UNITS = (
     "billion billions milliarde milliarden milliard milliards",
 )
 _UNIT_OF = {word: unit.split() for unit in UNITS for word in unit.split()}
-_AFTER_NUMBER = re.compile(  # in figures, or held as a span
+_AFTER_NUMBER = re.compile(  # the number in figures or masked as a span
     r"[\d\U000f0000][ \u00a0\u202f-]?(v\.\s?chr|av\.\s?j|a\.\s?c|[^\W\d_]+)", re.IGNORECASE
 )
 _HALF_DAY = re.compile(r"(\d{1,2})((?:[:.]\d\d)?)\s?([ap])\.?\s?m\b", re.IGNORECASE)
@@ -94,19 +94,19 @@ _HALF_DAY = re.compile(r"(\d{1,2})((?:[:.]\d\d)?)\s?([ap])\.?\s?m\b", re.IGNOREC
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """The text, mended as far as that is safe, and what there is to say about it."""
+    """A translation, its numbers corrected as far as that is safe, and notes on the others."""
 
     text: str
     notes: tuple[str, ...]
-    differs: bool = False  # a number is lost or strange still
+    differs: bool = False  # a lost or added number remains
 
 
 def check_numbers(source: str, text: str, target: str = "", language: str = "") -> NumberCheck:
     """Compare the numbers of `source`, in `language`, with those of its translation `text`.
 
-    Where both have equally many, and the missing ones stand where the strange ones do, each takes
-    its own place. Other losses and gains are told; but whether a number is there as a word is known
-    for some languages alone, and `target`, that of `text`, may be another one.
+    If both have equally many numbers, and missing and unexpected ones are at the same positions,
+    the missing ones replace the others. Otherwise notes name what was lost or added. Numbers
+    written as words are recognised only in some languages; `target` is the language of `text`.
     """
     ours, theirs = NUMBER.findall(source), NUMBER.findall(text)
     if not (ours or theirs):
@@ -114,7 +114,7 @@ def check_numbers(source: str, text: str, target: str = "", language: str = "") 
     if _DATE.search(source) and Counter(_RUN.findall(source)) == Counter(_RUN.findall(text)):
         return NumberCheck(text, ())
     values, others = _values(source, ours, text), [*map(number_value, theirs)]
-    if _MINUS.search(source) or _MINUS.search(text):  # a sign may be a word
+    if _MINUS.search(source) or _MINUS.search(text):  # a sign may be written as a word
         values = [value.lstrip("-") for value in values]
         others = [value.lstrip("-") for value in others]
     lacking, strange = _lacking(values, others), _lacking(others, values)
@@ -134,9 +134,9 @@ def check_numbers(source: str, text: str, target: str = "", language: str = "") 
 
 
 def lost_units(source: str, text: str) -> list[str]:
-    """Return the words of a small table of units that follow a number of `source` and are lost.
+    """Return the unit words after numbers in `source` that the translation `text` does not have.
 
-    That is, the translation `text` has them in none of the four languages.
+    Only units of a small table count; a unit may come back in any of four languages.
     """
     said = text.lower().replace(". ", ".").replace(" cien", "cien").replace("pour c", "pourc")
     lost = dict.fromkeys(
@@ -148,7 +148,7 @@ def lost_units(source: str, text: str) -> list[str]:
 
 
 def _values(source: str, numbers: Sequence[str], text: str) -> list[str]:
-    """Return the values of a source's numbers; an hour before a.m. or p.m. as `text` has it."""
+    """Return the values of the source's numbers; a.m. and p.m. hours as `text` writes them."""
     values = [*map(number_value, numbers)]
     there = {number_value(number) for number in NUMBER.findall(text)}
     for hour, minutes, half in _HALF_DAY.findall(source):
@@ -165,7 +165,7 @@ def _values(source: str, numbers: Sequence[str], text: str) -> list[str]:
 
 
 def _was_a_word(number: str, source: str, language: str) -> bool:
-    """Tell whether `source` may have a number of its translation as a word."""
+    """Return whether `source` may have a number of its translation as a word."""
     words, large = _WORDS.get(language), _LARGE_WORDS.get(language)
     if words is None or large is None:
         return not _is_large(number)
@@ -175,13 +175,13 @@ def _was_a_word(number: str, source: str, language: str) -> bool:
 
 
 def _is_large(number: str) -> bool:
-    """Tell whether a number is not commonly written as a word."""
+    """Return whether a number is not usually written as a word."""
     digits = _digits(number)
     return len(digits) > 2 or int(digits) > _SPELLED_OUT
 
 
 def _may_be_a_word(number: str, text: str, language: str) -> bool:
-    """Tell whether `text` may have a number as a word."""
+    """Return whether `text` may have a number as a word."""
     if _is_large(number):
         as_word = _ROUND.get(number_value(number))
         return as_word is not None and as_word.search(text) is not None
@@ -212,7 +212,7 @@ def _digits(number: str) -> str:
 
 
 def number_value(number: str) -> str:
-    """Normalise a number: sign, digits, and every separator but that of thousands."""
+    """Normalise a number: keep sign, digits and separators, except between thousands."""
     sign = "-" if number[0] in "-−" else ""
     plain = "".join(str(unicodedata.decimal(digit, digit)) for digit in number.lstrip("-−"))
     grouped = _GROUPED.fullmatch(plain)
@@ -223,9 +223,9 @@ def number_value(number: str) -> str:
 
 
 def localised(number: str, language: str, source: str = "") -> str:
-    """Write a number of the language `source` as `language` does, where that is known.
+    """Convert a number from the notation of `source` to that of `language`, if that is known.
 
-    Of a number that may be read in two ways (1,234) the notation of `source` decides.
+    If a number can be read in two ways (1,234), the notation of `source` decides.
     """
     marks, own = _MARKS.get(language), _MARKS.get(source)
     body = number.lstrip("+-−")
@@ -244,14 +244,14 @@ def localised(number: str, language: str, source: str = "") -> str:
 
 
 def localised_amount(amount: str, language: str, source: str = "") -> str:
-    """Write the numbers of an amount as `language` does; currency and unit stay."""
+    """Convert the numbers of an amount to the notation of `language`; keep currency and unit."""
     if _MARKS.get(language) == _MARKS.get(source):
         return amount
     return NUMBER.sub(lambda match: localised(match[0], language, source), amount)
 
 
 def _lacking(numbers: Sequence[str], others: Sequence[str]) -> list[int]:
-    """Find the `numbers` that `others` lack, as often as they lack them; return their places."""
+    """Return the positions of `numbers` that are not in `others`, counting repeated ones."""
     left = Counter(others)
     places = []
     for place, number in enumerate(numbers):

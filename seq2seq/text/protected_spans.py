@@ -1,9 +1,10 @@
-r"""What must survive translation, such as URLs and tags: a table with a row for each kind.
+r"""What must survive translation, such as URLs and tags: a table with one row per kind of span.
 
-A row says what such spans look like and what happens to them. `seq2seq.text.masking` takes them out
-of the text before the model reads it, and puts them back; a kind without a row is translated.
+A row defines what such spans look like and how they are treated. `seq2seq.text.masking` takes them
+out of the text before the model reads it, and puts them back. Text that no row matches is
+translated.
 
-At a place in a text the first kind of the table that matches wins. Every pattern takes linear time:
+If several kinds match at one place, the first in the table wins. Every pattern takes linear time:
 it is anchored where a run of its characters begins, or gives up after some hundred characters.
 """
 
@@ -22,18 +23,18 @@ _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
 class Kind(NamedTuple):
-    """What such a span looks like, with examples that are one and that only look like it.
+    """A kind of span: its pattern, with examples that match and `others` that must not match.
 
-    It is a word of the sentence, which the model reads as a placeholder, unless a flag says more.
+    The model reads such a span as a placeholder, a word of the sentence, unless a flag differs.
     """
 
     name: str
-    pattern: str  # verbose, and `.` is any character
+    pattern: str  # verbose; `.` matches any character
     examples: tuple[str, ...]
     others: tuple[str, ...] = ()
-    is_inline: bool = False  # belongs to a word, and is no word of the sentence
-    divides: bool = False  # the text, as a line end does; what is before and behind is apart
-    is_trimmed: bool = False  # of the punctuation at its end, which is the sentence's
+    is_inline: bool = False  # goes with a word instead of being one
+    divides: bool = False  # separates the text before and after it, as a line end does
+    is_trimmed: bool = False  # final punctuation is left to the sentence
 
 
 _BALANCED = r"(?: [^{}]++ | \{ (?: [^{}]++ | \{ (?: [^{}]++ | \{ [^{}]*+ \} )*+ \} )*+ \} )*+"
@@ -60,7 +61,7 @@ _UNITS = (
     "| bar | dB | px | dpi | km/h | m/s | mph | K )"
 )
 KINDS = (
-    Kind(  # of a file, in YAML
+    Kind(  # the front matter of a file, in YAML
         "front",
         r"""\A \ufeff? --- [ \t]*\r?\n (?: \w[\w-]*: [^\n]*\n | [\ \t#-] [^\n]*\n | \r?\n )+?
         --- [ \t]* (?= \r?\n | \Z )""",
@@ -73,12 +74,12 @@ KINDS = (
         | ``[^\n]+?`` | `[^`\n]+ (?: \n [^\S\n]* [^\s`] [^`\n]* )? `""",
         ("`x = 1`", "``a`b``", "```ls -l```"),
     ),
-    Kind(  # of a handle or a hashtag in HTML, where the name is marked
+    Kind(  # a handle or hashtag in HTML whose name is in a tag
         "marked_handle",
         r"(?<! [\w@\#] ) [@\#] <[A-Za-z][^<>\n]*+> [\w.-]++ </[A-Za-z][^<>\s]*+>",
         ("@<b>kalo</b>",),
     ),
-    Kind(  # an index of one word and an icon go with their content
+    Kind(  # a footnote mark of one word and an icon include their content
         "tag",
         r"""<su[bp] (?: \s [^<>\n]*+ )? > [^\s<>]*+ </su[bp]>
         | <[A-Za-z][^<>\n]*+ (?<! / ) > [^\w\s<>{]++ </[A-Za-z][^<>\s]*+>
@@ -105,7 +106,7 @@ KINDS = (
         | <% .{0,1000}? %> | \{% .{0,1000}? %\}""",
         ("<!DOCTYPE html>", "<?php x > y ?>", "<%= x %>", "{% if x %}"),
     ),
-    Kind(  # of ICU and Fluent: plurals and other choices, with all their branches
+    Kind(  # plurals and other choices of ICU and Fluent, with all their branches
         "choice",
         rf"""\{{ \s{{0,9}} [\w.]{{1,64}} \s{{0,9}} , \s{{0,9}}
           (?: plural | select (?: ordinal )? | number | date | time | spellout | ordinal )
@@ -190,7 +191,7 @@ KINDS = (
         ("12:30",),
         divides=True,
     ),
-    Kind(  # the head of such a file; a comment or style in it, with the blank line before
+    Kind(  # the head of a WebVTT file; a comment or style in it, with the blank line before
         "webvtt",
         r"""\A (?: \ufeff? WEBVTT | (?: \r?\n )++ (?: NOTE | STYLE | REGION ) ) (?= \s | \Z )
         [^\n]* (?: \n (?! \r?\n ) [^\n]+ )*""",
@@ -262,7 +263,7 @@ KINDS = (
         ("+1 (555) 010-9987", "+49 30 1234567", "555-010-9987"),
         ("+5",),
     ),
-    Kind(  # with its currency or unit, in the notation of its language
+    Kind(  # with its currency or unit; converted to the notation of the target language
         "amount",
         rf"""(?<! [\w.,:/+−-] ) [+−-]? (?:
           (?: {_MONEY} [ \u00a0\u202f]? | {_CODES} [ \u00a0\u202f] ) [−-]? {_AMOUNT}
@@ -290,7 +291,7 @@ KINDS = (
         ),
         ("5 dogs", "12 pounds", "204.72", "3 x 4"),
     ),
-    Kind(  # dates, fractions, products, powers of ten: no notation of theirs is changed
+    Kind(  # dates, fractions, products, powers of ten: their notation is not converted
         "figures",
         r"""(?<! [\w.,:/-] ) (?: \d{4} - \d\d - \d\d
         | \d{1,2} (?P<parting> [./] ) \d{1,2} (?P=parting) (?: \d\d ){1,2}
@@ -342,7 +343,7 @@ KINDS = (
         ("1st", "5km", "1970s", "18h30", "Kalo", "NATO"),
     ),
     Kind(
-        "mark",  # of Markdown, and of footnotes
+        "mark",  # of Markdown, and footnote marks
         r"""\\ [][\\`*_{}()\#+.!|~-] | \[\^ [\w-]+ \] | \[ \d{1,3} \] | [¹²³⁰⁴-⁹]+
         | !?\[ (?= [^\[\]\n]* (?: \n [^\[\]\n]+ )? \]\( )
         | \] \( [^()\s]* (?: \s{1,9}" [^"\n]* (?: \n [^"\n]+ )? " )? \)
@@ -353,7 +354,7 @@ KINDS = (
         is_inline=True,
     ),
     Kind(
-        "accelerator",  # the key of a menu entry
+        "accelerator",  # marks the shortcut key of a menu entry
         r"(?<! [\w&] ) & (?= [^\W\d_] )",
         (),
         ("Q & A",),
@@ -370,7 +371,7 @@ KINDS = (
         is_inline=True,
     ),
 )
-"""In order of precedence."""
+"""The kinds of spans, in order of precedence."""
 
 INLINE_KINDS = frozenset(kind.name for kind in KINDS if kind.is_inline)
 """The names of the inline kinds."""
@@ -379,24 +380,24 @@ DIVIDING_KINDS = frozenset(kind.name for kind in KINDS if kind.divides)
 """The names of the kinds that divide a text."""
 
 TRIMMED_KINDS = frozenset(kind.name for kind in KINDS if kind.is_trimmed)
-"""The names of the kinds that lose the punctuation at their end."""
+"""The names of the kinds that leave final punctuation to the sentence."""
 
 SPAN = re.compile(
     "|".join(f"(?P<{kind.name}> {kind.pattern} )" for kind in KINDS) + "| [\U000f0000-\U000f0002]",
     re.VERBOSE | re.DOTALL,
 )
-"""Any span; `lastgroup` is the name of its kind, None of a placeholder that was in the text."""
+"""Matches any span; `lastgroup` is the name of its kind, or None for a placeholder character."""
 
 HINT = re.compile(
     r"""[^\w\s.,!?'"’“”„«»()–—-] | [\d_] | [^\W\d_A-Z][A-Z] | \w\.\w | -- | \(\) | [¹²³⁰⁴-⁹]
     | WEBVTT | \n (?: NOTE | STYLE | REGION )""",
     re.VERBOSE,
 )
-"""What any span has somewhere: most sentences have none, and need not be searched."""
+"""Matches something in every span. Most sentences have no match, so `SPAN` need not be tried."""
 
 
 def without_punctuation(link: str) -> str:
-    """Cut the punctuation of the sentence off the end of a link: "(see x.org)." has x.org."""
+    """Remove the sentence's punctuation from the end of a link: "(see x.org)." gives x.org."""
     unopened = Counter(
         {end: link.count(end) - link.count(begin) for end, begin in _BRACKETS.items()}
     )
@@ -412,7 +413,7 @@ def compile_patterns(
 ) -> tuple[re.Pattern[str], ...]:
     """Compile a user's regular expressions, and those in `files`: one per line, `#` for comments.
 
-    Raises `UsageError` that tells which is none, or matches where there is nothing.
+    Raises a `UsageError` that names a pattern that is invalid or matches the empty text.
     """
     given = [("", pattern) for pattern in patterns]
     for path in files:
@@ -421,7 +422,7 @@ def compile_patterns(
 
 
 def _patterns_in(path: Path) -> Iterator[tuple[str, str]]:
-    """Read the patterns of a file, each with its file and line."""
+    """Yield file and line of each pattern in a file, and the pattern."""
     try:
         lines = read_bounded(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
     except OSError as error:

@@ -1,8 +1,9 @@
-"""Cuts a text into sentences, and what is too long for the model into pieces; nothing is lost.
+"""Cut a text into sentences, and sentences that are too long for the model into pieces.
 
-A text is cut at its sentence ends; a sentence that is still too long at its clauses; a clause at
-its words; a word, or a script without spaces, between characters. Sentences stay apart, since a
-model has learnt from sentences; smaller parts are put together again as far as they fit.
+A text is cut at sentence ends; a sentence that is still too long, at its clauses; a clause,
+between words; a word, or text in a script without spaces, between characters. Nothing is lost.
+Sentences stay separate, since a model learns from sentences; smaller parts are joined again as far
+as they fit.
 """
 
 import re
@@ -11,23 +12,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _SENTENCE_END = re.compile(
-    r"""(?<=[.!?…"'”’»)\]\U000f0000\U000f0001])\s+"""  # `_ends_sentence` looks closer
+    r"""(?<=[.!?…"'”’»)\]\U000f0000\U000f0001])\s+"""  # `_ends_sentence` decides
     r"""|[。！？]+[」』”’）]*\s*"""
     r"""|(?<=[.!?…"'”’»)\]])(?=\U000f0001+[^\W\d_])"""  # as in `key.<br>It`
 )
 _LINE_OR_SENTENCE_END = re.compile(rf"{_SENTENCE_END.pattern}|\n\s*")
 _CLAUSE_END = re.compile(r"(?<=[,;:–—])\s+|[、，；：]\s*")
 _SPACE = re.compile(r"\s+")
-_BEGINNING = re.compile("\U000f0001*(.?)", re.DOTALL)  # the first letter, behind tags
+_BEGINNING = re.compile("\U000f0001*(.?)", re.DOTALL)  # the first letter, after tags
 
 _OPENERS, _CLOSERS = "\"'“‘„«([\U000f0001", "\"'”’»)]\U000f0000\U000f0001"  # a tag may be either
-_ABBREVIATIONS = {  # that no sentence ends with; nor does it with a letter: J. Smith, z. B.
+_ABBREVIATIONS = {  # that end no sentence; neither does a single letter: J. Smith, z. B.
     "de": "bzw ca dr evtl ggf hr nr prof st str vgl",
     "en": "approx capt cf col dr gen gov lt maj mr mrs ms mt prof rev sen sgt sr st vs",
     "es": "aprox av dr dra pág prof sr sra srta ud uds",
     "fr": "av dr env mlle mme prof st ste",
 }
-_BEFORE_NUMBERS = (  # abbreviations where a number follows
+_BEFORE_NUMBERS = (  # abbreviations only if a number follows
     "apr art aug ch dec feb fig figs jan jul jun n no nos nov nr núm oct p pp sec sep sept vol"
 )
 _ORDINAL = re.compile(r"\d{1,2}")  # 3. Oktober
@@ -45,10 +46,10 @@ class Part:
 
 
 def sentences(text: str, language: str = "") -> Iterator[Part]:
-    """Split `text` into sentences, which may go over several lines.
+    """Split `text` into sentences, which may span several lines.
 
-    Texts and separators, joined in order, are `text` again. Where the `language` is not known, the
-    abbreviations of all count.
+    Texts and separators, joined in order, give `text` again. If `language` is not known, the
+    abbreviations of all languages count.
     """
     matches = _SENTENCE_END.finditer(text)
     ends = (match for match in matches if _ends_sentence(text, match, language))
@@ -57,11 +58,11 @@ def sentences(text: str, language: str = "") -> Iterator[Part]:
 
 
 def split(text: str, limit: int, length: Length) -> Iterator[Part]:
-    """Cut `text` into pieces, none longer than `limit` by `length` (single characters aside).
+    """Cut `text` into pieces no longer than `limit`, as measured by `length`.
 
-    Each is cut off when it is asked for. Texts and separators, joined in order, are `text` again.
-    Where words are put together, their lengths are taken to add up. What `length` says of a part
-    longer than `limit` only has to be more than `limit`.
+    Single characters may be longer. Pieces are produced on demand; texts and separators, joined in
+    order, give `text` again. The length of joined words is taken to be the sum of their lengths.
+    For a part longer than `limit`, `length` may return any number above `limit`.
     """
     for part in _split(text, limit, length, _CUTS):
         yield _part(part)
@@ -85,7 +86,7 @@ def _split(text: str, limit: int, length: Length, cuts: Sequence[Cut]) -> Iterat
 
 
 def _pack(parts: Iterable[str], limit: int, length: Length) -> Iterator[str]:
-    """Put neighbours together as long as they fit."""
+    """Join adjacent parts as long as they fit."""
     packed: list[str] = []
     room = limit
     for part in parts:
@@ -100,7 +101,7 @@ def _pack(parts: Iterable[str], limit: int, length: Length) -> Iterator[str]:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """Cut a text behind each sentence and line."""
+    """Cut a text after each sentence and each line."""
     matches = _LINE_OR_SENTENCE_END.finditer(text)
     return _cut_after(text, (m for m in matches if "\n" in m[0] or _ends_sentence(text, m)))
 
@@ -126,15 +127,15 @@ def _cut_after(text: str, matches: Iterable[re.Match[str]]) -> Iterator[str]:
 
 
 def _ends_sentence(text: str, match: re.Match[str], language: str = "") -> bool:
-    """Tell whether the white space after a full stop, or a closing mark, ends a sentence."""
+    """Return whether white space after a full stop, or a mark of CJK text, ends a sentence."""
     if match[0] and not match[0].isspace():
         return True
     begins = _BEGINNING.match(text, match.end())
-    assert begins  # nothing at least
+    assert begins  # it also matches nothing
     following = begins[1]
     if following.islower():
         return False
-    # The end of the last word; no abbreviation is longer.
+    # The end of the last word is enough: no abbreviation is longer.
     last = text[max(0, match.start() - 20) : match.start()].split()[-1]
     word = last.rstrip(_CLOSERS)
     if not word.endswith("."):
@@ -157,7 +158,7 @@ def _is_abbreviation(stem: str, following: str, language: str) -> bool:
 
 
 def _halves(text: str) -> tuple[str, str]:
-    """Cut a text into two parts of about one size; a letter keeps the marks that follow it."""
+    """Cut a text into two parts of about equal size; marks stay with the letter before them."""
     middle = len(text) // 2
     cut = middle
     while cut and _belong_together(text[cut - 1], text[cut]):

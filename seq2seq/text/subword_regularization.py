@@ -1,8 +1,8 @@
-"""Subwords drawn at random, so that training sees each word cut in many ways.
+"""Draw subwords at random, so that training sees each word split in many ways.
 
-SentencePiece draws too, but no seed repeats its draws in another process (its generator is salted
-anew each time), and a resumed run must see what the interrupted one would have seen. Here the
-draws follow from a `random.Random` alone. The pieces and their scores are SentencePiece's.
+SentencePiece can draw too, but its generator is seeded anew in each process, and a resumed run must
+see what the interrupted one would have seen. Here the draws depend only on a `random.Random`. The
+pieces and their scores are those of SentencePiece.
 """
 
 import math
@@ -14,16 +14,16 @@ from itertools import accumulate, pairwise
 from random import Random
 from typing import NamedTuple, Protocol
 
-_UNKNOWN_PENALTY = 10.0  # below the least likely piece, as in SentencePiece
+_UNKNOWN_PENALTY = 10.0  # below the least probable piece, as in SentencePiece
 _CACHED_WORDS = 1 << 14
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """What a word can be cut into: pieces with id and score, and bytes where there is none.
+    """What a word can be split into: pieces with id and score, otherwise bytes.
 
-    The score of a unigram piece is its natural log-probability, that of a BPE piece minus the rank
-    of its merge.
+    The score of a unigram piece is its natural log-probability; the score of a BPE piece is the
+    negative rank of its merge.
     """
 
     ids: Mapping[str, int]
@@ -38,23 +38,23 @@ class Pieces:
 
 
 class Sampler(Protocol):
-    """Cut words at random. A word has no space but one before it, written as U+2581."""
+    """Splits words at random. A word has no space, except one before it, written as U+2581."""
 
     def draw(self, word: str, random: Random) -> list[int]:
         """Draw the ids of a random segmentation."""
 
 
 class _Ways(NamedTuple):
-    """The last pieces with which a segmentation can arrive at a place of a word."""
+    """The pieces that can end at one place of a word."""
 
-    cumulative: list[float]  # weights, summed from the first to each
+    cumulative: list[float]  # cumulative weights of the pieces
     starts: list[int]  # where each piece begins
 
 
 class UnigramSampler:
-    """Draw each segmentation in proportion to its probability ** alpha (Kudo 2018).
+    """Draws each segmentation in proportion to its probability ** alpha (Kudo 2018).
 
-    Forward filtering, backward sampling: the exact distribution over all segmentations.
+    Forward filtering and backward sampling give the exact distribution over all segmentations.
     """
 
     def __init__(self, pieces: Pieces, alpha: float) -> None:
@@ -71,13 +71,13 @@ class UnigramSampler:
         while cuts[-1]:
             cumulative, starts = lattice[cuts[-1]]
             point = random.random() * cumulative[-1]
-            # The last way also takes a point that was rounded up to the whole weight.
+            # The last piece is also taken if rounding moves the point to the total weight.
             cuts.append(starts[bisect(cumulative, point, 0, len(starts) - 1)])
         cuts.reverse()
         return [i for start, end in pairwise(cuts) for i in self._pieces.spell(word[start:end])]
 
     def _make_lattice(self, word: str) -> list[_Ways]:
-        """Find the ways to each place 0 ... len(word)."""
+        """Return the pieces that can end at each place 0 ... len(word), with their weights."""
         totals = [0.0]  # log of the summed weights of all segmentations up to each place
         lattice = [_Ways([], [])]
         for end in range(1, len(word) + 1):
@@ -97,7 +97,7 @@ class UnigramSampler:
 
 
 class DropoutSampler:
-    """Encode byte pairs, passing over each merge with a probability (Provilkov et al. 2020)."""
+    """Encodes by byte pairs, skipping each merge at random (Provilkov et al. 2020)."""
 
     def __init__(self, pieces: Pieces, rate: float) -> None:
         self._pieces = pieces
