@@ -4,7 +4,8 @@
 trains PyTorch's own Transformer on the batches of a run, and
 `python scripts/benchmarks/train_transformer.py table --run runs/multi30k --model int8.s2s`
 translates the run's test set with it and with the exported run by turns. CTranslate2 decodes for
-the Transformer, as its users would have it: `pip install 'ctranslate2>=4.5,<5'`.
+the Transformer, as its users would have it: `pip install 'ctranslate2>=4.5,<5'`. Without hours of
+training, `speed` compares the time of an untrained one.
 """
 
 import json
@@ -12,9 +13,10 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -53,7 +55,14 @@ _CPU = torch.device("cpu")
 
 RunOption = Annotated[Path, typer.Option(help="A seq2seq training run: corpus, vocabulary.")]
 WorkOption = Annotated[Path, typer.Option(help="The folder of the Transformer's training.")]
+RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds over all systems.")]
+AloneOption = Annotated[
+    int, typer.Option(min=1, help="So many sentences are also translated one by one.")
+]
 _WORK = Path("runs/transformer")
+
+Translate = Callable[[list[str], int], list[str]]
+"""From sentences and a beam size to translations."""
 
 
 @dataclass(frozen=True)
@@ -185,10 +194,8 @@ def table(
         list[Path], typer.Option(help="A model directory of the run; give it again for another.")
     ],
     work: WorkOption = _WORK,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds over all systems.")] = 3,
-    alone: Annotated[
-        int, typer.Option(min=1, help="So many sentences are also translated one by one.")
-    ] = 200,
+    rounds: RoundsOption = 3,
+    alone: AloneOption = 200,
 ) -> None:
     """Translate the run's test set with all systems by turns on one thread and print the medians.
 
@@ -203,20 +210,68 @@ def table(
     tokenizer = Tokenizer.load(folder.tokenizer_file)
     choice = choose(work, tokenizer, corpus.valid[0].text, direction.target)
     print(f"Transformer: {choice}\n")
-    systems: dict[str, Callable[[list[str], int], list[str]]] = {}
+    systems: dict[str, Translate] = {}
     for precision in ("float32", "int8"):
         peer = Peer(work, tokenizer, direction.target, precision, choice.penalty)
         systems[f"Transformer, CTranslate2, {precision}"] = peer.translate
     for path in model:
         systems[f"seq2seq, {path}"] = _ours(path, tokenizer)
-    sentences = list(test.source)
-    turns: dict[tuple[int, str], list[Turn]] = {}
-    for _ in range(rounds):
-        for beam_size in _BEAMS:
-            for name, translate in systems.items():
-                turn = _turn(translate, sentences, beam_size, alone)
-                turns.setdefault((beam_size, name), []).append(turn)
+    turns = _turns(systems, list(test.source), rounds, alone)
     print(_table(turns, list(test.target), direction.target))
+
+
+@app.command()
+@reported_errors(_NAME)
+def speed(
+    model: Annotated[Path, typer.Option(help="A model directory.")],
+    src: Annotated[Path, typer.Option(help="Sentences, one on each line.")],
+    rounds: RoundsOption = 3,
+    alone: AloneOption = 50,
+) -> None:
+    """Compare the speed of a model with that of a Transformer which has not been trained.
+
+    A step of the search takes as long with any weights. An untrained Transformer does not know when
+    to end, so it takes as many steps as the model does: sentences of similar length are 64 side by
+    side. Its vocabulary is the model's. Time is measured as by `table`.
+    """
+    translator = Translator(model, 1)
+    tokenizer, language = translator.tokenizer, translator.direction.target
+    sentences = src.read_text(encoding="utf-8").splitlines()
+    translations = tokenizer.encode(_ours(model, tokenizer)(sentences, 1))
+    lengths = {
+        sentence: len(ids) + 1  # EOS counts: it is a step, too
+        for sentence, ids in zip(sentences, translations, strict=True)
+    }
+    torch.manual_seed(1)
+    transformer = Transformer(Settings(), len(tokenizer))
+    count = sum(parameter.numel() for parameter in transformer.parameters())
+    print(f"Transformer: {count:,} parameters, {len(tokenizer):,} subwords\n")
+    systems: dict[str, Translate] = {}
+    with TemporaryDirectory() as folder:
+        for precision in ("float32", "int8"):
+            convert(transformer.state_dict(), len(tokenizer), Path(folder), precision)
+            peer = Peer(Path(folder), tokenizer, language, precision, 1.0)
+            systems[f"Transformer, CTranslate2, {precision}"] = _of_lengths(peer, lengths)
+        systems[f"seq2seq, {model}"] = _ours(model, tokenizer)
+        turns = _turns(systems, sentences, rounds, alone)
+    print("| | beam | sentences/s, batch 64 | batch 1 |\n|---|---|---|---|")
+    for (beam_size, name), own in turns.items():
+        print(f"| {name} | {beam_size} | {_speeds(own)} |")
+
+
+def _of_lengths(peer: "Peer", lengths: Mapping[str, int]) -> Translate:
+    """Make a function that translates each sentence into as many subwords as `lengths` says."""
+
+    def translate(sentences: list[str], beam_size: int) -> list[str]:
+        by_length = sorted(sentences, key=lengths.__getitem__)
+        texts = []
+        for first in range(0, len(by_length), _SEARCH_BATCH):
+            batch = by_length[first : first + _SEARCH_BATCH]
+            length = round(statistics.mean(map(lengths.__getitem__, batch)))
+            texts += peer.translate(batch, beam_size, length)
+        return texts
+
+    return translate
 
 
 class Training:
@@ -488,14 +543,18 @@ class Peer:
             str(work / precision), compute_type=precision, inter_threads=1, intra_threads=1
         )
 
-    def translate(self, sentences: list[str], beam_size: int) -> list[str]:
-        """Translate text to text, 64 sentences side by side."""
+    def translate(
+        self, sentences: list[str], beam_size: int, length: int | None = None
+    ) -> list[str]:
+        """Translate text to text, 64 sentences side by side; into `length` subwords if given."""
         sources = self._tokenizer.encode_sources(sentences, self._language)
+        lengths = {"min_decoding_length": length, "max_decoding_length": length}
         results = self._translator.translate_batch(
             [[str(number) for number in source] for source in sources],
             max_batch_size=_SEARCH_BATCH,
             beam_size=beam_size,
             length_penalty=self._penalty,
+            **(lengths if length is not None else {}),
         )
         hypotheses = ([int(word) for word in result.hypotheses[0]] for result in results)
         return [self._tokenizer.decode(ids).strip() for ids in hypotheses]
@@ -506,7 +565,7 @@ class Peer:
         return -sum(sum(scored.log_probs) for scored in self._translator.score_batch(*sides))
 
 
-def _ours(path: Path, tokenizer: Tokenizer) -> Callable[[list[str], int], list[str]]:
+def _ours(path: Path, tokenizer: Tokenizer) -> Translate:
     translator = Translator(path, 1)
     if translator.tokenizer.model != tokenizer.model:
         raise UsageError(f"{path}: has another vocabulary than the run; export that run.")
@@ -526,8 +585,22 @@ class Turn:
     alone: float  # the same, one by one
 
 
+def _turns(
+    systems: Mapping[str, Translate], sentences: list[str], rounds: int, alone: int
+) -> dict[tuple[int, str], list[Turn]]:
+    """Let the systems translate by turns; the turns of each beam size and system."""
+    turns: dict[tuple[int, str], list[Turn]] = {}
+    for number in range(rounds):
+        for beam_size in _BEAMS:
+            _say(f"round {number + 1} of {rounds}, beam {beam_size}")
+            for name, translate in systems.items():
+                turn = _turn(translate, sentences, beam_size, alone)
+                turns.setdefault((beam_size, name), []).append(turn)
+    return turns
+
+
 def _turn(
-    translate: Callable[[list[str], int], list[str]],
+    translate: Translate,
     sentences: list[str],
     beam_size: int,
     alone: int,
@@ -554,13 +627,18 @@ def _table(turns: dict[tuple[int, str], list[Turn]], references: list[str], lang
             metric.name: metric.score
             for metric in score(own[0].texts, references, language, tokenize="moses")
         }
-        together = statistics.median(turn.together for turn in own)
-        alone = statistics.median(turn.alone for turn in own)
         lines.append(
             f"| {name} | {beam_size} | {scores['BLEU']:.2f} | {scores['BLEU, Moses tokens']:.2f} "
-            f"| {together:,.0f} | {alone:,.0f} |"
+            f"| {_speeds(own)} |"
         )
     return "\n".join(lines)
+
+
+def _speeds(turns: Sequence[Turn]) -> str:
+    """Write the medians of the speed as two cells of a table."""
+    together = statistics.median(turn.together for turn in turns)
+    alone = statistics.median(turn.alone for turn in turns)
+    return f"{together:,.0f} | {alone:,.0f}"
 
 
 def _say(message: str) -> None:
