@@ -1,5 +1,5 @@
-"""Documents: a format's reader gives text units, its writer puts their translations in place.
+"""Documents: a format's reader yields text units, and its writer puts their translations in place.
 
-`document` says what all formats have in common, `tagged_text` how inline elements go through the
-translator; each other module is one format.
+`document` is what all formats share, `tagged_text` takes inline elements through the translator,
+and most other modules are one format each.
 """

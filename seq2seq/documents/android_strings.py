@@ -1,8 +1,8 @@
 r"""Android's `strings.xml`: strings, arrays and plurals, with the escapes `\'`, `\n` and `\u00e9`.
 
-Plurals get an item for each category that the target language has, from the source's item of that
-category or of `other`, and lose those that it has not. `xliff:g` and references to other resources
-stay, and so does what is not `translatable`.
+Plurals get an item for each category of the target language, copied from the source's item of that
+category, or else from `other`; items of other categories are removed. `xliff:g`, references to
+other resources and strings that are not `translatable` stay.
 """
 
 import re
@@ -115,7 +115,7 @@ def _text(xml: XmlSource, string: Element) -> XmlText:
 
 
 def _decoded(parts: Sequence[str | Mark]) -> list[str | Mark]:
-    """Return parts without escapes; white space and quotes at both ends are marks, as written."""
+    """Decode the parts; white space and quotes at both ends become marks, as written."""
     tokens = [token for part in parts for token in _tokens(part)]
     quotes = [number for number, token in enumerate(tokens) if token.raw == '"']
     inside = [number for number, token in enumerate(tokens) if not token.is_edge]
@@ -136,7 +136,7 @@ def _decoded(parts: Sequence[str | Mark]) -> list[str | Mark]:
 
 
 class _Token(NamedTuple):
-    """A piece of a string."""
+    """A piece of a string, decoded and raw."""
 
     text: str
     raw: str
@@ -171,7 +171,7 @@ def _tokens(part: str | Mark) -> Iterator[_Token]:
 
 
 def _escaped(text: str, codes: Mapping[str, str]) -> str:
-    """Return a text as a string has it; `codes` are characters that the source writes so."""
+    """Escape a text for a string; `codes` maps characters to the source's escapes of them."""
     parts = _TAG.split(text)
     for number, part in enumerate(parts[::2]):
         part = part.translate(_ESCAPES)
@@ -182,5 +182,5 @@ def _escaped(text: str, codes: Mapping[str, str]) -> str:
 
 
 def _role_of(element: Element) -> tuple[Role, str] | None:
-    """Return what an inline element is to the text, see `inline_parts`."""
+    """Return the role of an inline element, see `inline_parts`."""
     return (Role.STANDS_FOR_WORD, "") if element.name == "xliff:g" else None

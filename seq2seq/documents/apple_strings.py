@@ -1,4 +1,4 @@
-"""Apple's .strings: `"key" = "value";` and comments, which say where a text stands."""
+"""Apple's .strings: `"key" = "value";`, and comments, which become the context of a text."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _STRING = r'"(?:[^"\\]++|\\.)*+"'
 _ENTRY = re.compile(
     rf"""/\*(?P<comment>(?:[^*]|\*(?!/))*+)(?:\*/|\Z) | //[^\n]*
     | (?P<key>{_STRING}|(?<![\w.-])[\w.-]++) \s*+ = \s*+ "(?P<value>(?:[^"\\]++|\\.)*+)" \s*+ ;
-    | "(?:[^"\\]++|\\.)*+ (?: " | \\?\Z )  # a string elsewhere, perhaps without its end""",
+    | "(?:[^"\\]++|\\.)*+ (?: " | \\?\Z )  # any other string, even unclosed""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(?:[uU]([\da-fA-F]{4})|(.))", re.DOTALL)
@@ -22,7 +22,7 @@ _NAMED = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a file of strings; raises `Seq2SeqError` for what is none."""
+    """Read a file of strings; raise `Seq2SeqError` if it has no entries."""
     text, encoding = decode(data)
     entries, contexts, comment = list[re.Match[str]](), list[str](), ""
     for match in _ENTRY.finditer(text):

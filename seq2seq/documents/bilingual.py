@@ -1,4 +1,4 @@
-"""Files that hold texts beside their translations: catalogues, translation memories, tables."""
+"""Read pairs of texts and translations from catalogues, translation memories and tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +10,15 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import read_bounded
 
 BILINGUAL = ("csv", "jsonl", "po", "tmx", "xliff")
-"""The formats that have both, by name."""
+"""The names of the formats with texts and their translations."""
 _MOST_BYTES = 100_000_000
 
 
 def read_pairs(path: Path, source: str | None, target: str) -> Iterator[tuple[str, str]]:
-    """Yield the texts of a file that have a translation, with it; or those of a folder's files.
+    """Yield each translated text of a file, or of the files in a folder, with its translation.
 
-    In a table without a header the first column is translated in the second one. Of a folder only
-    files of the bilingual formats count. Raises `Seq2SeqError`, which names the file.
+    In a table without a header, the second column is the translation of the first. In a folder,
+    only files of bilingual formats are read. Raises a `Seq2SeqError` that names the file.
     """
     if path.is_dir():
         for file in sorted(path.rglob("*")):
@@ -59,7 +59,7 @@ def _pairs_of_file(path: Path, source: str | None, target: str) -> Iterator[tupl
 
 
 def _two_columns(data: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the first two columns of lines with tabs."""
+    """Yield the first two columns of tab-separated lines."""
     text, _ = decode(data)
     for line in text.splitlines():
         source, _, rest = line.partition("\t")

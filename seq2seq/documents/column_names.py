@@ -1,4 +1,4 @@
-"""Which columns of a table hold the texts and their translations, told by their names."""
+"""Find the columns of a table that hold the texts and their translations, by their names."""
 
 import re
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ _LANGUAGES = {
     "es": ("spanish", "español"),
     "fr": ("french", "français"),
 }
-_CODES = (  # common ones, without those that are also names of columns, such as `id` and `no`
+_CODES = (  # common language codes, except `id` and `no`, which are often other columns
     "ar bg ca cs da de el en es et fa fi fr he hi hr hu it ja ko lt lv nl pl pt ro ru sk sl sr sv "
     "th tr uk vi zh"
 )
 
 
 class Columns(NamedTuple):
-    """The places of columns; with several texts there is no column for translations."""
+    """The numbers of a table's columns; with several columns of texts, none for translations."""
 
-    texts: tuple[int, ...]  # each is translated
-    translations: int | None  # where they go; None: in place of the text
-    added: str  # the name of the column that is added for the translations, "" if none is
+    texts: tuple[int, ...]  # columns to translate
+    translations: int | None  # column of the translations; None: they replace the texts
+    added: str  # name of the column to add for the translations; "" for none
     key: int | None
 
 
@@ -38,9 +38,9 @@ def columns_of(
 ) -> Columns:
     """Find the columns by the names in a header, or take the `wanted` ones that the user named.
 
-    The texts are in a column that is named by the source language, or `source`; translations go
-    into one that is named by the target language, or `target`, and is added if it is missing.
-    A column `text` is translated in place. Raises `Seq2SeqError` if no column fits.
+    Texts are in the column named after the source language, or `source`. Translations go into the
+    one named after the target language, or `target`, which is added if missing. A column `text` is
+    translated in place. Raises `Seq2SeqError` if no column fits.
     """
     plain = [name.strip().casefold().replace("_", " ") for name in names]
     key = next((plain.index(name) for name in _KEYS if name in plain), None)
@@ -75,7 +75,7 @@ def _first(names: Sequence[str], known: Sequence[str]) -> int | None:
 
 
 def _of_language(names: Sequence[str], language: str) -> int | None:
-    """Find the column of a language: by its code, by the code without a region, by its name."""
+    """Find the column of a language, by its code, its code without the region, or its name."""
     code = language.casefold().replace("_", " ").replace("-", " ")
     short = code.split(" ")[0]
     same = [name.replace("-", " ") for name in names]
@@ -84,6 +84,6 @@ def _of_language(names: Sequence[str], language: str) -> int | None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return names for a message."""
+    """Return the names as a list for a message, shortened."""
     short = [name[:40] for name in names[:20]]
     return ", ".join(name if name.isprintable() else repr(name) for name in short)

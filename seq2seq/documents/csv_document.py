@@ -1,7 +1,7 @@
-"""CSV and TSV with a header: the column of the texts, and that of their translations.
+"""CSV and TSV with a header: a column of texts, and one of translations.
 
-The delimiter is the tab, comma, semicolon or bar that the header has most of. A cell is quoted if
-it was, or must be.
+The delimiter is whichever of tab, comma, semicolon and bar is most frequent in the header. A cell
+is quoted if it was quoted before or has to be.
 """
 
 import re
@@ -20,7 +20,7 @@ _CELL = r'("(?:[^"]|"")*+"(?=[{0}\r\n]|\Z)|[^{0}\r\n]*+)({0}|\r\n|\n|\r|\Z)'
 
 
 class _Cell(NamedTuple):
-    """A cell, from `start` to `end` with its quotes."""
+    """A cell; `start` and `end` include its quotes."""
 
     text: str
     start: int
@@ -29,9 +29,9 @@ class _Cell(NamedTuple):
 
 
 def read(data: bytes, source: str | None, target: str, columns: Sequence[str] = ()) -> Document:
-    """Read a table; raises `Seq2SeqError` where no column is known.
+    """Read a table; raise `Seq2SeqError` if no column fits.
 
-    `columns` are those that the user names: they are translated in place.
+    `columns` are the names of columns that the user wants translated in place.
     """
     text, encoding = decode(data)
     first, *_ = text.split("\n", 1)
@@ -67,7 +67,7 @@ def _rows(text: str, delimiter: str) -> Iterator[list[_Cell]]:
 def _slots(
     row: Sequence[_Cell], number: int, header: Sequence[_Cell], columns: Columns, delimiter: str
 ) -> Iterator[Slot]:
-    """Yield the slots of a row; where a column is new, each row gets a cell."""
+    """Yield the slots of a row; if a column is added, each row gets a cell."""
     end = row[-1].end
     where, lacking = columns.translations, ""
     if columns.added:
@@ -97,7 +97,7 @@ def _slots(
 
 
 def _name(row: Sequence[_Cell], header: Sequence[_Cell], columns: Columns, place: int) -> str:
-    """Name a cell by the key of its row, and by its column where several are translated."""
+    """Name a cell by the key of its row, and by its column if several are translated."""
     key = row[columns.key].text if columns.key is not None and columns.key < len(row) else ""
     return f"{key[:80]} {header[place].text if len(columns.texts) > 1 else ''}".strip()
 
@@ -105,7 +105,7 @@ def _name(row: Sequence[_Cell], header: Sequence[_Cell], columns: Columns, place
 def _written(
     is_quoted: bool, around: tuple[str, str], lacking: str, delimiter: str, texts: Sequence[str]
 ) -> str:
-    """Write a cell, after the delimiters that are lacking before it."""
+    """Write a cell, after the delimiters that are missing before it."""
     text = texts[0].join(around)
     if is_quoted or re.search(rf'^\s|\s$|["\r\n{re.escape(delimiter)}]', text):
         text = '"' + text.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""What all formats of documents have in common: text units go out, translations come in."""
+"""What all formats of documents share: text units go out, translations come in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class State(Enum):
-    """What the document itself says of the translation of a text unit."""
+    """What the document says about the translation of a text unit."""
 
     UNTRANSLATED = "untranslated"
     NEEDS_REVIEW = "needs review"  # fuzzy in gettext
@@ -19,15 +19,15 @@ class TextUnit:
     """A text of a document that is translated as a whole: a paragraph, a heading, a message."""
 
     text: str
-    """The text, as a reader would see it: no escapes of the format. Inline elements are the tags
+    """The text as a reader sees it, without the format's escapes. Inline elements are the tags
     `<g1>`...`</g1>`, `<g2/>` and `{g3}`, see `TaggedText`."""
     translation: str = ""
-    """The translation that the document has already, written as `text` is."""
+    """The translation that the document already has, in the same form as `text`."""
     state: State = State.UNTRANSLATED
     context: str = ""
-    """Where the text stands, for messages: its key, its note."""
+    """Where the text comes from, for messages: its key and note."""
     max_length: int | None = None
-    """The most characters that its translation may have."""
+    """The maximum length of its translation, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,20 @@ class UnitTranslation:
     text: str
     confidence: float | None = None
     state: State = State.TRANSLATED
-    """What the document is to say of it, where its format can."""
+    """The state that the document is to record, if its format can."""
     notes: tuple[str, ...] = ()
     match: float | None = None
-    """How similar the source in a translation memory is that it is from; None: from a model."""
+    """Similarity to the translation memory's segment it is from; None: it is from a model."""
 
     @property
     def remark(self) -> str:
-        """The confidence and the notes, for formats that have a place for them; "" for none."""
+        """Confidence and notes, for formats that have a place for them; "" for none."""
         sure = () if self.confidence is None else (f"confidence {self.confidence:.0%}",)
         return "; ".join((*sure, *self.notes))
 
 
 class Document(Protocol):
-    """A document that has been read."""
+    """A document that was read."""
 
     @property
     def units(self) -> Sequence[TextUnit]:
@@ -59,6 +59,6 @@ class Document(Protocol):
     def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
         """Return the document with the translation of each unit in place; None leaves it as it is.
 
-        Every byte outside of the translations is as it was, wherever the format lets it be. So is
-        a unit whose translation is its text.
+        Every byte outside the translations stays the same, as far as the format allows. So does a
+        unit whose translation equals its text.
         """

@@ -1,10 +1,10 @@
-"""DOCX, documents of Word: paragraphs of the text, tables, text boxes, notes, headers and footers.
+"""DOCX, Word documents: paragraphs of the text, tables, text boxes, notes, headers and footers.
 
-A paragraph is cut into runs by its formatting, and often for no reason that a reader sees. Runs of
-equal formatting are joined, and that of the others goes along to the words made from theirs. All
-else in a paragraph is a mark, or is around the text: links, fields, notes, drawings, bookmarks,
-comments. Tracked insertions are text, tracked deletions stay as they are. Part names, content types
-and elements are those of ECMA-376.
+A paragraph is divided into runs by formatting, often for no reason that a reader sees. Adjacent
+runs of equal formatting are joined; formatting that differs from the rest of the paragraph goes
+with the words it was on. Everything else in a paragraph (links, fields, notes, drawings, bookmarks,
+comments) is a mark, or stays around the text. Tracked insertions are translated, tracked deletions
+stay. Part names, content types and elements are those of ECMA-376.
 """
 
 from collections import Counter
@@ -33,8 +33,8 @@ _NAMESPACES = {
     "http://schemas.microsoft.com/office/word/2010/wordml": "w14",
 }
 _CONTENT_TYPES = {"http://schemas.openxmlformats.org/package/2006/content-types": ""}
-_KINDS = ("main", "footnotes", "endnotes", "header", "footer")  # of parts, as they are read
-_FORMAT_NOISE = ("w:lang", "w:noProof")  # in the formatting of a run, no reader sees it
+_KINDS = ("main", "footnotes", "endnotes", "header", "footer")  # of parts, in reading order
+_FORMAT_NOISE = ("w:lang", "w:noProof")  # run properties that a reader does not see
 _CHARACTERS = {"w:tab": "\t", "w:cr": "\n", "w:noBreakHyphen": "\N{NON-BREAKING HYPHEN}"}
 _DROPPED = ("w:rPr", "w:lastRenderedPageBreak", "w:softHyphen", "w:proofErr")
 _DEEPEST_FIELD = 20
@@ -48,7 +48,7 @@ _FORM_FIELDS = (
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a document of Word."""
+    """Read a Word document."""
     archive = ZipSource(data)
     if "[Content_Types].xml" not in archive.names:
         raise Seq2SeqError("is not a Word document.")
@@ -90,19 +90,19 @@ def _slots(xml: XmlSource) -> Iterator[XmlSlot]:
 
 
 class _Piece(NamedTuple):
-    """A piece of a paragraph: text in a formatting, markup that stays, or an element around."""
+    """A piece of a paragraph: formatted text, markup that stays, or an element with content."""
 
     text: str = ""
     formatting: str = ""  # as markup
-    markup: str = ""  # of what stays, or before what is inside
+    markup: str = ""  # that stays; of an element with content, its beginning
     inside: "Sequence[_Piece]" = ()
-    end: str = ""  # markup after what is inside
-    field: str = ""  # what a character of a field does: begin, separate, end
+    end: str = ""  # the end of an element with content
+    field: str = ""  # role of a field character: begin, separate or end
     instruction: str = ""  # of a field
 
 
 class _Paragraph:
-    """A paragraph as text with marks, to be written."""
+    """A paragraph as text with marks, which can be written again."""
 
     def __init__(self, xml: XmlSource, paragraph: Element) -> None:
         self._xml = xml
@@ -126,7 +126,7 @@ class _Paragraph:
         self.text = XmlText(xml, nodes, parts, keeps_space=True, elements=self._elements)
 
     def write(self, translations: Sequence[UnitTranslation | None]) -> Iterator[Edit]:
-        """Yield the edit that puts a translation in place of the text."""
+        """Yield the edit that replaces the text by its translation."""
         for translation in filter(None, translations):
             edit = self.text.edit(translation.text)
             markup = self._without_empty_runs(self._start(self._base) + edit.markup + self._end)
@@ -144,7 +144,7 @@ class _Paragraph:
         return "".join([*kept, last])
 
     def _start(self, formatting: str) -> str:
-        """Return the markup that begins a run and its text."""
+        """Return the markup that opens a run and its text element."""
         start = f'<{self._run}>{formatting}<{self._text} xml:space="preserve">'
         self._starts.add(start)
         return start
@@ -191,7 +191,7 @@ class _Paragraph:
                 yield _Piece(markup=markup, field=field, instruction=instruction)
 
     def _formatting(self, properties: Element) -> str:
-        """Return the formatting of a run as markup, without what no reader sees."""
+        """Return a run's formatting as markup, without properties that a reader does not see."""
         kept = [child for child in properties.elements() if child.name not in _FORMAT_NOISE]
         if not kept:
             return ""
@@ -208,7 +208,7 @@ class _Paragraph:
         return f"{piece.markup}{''.join(map(self._written, piece.inside))}{piece.end}"
 
     def _parts(self, pieces: Sequence[_Piece], base: str) -> Iterator[str | Mark]:
-        """Yield text, and marks that end its run and begin the next."""
+        """Yield the text, and marks that end one run and begin the next."""
         current = base
         for piece, formatting in zip(pieces, _formattings(pieces, base), strict=True):
             if formatting != current and piece.text != " ":
@@ -231,7 +231,7 @@ class _Paragraph:
 
 
 def _formattings(pieces: Sequence[_Piece], base: str) -> list[str]:
-    """Return the formatting of each piece; what is no text has that of the text behind it."""
+    """Return the formatting of each piece; a piece without text takes that of the text after it."""
     formattings = list[str]()
     following = base
     for piece in reversed(pieces):
@@ -244,7 +244,7 @@ def _formattings(pieces: Sequence[_Piece], base: str) -> list[str]:
 
 
 def _main_formatting(pieces: Sequence[_Piece]) -> str:
-    """Return the formatting that most of the text has."""
+    """Return the formatting of most of the text."""
     lengths = Counter[str]()
     for piece in pieces:
         lengths[piece.formatting] += len(piece.text.strip())
@@ -252,7 +252,7 @@ def _main_formatting(pieces: Sequence[_Piece]) -> str:
 
 
 def _with_fields(pieces: Sequence[_Piece], written: Callable[[_Piece], str]) -> list[_Piece]:
-    """Return pieces with each field as one: a link around its text, or what stays as it is."""
+    """Join the pieces of each field: to a link around its text, or to markup that stays."""
     done = list[_Piece]()
     begun = list[int]()
     for piece in pieces:
@@ -283,13 +283,13 @@ def _is_break_of_page(element: Element) -> bool:
 
 
 def _is_text_control(element: Element) -> bool:
-    """Tell whether an element is a content control whose text stands in the document alone."""
+    """Return whether an element is a content control whose text is only in the document."""
     properties = element.first("w:sdtPr") if element.name == "w:sdt" else None
     return properties is not None and not any(properties.elements(*_FORM_FIELDS))
 
 
 def _is_bound(element: Element | None) -> bool:
-    """Tell whether an element is in a content control whose text comes from elsewhere."""
+    """Return whether an element is in a content control that takes its text from elsewhere."""
     while element:
         if element.name == "w:sdt" and element.first("w:sdtPr") and not _is_text_control(element):
             return True

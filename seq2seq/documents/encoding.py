@@ -1,4 +1,4 @@
-"""The encoding of a document of text: told by its first bytes, or by what it says itself."""
+"""Find the encoding of a text document, by its byte order mark or its own declaration."""
 
 import codecs
 import re
@@ -9,15 +9,15 @@ from seq2seq.files import kind_of
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",  # begins as UTF-16 does
+    codecs.BOM_UTF32_LE: "utf-32-le",  # must come before UTF-16, which begins alike
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-_KNOWN = re.compile(  # as people call them: no codec of Python that is none of a text
+_KNOWN = re.compile(  # labels in use; excludes Python codecs that are not for text
     r"utf-?8|utf-?16-?[lb]e|(us-)?ascii|iso-?8859-\d+|latin-?\d+|(windows|cp)-?\d{3,4}|koi8-[rut]"
     r"|macintosh|mac-?roman|gb2312|gbk|gb18030|big5(-?hkscs)?|euc-(jp|kr)|shift-jis|sjis"
 )
-_OF_WEB = {  # what such text is in truth, https://encoding.spec.whatwg.org/#names-and-labels
+_OF_WEB = {  # what browsers read instead, https://encoding.spec.whatwg.org/#names-and-labels
     "iso8859-1": "cp1252",
     "ascii": "cp1252",
     "iso8859-9": "cp1254",
@@ -32,19 +32,19 @@ class Encoding(NamedTuple):
     """How the characters of a document are written."""
 
     name: str = "utf-8"  # of Python's codec
-    mark: bytes = b""  # of the byte order, at the start
+    mark: bytes = b""  # the byte order mark at the start
 
     def encode(self, text: str, errors: str = "strict") -> bytes:
-        """Return the bytes of a text, the mark first."""
+        """Encode a text, with the byte order mark first."""
         return self.mark + text.encode(self.name, errors)
 
 
 def decode(data: bytes, declared: str = "", of_web: bool = False) -> tuple[str, Encoding]:
-    """Return a document's text without the mark, and its encoding, which gives the same bytes.
+    """Decode a document; return its text without the mark, and the encoding that gives it back.
 
-    Without a mark and a declaration it is UTF-8. `of_web`: Latin-1 means Windows-1252, as for a
-    browser. Raises `Seq2SeqError` where it is not in the encoding that it should be in, or where
-    that is unknown.
+    Without a mark or a declared encoding, it is UTF-8. `of_web`: read Latin-1 as Windows-1252, as
+    browsers do. Raises `Seq2SeqError` if the document is not in its encoding, or if that is
+    unknown.
     """
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     if not mark and (kind := kind_of(data)):

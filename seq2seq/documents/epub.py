@@ -1,7 +1,7 @@
-"""EPUB, books: the chapters in the order of their reading, the table of contents, the title.
+"""EPUB, books: the chapters in reading order, the table of contents, the title.
 
-A chapter is XHTML: XML by its tags, HTML by what is text. Names of parts are those of EPUB 3.3, and
-of the NCX of EPUB 2.
+A chapter is XHTML: its tags are read as XML, its text as HTML. The names of parts are those of
+EPUB 3.3, and of the NCX of EPUB 2.
 """
 
 import posixpath
@@ -74,7 +74,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
 
 
 def _contents(package: Element, folder: str) -> Iterator[tuple[str, str]]:
-    """Yield the parts with text, and their types: in the order of reading, then all others."""
+    """Yield each part with text, and its type: first in reading order, then the others."""
     items = {
         item.attributes.get("id", ""): item
         for manifest in package.elements("manifest")
@@ -116,7 +116,7 @@ def _languages(book: XmlSource, target: str) -> Iterator[Edit]:
 
 
 def _labels(contents: XmlSource) -> Iterator[XmlSlot]:
-    """Yield the slots of the labels of a table of contents in NCX."""
+    """Yield the slots of the labels in a table of contents (NCX)."""
     for label in contents.root.descendants("docTitle", "navLabel"):
         for element in label.elements("text"):
             yield from _text(contents, element).slots()
@@ -127,10 +127,10 @@ def _text(xml: XmlSource, element: Element) -> XmlText:
 
 
 class _Chapter:
-    """A part that is XHTML."""
+    """A chapter, in XHTML."""
 
     def __init__(self, data: bytes, target: str) -> None:
-        xml = XmlSource(data, {})  # which refuses what is not well-formed
+        xml = XmlSource(data, {})  # raises an error if it is not well-formed
         root = xml.root
         languages = {name: target for name in ("lang", "xml:lang") if name in root.attributes}
         translated = xml.render([xml.set_attributes(root, languages)])
@@ -139,7 +139,7 @@ class _Chapter:
         self.units: Sequence[TextUnit] = self._page.units
 
     def render(self, translations: Sequence[UnitTranslation | None], is_changed: bool) -> bytes:
-        """Return the chapter translated, in the target language where the book `is_changed`."""
+        """Return the translated chapter; if the book `is_changed`, with the target language."""
         page = self._page_in_target if is_changed else self._page
         return page.render(
             [given and replace(given, text=legal(given.text)) for given in translations]
@@ -153,7 +153,7 @@ def _page(data: bytes) -> HtmlPage:
 
 def _tokens(markup: str) -> Iterator[Token]:
     """Yield the tokens of well-formed XHTML, see `html_tokens`."""
-    raw, name, depth = "", "", 0  # of an element that is one token
+    raw, name, depth = "", "", 0  # of the open element that becomes one token
     for match in _MARKUP.finditer(markup):
         tag = (match["name"] or "").rpartition(":")[2].lower()
         is_open = bool(tag) and not match["slash"] and not match[0].endswith("/>")

@@ -1,4 +1,4 @@
-"""What stands for values in a format string, as a translator sees it: `%qE` becomes `%1$s`."""
+"""Show the values of a format string to the translator in a form it knows: `%qE` as `%1$s`."""
 
 import re
 from collections import Counter, defaultdict
@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 from seq2seq.documents.gettext_formats import Format
 
-_KNOWN = re.compile(  # to the translator, as it is
+_KNOWN = re.compile(  # values that the translator knows as they are
     r"%(?:\(\w+\))?[sdiufgxc](?![^\W\d_])|\{[\w.,:!\[\]#+<>=^%\"'-]*\}"
 )
 _PLACE = re.compile(r"%(\d{1,3})\$s")
 _NUMBER = re.compile(r"(?<=%)\d{1,3}\$")
-_NOT_NUMBERED = re.compile(r"(?<!')\*|\A%<[^>]*\Z")  # two values, or that before
+_NOT_NUMBERED = re.compile(r"(?<!')\*|\A%<[^>]*\Z")  # takes two values, or the previous one
 
 
 class _Value(NamedTuple):
-    """What stands for a value."""
+    """A part of a format string that stands for a value."""
 
     start: int
     text: str
@@ -32,7 +32,7 @@ class _Value(NamedTuple):
 
     @property
     def inner(self) -> "list[_Value]":
-        """The values between GCC's quotation marks, `%<%E%>`; itself, if it has none."""
+        """The values between GCC's quotation marks, `%<%E%>`; if there are none, this value."""
         if self.text.startswith("%<") and self.text.endswith("%>"):
             return _values(self.text[2:-2], [self.format])
         return [self]
@@ -42,7 +42,7 @@ class _Value(NamedTuple):
         return sum(not value.format.literal.fullmatch(value.text) for value in self.inner)
 
     def numbered(self, first: int) -> str:
-        """Return it with the number of its argument, where it has no label."""
+        """Return it with the number of its argument, unless it has a label."""
         if self.inner != [self]:
             parts, done, inside = list[str](), 0, self.text[2:-2]
             for value in self.inner:
@@ -55,13 +55,13 @@ class _Value(NamedTuple):
 
 
 class FormatString:
-    """A format string, whose `text` for the translator has its values in a way that it knows.
+    """A format string; its `text` shows the values to the translator in a form that it knows.
 
-    Several are numbered, `%1$s`, so that a translation shows which of them is where.
+    Several values are numbered, `%1$s`, so that a translation shows which one is where.
     """
 
     def __init__(self, text: str, formats: Sequence[Format]) -> None:
-        """Read a text that may be written in any of the `formats`."""
+        """Read a text that may be in any of the `formats`."""
         self._source, self._formats = text, formats
         self._values: list[_Value] = []
         self.text = text
@@ -73,7 +73,7 @@ class FormatString:
             self.text = self._with_places(text, values, range(1, len(values) + 1))
 
     def restore(self, translation: str) -> tuple[str, bool]:
-        """Return the format string of a translation, and whether a program may use it as such."""
+        """Return a translation as a format string, and whether a program may safely use it."""
         if not self._values:
             is_same = _written(translation, self._formats) == _written(self._source, self._formats)
             return translation, is_same and not self._has_stray_mark(translation)
@@ -85,7 +85,7 @@ class FormatString:
         is_safe = is_complete and in_order == numbers
         if is_complete and not is_safe and self._may_be_numbered():
             written, is_safe = self._numbered(), True
-        elif not is_safe:  # all the values, in an order that does no harm
+        elif not is_safe:  # write all values, in an order that does no harm
             numbers = in_order
         coming = iter(numbers)
 
@@ -98,7 +98,7 @@ class FormatString:
         return text, is_safe and not self._has_stray_mark(text)
 
     def shown(self, translation: str) -> str:
-        """Return a translation that a document has, with its values as they are in `text`."""
+        """Return a translation from the document, with its values written as in `text`."""
         if not self._values:
             return translation
         waiting = defaultdict[str, list[int]](list)  # the numbers of the values of each kind
@@ -117,7 +117,7 @@ class FormatString:
         return self._with_places(translation, values, numbers)
 
     def _with_places(self, text: str, values: Sequence[_Value], numbers: Sequence[int]) -> str:
-        """Return a text with `%1$s` in place of its values."""
+        """Return a text with its values replaced by `%1$s` and so on."""
         parts, done = list[str](), 0
         for value, number in zip(values, numbers, strict=True):
             parts += self._plain(text[done : value.start]), f"%{number}$s"
@@ -128,7 +128,7 @@ class FormatString:
         return text.replace("''", "'") if self._doubles else text
 
     def _in_order(self, numbers: Sequence[int]) -> list[int]:
-        """Return the order of values that a program fills in rightly without their numbers."""
+        """Return the order in which a program fills in the values correctly without numbers."""
         counted = {
             number
             for number, value in enumerate(self._values, 1)
@@ -156,14 +156,14 @@ class FormatString:
         return [value.numbered(first) for value, first in zip(self._values, firsts, strict=True)]
 
     def _has_stray_mark(self, text: str) -> bool:
-        """Tell whether a text has more marks of values that are none than its source."""
+        """Return whether a text has more stray marks, which begin no value, than its source."""
         return any(
             _stray_marks(text, each) > _stray_marks(self._source, each) for each in self._formats
         )
 
 
 def _values(text: str, formats: Sequence[Format]) -> list[_Value]:
-    """Return the values of a text in order; `%%` is none, and known to the translator."""
+    """Return the values of a text in order, except `%%`, which the translator knows."""
     values = list[_Value]()
     matches = ((match, each) for each in formats for match in each.value.finditer(text))
     for match, each in sorted(matches, key=lambda pair: pair[0].start()):

@@ -1,4 +1,4 @@
-"""The formats of documents: a table, and what is looked up in it."""
+"""The table of document formats, with look-ups."""
 
 from importlib import import_module
 from pathlib import Path
@@ -11,10 +11,10 @@ from seq2seq.errors import Seq2SeqError, UsageError
 class Format(NamedTuple):
     """A format of documents."""
 
-    name: str  # as an option says it
-    suffixes: tuple[str, ...]  # that the names of its files end with, in lower case
-    module: str  # under `seq2seq.documents`; has `read(data, source, target) -> Document`
-    title: str  # as people call it
+    name: str  # as given to an option
+    suffixes: tuple[str, ...]  # endings of file names, in lower case
+    module: str  # in `seq2seq.documents`; has `read(data, source, target) -> Document`
+    title: str  # for messages
 
 
 FORMATS: tuple[Format, ...] = (
@@ -40,9 +40,9 @@ FORMATS: tuple[Format, ...] = (
 
 
 def format_of(path: Path) -> Format:
-    """Return the format of a file by the end of its name; raise `UsageError` where none has it.
+    """Return the format of a file by the ending of its name; raise `UsageError` if there is none.
 
-    Of several the longest end counts, so that `strings.xml` may be another format than `.xml`.
+    The longest ending wins, so `strings.xml` may be another format than `.xml`.
     """
     name = path.name.lower()
     ends = {
@@ -57,7 +57,7 @@ def format_of(path: Path) -> Format:
 
 
 def format_named(name: str) -> Format:
-    """Return the format of a name; raise `UsageError` where there is none."""
+    """Return the format with a name; raise `UsageError` if there is none."""
     for known in FORMATS:
         if known.name == name.lower():
             return known
@@ -67,10 +67,10 @@ def format_named(name: str) -> Format:
 def open_document(
     data: bytes, form: Format, source: str | None, target: str, column: str | None = None
 ) -> Document:
-    """Read a document; raise `Seq2SeqError` where it is not of the format.
+    """Read a document; raise `Seq2SeqError` if it is not in the given format.
 
-    `source` and `target` are language codes; `source` is None where each text is identified. The
-    `column` of a table is translated in place, where the user names one.
+    `source` and `target` are language codes; `source` is None if the language of each text is
+    identified. If the user names a `column` of a table, it is translated in place.
     """
     try:
         module = import_module(f"seq2seq.documents.{form.module}")

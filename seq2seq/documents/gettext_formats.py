@@ -1,4 +1,4 @@
-"""What stands for a value in the format strings of each programming language, by gettext's flags.
+"""How values are written in the format strings of programming languages, by gettext's flags.
 
 https://www.gnu.org/software/gettext/manual/html_node/Translators-for-other-Languages.html
 """
@@ -21,20 +21,20 @@ _LISP_LITERAL = r"~ \d* [%&|~\n]"
 
 
 class Format(NamedTuple):
-    """How the format strings of a language are written. The patterns are verbose."""
+    """How values are written in the format strings of a language. The patterns are verbose."""
 
     value: re.Pattern[str]
-    """What stands for a value, or for a character such as a line end."""
+    """Matches a value, or an escape for a character such as a line end."""
     label: re.Pattern[str]
-    """How a value begins that says which one it is, so that the order is free: `%(name)s`."""
+    """Matches the start of a value that names its argument, so its place is free: `%(name)s`."""
     literal: re.Pattern[str]
-    """A whole match of `value` that stands for no value: GCC's `%<`, Lisp's `~%`."""
+    """Matches escapes, which match `value` but stand for none: GCC's `%<`, Lisp's `~%`."""
     mark: str
-    """What a value begins with, where a program fails if it stands alone; otherwise ""."""
+    """The character that begins a value, if a program fails when it stands alone; otherwise ""."""
     has_numbers: bool
     """Whether `%2$s` stands for the second value."""
     doubles_apostrophes: bool
-    """Whether an apostrophe of a text is written `''`."""
+    """Whether an apostrophe in the text is written `''`."""
 
 
 def _format(
@@ -140,11 +140,11 @@ FORMATS = {
     "tcl": _C,
     "ycp": _PERCENT_DIGITS,
 }
-"""By the flag of an entry, without its `-format`."""
+"""The formats by the flag of an entry, without its `-format`."""
 
 
 def formats_of(flags: Sequence[str]) -> list[Format]:
-    """Return the formats of an entry; none for `no-c-format`, and C's for an unknown one."""
+    """Return the formats of an entry: none for `no-c-format`, C for an unknown flag."""
     names = (flag.removesuffix("-format") for flag in flags if flag.endswith("-format"))
     known = (FORMATS.get(name, _C) for name in names if not name.startswith(("no-", "possible-")))
     return [*dict.fromkeys(known)]

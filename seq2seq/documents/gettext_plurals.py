@@ -1,7 +1,7 @@
-"""How many forms of a plural a language has in gettext, and which of them a number takes.
+"""How many plural forms a language has in gettext, and which numbers take which form.
 
-https://www.gnu.org/software/gettext/manual/html_node/Plural-forms.html, and for languages that are
-not there, the integers of https://www.unicode.org/cldr/charts/latest/supplemental/language_plural_rules.html
+https://www.gnu.org/software/gettext/manual/html_node/Plural-forms.html; for languages missing
+there, https://www.unicode.org/cldr/charts/latest/supplemental/language_plural_rules.html (integers)
 """
 
 import re
@@ -10,7 +10,7 @@ from gettext import c2py
 
 _DECLARED = re.compile(r"nplurals\s*=\s*(\d{1,2})\s*;\s*plural\s*=\s*([^;\n]+)")
 _TENS = "n%10>=2 && n%10<=4 &&"
-_RULES = (  # number of forms, which of them a number n has, languages
+_RULES = (  # number of forms, rule for the form of a number n, languages
     (1, "0", "bo dz id ig ja jv km ko lo ms my sah su th to vi wo yo zh"),
     (2, "n != 1", ""),
     (2, "n > 1", "ach ak am arn as bn br fa fil fr gu guw hi hy kab kn ln mfe mg mi nso oc pt_BR"),
@@ -44,17 +44,17 @@ _BY_LANGUAGE = {
     for code in codes.split()
 }
 _OTHER = "nplurals=2; plural=(n != 1);"
-_NUMBERS = range(1000)  # all rules repeat before
+_NUMBERS = range(1000)  # all rules repeat within this range
 
 
 def plural_forms(language: str) -> str:
-    """Return the field Plural-Forms of a language, such as "de", "pt_BR" or "pt-BR"."""
+    """Return the Plural-Forms field of a language, such as "de", "pt_BR" or "pt-BR"."""
     code = language.replace("-", "_")
     return _BY_LANGUAGE.get(code) or _BY_LANGUAGE.get(code.partition("_")[0]) or _OTHER
 
 
 def numbers_of_forms(declared: str) -> list[Sequence[int]] | None:
-    """Return for each form the numbers below 1000 that take it; None where it cannot be read."""
+    """Return the numbers below 1000 that take each form; None if `declared` cannot be read."""
     match = _DECLARED.search(declared)
     if not match:
         return None

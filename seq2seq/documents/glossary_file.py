@@ -1,4 +1,4 @@
-"""Glossaries of any format: TBX and CSV, as terminologists have them, or lines with tabs."""
+"""Glossary files of any format: TBX and CSV, which terminologists use, or tab-separated lines."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,25 +11,24 @@ from seq2seq.files import read_bounded
 from seq2seq.text.glossary import Glossary, Term
 
 _MOST_BYTES = 64 << 20
-_LONGEST = 100  # characters of a term
+_LONGEST = 100  # characters in a term
 _NAMESPACES = {"urn:iso:std:iso:30042:ed-2": ""}
-_ENTRIES = ("termEntry", "conceptEntry")  # of TBX 2 and 3
-_HOLDERS = ("tig", "ntig", "termSec")  # of a term and what is said of it
-_NOT_USED = ("deprecated", "superseded")  # how the status of a term begins that is none any more
+_ENTRIES = ("termEntry", "conceptEntry")  # in TBX 2 and TBX 3
+_HOLDERS = ("tig", "ntig", "termSec")  # hold a term and its notes
+_NOT_USED = ("deprecated", "superseded")  # beginnings of the status of terms not to be used
 _LANGUAGES = ("langSet", "langSec")
 
 
 def has_languages(path: Path) -> bool:
-    """Tell whether the format of a glossary names the language of each term, as TBX and CSV do."""
+    """Return whether a glossary's format names the language of each term, as TBX and CSV do."""
     return path.suffix.lower() in (".tbx", ".csv")
 
 
 def load_glossary(path: Path, source: str = "", target: str = "") -> Glossary:
-    """Read a glossary of any format; raises `Seq2SeqError`, which names the file.
+    """Read a glossary of any format; raise a `Seq2SeqError` that names the file.
 
-    Several translations of a term are its forms, of which the first one is the preferred one. A
-    cell of a table may have several, see `Term.of_forms`. The languages are needed where
-    `has_languages`.
+    Several translations of a term become its forms, the first of them preferred. A cell of a table
+    may hold several, see `Term.of_forms`. The languages are needed if `has_languages`.
     """
     if not has_languages(path):
         return Glossary.load(path)
@@ -52,7 +51,7 @@ def load_glossary(path: Path, source: str = "", target: str = "") -> Glossary:
 
 
 def _tbx_terms(path: Path, source: str, target: str) -> Iterator[Term]:
-    """Yield each term of an entry with those of the target language."""
+    """Yield each source term of an entry, with the target terms as its translations."""
     try:
         xml = XmlSource(read_bounded(path, _MOST_BYTES), _NAMESPACES)
     except OSError as error:
@@ -72,9 +71,9 @@ def _tbx_terms(path: Path, source: str, target: str) -> Iterator[Term]:
 
 
 def _terms(entry: Element, language: str, is_target: bool = False) -> Iterator[str]:
-    """Yield the terms that an entry has in a language, or in a region's.
+    """Yield the terms of an entry in a language, or in one of its regions.
 
-    Of a target language they are those that may be used, the preferred ones first.
+    For the target language, only terms that may be used, preferred ones first.
     """
     for name in _LANGUAGES:
         for section in entry.descendants(name):
@@ -88,7 +87,7 @@ def _terms(entry: Element, language: str, is_target: bool = False) -> Iterator[s
 
 
 def _status(term: Element) -> str:
-    """Return what TBX calls the administrative status of a term; "" where it has none."""
+    """Return the administrative status of a term in TBX; "" if it has none."""
     holder = term.parent
     while holder and holder.name not in _HOLDERS:
         holder = holder.parent

@@ -1,12 +1,13 @@
-"""HTML: divide it into texts, which are translated apart, and put their translations in place.
+"""HTML: split it into texts to translate, and put their translations in place.
 
-Block elements divide the text, and so do inline ones side by side, as in
-`<a>Home</a><a>News</a>`, which would be read as one word. Other inline elements
-stay in the text, as tags `<g1>` that the translator puts around the words made from theirs. All
-else comes out byte for byte: tags with their attributes, comments, scripts, styles, `pre` and
+Block elements separate texts; so do adjacent inline elements, as in `<a>Home</a><a>News</a>`, which
+would be read as one word. Other inline elements stay in the text, as tags `<g1>` that the
+translator puts around the corresponding words. Everything else stays byte for byte: tags with their
+attributes, comments, scripts, styles, `pre` and `code`, white space between blocks, and text whose
+translation equals the text.
 `code`, white space between blocks, and text whose translation is the text itself.
 
-No HTML library is used, since none gives the byte positions that this takes.
+No HTML library is used, since none gives the byte positions that this requires.
 """
 
 import html
@@ -35,13 +36,13 @@ _BLOCKS = names("""
     noframes noscript ol optgroup option p plaintext pre script search section select style summary
     table tbody td template textarea tfoot th thead title tr ul xmp
     """)
-_INDICES = frozenset(("sub", "sup"))  # belong to the word before, in an element of its own or not
-_KEPT = names("code kbd pre samp var") | RAW | FOREIGN  # with all that is inside
+_INDICES = frozenset(("sub", "sup"))  # belong to the word before, even in another element
+_KEPT = names("code kbd pre samp var") | RAW | FOREIGN  # not translated, with all their content
 _QUOTES = {'"': "&quot;", "'": "&#39;"}
 
 
 class HtmlFragment:
-    """A piece of HTML, up to a whole page, valid or not."""
+    """A piece of HTML, or a whole page, valid or not."""
 
     def __init__(self, markup: str, read_tokens: Callable[[str], Iterator[Token]] = tokens) -> None:
         self._parts = [*_parts(read_tokens(markup))]
@@ -49,7 +50,7 @@ class HtmlFragment:
         self.texts: Sequence[str] = [segment.text for segment in segments]
 
     def render(self, translations: Sequence[str]) -> str:
-        """Return the HTML with a translation in place of each text."""
+        """Return the HTML with each text replaced by its translation."""
         remaining = iter(translations)
         return "".join(
             part.render(next(remaining)) if isinstance(part, _Segment) else part
@@ -58,7 +59,7 @@ class HtmlFragment:
 
 
 class _Segment:
-    """A text inside a block, with its inline elements: pairs of tags, and atoms."""
+    """A text within a block, with its inline elements as pairs of tags and single marks."""
 
     def __init__(self, run: Sequence[Token]) -> None:
         self._raw = "".join(token.raw for token in run)
@@ -74,7 +75,7 @@ class _Segment:
         self.text = self._tagged.text
 
     def render(self, translation: str) -> str:
-        """Return markup with the translation's text and the source's tags, each once."""
+        """Return the translation as markup, with each tag of the source once."""
         if translation == self.text or not translation.strip(SPACE):
             return self._raw
         return "".join(
@@ -90,7 +91,7 @@ class _Segment:
 
 
 def _part(run: Sequence[Token], place: int, partners: Mapping[int, int]) -> str | Mark:
-    """Return a token as a part of the tagged text."""
+    """Turn a token into a part of the tagged text."""
     token = run[place]
     if token.kind is TokenKind.TEXT:
         return _SPACES.sub(" ", html.unescape(token.raw))
@@ -100,7 +101,7 @@ def _part(run: Sequence[Token], place: int, partners: Mapping[int, int]) -> str 
 
 
 def _parts(all_tokens: Iterator[Token]) -> Iterator[str | _Segment]:
-    """Yield segments and the markup between them; joined they are the document."""
+    """Yield segments and the markup between them; joined, they are the document."""
     run: list[Token] = []
     for token in kept_whole(all_tokens):
         if token.name in _BLOCKS:
@@ -113,7 +114,7 @@ def _parts(all_tokens: Iterator[Token]) -> Iterator[str | _Segment]:
 
 
 def _divided(block: Sequence[Token]) -> Iterator[str | _Segment]:
-    """Yield the segments of a block, and the markup around them."""
+    """Yield the segments of a block and the markup around them."""
     if not any(_has(str.isalpha, token) for token in block):
         yield "".join(token.raw for token in block)
         return
@@ -133,7 +134,7 @@ def _divided(block: Sequence[Token]) -> Iterator[str | _Segment]:
 
 
 def _around(places: Iterable[int]) -> set[int]:
-    """Return where to cut so that the tokens at `places` are alone."""
+    """Return the places to cut at, so that each token at `places` is alone."""
     return {cut for place in places for cut in (place, place + 1)}
 
 
@@ -146,9 +147,9 @@ def _cut_through(partners: Mapping[int, int], cuts: set[int], length: int) -> It
 
 
 def _neighbours(run: Sequence[Token]) -> Iterator[int]:
-    """Yield where an element starts with a word right after one that ends with a word."""
-    border: int | None = None  # where an element starts after another has ended
-    has_ended = False  # whether an element has, since the last text
+    """Yield where an element begins with a word right after another one ended with a word."""
+    border: int | None = None  # start of an element that follows the end of another one
+    has_ended = False  # whether an element has ended since the last text
     last = ""
     for place, token in enumerate(run):
         if token.kind is TokenKind.TEXT:
@@ -165,7 +166,7 @@ def _neighbours(run: Sequence[Token]) -> Iterator[int]:
 
 
 def _links_of_a_row(run: Sequence[Token], partners: Mapping[int, int]) -> set[int]:
-    """Return the tags of two links or more, if no letter is outside of them."""
+    """Return the tags of all links, if there are several and no letter is outside of them."""
     links = {place for place in partners if run[place].name == "a"}
     depth = 0
     for place, token in enumerate(run):
@@ -177,10 +178,10 @@ def _links_of_a_row(run: Sequence[Token], partners: Mapping[int, int]) -> set[in
 
 
 def _around_all_letters(run: Sequence[Token]) -> Iterator[int]:
-    """Yield the tags of elements outside of which there is no letter, full stop or number.
+    """Yield the tags of elements that contain every letter and full stop of the run.
 
-    Only a number right beside one may be, as in `1-<i>` and `</b>: 5 €`. All that is outside, such
-    as an arrow, a bracket, or that number, is not translated.
+    A number directly beside the element may be outside, as in `1-<i>` and `</b>: 5 €`. Text
+    outside, such as an arrow, a bracket or that number, is not translated.
     """
     words = [place for place, token in enumerate(run) if _has(_is_of_sentence, token)]
     filled = [place for place, token in enumerate(run) if _has(str.isalnum, token)]
@@ -207,7 +208,7 @@ def _trimmed(run: Sequence[Token]) -> Iterator[str | _Segment]:
 
 
 def _without_edges(token: Token) -> Iterator[Token]:
-    """Yield white space at both ends of a text as tokens of its own."""
+    """Split white space at both ends of a text into separate tokens."""
     if token.kind is not TokenKind.TEXT:
         yield token
         return
@@ -219,7 +220,7 @@ def _without_edges(token: Token) -> Iterator[Token]:
 
 
 def _marks_whole(run: Sequence[Token]) -> Iterator[Token]:
-    """Join the tokens of an element without a letter or digit, and of an index of one word."""
+    """Join the tokens of an element without letters or digits, and of an index of one word."""
     partners = _partners(run)
 
     def inside(counts: Sequence[int]) -> bool:
@@ -244,7 +245,7 @@ def _marks_whole(run: Sequence[Token]) -> Iterator[Token]:
 
 
 def _has(is_wanted: Callable[[str], bool], token: Token) -> bool:
-    """Return whether it is text with such a character."""
+    """Return whether a token is text with a character for which `is_wanted` is true."""
     return token.kind is TokenKind.TEXT and any(map(is_wanted, html.unescape(token.raw)))
 
 
@@ -257,9 +258,9 @@ def _is_ink(letter: str) -> bool:
 
 
 def _partners(run: Sequence[Token]) -> dict[int, int]:
-    """Return the position of the end tag for each start tag, and the reverse.
+    """Map the position of each start tag to that of its end tag, and the reverse.
 
-    Tags that are not nested have no partner.
+    Tags that are not properly nested have no partner.
     """
     partners = dict[int, int]()
     open_ = list[int]()
@@ -290,13 +291,13 @@ def _unpaired(run: Sequence[Token], partners: Mapping[int, int]) -> set[int]:
 
 
 def kept_whole(tokens_: Iterator[Token]) -> Iterator[Token]:
-    """Join the tokens of an element that is not translated, up to its end tag or the last."""
+    """Join the tokens of each element that is not translated, up to its end tag or the end."""
     for token in tokens_:
         if token.kind is not TokenKind.START or not is_kept(token):
             yield token
             continue
         raw = [token.raw]
-        depth, open_blocks = 1, 0  # open elements of its name, and of blocks inside
+        depth, open_blocks = 1, 0  # open elements of the same name, open blocks inside
         while depth and (inner := next(tokens_, None)):
             raw.append(inner.raw)
             step = {TokenKind.START: 1, TokenKind.END: -1}.get(inner.kind, 0)

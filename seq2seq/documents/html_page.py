@@ -1,4 +1,4 @@
-"""HTML files: the texts of a page, and of its attributes."""
+"""HTML files: the texts of a page and of its attributes."""
 
 import html
 import re
@@ -19,7 +19,7 @@ from seq2seq.documents.html_tokens import (
 )
 from seq2seq.documents.html_tokens import names as words
 
-_HEAD_BYTES = 1024  # in which a page declares its encoding
+_HEAD_BYTES = 1024  # a page declares its encoding within these
 _DECLARED = re.compile(
     r"""<meta [^>]{0,200}? charset \s{0,9} = \s{0,9} ["']? \s{0,9} ([\w:.-]{1,40})
     | \A \s{0,9} <\?xml [^>]{0,100}? encoding \s{0,9} = \s{0,9} ["'] ([\w:.-]{1,40})""",
@@ -36,17 +36,17 @@ _DESCRIPTIONS = words("""
 
 
 class _Value(NamedTuple):
-    """The value of an attribute that a reader sees."""
+    """An attribute value that a reader sees."""
 
     name: str
     start: int  # in the page, without quotes
     end: int
     text: str
-    quote: str  # "" where there is none around it
+    quote: str  # the quotation mark around it; "" for none
 
 
 class HtmlPage:
-    """A page: its texts, then those of its attributes."""
+    """A page, with the texts of its content first and those of its attributes after them."""
 
     def __init__(
         self,
@@ -68,30 +68,30 @@ class HtmlPage:
             for unit, translation in zip(self.units, translations, strict=True)
         ]
         page, done = list[str](), 0
-        number = len(texts) - len(self._values)  # of texts that are not in attributes
+        number = len(texts) - len(self._values)  # of texts outside attributes
         for value, text in zip(self._values, texts[number:], strict=True):
             if text != value.text and text.strip():
                 page += self._markup[done : value.start], _quoted(text, value.quote)
                 done = value.end
         page.append(self._markup[done:])
-        # A value does not change how the page is divided.
+        # Attribute values do not affect how the page is split, so the texts are the same.
         rendered = HtmlFragment("".join(page), self._read_tokens).render(texts[:number])
         if "&nbsp;" not in self._markup:
-            rendered = rendered.replace("&nbsp;", "&#160;")  # which XHTML knows in any case
+            rendered = rendered.replace("&nbsp;", "&#160;")  # valid in XHTML without a DTD
         return self._encoding.encode(rendered, "xmlcharrefreplace")
 
 
 def read(data: bytes, source: str | None, target: str) -> HtmlPage:
-    """Read a page in the encoding that it declares."""
+    """Read a page, in the encoding that it declares."""
     match = _DECLARED.search(data[:_HEAD_BYTES].decode("latin-1"))
     declared = (match[1] or match[2]) if match else ""
     if declared.lower().startswith(("utf-16", "utf-32")):
-        declared = ""  # it would not have been found
+        declared = ""  # cannot be true, or the declaration would not have been found
     return HtmlPage(*decode(data, declared, of_web=True))
 
 
 def _values(all_tokens: Iterator[Token]) -> Iterator[_Value]:
-    """Yield the values that are to be translated, in their order."""
+    """Yield the attribute values to translate, in order."""
     place = 0
     for token in kept_whole(all_tokens):
         if _has_values(token):
@@ -109,7 +109,7 @@ def _values(all_tokens: Iterator[Token]) -> Iterator[_Value]:
 
 
 def _has_values(token: Token) -> bool:
-    """Return whether it begins with the tag of an element that is translated."""
+    """Return whether a token begins with the tag of an element whose attributes are translated."""
     if token.kind is TokenKind.START:
         return True
     if token.kind is not TokenKind.ATOM:
@@ -120,7 +120,7 @@ def _has_values(token: Token) -> bool:
 
 
 def _wanted(element: str, values: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of the attributes of an element that a reader sees."""
+    """Return the names of an element's attributes that a reader sees."""
     if element == "meta":
         kind = values.get("name") or values.get("property") or values.get("itemprop", "")
         return frozenset(("content",)) if kind.lower() in _DESCRIPTIONS else frozenset()
@@ -130,7 +130,7 @@ def _wanted(element: str, values: Mapping[str, str]) -> frozenset[str]:
 
 
 def _quoted(text: str, quote: str) -> str:
-    """Return the text as the value of an attribute, inside `quote` where there is one."""
+    """Write a text as an attribute value inside `quote`, or inside new quotes if that is ""."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     escaped = escaped.replace("\N{NO-BREAK SPACE}", "&nbsp;")
     if quote == "'":

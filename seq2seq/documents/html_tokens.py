@@ -1,13 +1,13 @@
 """Split HTML into tokens, by the rules of https://html.spec.whatwg.org/#tokenization.
 
-The tokens joined in order are the markup again. The patterns never backtrack: `html.parser` of the
-standard library takes a minute for 50 kB of `<a/<a/<a/` up to Python 3.13.5, and does not say where
-a token ends.
+Joined in order, the tokens are the markup again. The patterns never backtrack. (`html.parser` of
+the standard library takes a minute for 50 kB of `<a/<a/<a/` up to Python 3.13.5, and does not say
+where a token ends.)
 
-Whether `<` begins a tag depends on the tree that a browser builds. There is no tree here, so this
-module stops at what a browser may read in another way: the rest becomes one token, which is not
-translated. This happens at SVG or MathML whose tags are not nested, at `select`, `noscript` and
-`template` with elements inside that change the tokenizer, and at frames.
+Whether `<` begins a tag depends on the tree that a browser builds. This module builds none, so it
+stops where browsers may read the markup differently: the rest becomes one token, which is not
+translated. That happens at SVG or MathML with tags that are not nested, at `select`, `noscript` or
+`template` around elements that change the tokenizer's state, and at frames.
 """
 
 import html
@@ -24,24 +24,24 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-SPACE = "\t\n\f\r "  # white space in HTML, where the no-break space is none
+SPACE = "\t\n\f\r "  # white space in HTML, which excludes the no-break space
 VOID = names("area base br col embed hr img input link meta param source track wbr")
 RAW = names("iframe noembed noframes plaintext script style textarea xmp")
-"""There are no tags inside, up to their own end tag; nor are there in `title`."""
+"""Elements without tags inside, up to their own end tag. (`title` has none inside either.)"""
 FOREIGN = names("math svg")
 
 
 class TokenKind(Enum):
-    """The kinds of tokens."""
+    """The kind of a token."""
 
     TEXT = auto()
     START = auto()
     END = auto()
-    ATOM = auto()  # all else: comments, void elements, whole elements of `RAW`
+    ATOM = auto()  # anything else: comments, void elements, whole elements of `RAW`
 
 
 class Token(NamedTuple):
-    """A part of the markup."""
+    """A piece of markup."""
 
     kind: TokenKind
     raw: str
@@ -69,31 +69,31 @@ _ATTRIBUTE = re.compile(
     re.VERBOSE,
 )
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_ASCII = re.IGNORECASE | re.ASCII  # `ſ` is no s, and the sign of Kelvin no k
+_ASCII = re.IGNORECASE | re.ASCII  # so that `ſ` is not s, and the Kelvin sign not k
 _END_OF = {
     name: re.compile(rf"</{name}(?=[\t\n\f\r />])", _ASCII)
     for name in (*RAW - {"plaintext", "script"}, "title")
 }
 _NOSCRIPT = re.compile(r"</noscript(?=[\t\n\f\r />])", _ASCII)
 _IN_SCRIPT = re.compile(r"<!--(?!-?>)|-->|<(?P<slash>/?)script(?=[\t\n\f\r />])", _ASCII)
-_HOLDS_HTML = {  # elements of SVG and MathML that hold HTML
+_HOLDS_HTML = {  # elements of SVG and MathML whose content is HTML
     "svg": names("desc foreignobject title"),
     "math": names("mi mn mo ms mtext"),
 }
 _LEAVES_FOREIGN = names("""
     b big blockquote body br center code dd div dl dt em embed font h1 h2 h3 h4 h5 h6 head hr i img
     li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var
-    """)  # HTML elements at which a browser closes the SVG or MathML around
+    """)  # HTML elements at which a browser closes the SVG or MathML around them
 _NOT_IN_FOREIGN = names("""
     caption col colgroup frameset malignmark mglyph noscript plaintext select table tbody td
     template tfoot th thead tr
-    """)  # elements that may end it, depending on what is around
+    """)  # elements that may close it, depending on the context
 
 
 def tokens(markup: str) -> Iterator[Token]:
-    """Yield all tokens; an element of `RAW` or `FOREIGN` is a single one, with its name."""
+    """Yield all tokens; an element of `RAW` or `FOREIGN` is a single token with its name."""
     place = 0
-    depth = Counter[str]()  # in elements that change how tags are read
+    depth = Counter[str]()  # of open elements that change how tags are read
     while place < len(markup):
         match = _match(markup, place)
         name, is_start = _name(match), _is_start(match)
@@ -103,7 +103,7 @@ def tokens(markup: str) -> Iterator[Token]:
         elif is_start and (name in RAW or name in FOREIGN):
             end = _end_of_element(markup, match)
         if end is not None and depth["noscript"] and _NOSCRIPT.search(markup, place + 1, end):
-            end = None  # where there are scripts it ends in the middle of this token
+            end = None  # with scripts on, `noscript` ends in the middle of this token
         if end is None:
             yield Token(TokenKind.ATOM, markup[place:], "plaintext")
             return
@@ -127,14 +127,14 @@ def tokens(markup: str) -> Iterator[Token]:
 
 
 def attributes(start: str) -> dict[str, str]:
-    """Return the attributes of a start tag by lower-case name; the first of a name counts."""
+    """Return the attributes of a start tag by lower-case name; the first of equal names counts."""
     return {name: html.unescape(start[slice(*span)]) for name, span in value_spans(start).items()}
 
 
 def value_spans(start: str) -> dict[str, tuple[int, int]]:
-    """Return where the value of each attribute of a start tag is, without its quotes, by name.
+    """Map each attribute of a start tag to the place of its value, without quotes.
 
-    `start` may go on behind the tag.
+    `start` may continue after the tag.
     """
     tag = _match(start, 0)
     spans: dict[str, tuple[int, int]] = {}
@@ -161,7 +161,7 @@ def _is_start(match: re.Match[str]) -> bool:
 
 
 def _is_unsure(name: str, depth: Counter[str]) -> bool:
-    """Return whether browsers, old or new, with scripts or without, read on in different ways."""
+    """Return whether browsers may differ in how they read on, by version or with scripts off."""
     if name == "frameset":
         return True
     if depth["select"] and (name in RAW or name in FOREIGN or name in ("template", "title")):
@@ -172,7 +172,7 @@ def _is_unsure(name: str, depth: Counter[str]) -> bool:
 
 
 def _end_of_element(markup: str, start: re.Match[str]) -> int | None:
-    """Return where the element of a start tag ends, or None where that is not sure."""
+    """Return where the element of a start tag ends, or None if that is uncertain."""
     name = _name(start)
     if name in FOREIGN:
         return start.end() if start["closed"] else _end_of_foreign(markup, start.end(), name)
@@ -181,7 +181,7 @@ def _end_of_element(markup: str, start: re.Match[str]) -> int | None:
 
 
 def _end_of_raw(markup: str, place: int, name: str) -> int:
-    """Return where the end tag begins, or the length of the markup where there is none."""
+    """Return where the end tag begins, or the length of the markup if there is none."""
     if name == "plaintext":
         return len(markup)
     if name == "script":
@@ -191,7 +191,7 @@ def _end_of_raw(markup: str, place: int, name: str) -> int:
 
 
 def _end_of_script(markup: str, place: int) -> int:
-    """Return where a script's end tag begins: `<!--`, and `<script` after it, hide one."""
+    """Return where a script's end tag begins; `<!--` followed by `<script` hides one."""
     hidden, doubly = False, False
     for match in _IN_SCRIPT.finditer(markup, place):
         if match[0] == "<!--":
@@ -208,9 +208,9 @@ def _end_of_script(markup: str, place: int) -> int:
 
 
 def _end_of_foreign(markup: str, place: int, root: str) -> int | None:
-    """Return where SVG or MathML ends, `place` being behind its start tag.
+    """Return where SVG or MathML ends; `place` is after its start tag.
 
-    Return None if its tags are not nested, or if what a browser does depends on what is around.
+    Return None if its tags are not nested, or if a browser's reading depends on the context.
     """
     open_ = [_Foreign(root, root)]
     while open_:
@@ -246,7 +246,7 @@ def _end_of_foreign(markup: str, place: int, root: str) -> int | None:
 
 
 class _Foreign(NamedTuple):
-    """An open element of SVG or MathML, or of HTML in it."""
+    """An open element of SVG or MathML, or of HTML inside it."""
 
     name: str
     language: str  # "svg", "math" or "html"

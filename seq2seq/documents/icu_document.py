@@ -1,4 +1,4 @@
-"""Catalogues whose entries are messages of ICU: each branch is a text unit of its own."""
+"""Catalogues of ICU messages: each branch of a message is a text unit."""
 
 import re
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ _TAG = re.compile(r"</?g+\d+/?>|\{g+\d+\}")  # of an inline element, see `Tagged
 
 
 def with_messages(document: Document) -> Document:
-    """Return a document whose messages are translated by the grammar of ICU.
+    """Return a document whose messages are read by the grammar of ICU.
 
-    As in JSON, texts are messages only if one of them has a plural or a select.
+    As in JSON, texts count as messages only if at least one has a plural or a select.
     """
     messages = [_message(unit.text) for unit in document.units]
     if not any(message and message.has_branches for message in messages):
@@ -23,13 +23,13 @@ def with_messages(document: Document) -> Document:
 
 
 def has_branches_with_words(text: str) -> bool:
-    """Tell whether a text, which may look like one placeholder, is a message with words."""
+    """Return whether a text is a message with words in its branches, not just a placeholder."""
     message = _message(text)
     return bool(message and message.has_branches and message.texts)
 
 
 class _IcuDocument:
-    """A document, a unit for each text of its messages."""
+    """A document with one unit for each text of its messages."""
 
     def __init__(self, document: Document, messages: Sequence[IcuMessage | None]) -> None:
         self._document, self._messages = document, messages
@@ -50,9 +50,9 @@ class _IcuDocument:
 
 
 def _message(text: str) -> IcuMessage | None:
-    """Read a text as a message; None where it is none.
+    """Read a text as a message; return None if it is none.
 
-    The words around a branch are not put into it where that would double an inline element.
+    Words around a branch are not moved into it if that would duplicate an inline element.
     """
     message = IcuMessage.read(text) if "{" in text else None
     if message and len(_TAG.findall("".join(message.texts))) > len(_TAG.findall(text)):
@@ -61,7 +61,7 @@ def _message(text: str) -> IcuMessage | None:
 
 
 def _branches(unit: TextUnit, message: IcuMessage) -> list[TextUnit]:
-    """Return a unit for each text of a message, with the translation of its branch."""
+    """Return a unit for each text of a message, with the existing translation of its branch."""
     known = _message(unit.translation)
     by_label = dict(zip(known.labels, known.texts, strict=True)) if known else {}
     return [
@@ -76,14 +76,14 @@ def _branches(unit: TextUnit, message: IcuMessage) -> list[TextUnit]:
 
 
 def _other(label: str) -> str:
-    """Return the label of the branch for all other numbers."""
+    """Return the label of the branch `other` instead of this one."""
     return re.sub(r"=\w+\Z", "=other", label)
 
 
 def _joined(
     units: Sequence[TextUnit], message: IcuMessage, translations: Sequence[UnitTranslation | None]
 ) -> UnitTranslation | None:
-    """Return the translation of a message; a branch that has none stays as it is."""
+    """Return the translation of a message; a branch without translation stays as it is."""
     given = [translation for translation in translations if translation]
     if not given:
         return None

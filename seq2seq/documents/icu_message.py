@@ -1,9 +1,9 @@
-"""Messages of ICU MessageFormat, and of Java's: the texts of their branches go out and come back.
+"""Messages of ICU MessageFormat and of Java's: translate the texts of their branches.
 
-The grammar is that of ICU4J (`com.ibm.icu.text.MessagePattern`), where only an apostrophe before
-what it can quote need be doubled, or that of `java.text.MessageFormat` with `choice`. A sentence
-around a plural or a select is put into each of its branches, as ICU's authors advise: languages
-differ in which words depend on a number.
+The grammar is that of ICU4J (`com.ibm.icu.text.MessagePattern`), in which an apostrophe is doubled
+only before a character that it could quote, or that of `java.text.MessageFormat` with `choice`.
+The words around a plural or select are moved into each of its branches, as the authors of ICU
+advise, since languages differ in which words depend on a number.
 """
 
 import re
@@ -19,9 +19,9 @@ from seq2seq.documents.document import TextUnit
 from seq2seq.documents.spliced_document import has_words
 
 Grammar = Literal["icu", "unquoted", "java"]
-"""`unquoted` is ICU's without quoting, as Flutter reads it: an apostrophe is one."""
+"""`unquoted` is ICU's grammar without quoting, as Flutter reads it: apostrophes are plain text."""
 
-_MOST_TEXTS = 48  # of a message whose sentence is put into its branches
+_MOST_TEXTS = 48  # of a message whose words are moved into its branches
 _DEEPEST = 20
 _NAME = re.compile(r"\{\s*([\w.-]+)\s*")
 _KIND = re.compile(r",\s*([a-zA-Z]+)\s*")
@@ -30,16 +30,16 @@ _SELECTOR = re.compile(r"\s*(=\s*-?\d+|[^\s{}=][^\s{}]*)\s*\{")
 _LIMIT = re.compile(r"\s*([-+]?(?:\d+(?:\.\d+)?|∞)\s*[#<≤])")
 _PLAIN = re.compile(r"[^'{}#|]+")
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
-_SHOWN_SIGN = "{#}"  # what the translator sees of the `#` of a plural
+_SHOWN_SIGN = "{#}"  # shown to the translator for the `#` of a plural
 
 
 class _NoMessageError(ValueError):
-    """What is read is no message by the grammar."""
+    """The text is not a message by the grammar."""
 
 
 @dataclass(frozen=True)
 class _Text:
-    """Plain text, without and with its quotes."""
+    """Plain text, without and with its quoting."""
 
     text: str
     raw: str
@@ -47,7 +47,7 @@ class _Text:
 
 @dataclass(frozen=True)
 class _Argument:
-    """An argument without branches; `#` has the name of the plural that it belongs to."""
+    """An argument without branches; for `#`, `name` is that of its plural."""
 
     raw: str
     name: str = ""
@@ -59,12 +59,12 @@ class _Argument:
 
 @dataclass(frozen=True)
 class _Run:
-    """Text and arguments in turn; what is translated as one."""
+    """Text and arguments that are translated together."""
 
     parts: tuple[_Text | _Argument, ...]
     label: str = ""  # the selectors around it
-    quotes: str = ""  # what would be markup here: `#` in a plural, `|` in a choice
-    is_moved: bool = False  # put into another branch: what was plain may be markup there
+    quotes: str = ""  # characters that are syntax here: `#` in a plural, `|` in a choice
+    is_moved: bool = False  # moved into a branch, where plain characters may be syntax
 
     @property
     def shown(self) -> str:
@@ -73,7 +73,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Choice:
-    """An argument with branches, and what stands around each: one more than branches."""
+    """An argument with branches; `around` is the syntax before, between and after them."""
 
     name: str
     kind: str  # plural, selectordinal, select, choice
@@ -87,9 +87,9 @@ _Message = tuple[_Run | _Choice, ...]
 
 
 class IcuMessage:
-    """A message; `texts` are those to translate, `labels` the selectors that each stands under.
+    """A message; `texts` are its texts to translate, `labels` the selectors of each.
 
-    A `#` in a plural is `{#}` in the texts.
+    The `#` of a plural is `{#}` in the texts.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class IcuMessage:
     def read(
         cls, source: str, grammar: Grammar = "icu", *, hoists: bool = True
     ) -> "IcuMessage | None":
-        """Read a message; None where `source` is none by the grammar.
+        """Read a message; return None if `source` is not one by the grammar.
 
-        With `hoists` the words around a plural or a select are put into its branches.
+        With `hoists`, words around a plural or select are moved into its branches.
         """
         reader = _Reader(source, grammar)
         try:
@@ -121,7 +121,7 @@ class IcuMessage:
     def render(self, translations: Sequence[str]) -> str:
         """Return the message with its texts translated.
 
-        A text stays where its translation lacks an argument or has one more.
+        A text stays as it is if its translation does not have the same arguments.
         """
         return "".join(self._rendered(self._message, iter(translations)))
 
@@ -137,7 +137,7 @@ class IcuMessage:
                 yield behind
 
     def _written(self, run: _Run, translation: str) -> str:
-        """Write a run by the grammar, with the white space that is around it."""
+        """Write a run by the grammar, with the white space around it."""
         shown, text = run.shown.strip(), translation.strip()
         if text == shown and not run.is_moved:
             return "".join(part.raw for part in run.parts)
@@ -149,7 +149,7 @@ class IcuMessage:
             pieces = re.split(f"({pattern.pattern})", text)
         else:
             pieces = re.split(f"({pattern.pattern})", shown)
-        width = 4 if "|" in run.quotes and arguments else 2  # a choice is read twice
+        width = 4 if "|" in run.quotes and arguments else 2  # such a choice is parsed twice
         before, after = run.shown.split(shown) if shown else (run.shown, "")
         written = (
             arguments[piece] if number % 2 else self._quoted(piece, run.quotes, width)
@@ -158,7 +158,7 @@ class IcuMessage:
         return "".join([before, *written, after])
 
     def _quoted(self, text: str, quotes: str, width: int) -> str:
-        """Write plain text, with `width` apostrophes for one; what would be markup is quoted."""
+        """Write plain text, each apostrophe `width` times; quote characters that are syntax."""
         if self._grammar == "unquoted":
             return re.sub("[{}]", "", text)
         markup = "{}" + quotes
@@ -181,9 +181,9 @@ class _Reader:
         self.place = 0
 
     def message(self, label: str, plural: str, quotes: str, depth: int) -> _Message:
-        """Read up to the `}` or `|` that ends a branch, or the end of the source.
+        """Read up to the `}` or `|` that ends a branch, or to the end of the source.
 
-        `plural` is the name of the plural around.
+        `plural` is the name of the enclosing plural.
         """
         if depth > _DEEPEST:
             raise _NoMessageError
@@ -220,7 +220,7 @@ class _Reader:
         return _Text(raw, raw)
 
     def _quote(self, quotable: str) -> _Text:
-        """Read an apostrophe, and what it quotes."""
+        """Read an apostrophe, and the text that it quotes."""
         start = self.place
         if self._source.startswith("''", start):
             is_twice = "|" in quotable and self._source.startswith("''''", start)
@@ -232,12 +232,12 @@ class _Reader:
         if self._grammar == "icu" and (not following or following not in quotable):
             return _Text("'", "'")
         match = re.compile(r"((?:[^']|'')*)(?:'|\Z)").match(self._source, self.place)
-        assert match  # anything does
+        assert match  # it also matches nothing
         self.place = match.end()
         return _Text(match[1].replace("''", "'"), self._source[start : self.place])
 
     def _selector(self, kind: str) -> re.Match[str] | None:
-        """Match what begins a branch."""
+        """Match the beginning of a branch."""
         if kind == "choice":
             return _LIMIT.match(self._source, self.place)
         return _SELECTOR.match(self._source, self.place)
@@ -280,7 +280,7 @@ class _Reader:
         )
 
     def _match(self, pattern: re.Pattern[str]) -> str:
-        """Read what must come here; return its group."""
+        """Read what must come here, and return its group."""
         match = pattern.match(self._source, self.place)
         if not match:
             raise _NoMessageError
@@ -288,7 +288,7 @@ class _Reader:
         return match[1]
 
     def _skip_style(self) -> None:
-        """Read the rest of an argument, `, short}`, whose braces are balanced."""
+        """Skip the rest of an argument, `, short}`, in which braces are balanced."""
         depth = 1
         for match in re.compile(r"'[^']*'|[{}]").finditer(self._source, self.place):
             depth += {"{": 1, "}": -1}.get(match[0], 0)
@@ -307,7 +307,7 @@ def _runs(message: _Message) -> Iterator[_Run]:
 
 
 def _hoisted(message: _Message) -> _Message:
-    """Put the words around a plural or select into its branches, at every depth."""
+    """Move the words around a plural or select into its branches, at every depth."""
     choices = [part for part in message if isinstance(part, _Choice)]
     has_text = any(isinstance(part, _Run) and has_words(part.shown) for part in message)
     texts = prod(sum(1 for _ in _runs((choice,))) for choice in choices)
@@ -315,7 +315,7 @@ def _hoisted(message: _Message) -> _Message:
     if not choices or not has_text or is_kept or texts > _MOST_TEXTS:
         return tuple(
             replace(part, branches=tuple(map(_hoisted, part.branches)))
-            if isinstance(part, _Choice) and not part.has_offset  # where # is no argument
+            if isinstance(part, _Choice) and not part.has_offset  # `#` would change its meaning
             else part
             for part in message
         )
@@ -331,7 +331,7 @@ def _hoisted(message: _Message) -> _Message:
 
 
 def _moved(part: _Run | _Choice, label: str, into_plural: bool) -> _Run | _Choice:
-    """Return a part as it is to be written in a branch: the `#` of another plural by its name."""
+    """Return a part as it is written in a branch: a `#` of another plural becomes its argument."""
     if isinstance(part, _Choice):
         labels = tuple(f"{label} {own}" for own in part.labels)
         branches = part.branches
@@ -341,7 +341,7 @@ def _moved(part: _Run | _Choice, label: str, into_plural: bool) -> _Run | _Choic
                 for branch, own in zip(branches, labels, strict=True)
             )
         return replace(part, branches=branches, labels=labels)
-    parts = tuple(  # a # belongs to the plural whose branch it stands in itself
+    parts = tuple(  # `#` belongs to the plural whose branch contains it
         _Argument(f"{{{inner.name}, number}}")
         if isinstance(inner, _Argument) and inner.raw == "#"
         else inner
@@ -354,7 +354,7 @@ def _moved(part: _Run | _Choice, label: str, into_plural: bool) -> _Run | _Choic
 
 
 def _joined(parts: Sequence[_Run | _Choice], label: str) -> _Message:
-    """Join the runs that stand side by side."""
+    """Join adjacent runs."""
     message = list[_Run | _Choice]()
     for part in parts:
         last = message[-1] if message else None
@@ -371,7 +371,7 @@ def _joined(parts: Sequence[_Run | _Choice], label: str) -> _Message:
 
 
 class MessageTexts(NamedTuple):
-    """The texts of a string of a catalogue, and how the string is made from their translations."""
+    """The texts of a string in a catalogue, and a function that writes their translations."""
 
     units: Sequence[TextUnit]
     render: Callable[[Sequence[str]], str]
@@ -380,10 +380,10 @@ class MessageTexts(NamedTuple):
 def message_texts(
     strings: Sequence[str], contexts: Sequence[str], grammar: Grammar = "icu"
 ) -> Iterator[MessageTexts]:
-    """Yield the texts of each string of a catalogue; `contexts` say where each stands: `key: note`.
+    """Yield the texts of each string in a catalogue; `contexts` are of the form `key: note`.
 
-    Strings are messages only if one of them has branches: elsewhere an apostrophe is one. A
-    string of Java is a message if it has an argument or a doubled apostrophe.
+    Strings count as messages only if one of them has branches; otherwise apostrophes are plain
+    text. A Java string is a message if it has an argument or a doubled apostrophe.
     """
     is_java = grammar == "java"
     messages = [
@@ -412,7 +412,7 @@ def message_texts(
 
 
 def _labelled(context: str, label: str) -> str:
-    """Put the selectors of a branch behind the key, and before the note that may follow."""
+    """Insert the selectors of a branch after the key, before a note."""
     key, colon, note = context.partition(": ")
     return f"{key} {label}".strip() + colon + note
 

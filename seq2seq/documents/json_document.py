@@ -1,9 +1,9 @@
-"""JSON of translations: i18next, ARB, Chrome's `messages.json`, and any with texts as values.
+"""JSON translation files: i18next, ARB, Chrome's `messages.json`, and others with texts as values.
 
-Strings are spliced into the source, so that indentation, order, numbers and escapes stay. A string
-with plurals or choices is read by the grammar of ICU MessageFormat. Where i18next (`item_one`,
-`item_other`) or Rails (`{"one": ..., "other": ...}`) have plurals, the categories that the target
-language has and the source lacks are added, with the text of `other`.
+Translations are spliced into the source, so indentation, order, numbers and escapes stay. A string
+with plurals or choices is read by the grammar of ICU MessageFormat. To the plurals of i18next
+(`item_one`, `item_other`) and Rails (`{"one": ..., "other": ...}`), the categories that the target
+language needs are added, with the text of `other`.
 """
 
 import json
@@ -28,22 +28,22 @@ _KEYS_OF_LANGUAGE = ("@@locale", "locale", "lang", "language")
 
 
 class JsonString(NamedTuple):
-    """A string that is a value, from `start` to `end` with its quotes."""
+    """A string value; `start` and `end` include its quotes."""
 
     path: tuple[str, ...]  # keys and indices, from the outermost
     text: str
     start: int
     end: int
-    key_start: int  # of its key, where it has one; otherwise of the string
+    key_start: int  # start of its key, or of the string if it has none
 
     @property
     def name(self) -> str:
-        """The path for messages."""
+        """The path, for messages."""
         return ".".join(self.path)
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a file of translations; raises `Seq2SeqError` for what is no JSON."""
+    """Read a file of translations; raise `Seq2SeqError` if it is not JSON."""
     text, encoding = decode(data)
     strings = [*json_strings(text)]
     if not strings:
@@ -77,9 +77,9 @@ def read(data: bytes, source: str | None, target: str) -> Document:
 
 
 def json_strings(text: str, *, with_null: bool = False) -> Iterator[JsonString]:
-    """Yield the strings that are values, on demand each `null` as an empty one.
+    """Yield the string values, and with `with_null` each `null` as an empty string.
 
-    Raises `Seq2SeqError` for what is no JSON.
+    Raises `Seq2SeqError` if the text is not JSON.
     """
     try:
         json.loads(text, parse_int=str, parse_float=str)
@@ -89,8 +89,8 @@ def json_strings(text: str, *, with_null: bool = False) -> Iterator[JsonString]:
         ) from None
     except RecursionError:
         raise Seq2SeqError("is JSON that is nested too deeply.") from None
-    path = list[str | int]()  # an index counts up
-    key_start = -1  # of a key whose value comes next
+    path = list[str | int]()  # the current keys, and the current indices, which count up
+    key_start = -1  # start of the key whose value comes next
     for match in _TOKEN.finditer(text):
         token = match[0]
         if token == "{":
@@ -114,14 +114,14 @@ def json_strings(text: str, *, with_null: bool = False) -> Iterator[JsonString]:
 
 
 def _decoded(token: str) -> str:
-    """Return what a string says; "" for `null`."""
-    if token[0] == '"' and "\\" not in token:  # nearly all: it says what it is
+    """Return the value of a string; "" for `null`."""
+    if token[0] == '"' and "\\" not in token:  # the usual case
         return token[1:-1]
     return json.loads(token) or ""
 
 
 def written_string(text: str, raw: str, is_ascii: bool) -> str:
-    """Write a string with what `raw`, its source, has in escapes; `is_ascii`: with all."""
+    """Write a string, with escapes as in `raw`, its source; `is_ascii`: escape all non-ASCII."""
     escapes = {json.loads(f'"{escape}"'): escape for escape in _lone_escapes(raw)}
     written = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
     for letter, escape in escapes.items():
@@ -131,14 +131,14 @@ def written_string(text: str, raw: str, is_ascii: bool) -> str:
 
 
 def is_escaped(text: str) -> bool:
-    """Tell whether a file has its letters beyond ASCII as escapes."""
+    """Return whether a file writes non-ASCII letters as escapes."""
     return (
         text.isascii() and re.search(r"\\u00[a-f89A-F][\da-fA-F]|\\u0[1-9a-fA-F]", text) is not None
     )
 
 
 def _lone_escapes(raw: str) -> Iterator[str]:
-    """Yield the escapes of single characters; half of a surrogate pair is none."""
+    """Yield the escapes of single characters, without halves of surrogate pairs."""
     for match in _ESCAPE.finditer(raw):
         if not re.match(r"\\u[dD][89a-fA-F]", match[0]):
             yield match[0]
@@ -155,7 +155,7 @@ def _is_chrome(text: str) -> bool:
 def _languages(
     text: str, strings: Sequence[JsonString], source: str | None, target: str
 ) -> Iterator[Slot]:
-    """Yield where the file says which language it is in: at `locale`, or as the only root key."""
+    """Yield where the file states its language: as a value such as `locale`, or as its root key."""
     for string in strings:
         if (
             len(string.path) == 1
@@ -172,7 +172,7 @@ def _languages(
 
 
 def is_language(code: str, source: str | None) -> bool:
-    """Tell whether a key or a value is the code of the source language."""
+    """Return whether a key or a value is the code of the source language."""
     if source is None:
         return _LANGUAGE.fullmatch(code) is not None
     return code.lower().replace("_", "-").split("-")[0] == source.lower().split("-")[0]
@@ -207,13 +207,13 @@ def _written(
     keys: Sequence[str],
     texts: Sequence[str],
 ) -> str:
-    """Write a string, and again behind further keys."""
+    """Write a string, and again after each of further keys."""
     string = written_string(render(texts), raw, is_ascii)
     return "".join([string, *(key + string for key in keys)])
 
 
 def beside(text: str, string: JsonString, key: str) -> str:
-    """Return what comes between a string and the value of a further key, spaced as its own is."""
+    """Return what goes between a string and the value of a new key, with the same spacing."""
     before = text[len(text[: string.key_start].rstrip()) : string.key_start]
     own_key = _TOKEN.match(text, string.key_start)
     behind = text[own_key.end() : string.start] if own_key else ""
@@ -223,7 +223,7 @@ def beside(text: str, string: JsonString, key: str) -> str:
 def _added_plurals(
     strings: Sequence[JsonString], target: str
 ) -> Mapping[tuple[str, ...], Sequence[str]]:
-    """Map the path of each `other` to the keys that the target language needs beside it."""
+    """Map the path of each `other` to the keys that the target language needs in addition."""
     groups = defaultdict[tuple[str, ...], dict[str, JsonString]](dict)
     for string in strings:
         match = _PLURAL_KEY.fullmatch(string.path[-1])

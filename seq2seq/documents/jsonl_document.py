@@ -1,8 +1,8 @@
-"""JSON Lines: objects with a text each, or a text and its translation.
+"""JSON Lines: objects with a text each, or with a text and its translation.
 
-`source`, or the code of the language, has its translation in `target`, or in the code of that
-language, which is added where an object has none; `text` is translated in place. Both may be
-inside of `translation`, as in datasets of Hugging Face.
+The text is in `source`, or in the code of the source language; its translation goes into `target`,
+or into the code of the target language, which is added if missing. `text` is translated in place.
+The keys may be inside `translation`, as in Hugging Face datasets.
 """
 
 import json
@@ -24,15 +24,15 @@ from seq2seq.errors import Seq2SeqError
 
 
 class _Text(NamedTuple):
-    """A text of a line."""
+    """A text in a line."""
 
     string: JsonString
     translation: JsonString | None = None
-    added: str = ""  # the key that is to be added for its translation
+    added: str = ""  # the key to add for its translation
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read lines of JSON; raises `Seq2SeqError` for one that is none, and where no key is known."""
+    """Read lines of JSON; raise `Seq2SeqError` for a bad line, or if no key fits in any line."""
     text, encoding = decode(data)
     is_ascii = is_escaped(text)
     slots, start, problem = list[Slot](), 0, "is empty."
@@ -43,7 +43,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
             raise Seq2SeqError(f"line {number} {error}") from None
         try:
             texts = _texts(strings, source, target) if strings else []
-        except Seq2SeqError as error:  # what is looked for may be in other lines
+        except Seq2SeqError as error:  # other lines may have the keys
             texts, problem = [], f"line {number} {error}"
         slots += (
             _slot(line, start, f"line {number}", each, is_ascii)
@@ -58,7 +58,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
 
 
 def _texts(strings: Sequence[JsonString], source: str | None, target: str) -> list[_Text]:
-    """Find the texts of a line."""
+    """Return the texts of a line."""
     own = [string for string in strings if string.path[:-1] in ((), ("translation",))]
     found = columns_of([string.path[-1] for string in own], source, target)
     translation = None if found.translations is None else own[found.translations]

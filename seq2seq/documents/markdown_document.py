@@ -1,7 +1,8 @@
 """Markdown: CommonMark with tables, footnotes, definition lists, formulas and admonitions.
 
-A paragraph, heading or cell is one text, whose emphasis, links and images are marks. It is spliced
-into the source; what is written is read again, and if it has other marks, with more escapes.
+A paragraph, heading or cell is one text, in which emphasis, links and images are marks. Its
+translation is spliced into the source and parsed again; if the marks differ, it is written with
+more escapes.
 """
 
 import re
@@ -25,9 +26,9 @@ from seq2seq.documents.yaml_document import scalar_slots, yaml_scalars
 from seq2seq.errors import Seq2SeqError
 
 _MOST_BYTES = 10 << 20
-_LONGEST = 20_000  # characters of a block; a longer one stays
+_LONGEST = 20_000  # characters; longer blocks are not translated
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n|(?<=[^\r\n])\Z)")
-_LEAD = re.compile(r"\[[ xX]\][ \t]+|\[![A-Za-z]+\][ \t]*(?:\n|\Z)")  # a task; what a quote is
+_LEAD = re.compile(r"\[[ xX]\][ \t]+|\[![A-Za-z]+\][ \t]*(?:\n|\Z)")  # a task box, a quote's type
 _TAIL = re.compile(r"(?<![ \t])[ \t]*\{[#.:][^{}\n]*\}\s*\Z")  # attributes
 _CONTENTS = re.compile(r"\[TOC\]|\[\[_?TOC_?\]\]")
 _TOML = re.compile(r"\+\+\+[ \t]*\r?\n.*?^\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -42,7 +43,7 @@ _EMPHASIS = ("*", "**", "_", "__", "~~")
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a Markdown file; raises `Seq2SeqError` where it is larger than any text."""
+    """Read a Markdown file; raise `Seq2SeqError` if it is too large."""
     if len(data) > _MOST_BYTES:
         raise Seq2SeqError(f"is larger than {_MOST_BYTES >> 20} MB, too large for Markdown.")
     text, encoding = decode(data)
@@ -54,7 +55,7 @@ def _slots(text: str, target: str) -> Iterator[Slot]:
     blanked = re.sub(r"[^\r\n]+", "", toml[0]) + text[toml.end() :] if toml else text
     lines = [match.span() for match in _LINE.finditer(text)]
     environment = dict[str, Any]()
-    opening, cell_end = "", (-1, 0)  # the last token; where the last cell ended, by line
+    opening, cell_end = "", (-1, 0)  # last token type; line and end of the last cell
     for token in parser().parse(blanked, environment):
         first, last = token.map or (0, 0)
         if token.type == "front_matter":
@@ -80,7 +81,7 @@ def _slots(text: str, target: str) -> Iterator[Slot]:
 
 
 def _places(text: str, lines: Sequence[tuple[int, int]], content: str) -> list[int]:
-    """Find where each line of the content of a block begins; nowhere if it is not all there."""
+    """Find where each line of a block's content begins; return [] if a line is not found."""
     places = list[int]()
     for (start, end), part in zip(lines, content.split("\n"), strict=False):
         raw, bare = text[start:end].rstrip(), part.rstrip()
@@ -110,7 +111,7 @@ def _html(text: str, start: int, end: int) -> Iterator[Slot]:
 
 
 class _Block:
-    """A paragraph, a heading or a cell."""
+    """A paragraph, heading or cell."""
 
     def __init__(
         self,
@@ -143,7 +144,7 @@ class _Block:
         self._alternatives = [each for each in inline.alternatives if has_words(each[1])]
 
     def slots(self, context: str) -> Iterator[Slot]:
-        """Yield the slot of the block, where there is anything to translate."""
+        """Yield the slot of the block, if there is anything to translate."""
         texts = [self._tagged.text] * self._has_text
         texts += [alternative for _, alternative in self._alternatives]
         units = [TextUnit(text=text, context=context) for text in texts]
@@ -151,7 +152,7 @@ class _Block:
             yield Slot(self._start, self._end, units, self._write)
 
     def _write(self, texts: Sequence[str]) -> str:
-        """Write the block; a text that cannot be written with all its marks stays."""
+        """Write the block; a text that cannot be written with all its marks stays as it is."""
         written = self._raw
         if self._has_text and texts[0] != self._tagged.text:
             written = self._written(texts[0]) or written
@@ -179,7 +180,7 @@ class _Block:
         return None
 
     def _composed(self, parts: Sequence[Part], level: int) -> str:
-        """Write the parts in a way that is more careful the higher the level is.
+        """Write the parts, the more cautiously the higher the level.
 
         0: with the escapes of the source. 1: with `*` for `_`. 2: with all escapes. 3: with spaces
         around emphasis.
@@ -213,7 +214,7 @@ class _Block:
         return re.sub(r"(?<!\\)\|", r"\\|", text) if self._is_cell else text
 
     def _reads_as(self, written: str, parts: Sequence[Part], level: int) -> bool:
-        """Tell whether what is written is a block of this kind with these parts."""
+        """Return whether the written text parses as a block of this kind with these parts."""
         if _LEAD.match(written):
             return False
         if not (self._is_cell or is_plain(written)):
@@ -229,7 +230,7 @@ def _star(mark: Mark, level: int) -> str:
 
 
 def _plain(parts: Sequence[Part], level: int) -> list[str]:
-    """Return texts and marks in turn, as they are compared: without white space."""
+    """Return texts and marks in turn, without white space, for comparison."""
     plain = [""]
     for part in parts:
         if isinstance(part, Mark):
@@ -240,15 +241,15 @@ def _plain(parts: Sequence[Part], level: int) -> list[str]:
 
 
 def _place_in(content: str, place: int, places: Sequence[int]) -> int:
-    """Return the place in the source of one in the content of a block."""
+    """Convert a place in the content of a block to a place in the source."""
     line = content.count("\n", 0, place)
-    if line == len(places):  # behind the last line end
+    if line == len(places):  # after the last line end
         return places[-1] + len(content.split("\n")[-1])
     return places[line] + place - (content.rfind("\n", 0, place) + 1)
 
 
 def _trimmed(parts: Sequence[Part]) -> tuple[list[Part], list[Part], list[Part]]:
-    """Take what is around the text off: white space, images alone, and pairs around all of it."""
+    """Split off what surrounds the text: white space, single images, pairs around all of it."""
     before, core, after = list[Part](), [part for part in parts if part != ""], list[Part]()
     while core:
         first, last = core[0], core[-1]
@@ -277,7 +278,7 @@ def _is_edge(part: Part) -> bool:
 
 
 def _is_pair(parts: Sequence[Part]) -> bool:
-    """Tell whether the first part opens what the last one closes."""
+    """Return whether the first part opens what the last one closes."""
     depth = 0
     for number, part in enumerate(parts):
         if isinstance(part, Mark):
@@ -288,7 +289,7 @@ def _is_pair(parts: Sequence[Part]) -> bool:
 
 
 def _is_empty(opening: Part, text: str, closing: Part) -> bool:
-    """Tell whether two marks that stand side by side are emphasis of nothing."""
+    """Return whether two adjacent marks are emphasis of nothing."""
     return (
         isinstance(opening, Mark)
         and isinstance(closing, Mark)
@@ -300,9 +301,9 @@ def _is_empty(opening: Part, text: str, closing: Part) -> bool:
 
 
 def _tidied(parts: Sequence[Part]) -> list[Part]:
-    """Put text, which may be empty, around each mark, and white space out of emphasis.
+    """Put text, possibly empty, around each mark, and move white space out of emphasis.
 
-    Emphasis of nothing is left out: it would be read as asterisks.
+    Empty emphasis is removed, since it would be read as asterisks.
     """
     tidied: list[Part] = [""]
     for part in parts:

@@ -1,6 +1,7 @@
-"""What is inside of a block of Markdown: text, marks and line breaks, with their source.
+"""Parse the inside of a Markdown block: text, marks and line breaks, with their source.
 
-markdown-it-py does not tell the places in a line, so each of its rules is wrapped to note them.
+markdown-it-py does not give positions within a line, so each of its rules is wrapped to record
+them.
 """
 
 import re
@@ -20,7 +21,7 @@ from seq2seq.documents.html_tokens import VOID
 from seq2seq.documents.tagged_text import Mark, Role
 
 Environment = Mapping[str, Any]
-"""What markdown-it-py knows of a document: its reference links and footnotes."""
+"""What markdown-it-py collects about a document: its reference links and footnotes."""
 
 _BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _KEPT = re.compile(r"<(code|kbd|pre|samp|var)\b[^>]*>.*?</\1>", re.IGNORECASE | re.DOTALL)
@@ -32,7 +33,7 @@ _PLAIN_ALT = re.compile(r"[^\\`*_\[\]<>&!\n]+")
 
 
 class Break(NamedTuple):
-    """A line break that is meant, as the source has it."""
+    """An intended line break, as written in the source."""
 
     raw: str
 
@@ -44,12 +45,12 @@ class Inline(NamedTuple):
     """The parts of a block."""
 
     parts: Sequence[Part]
-    escapes: Mapping[str, str]  # of the letters that are escaped in it
-    alternatives: Sequence[tuple[str, str]]  # to images: the image, and the text
+    escapes: Mapping[str, str]  # characters to their escapes in the source
+    alternatives: Sequence[tuple[str, str]]  # images, with their alternative text
 
 
 class _Token(NamedTuple):
-    """A token with its source."""
+    """A token, with its place in the source."""
 
     kind: str
     start: int
@@ -60,7 +61,7 @@ class _Token(NamedTuple):
 
 @cache
 def parser() -> MarkdownIt:
-    """Return the parser of blocks; what is inside of them is for `read_inline`."""
+    """Return the parser of blocks; `read_inline` parses what is inside them."""
     parser_ = (
         MarkdownIt("commonmark")
         .enable(["table", "strikethrough"])
@@ -80,7 +81,7 @@ def parser() -> MarkdownIt:
 
 
 def _placing(name: str, rule: Callable[[Any, bool], bool], state: Any, silent: bool) -> bool:
-    """Call a rule of markdown-it-py, and note in its tokens where they stand."""
+    """Call a rule of markdown-it-py, and record in its tokens where they are."""
     start, count = state.pos, len(state.tokens)
     if not rule(state, silent):
         return False
@@ -88,7 +89,7 @@ def _placing(name: str, rule: Callable[[Any, bool], bool], state: Any, silent: b
         return True
     fresh = [token for token in state.tokens[count:] if "place" not in token.meta]
     end = state.pos
-    if name in ("emphasis", "strikethrough"):  # texts, which may become marks later
+    if name in ("emphasis", "strikethrough"):  # text tokens, which may become marks later
         for token in reversed(fresh):
             if end > start:
                 token.meta["place"] = (end - len(token.content), end)
@@ -110,7 +111,7 @@ def _placing(name: str, rule: Callable[[Any, bool], bool], state: Any, silent: b
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether `text` is, without asking the parser, known to be one paragraph with no marks.
+    """Return whether `text` is certainly one paragraph without marks, without parsing it.
 
     Most texts are, and a list may have a hundred thousand of them.
     """
@@ -118,16 +119,16 @@ def is_plain(text: str) -> bool:
 
 
 def read_inline(content: str, environment: Environment) -> Inline:
-    """Read what is inside of a block."""
+    """Parse the inside of a block."""
     if is_plain(content):
         return Inline([content], {}, [])
     tokens = [*_tokens(content, environment)]
     parts, escapes, alternatives = list[Part](), dict[str, str](), list[tuple[str, str]]()
-    tags = dict[int, tuple[str, bool]]()  # of HTML, at places of `parts`: name, whether it closes
+    tags = dict[int, tuple[str, bool]]()  # HTML tags, by index in `parts`: name, whether it closes
     done = 0
     for token in tokens:
         if token.start < done:
-            continue  # inside of an element that is kept
+            continue  # inside an element that is kept
         if token.start > done:
             parts.append(content[done : token.start])
         raw = content[token.start : token.end]
@@ -153,7 +154,7 @@ def read_inline(content: str, environment: Environment) -> Inline:
             parts.append(Mark(raw, Role.OPENS))
         elif token.kind.endswith("_close"):
             if token.kind == "link_close" and _LINK_END.fullmatch(raw):
-                raw = f"][{content[slice(*token.label)]}]"  # for when the text is another
+                raw = f"][{content[slice(*token.label)]}]"  # keeps its target with any text
             parts.append(Mark(raw, Role.CLOSES))
         elif token.kind in ("code_inline", "math_inline") or kept:
             parts.append(Mark(raw, Role.STANDS_FOR_WORD))
@@ -170,7 +171,7 @@ def read_inline(content: str, environment: Environment) -> Inline:
 
 
 def _tokens(content: str, environment: Environment) -> Iterator[_Token]:
-    """Yield the tokens that are no plain text, in order."""
+    """Yield the tokens that are not plain text, in order."""
     md = parser()
     tokens: list[Any] = []
     md.inline.parse(content, md, dict(environment), tokens)
@@ -190,9 +191,9 @@ def _tokens(content: str, environment: Environment) -> Iterator[_Token]:
 
 
 def _with_pairs(parts: Sequence[Part], tags: Mapping[int, tuple[str, bool]]) -> Iterator[Part]:
-    """Make marks that open and close of the tags of HTML that are nested with all others."""
+    """Turn HTML tags that nest properly with all other marks into opening and closing marks."""
     roles = dict[int, Role]()
-    open_ = list[tuple[int, str]]()  # places, and names of tags
+    open_ = list[tuple[int, str]]()  # indices, with the names of HTML tags
     for place, part in enumerate(parts):
         name, closes = tags.get(place, ("", False))
         if not isinstance(part, Mark):

@@ -1,7 +1,7 @@
-"""ODT, documents of LibreOffice: paragraphs of the text, tables, notes, headers and footers.
+"""ODT, LibreOffice documents: paragraphs of the text, tables, notes, headers and footers.
 
-Spans of equal formatting are joined, and those without any that a reader sees are left out: what
-an editor keeps of its own (`officeooo:rsid`) and languages are none. Elements are those of
+Spans of equal formatting are joined, and spans without visible formatting are removed; an editor's
+own data (`officeooo:rsid`) and languages do not count as formatting. Elements are those of
 OpenDocument 1.3; flat files (`.fodt`) are read too.
 """
 
@@ -38,7 +38,7 @@ _CHARACTERS = {"text:tab": "\t", "text:line-break": "\n"}
 _SPACES = re.compile(r"[ \t\r\n]+")
 _RUN_OF_SPACES = re.compile(" {2,}")
 _AROUND = ("text:a", "text:meta")
-_NOISE = re.compile(  # attributes of a formatting that no reader sees
+_NOISE = re.compile(  # formatting attributes that a reader does not see
     r"""(?<!\s)\s+(?:officeooo:(?:paragraph-)?rsid|fo:(?:language|country|script)
     |style:(?:language|country|rfc-language-tag)[\w-]*)="[^"]*\"""",
     re.VERBOSE,
@@ -47,7 +47,7 @@ _EMPTY = re.compile(r"\s*(?:<[\w.-]+:text-properties\s*(?:/>|>\s*</[\w.-]+:text-
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a text document of LibreOffice, zipped or flat."""
+    """Read a LibreOffice text document, zipped or flat."""
     if not data.startswith(b"PK"):
         xml = XmlSource(data, _NAMESPACES)
         if xml.root.name != "office:document" or not xml.root.first("office:body"):
@@ -58,7 +58,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     if not kind.decode("latin-1").strip().startswith(_TYPES):
         raise Seq2SeqError("is not a LibreOffice text document.")
     manifest = "META-INF/manifest.xml"
-    # It is not read as XML: some have prefixes that are not declared, and LibreOffice opens them.
+    # Not read as XML: some manifests use undeclared prefixes, and LibreOffice opens them anyway.
     if manifest in archive.names and b"encryption-data" in archive.read(manifest):
         raise Seq2SeqError("is encrypted; save it without a password.")
     content = archive.read_xml("content.xml", _NAMESPACES)
@@ -93,7 +93,7 @@ def _slots(xml: XmlSource) -> Iterator[XmlSlot]:
 
 
 def _paragraphs(element: Element) -> Iterator[Element]:
-    """Yield the paragraphs inside, and those inside of them, that are not left alone."""
+    """Yield the paragraphs inside, including nested ones, except in elements to be left alone."""
     for child in element.elements():
         if child.name in _PARAGRAPHS:
             yield child
@@ -102,9 +102,9 @@ def _paragraphs(element: Element) -> Iterator[Element]:
 
 
 def _formattings(xml: XmlSource) -> dict[str, str]:
-    """Return for each style of text that stands for a formatting the first with the same one.
+    """Map each automatic text style to the first style with the same formatting.
 
-    It is "" for a style without any.
+    A style without visible formatting maps to "".
     """
     first = dict[str, str]()
     styles = dict[str, str]()
@@ -122,7 +122,7 @@ def _formattings(xml: XmlSource) -> dict[str, str]:
 def _parts(
     xml: XmlSource, nodes: Iterable[Node], styles: Mapping[str, str]
 ) -> Iterator[str | Mark]:
-    """Yield the text and the marks of nodes."""
+    """Yield the text and the marks of the nodes."""
     for node in nodes:
         if isinstance(node, TextNode):
             yield _SPACES.sub(" ", node.value)
@@ -154,10 +154,10 @@ def _parts(
 
 
 def _joined(parts: Sequence[str | Mark]) -> list[str | Mark]:
-    """Join spans of equal formatting that follow each other, and white space."""
+    """Join adjacent spans of equal formatting, and adjacent white space."""
     joined = list[str | Mark]()
     open_ = list[Mark]()
-    closed: Mark | None = None  # the mark that was opened by what the last one closes
+    closed: Mark | None = None  # the opening mark that the last mark closed
     for part in parts:
         if isinstance(part, str):
             if joined and isinstance(joined[-1], str):

@@ -1,4 +1,4 @@
-"""Plain text, by lines."""
+"""Plain text, line by line."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -9,7 +9,7 @@ from seq2seq.text.blocks import blocks, lines_of
 
 
 class TextDocument:
-    """Plain text, by lines, so that a long text does not keep all others waiting."""
+    """Plain text, split into lines, so that a long text does not delay all others."""
 
     def __init__(self, text: str) -> None:
         self._parts = [*chain.from_iterable(blocks([lines_of(text)], "sentence"))]
@@ -43,5 +43,5 @@ class _TextFile:
 
 
 def read(data: bytes, source: str | None, target: str) -> _TextFile:
-    """Read a file of plain text, UTF-8 or with a mark of the byte order."""
+    """Read a plain text file, in UTF-8 or with a byte order mark."""
     return _TextFile(*decode(data))

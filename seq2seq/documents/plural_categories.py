@@ -1,9 +1,9 @@
-"""The plural categories of languages, as CLDR has them for cardinal numbers."""
+"""The plural categories of languages for cardinal numbers, from CLDR."""
 
 CATEGORIES = ("zero", "one", "two", "few", "many", "other")
-"""In CLDR's order."""
+"""All categories, in CLDR's order."""
 
-_LANGUAGES = {  # of CLDR 46; all others have `one` and `other`
+_LANGUAGES = {  # from CLDR 46; all other languages have `one` and `other`
     "other": "bo dz id ig ii ja jv km ko lo ms my su th to tpi vi wo yo yue zh",
     "zero one other": "ksh lag lv prg",
     "one two other": "he iu iw naq sat se sma smj smn sms",
@@ -22,6 +22,6 @@ _CATEGORIES_OF = {
 
 
 def plural_categories(language: str) -> tuple[str, ...]:
-    """Return the categories that a text of a language is written for; `other` is the last."""
+    """Return the plural categories of a language; `other` is the last."""
     code = language.replace("_", "-").partition("-")[0].lower()
     return _CATEGORIES_OF.get(code, ("one", "other"))

@@ -1,4 +1,4 @@
-"""Catalogues of gettext, PO and their templates, POT.
+"""Gettext catalogues (PO) and their templates (POT).
 
 https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html
 """
@@ -37,21 +37,21 @@ _ESCAPES = str.maketrans(
 )
 _SOFT_BREAK = re.compile(r"(?<=\S)[ ]?\n(?=[^\W\d_A-Z])")
 _WORD = re.compile(r"\S*\s*")
-_MNEMONIC = re.compile(  # before a word, or in the first one of a short label: `&Open`, `E_xit`
+_MNEMONIC = re.compile(  # before a word, or within the first word of a short label: `E_xit`
     r"(?<!\S)[_&~](?=[^\W\d_])(?!\w*;)"
     r"|\A[^\W\d_]{1,20}[_&~](?=[a-z][^\W\d_]*(?:[ ][^\W\d_]+)?\W*\Z)"
 )
 _LIMIT = re.compile(r"max-length:(\d{1,6})")
-_MACHINE, _MEMORY = "# Machine translation", "# From the memory"  # how our comments begin
+_MACHINE, _MEMORY = "# Machine translation", "# From the memory"  # beginnings of our comments
 _WIDTH = 79  # columns of a line, as gettext writes it
-_LEAST_WRAPPED = 40  # letters of the longest line of a text that is wrapped by hand
-_LONGEST_LABEL = 60  # letters of a text that may have a mnemonic
+_LEAST_WRAPPED = 40  # characters in the longest line of a text that was wrapped by hand
+_LONGEST_LABEL = 60  # characters in a text that may have a mnemonic
 _FLAG = re.compile(r"[^,\s#]+")
 
 
 @dataclass
 class _Entry:
-    """A message, with where its parts are in the file."""
+    """A message, with the places of its parts in the file."""
 
     start: int  # of its first keyword
     line: int
@@ -71,7 +71,7 @@ class _Entry:
 
     @property
     def forms(self) -> list[str]:
-        """The keywords of its translation."""
+        """The keywords of its translations."""
         return [keyword for keyword in self.strings if keyword.startswith("msgstr")]
 
     @cached_property
@@ -91,7 +91,7 @@ class _Entry:
 
 
 class _Message:
-    """A text of an entry, singular or plural, as the translator gets it."""
+    """A text of an entry, singular or plural, in the form for the translator."""
 
     def __init__(self, text: str, flags: Sequence[str]) -> None:
         body = text.strip()
@@ -107,7 +107,7 @@ class _Message:
         self.text = self._format.text
 
     def shown(self, translation: str) -> str:
-        """Return a translation that the entry has, written as `text` is."""
+        """Return an existing translation in the same form as `text`."""
         text = translation.strip()
         mnemonic = _mnemonic(text) if self._mnemonic else None
         if mnemonic is not None:
@@ -115,7 +115,7 @@ class _Message:
         return self._format.shown(_SOFT_BREAK.sub(" ", text) if self._width else text)
 
     def restore(self, translation: str) -> tuple[str, bool]:
-        """Return the text of a translation, and whether a program may use it."""
+        """Return a translation in the form of the catalogue, and whether a program may use it."""
         text, is_safe = self._format.restore(translation.strip())
         if self._width:
             text = "\n".join(part for line in text.split("\n") for part in _wrap(line, self._width))
@@ -125,7 +125,7 @@ class _Message:
 
 
 class _Edit(NamedTuple):
-    """What takes the place of a part of the file."""
+    """A replacement for a part of the file."""
 
     start: int
     end: int
@@ -133,7 +133,7 @@ class _Edit(NamedTuple):
 
 
 class _PoFile:
-    """A catalogue: a unit for each message, two where it has a plural."""
+    """A catalogue, with one unit for each message, two if it has a plural."""
 
     def __init__(self, text: str, encoding: Encoding, target: str) -> None:
         self._text, self._encoding, self._target = text, encoding, target
@@ -164,7 +164,7 @@ class _PoFile:
         )
 
     def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
-        by_entry = defaultdict[int, _Translated](dict)  # by where it starts
+        by_entry = defaultdict[int, _Translated](dict)  # by the start of the entry
         is_complete = True
         for message, translation in zip(self._messages, translations, strict=True):
             entry, keyword, _ = message
@@ -192,14 +192,14 @@ class _PoFile:
         text = _edited(self._text, [*self._header_edits(header), *edits])
         try:
             return self._encoding.encode(text)
-        except UnicodeEncodeError:  # the language has letters that the encoding has not
+        except UnicodeEncodeError:  # the encoding cannot write the target language
             header.charset = "UTF-8"
             return _edited(self._text, [*self._header_edits(header), *edits]).encode()
 
     def _edits(
         self, entry: _Entry, translated: "_Translated", forms: Sequence[Sequence[int]]
     ) -> Iterator[_Edit]:
-        """Yield how an entry is translated and marked. `forms`: the numbers of each plural form."""
+        """Yield the edits that translate and mark an entry; `forms` are its numbers by form."""
         restored = {
             keyword: message.restore(translation.text)
             for keyword, (message, translation) in translated.items()
@@ -221,7 +221,7 @@ class _PoFile:
             yield _Edit(strings[0].start(), strings[-1].end(), text)
 
     def _empty_forms(self, entry: _Entry, forms: Sequence[Sequence[int]]) -> Iterator[_Edit]:
-        """Yield as many forms as the language has for an entry of a template."""
+        """Yield the edit that gives an empty plural as many forms as the language has."""
         if entry.state is State.UNTRANSLATED:
             yield self._plural_edit(entry, [""] * len(forms))
 
@@ -238,7 +238,7 @@ class _PoFile:
     def _marks(
         self, entry: _Entry, state: State, translations: Sequence[UnitTranslation]
     ) -> Iterator[_Edit]:
-        """Yield the changes of an entry's comments that say its state."""
+        """Yield the edits to an entry's comments that record its state."""
         needs_review = state is State.NEEDS_REVIEW
         note_place = entry.comments[0].start() if entry.comments else entry.start
         flags_place = entry.start
@@ -267,7 +267,7 @@ class _PoFile:
                 yield _Edit(flags_place, flags_place, f"#, fuzzy{self._end}")
 
     def _header_edits(self, header: "_Header") -> Iterator[_Edit]:
-        """Yield what the header lacks: its language, plural forms and encoding."""
+        """Yield the edits that complete the header: language, plural forms and encoding."""
         has_plurals = any(entry.has_plural for entry in self._entries)
         entry, lines = self._header, header.lines(has_plurals)
         if entry is None:
@@ -284,7 +284,7 @@ class _PoFile:
             yield _Edit(strings[0].start(), strings[-1].end(), text)
 
     def _quoted(self, keyword: str, text: str) -> str:
-        """Return a text as the strings behind a keyword, on lines as gettext writes them."""
+        """Write a text as the strings after a keyword, wrapped as gettext does."""
         escaped = _escape(text)
         fits = len(keyword) + len(escaped) + 3 <= _WIDTH
         if "\n" not in text[:-1] and (fits or not self._wraps):
@@ -302,10 +302,10 @@ _Translated = dict[str, tuple[_Message, UnitTranslation]]  # by keyword
 
 
 class _Header:
-    """What the header of a catalogue says, once it is translated."""
+    """The header of a catalogue after translation."""
 
     def __init__(self, entry: _Entry | None, target: str, is_complete: bool) -> None:
-        """`is_complete`: no translation stays, so that the language may be another one."""
+        """Set up the header; `is_complete`: no old translation stays, the language may change."""
         self._text = entry.value("msgstr") if entry else ""
         self._target = target.replace("-", "_")
         language = _field(self._text, "Language")
@@ -318,7 +318,7 @@ class _Header:
         self.charset = "UTF-8" if "charset=CHARSET" in self._text or not entry else ""
 
     def lines(self, has_plurals: bool) -> list[str]:
-        """Return its lines, with their ends."""
+        """Return its lines, including their ends."""
         changed = {"Language": self._target} if self._is_replaced else {}
         if has_plurals and self._plural_forms:
             changed["Plural-Forms"] = self._plural_forms
@@ -332,9 +332,9 @@ class _Header:
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a catalogue or a template in the encoding that its header declares.
+    """Read a catalogue or a template, in the encoding that its header declares.
 
-    Its messages of ICU, as Lingui has them, are translated by their branches.
+    ICU messages, as Lingui writes them, are translated branch by branch.
     """
     declared = re.search(rb'"Content-Type:[^"\n]{0,80}charset=([\w.:-]{1,40})', data)
     charset = declared[1].decode() if declared else ""
@@ -343,11 +343,11 @@ def read(data: bytes, source: str | None, target: str) -> Document:
 
 
 def _entries(text: str) -> Iterator[_Entry]:
-    """Yield the entries of a catalogue; raise `Seq2SeqError` where it is none."""
+    """Yield the entries of a catalogue; raise `Seq2SeqError` if it is not one."""
     lines = [match.end() for match in re.finditer("\n", text)]
     comments = list[re.Match[str]]()
     entry: _Entry | None = None
-    strings: list[re.Match[str]] | None = None  # of the keyword
+    strings: list[re.Match[str]] | None = None  # of the current keyword
     place = 0
     while place < len(text):
         token = _TOKEN.match(text, place)
@@ -385,7 +385,7 @@ def _entries(text: str) -> Iterator[_Entry]:
 
 
 def _whole(entry: _Entry) -> _Entry:
-    """Return the entry; raise `Seq2SeqError` where it lacks a part."""
+    """Return the entry; raise `Seq2SeqError` if a part is missing."""
     expected = "msgstr[0]" if entry.has_plural else "msgstr"
     for keyword in ("msgid", expected):
         if not entry.strings.get(keyword):
@@ -396,9 +396,9 @@ def _whole(entry: _Entry) -> _Entry:
 
 
 def _plural(entry: _Entry, texts: dict[str, str], forms: Sequence[Sequence[int]]) -> list[str]:
-    """Return the text of each form of a plural.
+    """Return the text of each plural form.
 
-    The singular is for the form of 1; where other numbers have that form, too, it must say which.
+    The form of 1 gets the singular; if other numbers share that form, only if it shows the number.
     """
     singular = texts.get("msgid", entry.value("msgid"))
     plural = texts.get("msgid_plural", entry.value("msgid_plural"))
@@ -412,13 +412,13 @@ def _plural(entry: _Entry, texts: dict[str, str], forms: Sequence[Sequence[int]]
 
 
 def _is_unwrapped(line: str) -> bool:
-    """Tell whether a line is longer than gettext would leave it."""
+    """Return whether a line is longer than gettext would write it."""
     is_string = line.startswith(('"', "msg")) and " " in line.partition('"')[2].strip()
     return is_string and len(line) > _WIDTH + 2
 
 
 def _machine_note(translations: Sequence[UnitTranslation]) -> str:
-    """Return the comment of a translation that needs a review."""
+    """Return the comment on translations that need review."""
     known = [found.confidence for found in translations if found.confidence is not None]
     notes = [*dict.fromkeys(note for found in translations for note in found.notes)]
     if notes and all(found.match is not None for found in translations):
@@ -429,7 +429,7 @@ def _machine_note(translations: Sequence[UnitTranslation]) -> str:
 
 
 def _mnemonic(text: str) -> int | None:
-    """Return where a label has the mark of the letter that a key chooses it by, as in `_Open`."""
+    """Return the index of the mark before the access key of a label, as in `_Open`, or None."""
     matches = [*_MNEMONIC.finditer(text)] if len(text) <= _LONGEST_LABEL else []
     if len(matches) != 1 or "\n" in text or (not text[0].isupper() and text[0] not in "_&~"):
         return None
@@ -438,7 +438,7 @@ def _mnemonic(text: str) -> int | None:
 
 
 def _with_mnemonic(text: str, mnemonic: str) -> str:
-    """Mark the letter of a label, or its first where it has no such; none of a placeholder."""
+    """Mark the access key in a label, or else its first letter, but not within placeholders."""
     mark, letter = mnemonic[0], mnemonic[1]
     words = SPAN.sub(lambda span: " " * len(span[0]), text)
     matches = (place for place, other in enumerate(words) if other.lower() == letter.lower())
@@ -468,12 +468,12 @@ def _escape(text: str) -> str:
 
 
 def _lines_of(text: str) -> list[str]:
-    """Return the lines of a text with their ends."""
+    """Split a text into lines, including their ends."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _pieces(line: str, width: int) -> Iterator[str]:
-    """Yield a line in escaped pieces of at most this width, cut behind white space."""
+    """Yield a line as escaped pieces of at most this width, cut after white space."""
     piece = ""
     for word in filter(None, _WORD.findall(line)):
         escaped = _escape(word)
@@ -485,7 +485,7 @@ def _pieces(line: str, width: int) -> Iterator[str]:
 
 
 def _wrap(line: str, width: int) -> Iterator[str]:
-    """Yield a line in lines of at most this width."""
+    """Wrap a line to at most this width."""
     piece = ""
     for word in filter(None, _WORD.findall(line)):
         if piece.strip() and len(piece) + len(word.rstrip()) > width:

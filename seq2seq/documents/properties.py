@@ -1,7 +1,7 @@
 """Java's .properties: escapes, continued lines, and messages of `java.text.MessageFormat`.
 
-A file that is UTF-8 stays so, and so does one in ISO-8859-1; in one that is ASCII, letters beyond
-it are written as `\\uXXXX`, which both kinds of readers understand.
+A file in UTF-8 or ISO-8859-1 keeps its encoding. In an ASCII file, other letters are written as
+`\\uXXXX`, which works for readers of either encoding.
 """
 
 import re
@@ -31,7 +31,7 @@ _HAS_BRANCHES = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select)")
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a file of properties; raises `Seq2SeqError` for what is none."""
+    """Read a properties file; raise `Seq2SeqError` if it has no entries."""
     try:
         text, encoding = decode(data)
     except Seq2SeqError:
@@ -58,7 +58,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
 
 
 def _plain(raw: str) -> str:
-    """Undo the escapes and join continued lines."""
+    """Decode escapes and join continued lines."""
 
     def plain(match: re.Match[str]) -> str:
         if match["end"]:
@@ -67,14 +67,14 @@ def _plain(raw: str) -> str:
             chr(int(match["code"], 16)) if match["code"] else _NAMED.get(match[0][1], match[0][1])
         )
 
-    text = _ESCAPE.sub(plain, raw)  # a letter beyond 16 bits is two escapes
+    text = _ESCAPE.sub(plain, raw)  # a character beyond 16 bits is two escapes
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _written(
     raw: str, render: Callable[[Sequence[str]], str], last: int, texts: Sequence[str]
 ) -> str:
-    """Write a value with the escapes that it had; letters beyond `last` are escaped."""
+    """Write a value, with the escapes it had; characters beyond `last` are escaped."""
     kept = {
         _plain(match[0]): match[0]
         for match in _ESCAPE.finditer(raw)

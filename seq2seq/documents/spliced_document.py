@@ -1,4 +1,4 @@
-"""Documents that are text: translations are spliced into it, and all else stays byte for byte."""
+"""Text documents: translations are spliced in, and everything else stays byte for byte."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -9,26 +9,26 @@ from seq2seq.documents.document import TextUnit, UnitTranslation
 from seq2seq.documents.encoding import Encoding
 from seq2seq.text.masking import mask
 
-_PROSE = re.compile(r"[A-Z]?[a-z]+ [a-z]{2,}(?=[ .,!?]|\Z)")  # no span begins so
+_PROSE = re.compile(r"[A-Z]?[a-z]+ [a-z]{2,}(?=[ .,!?]|\Z)")  # cannot begin a span
 _DATE_PATTERN = re.compile(r"(?<![\d%])%[-0^_]?[BHIMYmpy](?![^\W\d_])")
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place in the text that translations are written to, from character `start` to `end`."""
+    """A place in the text, from character `start` to `end`, where translations are written."""
 
     start: int
     end: int
     units: Sequence[TextUnit]
-    """The units that are written there; a slot without units is written if any translation is."""
+    """The units written there; a slot without units is written if anything is translated."""
     write: Callable[[Sequence[str]], str]
-    """Give what stands there, from a text for each unit, of which one at least is translated."""
+    """Return the new content, from one text per unit, of which at least one is translated."""
     is_bilingual: bool = False
-    """Whether the translation stands beside the text, and not in its place."""
+    """Whether the translation is kept beside the text instead of replacing it."""
 
 
 class SplicedDocument:
-    """A document made of slots, in the order of the text, and the text between them."""
+    """A document made of slots and of the text between them."""
 
     def __init__(self, text: str, encoding: Encoding, slots: Iterable[Slot]) -> None:
         self._text, self._encoding = text, encoding
@@ -36,7 +36,7 @@ class SplicedDocument:
         self.units: Sequence[TextUnit] = [unit for slot in self._slots for unit in slot.units]
 
     def render(self, translations: Sequence[UnitTranslation | None]) -> bytes:
-        """Return the document with a translation in place of each unit, see `Document`."""
+        """Return the document with each unit replaced by its translation, see `Document`."""
         texts = [
             translation.text if translation and translation.text.strip() else None
             for translation in translations
@@ -45,9 +45,9 @@ class SplicedDocument:
 
 
 def spliced(text: str, slots: Iterable[Slot], translations: Sequence[str | None]) -> str:
-    """Return `text` with the `slots`, which are in its order, written from their translations."""
+    """Return `text` with its `slots`, which are in order, written from their translations."""
     remaining = iter(translations)
-    written = list[tuple[Slot, list[str]]]()  # the slots that change, and the texts to write
+    written = list[tuple[Slot, list[str]]]()  # slots to write, and their texts
     for slot in slots:
         before = [unit.translation if slot.is_bilingual else unit.text for unit in slot.units]
         after = [
@@ -66,9 +66,9 @@ def spliced(text: str, slots: Iterable[Slot], translations: Sequence[str | None]
 
 
 def has_words(text: str) -> bool:
-    """Tell whether there is a letter outside of what is never translated.
+    """Return whether a text has a letter outside protected spans.
 
-    None is translated where there is a pattern of a date, such as `%d %B %Y`.
+    Texts with a date pattern, such as `%d %B %Y`, count as having none.
     """
     if not any(map(str.isalpha, text)) or _DATE_PATTERN.search(text):
         return False

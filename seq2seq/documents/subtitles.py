@@ -1,4 +1,4 @@
-"""Subtitles, SubRip (SRT) and WebVTT: sentences are translated across cues, and cut again.
+"""Subtitles, SubRip (SRT) and WebVTT: translate sentences across cues, and divide them again.
 
 https://www.w3.org/TR/webvtt1/
 """
@@ -20,19 +20,19 @@ _WEBVTT = re.compile(r"WEBVTT(?=[ \t\r\n]|\Z)")
 _BLOCK = re.compile(r"(?:^[^\S\n]*+\S[^\n]*\n?)+", re.MULTILINE)  # lines that are not blank
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMING = re.compile(
-    rf"(?:[^\n]*\n)??[^\S\n]*({_TIME})[ \t]*-->[ \t]*{_TIME}[^\n]*(?:\n|\Z)"  # behind an identifier
+    rf"(?:[^\n]*\n)??[^\S\n]*({_TIME})[ \t]*-->[ \t]*{_TIME}[^\n]*(?:\n|\Z)"  # after an identifier
 )
 _TAG = re.compile(r"(<[^<>\n]{1,200}>|\{\\[^{}\n]{1,200}\})")
 _NAME = re.compile(r"<(/?)([a-zA-Z]+)")
-_TURN = re.compile(r"\s*(?:[-–—‐−]\s*\S|[♪♫\[(]|<v[ .])")  # begins what is not of the line before
+_TURN = re.compile(r"\s*(?:[-–—‐−]\s*\S|[♪♫\[(]|<v[ .])")  # begins another speaker, song or sound
 _SENTENCE_END = re.compile(r"[.!?…:♪♫。！？\])-][\"'”’»)]{0,4}\Z|[\"”»]\Z")
 _PLACE = re.compile(  # where a translation may be cut
     r"\s+|(?<=[、。，！？；：])(?=.)|(?<=[\u3040-\u30ff\u3400-\u9fff])(?=[\u3040-\u30ff\u3400-\u9fff])"
 )
-_END = 8  # characters in which a sentence ends: a full stop and quotation marks
-_LONGEST_LINE = 1000  # characters; what is longer is not laid out
-_MOST_CUES, _MOST_SECONDS = 6, 2.0  # of a sentence; between two cues of it
-_WIDTH = 42  # characters of a line, where the file has none that is longer
+_END = 8  # characters at the end of a sentence: a full stop and quotation marks
+_LONGEST_LINE = 1000  # characters; longer lines are not wrapped
+_MOST_CUES, _MOST_SECONDS = 6, 2.0  # in a sentence; between two cues of a sentence
+_WIDTH = 42  # characters per line, unless the file has longer ones
 _COSTS = (
     (re.compile(r"[.!?…。！？][\"'”’»)]{0,4}\Z"), 0.0),
     (re.compile(r"[,;:–—、，；：]\Z"), 0.1),
@@ -41,11 +41,11 @@ _COST = 0.35  # of a cut inside a clause
 
 
 class _Cue(NamedTuple):
-    """The text of a cue, or of a block that has no times."""
+    """The text of a cue, or of a block without times."""
 
     start: int  # of the text, in the file
     end: int
-    time: str  # as it is written, "" where there is none
+    time: str  # as written; "" for none
     begins: float  # seconds
     ends: float
     before: str  # marks around all of the text, such as `<i>`
@@ -54,12 +54,12 @@ class _Cue(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What is read, on lines where somebody else speaks or sings."""
+        """The text without marks; a new line where another speaker or song begins."""
         return "".join(part for part in self.parts if isinstance(part, str))
 
 
 class _Unit:
-    """A sentence or more: the cues that it goes over, and its text for the translator."""
+    """One sentence or more, with the cues it spans and its text for the translator."""
 
     def __init__(self, cues: Sequence[_Cue]) -> None:
         self.cues = cues
@@ -68,7 +68,7 @@ class _Unit:
         self.text = self._tagged.text
 
     def divide(self, translation: str, width: int) -> list[list[str | Mark]]:
-        """Return the parts of each cue."""
+        """Divide a translation among the cues; return the parts of each."""
         parts = [
             part if isinstance(part, Mark) else _without_blank_lines(part)
             for part in self._tagged.parts(translation.strip())
@@ -76,7 +76,7 @@ class _Unit:
         text = "".join(part for part in parts if isinstance(part, str))
         cuts = _cuts(text, [cue.text for cue in self.cues]) if len(self.cues) > 1 else []
         pieces = _split(parts, cuts)
-        pieces += pieces[-1:] * (len(self.cues) - len(pieces))  # fewer words than cues
+        pieces += pieces[-1:] * (len(self.cues) - len(pieces))  # if there are fewer words than cues
         return [
             [Mark(cue.before), *_on_lines(piece, width), Mark(cue.after)]
             for cue, piece in zip(self.cues, pieces, strict=True)
@@ -125,12 +125,12 @@ class _Subtitles:
 
 
 def read(data: bytes, source: str | None, target: str) -> _Subtitles:
-    """Read a file in UTF-8 or with a mark of the byte order."""
+    """Read a file of subtitles, in UTF-8 or with a byte order mark."""
     return _Subtitles(*decode(data))
 
 
 def _cues(text: str, is_webvtt: bool) -> Iterator[_Cue]:
-    """Yield what has text: cues, and in SRT blocks that belong to the cue before."""
+    """Yield cues with text, and in SRT also blocks that continue the cue before."""
     for block in _BLOCK.finditer(text):
         timing = _TIMING.match(block[0])
         if timing is None and is_webvtt:
@@ -151,12 +151,12 @@ def _seconds(time: Sequence[str | None]) -> float:
 
 
 def _parts(raw: str, is_webvtt: bool) -> list[str | Mark]:
-    """Return the text of a cue in parts; lines are joined, but where somebody else speaks."""
+    """Split a cue into text and marks; its lines are joined unless another speaker begins."""
     lines = raw.splitlines()
     joined = lines[0].strip() if lines else ""
     for line in lines[1:]:
         joined += ("\n" if _TURN.match(_TAG.sub(_only_voice, line)) else " ") + line.strip()
-    pieces = _TAG.split(joined)  # texts and tags in turn
+    pieces = _TAG.split(joined)  # alternating texts and tags
     roles = _roles(pieces[1::2])
     return [
         Mark(piece, roles[number // 2])
@@ -190,7 +190,7 @@ def _roles(tags: Sequence[str]) -> list[Role]:
 
 
 def _without_outer(parts: Sequence[str | Mark]) -> tuple[str, list[str | Mark], str]:
-    """Take marks off that are around all of the text, and white space."""
+    """Split off white space and marks that surround the text."""
     before, after = "", ""
     start, stop = 0, len(parts)
     closing = _closing_places(parts)
@@ -214,7 +214,7 @@ def _without_outer(parts: Sequence[str | Mark]) -> tuple[str, list[str | Mark], 
 
 
 def _closing_places(parts: Sequence[str | Mark]) -> dict[int, int]:
-    """Return where each element that opens is closed."""
+    """Map the position of each opening mark to that of its closing mark."""
     places, open_ = dict[int, int](), list[int]()
     for number, part in enumerate(parts):
         if isinstance(part, Mark) and part.role is Role.OPENS:
@@ -225,7 +225,7 @@ def _closing_places(parts: Sequence[str | Mark]) -> dict[int, int]:
 
 
 def _sentences(cues: Sequence[_Cue]) -> Iterator[list[_Cue]]:
-    """Put cues together whose sentence goes on, where the file ends its sentences at all."""
+    """Group cues whose sentence continues, provided that the file punctuates its sentences."""
     ended = sum(_SENTENCE_END.search(cue.text[-_END:]) is not None for cue in cues)
     is_punctuated = 3 * ended >= len(cues)
     held: list[_Cue] = []
@@ -239,7 +239,7 @@ def _sentences(cues: Sequence[_Cue]) -> Iterator[list[_Cue]]:
 
 
 def _goes_on(cue: _Cue, following: _Cue) -> bool:
-    """Tell whether the sentence at the end of a cue goes on in the next one."""
+    """Return whether the sentence at the end of a cue continues in the next one."""
     return not (
         "\n" in cue.text + following.text
         or _SENTENCE_END.search(cue.text[-_END:])
@@ -252,21 +252,21 @@ def _goes_on(cue: _Cue, following: _Cue) -> bool:
 
 
 def _without_blank_lines(text: str) -> str:
-    """Return a text without blank lines, which would end a cue."""
+    """Remove blank lines, which would end a cue."""
     first, *others = text.split("\n")
     return "\n".join([first, *(line for line in others if line.strip())])
 
 
 def _is_shouted(text: str) -> bool:
-    """Tell whether a text of several letters is in capitals, as a title is."""
+    """Return whether a text is in capitals, as a title is, and longer than three letters."""
     return text.isupper() and len(text) > 3
 
 
 def _cuts(text: str, sources: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the stretches of white space of a translation where its cues are divided.
+    """Return the stretches of white space at which a translation is divided among its cues.
 
-    They are near where the source is divided, sentence by sentence, but better at the end of a
-    clause. There may be fewer than cues.
+    They are near the corresponding places of the source, sentence by sentence, and preferably at
+    the end of a clause. There may be fewer than needed.
     """
     ends = [*accumulate(len(source) + 1 for source in sources)]
     ideals = _mapped(" ".join(sources), text, ends[:-1])
@@ -276,7 +276,7 @@ def _cuts(text: str, sources: Sequence[str]) -> list[tuple[int, int]]:
     cuts = list[tuple[int, int]]()
     first = 0
     for number, ideal in enumerate(ideals):
-        last = len(places) - (len(ideals) - number - 1)  # each later cut needs a place
+        last = len(places) - (len(ideals) - number - 1)  # leave a place for each later cut
         near = range(bisect_left(starts, ideal - size), bisect_left(starts, ideal + size))
         choices = range(max(first, min(near.start, last - 1)), max(min(near.stop, last), first + 1))
         if first >= len(places):
@@ -288,13 +288,13 @@ def _cuts(text: str, sources: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _cost(text: str, place: int) -> float:
-    """Return what speaks against a cut of the text, as a part of a cue's length."""
+    """Return the cost of a cut at `place`, in units of the length of a cue."""
     before = text[max(0, place - _END) : place]
     return next((cost for pattern, cost in _COSTS if pattern.search(before)), _COST)
 
 
 def _mapped(source: str, target: str, places: Sequence[int]) -> list[float]:
-    """Map places of the source to the translation, by sentences where both have as many."""
+    """Map places in the source to the translation; by sentences, if both have equally many."""
     ours, theirs = _sentence_ends(source), _sentence_ends(target)
     if len(ours) != len(theirs):
         ours, theirs = [0, len(source)], [0, len(target)]
@@ -313,7 +313,7 @@ def _sentence_ends(text: str) -> list[int]:
 
 
 def _split(parts: Sequence[str | Mark], cuts: Sequence[tuple[int, int]]) -> list[list[str | Mark]]:
-    """Divide parts at stretches of their text; what is open there is closed and opened again."""
+    """Split parts at cuts in their text; elements open there are closed and opened again."""
     pieces: list[list[str | Mark]] = [[]]
     open_: list[Mark] = []
     remaining, place = [*cuts], 0
@@ -342,7 +342,7 @@ def _closing(mark: Mark) -> Mark:
 
 
 def _on_lines(parts: Sequence[str | Mark], width: int) -> list[str | Mark]:
-    """Break a cue that is too long for a line into lines of about one length."""
+    """Break a cue that is too long for one line into lines of about equal length."""
     text = "".join(part for part in parts if isinstance(part, str))
     breaks, start = list[tuple[int, int]](), 0
     for line in text.split("\n"):

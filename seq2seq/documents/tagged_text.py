@@ -1,6 +1,6 @@
-"""A text with inline elements, which the translator sees as tags: `<g1>bold</g1> and <g2/>`.
+"""Show inline elements to the translator as tags: `<g1>bold</g1> and <g2/>`.
 
-What stands for a word, such as a variable, it sees as a placeholder: `{g3}`.
+An element that stands for a word, such as a variable, is shown as a placeholder: `{g3}`.
 """
 
 import re
@@ -13,7 +13,7 @@ _LIKE_TAG = re.compile("(?:</?|{)(g+)")
 
 
 class Role(Enum):
-    """What a mark is to the text around it."""
+    """The role of a mark in its text."""
 
     OPENS = auto()
     CLOSES = auto()
@@ -30,16 +30,16 @@ _BRACKETS = {
 
 
 class Mark(NamedTuple):
-    """What stands in a text and is not text: the start or the end of an inline element, or all."""
+    """A start tag, an end tag, or a whole inline element."""
 
     raw: str  # as the document has it
     role: Role = Role.STANDS_ALONE
 
 
 class TaggedText:
-    """Text and marks in turn, whose marks are nested: each that closes ends the last that opened.
+    """A text with properly nested marks: each closing mark ends the element that was opened last.
 
-    `text` is for the translator: each mark is a tag, whose name is such that the text has no like.
+    `text` is for the translator: each mark is a tag, with a name that does not occur in the text.
     """
 
     def __init__(self, parts: Sequence[str | Mark]) -> None:
@@ -68,9 +68,9 @@ class TaggedText:
         return [*self._marks.values()]
 
     def tagged(self, parts: Sequence[str | Mark]) -> str:
-        """Return a translation that the document has already, with the tags of marks like these.
+        """Return an existing translation, its marks replaced by the tags of equal marks here.
 
-        Marks that the text does not have are left out.
+        Marks that this text does not have are left out.
         """
         remaining = dict(self._marks)
         closing = list[str]()
@@ -92,11 +92,11 @@ class TaggedText:
     def parts(self, translation: str) -> list[str | Mark]:
         """Return the parts of a translation, with each mark of the text once.
 
-        The marks are where the translation has their tags, if each element is inside the one that
-        it was in, as the translator guarantees. Otherwise they come in the order of the text, and a
-        mark whose tag is missing goes before the next that is not.
+        The marks are where the translation has their tags, provided that the elements are nested
+        as in the text, which the translator guarantees. Otherwise they come in the order of the
+        text, and a mark whose tag is missing goes before the next one that is there.
         """
-        texts = self._tag.split(translation)  # texts and tags in turn
+        texts = self._tag.split(translation)  # alternating texts and tags
         tags = [tag for tag in texts[1::2] if tag in self._marks]
         if _parents(tags) == _parents([*self._marks]):
             return [
@@ -117,7 +117,7 @@ class TaggedText:
 
 
 def _parents(tags: Sequence[str]) -> list[tuple[str, str]] | None:
-    """Return each element with the one around it, sorted; None if the tags are not nested."""
+    """Return pairs of an element and its parent, sorted; None if the tags are not nested."""
     parents = list[tuple[str, str]]()
     open_ = [""]
     for tag in tags:

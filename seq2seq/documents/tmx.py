@@ -1,4 +1,4 @@
-"""TMX 1.4, translation memories: units get a variant in the target language, from the source's."""
+"""TMX 1.4, translation memories: each unit gets a variant in the target language."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,11 +18,11 @@ from seq2seq.documents.xml_source import (
 )
 from seq2seq.errors import Seq2SeqError
 
-_DRAFT = "seq2seq: needs review"  # how our note on a variant begins
+_DRAFT = "seq2seq: needs review"  # beginning of our note on a variant
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a translation memory; without `source`, from the language that it says is the source."""
+    """Read a translation memory; without `source`, use the source language that it states."""
     xml = XmlSource(data, {"http://www.lisa.org/tmx14": ""})
     if xml.root.name != "tmx":
         raise Seq2SeqError("is not TMX.")
@@ -40,7 +40,7 @@ def read(data: bytes, source: str | None, target: str) -> Document:
 
 
 def _variant(unit: Element, language: str) -> Element | None:
-    """Return the variant in a language, or in that of a region where there is none without."""
+    """Return the variant in a language; failing that, in a region of the same language."""
     variants = [variant for variant in unit.elements("tuv") if variant.first("seg")]
     wanted = _codes(language)
     for length in (len(wanted), 1):
@@ -60,7 +60,7 @@ def _language(variant: Element) -> str:
 
 
 class _Unit:
-    """The variants of a unit."""
+    """A translation unit and its variants."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class _Unit:
         self._xml, self._unit, self._source, self._target = xml, unit, source, target
         self._translation = translation
         segment = source.first("seg")
-        assert segment  # a variant has one
+        assert segment  # `_variant` returns only variants with one
         self._segment = segment
         flows = segment.descendants("sub")
         self._texts = {element: self._text(element) for element in (segment, *flows)}
@@ -121,7 +121,7 @@ class _Unit:
             yield Edit(last.end, last.end, self._variant(note, inner))
 
     def _inner(self, translations: Sequence[UnitTranslation | None]) -> str:
-        """Return what is inside of the translated segment."""
+        """Return the content of the translated segment."""
         texts = [(element, text) for element, text in self._texts.items() if text.has_words]
         given = {
             element: text.markup(translation.text)
@@ -133,11 +133,11 @@ class _Unit:
         return with_flows(self._xml, self._segment, inner, given)
 
     def _refill(self, variant: Element, note: str, inner: str) -> Iterator[Edit]:
-        """Yield the edits that put a segment in place of that of a variant."""
+        """Yield the edits that replace the segment of an existing variant."""
         xml = self._xml
         old = next(filter(_is_ours, variant.elements("note")), None)
         segment = variant.first("seg")
-        assert segment  # a variant has one
+        assert segment  # `_variant` returns only variants with one
         if old:
             yield Edit(old.start, old.end, note)
         elif note:
@@ -147,7 +147,7 @@ class _Unit:
         yield Edit(segment.start, segment.end, f"{tag}{inner}</{xml.written_name(segment)}>")
 
     def _variant(self, note: str, inner: str) -> str:
-        """Return a new variant, laid out as that of the source is."""
+        """Return a new variant, with the layout of the source's."""
         xml, source, segment = self._xml, self._source, self._segment
         tag, name = xml.written_name(segment), xml.written_name(source)
         space = xml.space_before(segment, source)
@@ -160,7 +160,7 @@ class _Unit:
 
 
 def _role_of(element: Element) -> tuple[Role, str] | None:
-    """Return what an inline element is to the text, see `inline_parts`."""
+    """Return the role of an inline element, see `inline_parts`."""
     key = element.attributes.get("i", "")
     if element.name == "bpt":
         return Role.OPENS, key

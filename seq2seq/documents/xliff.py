@@ -1,10 +1,9 @@
-"""XLIFF 1.2, the exchange format of localisers; `read` takes XLIFF 2 too, which is another module.
+"""XLIFF 1.2, the exchange format of localisers. `read` also takes XLIFF 2, see `xliff2`.
 
-A translation goes into the `target` of its `trans-unit`, in the state translated or
-needs-review-translation, with the qualifier leveraged-mt; exact-match or fuzzy-match where it is
-from a translation memory.
-Segments of a `seg-source` are translated apart, and so is text inside of codes (`sub`). `alt-trans`
-and all else stays as it is.
+A translation goes into the `target` of its `trans-unit`, with the state translated or
+needs-review-translation and the qualifier leveraged-mt, or exact-match or fuzzy-match if it comes
+from a translation memory. Segments of a `seg-source` are translated separately, and so is text
+inside codes (`sub`). `alt-trans` and everything else stays as it is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,14 +42,14 @@ _STATES = {
     "needs-review-l10n": State.NEEDS_REVIEW,
     "needs-review-translation": State.NEEDS_REVIEW,
 }
-_CODES = ("bpt", "ept", "it", "ph", "ut")  # the last in TMX
-_US = {"from": "seq2seq"}  # whose note it is
+_CODES = ("bpt", "ept", "it", "ph", "ut")  # `ut` is in TMX only
+_US = {"from": "seq2seq"}  # marks our own notes
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read XLIFF of any version; raise `Seq2SeqError` for what is none, or has another target.
+    """Read XLIFF of any version; raise `Seq2SeqError` if it is not, or is for another target.
 
-    Its messages of ICU, as Angular has them, are translated by their branches.
+    ICU messages, as Angular writes them, are translated branch by branch.
     """
     xml = XmlSource(data, _NAMESPACES)
     if xml.root.name != "xliff":
@@ -74,7 +73,7 @@ def _slots(xml: XmlSource, target: str) -> Iterator[XmlSlot]:
 
 
 class _TransUnit:
-    """The texts of a `trans-unit`, and its target, to be written."""
+    """A `trans-unit`: its texts, and the target to write."""
 
     def __init__(self, xml: XmlSource, unit: Element, language: Sequence[Edit]) -> None:
         self._xml = xml
@@ -82,7 +81,7 @@ class _TransUnit:
         self._language = language
         self._target = unit.first("target")
         source = unit.first("source")
-        assert source  # otherwise it is not translated
+        assert source  # `_slots` skips units without one
         self._segmented = unit.first("seg-source")
         marks = self._segmented.descendants("mrk") if self._segmented else ()
         self._segments = [mark for mark in marks if mark.attributes.get("mtype") == "seg"]
@@ -126,7 +125,7 @@ class _TransUnit:
         )
 
     def _existing(self, content: Element) -> Element | None:
-        """Return where the translation of a content is already, if it is."""
+        """Return the element that holds the existing translation of a content, or None."""
         if self._target is None or content not in self._contents:
             return None
         if not self._segments:
@@ -171,7 +170,7 @@ class _TransUnit:
         yield Edit(self._target.start if self._target else place.end, place.end, markup)
 
     def _inner(self, translations: Sequence[UnitTranslation | None]) -> str:
-        """Return what is inside of the target."""
+        """Return the content of the target."""
         given = {
             element: text.markup(translation.text)
             for (element, text), translation in zip(self._texts, translations, strict=True)
@@ -197,7 +196,7 @@ class _TransUnit:
 
 
 def _qualifier(translations: Sequence[UnitTranslation]) -> str:
-    """Return where a translation is from, as XLIFF calls it."""
+    """Return XLIFF's name for the origin of the translations."""
     matches = [given.match for given in translations if given.match is not None]
     if not matches or len(matches) < len(translations):
         return "leveraged-mt"
@@ -205,7 +204,7 @@ def _qualifier(translations: Sequence[UnitTranslation]) -> str:
 
 
 def with_flows(xml: XmlSource, content: Element, inner: str, given: Mapping[Element, str]) -> str:
-    """Return the inside of a translation with those of the text in its codes (`sub`)."""
+    """Return the inside of a translation, with the text inside its codes (`sub`) translated too."""
     for code in content.descendants(*_CODES):
         parts, place = list[str](), code.start
         for flow in code.elements("sub"):
@@ -218,7 +217,7 @@ def with_flows(xml: XmlSource, content: Element, inner: str, given: Mapping[Elem
 
 
 def _role_of(element: Element) -> tuple[Role, str] | None:
-    """Return what an inline element is to the text, see `inline_parts`."""
+    """Return the role of an inline element, see `inline_parts`."""
     attributes = element.attributes
     key = attributes.get("rid") or attributes.get("id", "")
     if element.name in ("bx", "bpt"):

@@ -1,4 +1,4 @@
-"""XLIFF 2.0 and 2.1: the text of each `segment` of a `unit` has its translation beside it."""
+"""XLIFF 2.0 and 2.1: each `segment` of a `unit` holds a text and its translation."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,16 +19,16 @@ from seq2seq.documents.xml_source import (
 )
 from seq2seq.errors import Seq2SeqError
 
-_DRAFT = "seq2seq:needs-review"  # as a `subState` of translated, which is before reviewed
+_DRAFT = "seq2seq:needs-review"  # a `subState` of translated, the state before reviewed
 VARIABLE = re.compile(r"\{+[^{}<>]*\}+|%[\w$.]+|\$\w+|%\(\w+\)\w")
-"""How what stands for a code looks, if it is a variable and no tag."""
-_US = {"category": "seq2seq"}  # whose note it is
+"""Matches the displayed form of a code that is a variable, and not a tag."""
+_US = {"category": "seq2seq"}  # marks our own notes
 
 
 def is_language(stated: str | None, target: str, has_translations: bool) -> bool:
-    """Tell whether a file states its target language, so that there is no need to do it.
+    """Return whether a file already states this target language.
 
-    Raises `Seq2SeqError` where it has translations to another one.
+    Raises `Seq2SeqError` if it has translations into another one.
     """
     if stated and stated.replace("_", "-").split("-")[0].lower() == target.split("-")[0].lower():
         return True
@@ -38,7 +38,7 @@ def is_language(stated: str | None, target: str, has_translations: bool) -> bool
 
 
 def remark_on(translations: Iterable[UnitTranslation]) -> str:
-    """Return the note for translations that need a review."""
+    """Return the text of our note on translations that need review, or ""."""
     drafts = [given for given in translations if given.state is State.NEEDS_REVIEW]
     return "; ".join(dict.fromkeys(filter(None, (draft.remark for draft in drafts))))
 
@@ -77,7 +77,7 @@ def _slots(xml: XmlSource, unit: Element, language: Sequence[Edit]) -> Iterator[
 
 
 class _Segment:
-    """A `segment`, and its target, to be written."""
+    """A `segment`: its text, and the target to write."""
 
     def __init__(self, xml: XmlSource, segment: Element) -> None:
         self._xml = xml
@@ -110,7 +110,7 @@ class _Segment:
         )
 
     def write(self, translation: UnitTranslation) -> Iterator[Edit]:
-        """Yield the edits that make it the translation of the segment."""
+        """Yield the edits that write the translation of the segment."""
         xml, target = self._xml, self._target
         draft = _DRAFT if translation.state is State.NEEDS_REVIEW else None
         yield xml.set_attributes(self._segment, {"state": "translated", "subState": draft})
@@ -125,7 +125,7 @@ class _Segment:
 
 
 def _remark(xml: XmlSource, unit: Element, remark: str) -> Iterator[Edit]:
-    """Yield the edit that leaves a note, in place of that of an earlier run."""
+    """Yield the edit that writes our note, or replaces the note of an earlier run."""
     name = xml.name_beside(unit, "note")
     note = f"{with_attributes(f'<{name}>', _US)}{escaped(remark)}</{name}>" if remark else ""
     holder = unit.first("notes")
@@ -145,7 +145,7 @@ def _remark(xml: XmlSource, unit: Element, remark: str) -> Iterator[Edit]:
 
 
 def _role_of(element: Element) -> tuple[Role, str] | None:
-    """Return what an inline element is to the text, see `inline_parts`."""
+    """Return the role of an inline element, see `inline_parts`."""
     attributes = element.attributes
     if element.name in ("sc", "sm") and attributes.get("translate") != "no":
         return Role.OPENS, attributes.get("id", "")
@@ -158,7 +158,7 @@ def _role_of(element: Element) -> tuple[Role, str] | None:
 
 
 def _most(restriction: str | None) -> int | None:
-    """Return the most characters that a `sizeRestriction` allows: `most` or `least,most`."""
+    """Return the maximum length, in characters, from a `sizeRestriction`: `max` or `min,max`."""
     most = (restriction or "").split(",")[-1].strip()
     return int(most) if most.isdecimal() else None
 

@@ -1,8 +1,8 @@
-"""XML that keeps its bytes: a tree whose nodes know where they stand, and edits at such places.
+"""XML that keeps its bytes: a tree of nodes with their places, and edits at such places.
 
-expat reads the tree and tells the places. Entities that a document defines, and anything outside of
-it, are refused: what is read is never larger than the file. Inside, the document is UTF-8; its own
-encoding and byte order mark come back when it is rendered.
+expat parses the document and gives the places. Entities that a document defines, and anything
+external, are refused, so what is read is never larger than the file. Internally the document is
+UTF-8; its own encoding and byte order mark are restored when it is rendered.
 """
 
 import re
@@ -23,18 +23,18 @@ from seq2seq.errors import Seq2SeqError
 MOST_BYTES = 100 * 1024**2
 _MOST_NODES = 3_000_000
 _DEEPEST = 200
-_AT_ONCE = 10_000  # characters that are searched for words
+_AT_ONCE = 10_000  # characters searched for words at a time
 _DECLARED = re.compile(rb"""<\?xml[^>]{1,100}?\sencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
 _UTF16 = {b"<\0?\0": "utf-16-le", b"\0<\0?": "utf-16-be"}  # without a byte order mark
 _LONGEST_TAG = 1_000_000
-_LONG_TAG = re.compile(rb"<[^<>!?][^<>]{%d}" % _LONGEST_TAG)  # expat reads it over and over
+_LONG_TAG = re.compile(rb"<[^<>!?][^<>]{%d}" % _LONGEST_TAG)  # expat takes quadratic time for it
 _TAG = re.compile(rb"""<[^>"']+(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
 _TAG_NAME = re.compile(r"</?([^\s/>]+)")
 _ATTRIBUTE = re.compile(r"""(?<!\s)\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _REFERENCE = re.compile(r"&(?:#(\d{1,7})|#x([\dA-Fa-f]{1,6})|(\w{1,32}));")
 _ILLEGAL = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _SPACE = " \t\r\n"
-_SPACES = re.compile(f"[\t\r\n][{_SPACE}]*| [{_SPACE}]+")  # that are not one space already
+_SPACES = re.compile(f"[\t\r\n][{_SPACE}]*| [{_SPACE}]+")  # anything but a single space
 _QUOTED = re.compile("\x00(\\d+):(\\d+)\x00")
 
 
@@ -43,7 +43,7 @@ _NO_ATTRIBUTES: Mapping[str, str] = {}
 
 @dataclass(slots=True, eq=False)
 class Element:
-    """An element: its start tag is before `inner_start`, its end tag after `inner_end`."""
+    """An element: its start tag ends at `inner_start`, its end tag begins at `inner_end`."""
 
     name: str
     attributes: Mapping[str, str]
@@ -55,17 +55,17 @@ class Element:
     children: "list[Element | TextNode | Other]" = field(default_factory=list)
 
     def elements(self, *names: str) -> "Iterator[Element]":
-        """Yield the children that are elements, of these names where some are given."""
+        """Yield the child elements, or only those with the given names."""
         for child in self.children:
             if isinstance(child, Element) and (not names or child.name in names):
                 yield child
 
     def first(self, name: str) -> "Element | None":
-        """Return the first child of a name."""
+        """Return the first child with a name, or None."""
         return next(self.elements(name), None)
 
     def descendants(self, *names: str) -> "Iterator[Element]":
-        """Yield the elements inside, in the order of the document."""
+        """Yield the elements inside, at any depth, in the order of the document."""
         remaining = [*self.elements()][::-1]
         while remaining:
             element = remaining.pop()
@@ -74,7 +74,7 @@ class Element:
             remaining += [*element.elements()][::-1]
 
     def inherited(self, attribute: str) -> str | None:
-        """Return the attribute of the element, or of the nearest one around that has it."""
+        """Return the attribute of the element, or of the nearest ancestor that has it."""
         element: Element | None = self
         while element:
             if attribute in element.attributes:
@@ -100,7 +100,7 @@ class TextNode:
 
 @dataclass(slots=True, eq=False)
 class Other:
-    """A comment, a processing instruction, or a reference to an entity that is not known."""
+    """A comment, a processing instruction, or a reference to an unknown entity."""
 
     start: int
     end: int
@@ -110,7 +110,7 @@ Node = Element | TextNode | Other
 
 
 class Edit(NamedTuple):
-    """Markup in place of what stands between two places; it may hold what `quote` returns."""
+    """Markup that replaces what is between two places; it may contain what `quote` returns."""
 
     start: int
     end: int
@@ -118,11 +118,11 @@ class Edit(NamedTuple):
 
 
 class XmlSource:
-    """An XML document, and where each of its nodes stands in it.
+    """An XML document, with the place of each of its nodes.
 
-    Names are local ones, behind the prefix that `prefixes` has for their namespace: with
-    `{"urn:w": "w"}` it is `w:p`, whatever the document's own prefix. The prefix "" gives a local
-    name alone; a namespace that is not there is written out, with a space behind.
+    Names are local names with the prefix that `prefixes` gives to their namespace, whatever prefix
+    the document uses: with `{"urn:w": "w"}`, `w:p`. The prefix "" gives the local name alone; a
+    namespace that is not listed is written out before the name, followed by a space.
     """
 
     def __init__(self, data: bytes, prefixes: Mapping[str, str]) -> None:
@@ -135,30 +135,30 @@ class XmlSource:
         self.root = _Reader(self._utf8, prefixes).read()
 
     def raw(self, start: int, end: int) -> str:
-        """Return what the document has between two places."""
+        """Return the markup between two places."""
         return self._utf8[start:end].decode()
 
     def start_tag(self, element: Element) -> str:
-        """Return the start tag as it is written."""
+        """Return the start tag as written."""
         return self.raw(element.start, element.inner_start)
 
     def end_tag(self, element: Element) -> str:
-        """Return the end tag as it is written; "" for an empty-element tag."""
+        """Return the end tag as written; "" for an empty-element tag."""
         return self.raw(element.inner_end, element.end)
 
     def written_name(self, element: Element) -> str:
-        """Return the name with the prefix that the document gives it."""
+        """Return the name with the prefix that the document uses."""
         match = _TAG_NAME.match(self.start_tag(element))
         assert match  # it is a start tag
         return match[1]
 
     def name_beside(self, element: Element, local_name: str) -> str:
-        """Return the written name of another element of the same namespace."""
+        """Return `local_name` with the written prefix of `element`'s namespace."""
         prefix, colon, _ = self.written_name(element).rpartition(":")
         return f"{prefix}{colon}{local_name}"
 
     def space_before(self, node: Node, parent: Element) -> str:
-        """Return the white space in front of a child: a line end and its indentation."""
+        """Return the white space before a child: a line end and indentation."""
         number = parent.children.index(node)
         before = parent.children[number - 1] if number else None
         if not isinstance(before, TextNode) or before.is_cdata or before.value.strip(_SPACE):
@@ -166,17 +166,17 @@ class XmlSource:
         return self.raw(before.start, before.end)
 
     def set_attributes(self, element: Element, attributes: Mapping[str, str | None]) -> Edit:
-        """Return the edit that gives an element attributes, see `with_attributes`."""
+        """Return the edit that sets attributes of an element, see `with_attributes`."""
         tag = with_attributes(self.start_tag(element), attributes)
         return Edit(element.start, element.inner_start, tag)
 
     def resolved(self, mark: Mark) -> Mark:
-        """Return a mark with what it quotes."""
+        """Return a mark with its quotes replaced by the markup that they stand for."""
         raw = _QUOTED.sub(lambda match: self.raw(int(match[1]), int(match[2])), mark.raw)
         return mark._replace(raw=raw)
 
     def render(self, edits: Iterable[Edit]) -> bytes:
-        """Return the document with the edits made. One inside another is made in what it quotes."""
+        """Return the edited document; an edit inside another is made in what the other quotes."""
         ordered = sorted(edits, key=lambda edit: (edit.start, edit.end > edit.start, -edit.end))
         starts = [edit.start for edit in ordered]
 
@@ -185,7 +185,7 @@ class XmlSource:
             place = start
             for number in range(bisect_left(starts, start), bisect_left(starts, end)):
                 edit = ordered[number]
-                is_before = edit.end == start > 0  # and not in what is quoted
+                is_before = edit.end == start > 0  # an insertion before the quoted range
                 if edit.start >= place and edit.end <= end and not is_before:
                     parts.append(self.raw(place, edit.start))
                     parts.append(_QUOTED.sub(lambda m: edited(int(m[1]), int(m[2])), edit.markup))
@@ -196,9 +196,9 @@ class XmlSource:
         return self._encoding.encode(text, "xmlcharrefreplace")
 
     def escapes(self, start: int, end: int) -> dict[int, str]:
-        """Return a table for `escaped`, for text in place of what stands between two places.
+        """Return a table for `escaped`, for text that replaces what is between two places.
 
-        What is always written as a reference there is so again.
+        Characters that are always written as references there stay so.
         """
         raw = self.raw(start, end)
         bare = _REFERENCE.sub("", raw)
@@ -212,7 +212,7 @@ class XmlSource:
         return table
 
     def cdata(self, text: str) -> str:
-        """Return a CDATA section, or text with escapes where the encoding cannot write it so."""
+        """Return a CDATA section, or escaped text if the encoding cannot represent it."""
         text = legal(text)
         try:
             self._encoding.encode(text)
@@ -222,7 +222,7 @@ class XmlSource:
 
 
 class XmlText:
-    """What stands between two places of the source: text to translate, with marks in it."""
+    """The text between two places of the source, with marks."""
 
     def __init__(
         self,
@@ -236,8 +236,8 @@ class XmlText:
     ) -> None:
         """Take the nodes that are to be replaced, and their `parts`.
 
-        White space is one space each, unless the element `keeps_space`. `escape` writes a text as
-        the format has it; what XML escapes comes on top. `elements` are written for characters.
+        White space is collapsed to single spaces unless the element `keeps_space`. `escape` applies
+        the format's own escapes, before those of XML. `elements` are written instead of characters.
         """
         self._escape = escape
         self._elements = {ord(key): element for key, element in (elements or {}).items()}
@@ -261,7 +261,7 @@ class XmlText:
         return self.tagged.text
 
     def existing(self, nodes: Sequence[Node], parts: Sequence[str | Mark]) -> str:
-        """Return a translation that the document has already, written as the text is."""
+        """Return an existing translation, in the same form as `text`."""
         translation = XmlText(self._source, nodes, parts, keeps_space=self._keeps_space)
         own = {self._source.resolved(mark): mark for mark in self.tagged.marks}
         return self.tagged.tagged(
@@ -272,7 +272,7 @@ class XmlText:
         )
 
     def markup(self, translation: str) -> str:
-        """Return a translation as markup, with the marks, and the white space around it."""
+        """Return a translation as markup, with its marks and the white space around it."""
         escapes = self._source.escapes(*self._place) | self._elements
         parts = [*self._before, *self.tagged.parts(translation), *self._after]
         return "".join(
@@ -286,11 +286,11 @@ class XmlText:
         return escaped(text, escapes)
 
     def edit(self, translation: str) -> Edit:
-        """Return the edit that puts a translation in place of the text."""
+        """Return the edit that replaces the text by a translation."""
         return Edit(*self._place, self.markup(translation))
 
     def slots(self, context: str = "") -> "Iterator[XmlSlot]":
-        """Yield the slot of a text that is written by itself, if it has words."""
+        """Yield the slot of this text alone, if it has words."""
         if self.has_words:
             unit = TextUnit(text=self.text, context=context)
             yield XmlSlot([unit], lambda given: [self.edit(given[0].text)] if given[0] else [])
@@ -301,7 +301,7 @@ class XmlSlot(NamedTuple):
 
     units: Sequence[TextUnit]
     write: Callable[[Sequence[UnitTranslation | None]], Iterable[Edit]]
-    """Return the edits that put translations in place; None stands for a unit that stays."""
+    """Return the edits that write the translations; None stands for a unit that stays."""
 
 
 class XmlDocument:
@@ -310,7 +310,7 @@ class XmlDocument:
     def __init__(
         self, source: XmlSource, slots: Iterable[XmlSlot], settings: Sequence[Edit] = ()
     ) -> None:
-        """Take the slots, and edits that are made if a translation is."""
+        """Take the slots, and `settings`: edits that are made if anything is translated."""
         self._source = source
         self._slots = [*slots]
         self._settings = settings
@@ -321,14 +321,14 @@ class XmlDocument:
     ) -> bytes:
         """Return the document with the translation of each unit in place; None leaves it.
 
-        The settings are made where it has a translation, or `is_changed` in another part.
+        The settings are applied if this part has a translation, or if another one `is_changed`.
         """
         given = [
             translation if translation and is_new(unit, translation) else None
             for unit, translation in zip(self.units, translations, strict=True)
         ]
         remaining = iter(given)
-        edits = dict[Edit, None]()  # what several slots do, such as setting the language, once
+        edits = dict[Edit, None]()  # without duplicates, such as setting the language
         for slot in self._slots:
             own = [*islice(remaining, len(slot.units))]
             if any(own):
@@ -337,7 +337,7 @@ class XmlDocument:
 
 
 def is_new(unit: TextUnit, translation: UnitTranslation) -> bool:
-    """Tell whether a translation is another than what the document has."""
+    """Return whether a translation differs from what the document already has."""
     is_known = translation.text in (unit.text, unit.translation)
     return bool(translation.text.strip()) and not is_known
 
@@ -349,9 +349,9 @@ def inline_parts(
 ) -> list[str | Mark]:
     """Return the text and the marks of nodes.
 
-    `role_of` says of an element that it is one mark, which stands alone or for a word, or opens or
-    closes what another does with the same key; or None, that its tags are two marks around what is
-    inside.
+    `role_of` returns the role and key of an element that is one mark: it stands alone or for a
+    word, or it opens or closes a pair, whose other half has the same key. For None, the element's
+    two tags are marks around its content.
     """
     parts = [*_inline_parts(source, nodes, role_of)]
     alone = _unnested([mark for mark in parts if isinstance(mark, _KeyedMark)])
@@ -365,8 +365,8 @@ class _KeyedMark(NamedTuple):
     raw: str
     role: Role
     key: str
-    is_tag: bool  # of an element that is looked into
-    number: int  # the place that it stands at
+    is_tag: bool  # of an element whose content is read
+    number: int  # its place in the source
 
     @property
     def mark(self) -> Mark:
@@ -396,7 +396,7 @@ def _inline_parts(
 
 
 def _unnested(marks: Sequence[_KeyedMark]) -> set[int]:
-    """Return the numbers of the marks that open or close and have no partner, or cross another."""
+    """Return the numbers of opening and closing marks that have no partner or cross another."""
     alone = {mark.number for mark in marks if mark.role in (Role.OPENS, Role.CLOSES)}
     open_ = list[_KeyedMark]()
     for mark in marks:
@@ -417,7 +417,7 @@ def _unnested(marks: Sequence[_KeyedMark]) -> set[int]:
 
 
 def with_attributes(tag: str, attributes: Mapping[str, str | None]) -> str:
-    """Return a start tag with attributes, new or in place of the old; None takes one away."""
+    """Return a start tag with attributes added or replaced; None removes one."""
     for name, value in attributes.items():
         attribute = "" if value is None else f" {name}={quoted(value)}"
         old = next((match for match in _ATTRIBUTE.finditer(tag) if match[1] == name), None)
@@ -429,26 +429,26 @@ def with_attributes(tag: str, attributes: Mapping[str, str | None]) -> str:
 
 
 def quote(first: Node, last: Node | None = None) -> str:
-    """Return what stands for a node in the markup of an edit, or for all from one to another.
+    """Return a token that stands for a node, or for a range of nodes, in the markup of an edit.
 
-    It comes with the edits that are made in it.
+    Edits inside the range are applied to it.
     """
     return f"\x00{first.start}:{(last or first).end}\x00"
 
 
 def legal(text: str) -> str:
-    """Return a text without the characters that XML cannot have."""
+    """Remove characters that XML does not allow."""
     return _ILLEGAL.sub("", text)
 
 
 def escaped(text: str, escapes: Mapping[int, str] | None = None) -> str:
-    """Return a text as XML: with `escapes`, or with no more than it needs."""
+    """Escape a text for XML, by `escapes`, or else no more than necessary."""
     text = legal(text).translate(escapes or {ord("&"): "&amp;", ord("<"): "&lt;"})
     return text.replace("]]>", "]]&gt;")
 
 
 def quoted(value: str) -> str:
-    """Return the value of an attribute, with its quotation marks."""
+    """Return an attribute value with its quotation marks."""
     value = escaped(value).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
     return f'"{value}"'
 
@@ -460,9 +460,9 @@ def is_cdata(nodes: Iterable[Node]) -> bool:
 
 
 def _with_whole_pairs(parts: Sequence[str | Mark], elements: Mapping[int, str]) -> list[str | Mark]:
-    """Make one mark of each pair without text inside; `elements` stand for white space in it."""
+    """Make each pair without text inside one mark; `elements` are written for its white space."""
     done = list[str | Mark]()
-    open_ = list[int]()  # places of marks that opened, and have no text behind
+    open_ = list[int]()  # places of opening marks with no text after them
     for part in parts:
         if isinstance(part, str) and part.strip(_SPACE):
             open_ = []
@@ -482,7 +482,7 @@ def _with_whole_pairs(parts: Sequence[str | Mark], elements: Mapping[int, str]) 
 def _trimmed(
     parts: Sequence[str | Mark],
 ) -> tuple[list[str | Mark], list[str | Mark], list[str | Mark]]:
-    """Take off what is around the text: white space, marks that stand alone, pairs around it."""
+    """Split off what surrounds the text: white space, single marks, and pairs around all of it."""
     core = [*parts]
     before, after = list[str | Mark](), list[str | Mark]()
     while core:
@@ -501,7 +501,7 @@ def _trimmed(
 
 
 def _edge(part: str | Mark, end: int) -> str | Mark:
-    """Return what of a part at an end (0 or -1) is not text: all, its white space, or nothing."""
+    """Return the part of `part` at one end (0 or -1) that is not text: all, white space or none."""
     if isinstance(part, Mark):
         return part if part.role is Role.STANDS_ALONE else ""
     bare = part.strip(_SPACE)
@@ -510,7 +510,7 @@ def _edge(part: str | Mark, end: int) -> str | Mark:
 
 
 def _is_around(parts: Sequence[str | Mark]) -> bool:
-    """Return whether the first and the last are a pair of marks."""
+    """Return whether the first and the last part are a pair of marks."""
     depth = 0
     for number, part in enumerate(parts):
         if isinstance(part, Mark):
@@ -521,7 +521,7 @@ def _is_around(parts: Sequence[str | Mark]) -> bool:
 
 
 def decode_xml(data: bytes) -> tuple[str, Encoding]:
-    """Return the text of XML, and its encoding."""
+    """Decode XML; return its text and its encoding."""
     declared = _DECLARED.match(data)
     return decode(data, _UTF16.get(data[:4]) or (declared[1].decode() if declared else ""))
 
@@ -535,7 +535,7 @@ def _character(reference: re.Match[str]) -> str:
 
 
 class _Reader:
-    """Reads a document into a tree, with a parser that tells where it is."""
+    """Reads a document into a tree, using a parser that reports its position."""
 
     def __init__(self, utf8: bytes, prefixes: Mapping[str, str]) -> None:
         self._utf8 = utf8

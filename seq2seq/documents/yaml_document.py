@@ -1,8 +1,8 @@
-"""YAML of translations: of Rails, where the root key is the language, and any with texts as values.
+"""YAML translation files: those of Rails, whose root key is the language, and others.
 
-PyYAML tells where each scalar stands; a translation is spliced in there, in the scalar's own style
-if that can hold it. So comments, anchors, order and indentation stay. Where Rails has plurals
-(`one`, `other`), the categories that the target language has and the source lacks are added.
+PyYAML gives the place of each scalar; its translation is spliced in there, in the same style if
+that can represent it. So comments, anchors, order and indentation stay. To the plurals of Rails
+(`one`, `other`), the categories that the target language needs are added.
 """
 
 import re
@@ -22,7 +22,7 @@ from seq2seq.documents.plural_categories import CATEGORIES, plural_categories
 from seq2seq.documents.spliced_document import Slot, SplicedDocument
 from seq2seq.errors import Seq2SeqError
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if available
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 _BLOCK_HEADER = re.compile(r"[|>][^\n]*\n(?:[ \t]*\r?\n)*")
 _RARE_LINE_END = re.compile("[\x85\u2028\u2029]")
@@ -34,12 +34,12 @@ _STRING = "tag:yaml.org,2002:str"
 
 
 class YamlScalar(NamedTuple):
-    """A scalar, from `start` to `end` without its anchor and tag."""
+    """A scalar; `start` and `end` exclude its anchor and tag."""
 
-    path: tuple[str, ...]  # keys and indices, from the outermost; of a key, those around it
+    path: tuple[str, ...]  # keys and indices, from the outermost; for a key, those above it
     is_key: bool
     value: str
-    style: str  # "" for a plain one, otherwise how it begins
+    style: str  # "" if plain, otherwise its first character
     start: int
     end: int
     is_in_flow: bool
@@ -47,7 +47,7 @@ class YamlScalar(NamedTuple):
 
 
 def read(data: bytes, source: str | None, target: str) -> Document:
-    """Read a file of translations; raises `Seq2SeqError` for what is no YAML."""
+    """Read a file of translations; raise `Seq2SeqError` if it is not YAML."""
     text, encoding = decode(data)
     scalars = [*yaml_scalars(text)]
     values = [scalar for scalar in scalars if not scalar.is_key]
@@ -64,20 +64,20 @@ def read(data: bytes, source: str | None, target: str) -> Document:
 
 @dataclass
 class _Collection:
-    """A mapping or a sequence that has begun."""
+    """An open mapping or sequence."""
 
     is_mapping: bool
     is_flow: bool
-    is_key: bool  # or is in one
-    name: str | int  # the key or the index that comes next
-    key_column: int = -1  # of the key whose value comes next
+    is_key: bool  # whether it is a key or inside one
+    name: str | int  # the key or index that comes next
+    key_column: int = -1  # column of the key whose value comes next
 
     @property
     def awaits_key(self) -> bool:
         return self.is_key or (self.is_mapping and self.key_column < 0)
 
     def pass_node(self, name: str, column: int) -> None:
-        """Go on behind a node: it was an item, a key or a value."""
+        """Move on after a node, which was an item, a key or a value."""
         if isinstance(self.name, int):
             self.name += 1
         elif self.key_column < 0:
@@ -87,8 +87,8 @@ class _Collection:
 
 
 def yaml_scalars(text: str) -> Iterator[YamlScalar]:
-    """Yield the strings among the scalars; raises `Seq2SeqError` for what is no YAML."""
-    around = [_Collection(False, False, False, 0)]  # the file, a sequence of documents
+    """Yield the scalars that are strings; raise `Seq2SeqError` if the text is not YAML."""
+    around = [_Collection(False, False, False, 0)]  # the file is a sequence of documents
     resolver = yaml.resolver.Resolver()
     try:
         for event in yaml.parse(text, Loader=_LOADER):
@@ -164,7 +164,7 @@ def _writer(
     keys: Sequence[str],
     is_ascii: bool,
 ) -> Callable[[Sequence[str]], str]:
-    """Write a scalar, and again behind further keys."""
+    """Return a function that writes a scalar, and again after each of further keys."""
     raw = text[scalar.start : scalar.end]
     line_end = "\r\n" if "\r\n" in text else "\n"
     separator = ", " if scalar.is_in_flow else line_end + " " * scalar.column
@@ -185,7 +185,7 @@ def _writer(
 
 
 def _flow(value: str, style: str, is_in_flow: bool, is_ascii: bool) -> str:
-    """Write a value in one line: in its style if that can hold it, otherwise with quotes."""
+    """Write a value on one line, in its style if that can represent it, otherwise quoted."""
     is_bare = not _CONTROL.search(value)
     if style == "" and is_bare and _is_plain(value, is_in_flow):
         return value
@@ -197,7 +197,7 @@ def _flow(value: str, style: str, is_in_flow: bool, is_ascii: bool) -> str:
 
 
 def _is_plain(value: str, is_in_flow: bool) -> bool:
-    """Tell whether YAML reads a value without quotes as what it is."""
+    """Return whether YAML reads the unquoted value as this very string."""
     try:
         read_: object = yaml.load(f"[{value}]" if is_in_flow else f"k: {value}", Loader=_LOADER)
     except (yaml.YAMLError, ValueError):
@@ -211,16 +211,16 @@ def _escape(letter: str) -> str:
 
 
 def _block(value: str, raw: str, source: str, line_end: str) -> str:
-    """Write a value over lines, as `raw` has `source`: the lines of a folded one are as long."""
+    """Write a value as a block, as `raw` does `source`; folded lines are about as long as there."""
     header = _BLOCK_HEADER.match(raw)
-    assert header  # it has a line of its own
+    assert header  # a block scalar begins with one
     body = raw[header.end() :]
     bare = body.rstrip()
     first = source.strip("\n")
     indent = " " * (_indent(body) - _indent(first))
     lines = [_CONTROL.sub(" ", line) for line in _LINE_END.split(value.strip("\n"))]
     if not _indent(first):
-        lines[0] = lines[0].lstrip(" \t")  # it says how far all are indented
+        lines[0] = lines[0].lstrip(" \t")  # its indentation is that of the block
     if header[0][0] == ">":
         lines = [*_folded(lines, [line[len(indent) :] for line in bare.splitlines()])]
     written = line_end.join(indent + line if line.strip() else "" for line in lines)
@@ -232,7 +232,7 @@ def _indent(text: str) -> int:
 
 
 def _folded(lines: Sequence[str], source: Sequence[str]) -> Iterator[str]:
-    """Yield the lines that fold into `lines`; those that begin with white space are not folded."""
+    """Yield lines that fold into `lines`; lines that begin with white space are not folded."""
     width = max(map(len, source)) if len(source) > 1 else 0
     was_folded = False
     for line in lines:
@@ -247,13 +247,13 @@ def _folded(lines: Sequence[str], source: Sequence[str]) -> Iterator[str]:
 def _added_plurals(
     scalars: Sequence[YamlScalar], target: str
 ) -> Mapping[tuple[str, ...], Sequence[str]]:
-    """Map the path of each `other` to the keys that the target language needs beside it."""
+    """Map the path of each `other` to the keys that the target language needs in addition."""
     groups = defaultdict[tuple[str, ...], dict[str, YamlScalar]](dict)
     for scalar in scalars:
         if scalar.path and scalar.path[-1] in CATEGORIES:
             groups[scalar.path[:-1]][scalar.path[-1]] = scalar
     needed = plural_categories(target)
-    if "few" not in needed:  # `many` of Romance languages is for millions, which Rails has not
+    if "few" not in needed:  # Romance languages use `many` for millions, which Rails does not
         needed = tuple(category for category in needed if category != "many")
     return {
         group["other"].path: [category for category in needed if category not in group]

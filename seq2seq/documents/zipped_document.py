@@ -1,6 +1,6 @@
 """Documents that are zip files of XML: parts that are not translated stay as they are.
 
-Nothing is unpacked to the disk, and no more is unpacked than bounds allow.
+Nothing is unpacked to disk, and no more is unpacked than the limits allow.
 """
 
 import copy
@@ -20,7 +20,7 @@ from seq2seq.errors import Seq2SeqError
 _MOST_PARTS = 10_000
 _MOST_UNPACKED = 1024**3
 _UNPACKED_ANYHOW = 2 * 1024**2
-_MOST_TIMES = 200  # that a larger file may grow when it is unpacked
+_MOST_TIMES = 200  # factor by which a larger file may grow when it is unpacked
 _ENCRYPTED = 1  # a flag of a part
 
 
@@ -49,7 +49,7 @@ class ZipSource:
                 raise Seq2SeqError(f"has a part whose path leaves the archive: {info.filename!r}.")
 
     def read(self, name: str) -> bytes:
-        """Return a part; raise `Seq2SeqError` where it is missing, damaged or too large."""
+        """Return a part; raise `Seq2SeqError` if it is missing, damaged or too large."""
         if name not in self.names:
             raise Seq2SeqError(f"has no part {name!r}.")
         if self._archive.getinfo(name).file_size > MOST_BYTES:
@@ -58,28 +58,28 @@ class ZipSource:
             return self._archive.read(name)
 
     def read_xml(self, name: str, prefixes: Mapping[str, str]) -> XmlSource:
-        """Return a part that is XML."""
+        """Return a part, parsed as XML."""
         data = self.read(name)
         with self.naming(name):
             return XmlSource(data, prefixes)
 
     @contextmanager
     def naming(self, name: str) -> Iterator[None]:
-        """Name the part in what is told of it."""
+        """Add the name of the part to errors about it."""
         try:
             yield
         except Seq2SeqError as error:
             raise Seq2SeqError(f"in {name}: {error}") from None
 
     def with_parts(self, parts: Mapping[str, bytes]) -> bytes:
-        """Return the zip file with some parts in place of those of their names."""
+        """Return the zip file with some parts replaced, by name."""
         packed = BytesIO()
         with _told(), ZipFile(packed, "w") as archive:
             archive.comment = self._archive.comment
             for info in self._archive.infolist():
                 part = parts.get(info.filename)
                 data = self._archive.read(info) if part is None else part
-                written = copy.copy(info)  # with its date, its compression and its permissions
+                written = copy.copy(info)  # keeps its date, compression and permissions
                 written.extra = _without_sizes(info.extra)
                 archive.writestr(written, data)
         return packed.getvalue()
@@ -93,14 +93,14 @@ class ZipPart(Protocol):
         """The texts to translate."""
 
     def render(self, translations: Sequence[UnitTranslation | None], is_changed: bool) -> bytes:
-        """Return the part translated, with what else is to be changed if the document is."""
+        """Return the translated part; if the document `is_changed`, also with settings changed."""
 
 
 class ZippedDocument:
     """A document whose texts are in parts of a zip file, see `Document`."""
 
     def __init__(self, data: bytes, archive: ZipSource, parts: Mapping[str, ZipPart]) -> None:
-        """Take the parts in the order in which they are read, by name."""
+        """Take the parts by name, in reading order."""
         self._data, self._archive, self._parts = data, archive, parts
         self.units: Sequence[TextUnit] = [unit for part in parts.values() for unit in part.units]
 
@@ -119,7 +119,7 @@ class ZippedDocument:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Raise `Seq2SeqError` where a zip file is damaged."""
+    """Raise `Seq2SeqError` if a zip file is damaged."""
     try:
         yield
     except (
@@ -130,13 +130,13 @@ def _told() -> Iterator[None]:
 
 
 def _is_inside(name: str) -> bool:
-    """Tell whether a path stays in the folder that the file would be unpacked to."""
+    """Return whether a path stays inside the folder where the archive would be unpacked."""
     parts = name.replace("\\", "/").split("/")
     return not (name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name)
 
 
 def _without_sizes(extra: bytes) -> bytes:
-    """Return the extra fields of a part without its sizes, which are written anew (Zip64)."""
+    """Return a part's extra fields without its sizes (Zip64), which are written anew."""
     kept = b""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<HH", extra)
