@@ -1,7 +1,7 @@
-"""Augment training pairs as people vary text: no capitals, no full stop, other names.
+"""Augment training pairs the way people vary text: no capitals, no full stop, other names.
 
-A model that has read clean sentences alone stumbles over the rest. What is drawn for a pair is
-drawn by the generator that is passed in, so a resumed run draws the same again.
+A model that has only read clean sentences handles other text badly. All random choices come from
+the generator that is passed in, so a resumed run makes the same ones again.
 """
 
 import re
@@ -14,11 +14,11 @@ from seq2seq.config.recipe import AugmentationConfig
 from seq2seq.corpus.readers import ParallelText
 
 PLACEHOLDERS = 16
-"""How many symbols `<ph0>`, `<ph1>`... there are; `seq2seq.tokenizer` knows them as pieces."""
+"""The number of symbols `<ph0>`, `<ph1>`...; `seq2seq.tokenizer` makes them pieces."""
 
 _WORD = re.compile(r"[^\W_]+")
 _FINAL, _INITIAL = ".!?…。", "¿¡"
-_READ_FOR_NAMES = 200_000  # pairs; a larger corpus has no need to tell more names
+_READ_FOR_NAMES = 200_000  # pairs searched for names; a larger corpus needs no more
 _MOST_NAMES = 5_000
 _LONGEST_NUMBER = 6  # digits
 
@@ -34,13 +34,13 @@ class Augmenter:
     def augment(self, source: str, target: str, random: Random) -> tuple[str, str]:
         """Return a pair, changed or not.
 
-        - Copied words (a name, a number) become others: numbers of other digits, and names put
-          together of the halves of two, which nobody has ever seen and which can only be copied.
-        - Some of them become placeholders, the same on both sides; or placeholders stand around the
-          whole text, as markup does.
-        - The final punctuation goes on both sides, with the Spanish one in front.
-        - The source loses its capitals. The translation keeps its own, so the model learns to put
-          them where they belong.
+        - Copied words (names and numbers) become others: numbers with other digits, and names made
+          of the halves of two, which the model has never seen and can only copy.
+        - Some copied words become placeholders, the same on both sides; or placeholders are put
+          around the whole text, as markup is.
+        - Final punctuation is removed on both sides, with Spanish inverted marks.
+        - The source loses its capitals. The translation keeps them, so that the model learns where
+          they belong.
         """
         config = self._config
         if random.random() < config.names:
@@ -54,7 +54,7 @@ class Augmenter:
         return source, target
 
     def joins(self, random: Random) -> int:
-        """Draw how many further pairs are to stand behind a pair; mostly none."""
+        """Draw how many further pairs are to be joined to a pair; usually 0."""
         rate = self._config.joined
         return random.choice((1, 1, 2, 3)) if rate and random.random() < rate else 0
 
@@ -93,7 +93,7 @@ class Augmenter:
 def join(pairs: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """Join whole sentences, up to the first pair that is not a whole sentence.
 
-    The first pair is always taken. A pair is whole where both sides end as sentences do.
+    The first pair is always taken. A pair is a whole sentence if both sides end like one.
     """
     whole = list(takewhile(_ends_as_sentence, pairs)) or list(pairs[:1])
     return " ".join(source for source, _ in whole), " ".join(target for _, target in whole)
@@ -108,14 +108,14 @@ def _replace(text: str, words: Mapping[str, str]) -> str:
 
 
 def _unpunctuated(source: str, target: str) -> tuple[str, str]:
-    """Strip final punctuation, unless there is nothing else."""
+    """Strip final punctuation, unless nothing would be left."""
     sides = [side.rstrip().rstrip(_FINAL).rstrip() for side in (source, target)]
     bare = [side.lstrip(_INITIAL).lstrip() for side in sides]
     return (bare[0], bare[1]) if all(bare) else (source, target)
 
 
 def _number(word: str, random: Random) -> str:
-    """Replace the digits; 1 stays 1, since grammar depends on it."""
+    """Draw other digits; 1 stays 1, since grammar depends on it."""
     if word == "1":
         return word
     kept = len(word) <= _LONGEST_NUMBER and random.random() < 0.8
@@ -125,7 +125,7 @@ def _number(word: str, random: Random) -> str:
 
 
 def _names(texts: Iterable[ParallelText]) -> list[str]:
-    """List the capitalised words that pairs have on both sides, the most frequent first."""
+    """List the capitalised words that occur on both sides of a pair, the most frequent first."""
     counts = Counter[str]()
     for text in texts:
         pairs = zip(text.source, text.target, strict=True)
@@ -135,7 +135,7 @@ def _names(texts: Iterable[ParallelText]) -> list[str]:
 
 
 def copied_words(source: str, target: str) -> list[str]:
-    """List names and numbers that occur once on each side: capitalised words and digits."""
+    """List the names (capitalised words) and numbers that occur exactly once on each side."""
     source_words, target_words = _WORD.findall(source), _WORD.findall(target)
     return [
         word

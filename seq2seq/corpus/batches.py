@@ -1,6 +1,6 @@
-"""Make batches of ids: sentences of similar length together, in an order that a seed decides.
+"""Make batches of ids: sentences of similar length together, in a random order.
 
-Batches follow from the lengths, the budget and the seed alone, so a resumed run finds its place by
+The batches depend only on the lengths, the budget and the seed, so a resumed run finds its place by
 counting.
 """
 
@@ -25,28 +25,28 @@ class Batch:
     src_lengths: NDArray[np.int64]  # (B,)
     tgt_in: NDArray[np.int64]  # (B, T) BOS w1 ... wn
     tgt_out: NDArray[np.int64]  # (B, T) w1 ... wn EOS
-    tgt_lengths: NDArray[np.int64]  # (B,) EOS counted
+    tgt_lengths: NDArray[np.int64]  # (B,) EOS included
 
     @property
     def tokens(self) -> int:
-        """Target tokens, EOS counted and padding not."""
+        """The number of target tokens, EOS included, padding excluded."""
         return int(self.tgt_lengths.sum())
 
     @property
     def positions(self) -> int:
-        """Positions of both sides, padding counted."""
+        """The number of positions on both sides, padding included."""
         return self.src.size + self.tgt_out.size
 
     @property
     def padding(self) -> int:
-        """Padded positions, both sides."""
+        """The number of padded positions on both sides."""
         return self.positions - int(self.src_lengths.sum()) - self.tokens
 
 
 def make_batch(
     lines: Sequence[int] | NDArray[np.int64], sources: Sequence[Ids], targets: Sequence[Ids]
 ) -> Batch:
-    """Pad pairs to a batch; `lines` are their numbers in the corpus."""
+    """Pad pairs into a batch; `lines` are their numbers in the corpus."""
     return Batch(
         lines=np.asarray(lines, dtype=np.int64),
         src=pad(sources),
@@ -60,11 +60,11 @@ def make_batch(
 def plan_batches(
     longer: NDArray[np.integer[Any]], batch_tokens: int, *seed: int
 ) -> list[NDArray[np.int64]]:
-    """Plan which pairs form batches, in which order: arrays of pair numbers, each (B,).
+    """Plan which pairs form batches and in which order: arrays of pair numbers, each (B,).
 
-    `longer` has the length of the longer side of each pair, EOS counted. Pairs are sorted by it
-    (ties in random order) and cut so that B times the longest side is at most `batch_tokens`; then
-    the batches are shuffled. A pair longer than the budget is a batch of its own.
+    `longer` is the length of the longer side of each pair, EOS included. Pairs are sorted by it
+    (ties at random) and cut into batches such that B times the longest side is at most
+    `batch_tokens`; then the batches are shuffled. A pair longer than that is a batch of its own.
     """
     random = np.random.default_rng(seed)
     shuffled = random.permutation(len(longer))
@@ -80,7 +80,7 @@ def plan_batches(
 
 
 def pad(sequences: Sequence[Ids]) -> NDArray[np.int64]:
-    """Pad sequences of ids with PAD_ID on the right: (B, longest)."""
+    """Pad sequences of ids on the right with PAD_ID: (B, longest)."""
     padded = np.full((len(sequences), max(map(len, sequences))), PAD_ID, dtype=np.int64)
     for row, ids in zip(padded, sequences, strict=True):
         row[: len(ids)] = ids

@@ -1,8 +1,8 @@
-"""Space on disk for what grows with the corpus, so that memory need not.
+"""Disk space for what grows with the corpus, so that memory does not have to.
 
-An entry is a folder, named by a digest of all that it was made from; it appears whole or not at
-all, also when two processes make it at once. Nothing ever changes an entry, and nothing depends on
-it: the folder may be deleted at any time.
+An entry is a folder, named by a digest of everything it was made from. It appears complete or not
+at all, even if two processes make it at once. An entry never changes, and can be made again, so the
+cache may be deleted at any time.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.files import replacing_folder
 
 SMALL = 8 << 20
-"""Bytes up to which a text or an array stays in memory: no cache for small corpora."""
+"""Size in bytes up to which a text or an array stays in memory instead of the cache."""
 
 Make = Callable[[Path], None]
 
-_SIZES = "sizes"  # a file of each entry: the sizes of the others in bytes
+_SIZES = "sizes"  # file in each entry with the sizes of its other files in bytes
 _FORMAT = "2"
 _ABANDONED = 24 * 3600.0  # seconds
 
@@ -49,10 +49,10 @@ def cache_folder() -> Path:
 
 
 def entry(kind: str, made_from: tuple[str, ...], make: Make) -> Path:
-    """Return the folder of what `make` writes; call it where there is no such entry yet.
+    """Return the folder with what `make` writes, calling it if there is no such entry yet.
 
-    `made_from` is all that decides what comes out: digests of contents, settings, a version. An
-    entry with a file missing or cut short is made again.
+    `made_from` is everything that decides the content: digests of texts, settings, a version. An
+    entry is made again if one of its files is missing or was cut short.
     """
     key = hashlib.sha256(json.dumps([_FORMAT, *made_from]).encode()).hexdigest()[:40]
     path = cache_folder() / f"{kind}-{key}"
@@ -71,19 +71,19 @@ def mapped(path: Path) -> bytes | mmap.mmap:
     try:
         with path.open("rb") as file:
             if not path.stat().st_size:
-                return b""  # nothing cannot be mapped
+                return b""  # an empty file cannot be mapped
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise Seq2SeqError(f"{path}: gone while it was in use; run the command again.") from None
 
 
 def scratch(size: int, dtype: DTypeLike) -> NDArray[Any]:
-    """Make (size,) zeros to write to: in memory if few, else in a file without a name."""
+    """Return (size,) zeros to write to: in memory if small, otherwise in an unnamed file."""
     itemsize = np.dtype(dtype).itemsize
     if size * itemsize <= SMALL:
         return np.zeros(size, dtype)
     with _writing() as folder, tempfile.TemporaryFile(dir=folder) as file:
-        # Written, not only reserved: a full disk has to show here. Later it would be a SIGBUS.
+        # Written, not only reserved, so that a full disk is an error here and not a SIGBUS later.
         zeros = bytes(itemsize << 16)
         for first in range(0, size, 1 << 16):
             file.write(zeros[: (size - first) * itemsize])
@@ -92,7 +92,7 @@ def scratch(size: int, dtype: DTypeLike) -> NDArray[Any]:
 
 
 def count_from(first: int, array: NDArray[Any]) -> None:
-    """Write `first`, `first + 1`, ... to `array`, without another array of that size."""
+    """Write `first`, `first + 1`, ... into `array`, without a second array of that size."""
     for begin in range(0, len(array), 1 << 16):
         part = array[begin : begin + (1 << 16)]
         part[:] = np.arange(first + begin, first + begin + len(part))
@@ -100,7 +100,7 @@ def count_from(first: int, array: NDArray[Any]) -> None:
 
 @contextmanager
 def _writing() -> Iterator[Path]:
-    """Yield the cache's folder, made if need be; turn an `OSError` into a sentence."""
+    """Yield the cache folder, made if necessary; turn an `OSError` into a `Seq2SeqError`."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,8 +121,8 @@ def _is_whole(path: Path) -> bool:
 
 
 def _remove_abandoned(folder: Path, kind: str) -> None:
-    """Remove what killed processes left half written."""
+    """Remove entries that killed processes left half written."""
     for aside in folder.glob(f".{kind}-*.partial"):
-        with suppress(OSError):  # another process was faster
+        with suppress(OSError):  # another process removed it first
             if time.time() - aside.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(aside, ignore_errors=True)

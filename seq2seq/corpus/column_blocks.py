@@ -1,4 +1,4 @@
-"""The two columns of a parallel text as they are read, in blocks; in memory or in the cache."""
+"""The two columns of a parallel text, read in blocks and held in memory or in the cache."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,21 +7,21 @@ from seq2seq.corpus import cache
 from seq2seq.corpus.lines import Lines, LinesWriter
 
 Columns = tuple[bytes, bytes]
-"""Source and target of some pairs: as many lines each, each ended by a line feed."""
+"""Source and target of some pairs: equally many lines, each ended by a line feed."""
 
 ReadBlocks = Callable[[], Iterable[Columns]]
 """Reads both columns from the beginning."""
 
 
 def block_of(lines: Iterable[bytes]) -> bytes:
-    """Join lines that have no line feed to a block."""
+    """Join lines without line feeds into a block."""
     return b"".join(line + b"\n" for line in lines)
 
 
 def keep_columns(read: ReadBlocks, entry: Callable[[cache.Make], Path]) -> tuple[Lines, Lines]:
-    """Hold columns in memory where they are small, else in the cache.
+    """Hold columns in memory if they are small, otherwise in the cache.
 
-    Which of both shows when their beginning is read, which is done each time.
+    To find out, their beginning is read each time.
     """
     size, begun = 0, list[Columns]()
     for columns in read():
@@ -35,7 +35,7 @@ def keep_columns(read: ReadBlocks, entry: Callable[[cache.Make], Path]) -> tuple
 def in_cache(read: ReadBlocks, entry: Callable[[cache.Make], Path]) -> tuple[Lines, Lines]:
     """Hold columns in the cache.
 
-    `entry` returns the entry that a function writes, and calls it where there is none yet.
+    `entry` returns the folder of an entry, and calls the function that it gets to make a new one.
     """
 
     def make(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A corpus and a recipe from a translation memory alone, to fine-tune a model on it."""
+"""Make a corpus and a recipe from a translation memory alone, to fine-tune a model on it."""
 
 import random
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from seq2seq.corpus.readers import ParallelText, read_parallel
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.files import write_file
 
-_HELD_OUT = 0.05  # of the segments for validation, and as many for the test
+_HELD_OUT = 0.05  # share of the segments for validation, and the same for the test
 _MOST_HELD_OUT = 500
 _LEAST_HELD_OUT = 20
-_PAIRS = 40_000  # that are trained on, times epochs: some ten minutes of a core
+_PAIRS = 40_000  # to train on, over all epochs: some ten minutes on one core
 _MOST_EPOCHS = 16
 _SEED = 1
 _RECIPE = """\
@@ -39,10 +39,10 @@ max_source_length = 50
 
 
 def write_memory_recipe(memory: Path, folder: Path, direction: Direction) -> Path:
-    """Write a recipe and its corpus into a folder, and return the recipe's path.
+    """Write a recipe and its corpus into a folder, and return the path of the recipe.
 
-    Raises `Seq2SeqError` where the memory has too few segments to hold some of them out, and
-    `UsageError` where the folder has a recipe, which may be that of another run.
+    Raises `Seq2SeqError` if the memory has too few segments to hold some out, and `UsageError` if
+    the folder already has a recipe, which may belong to another run.
     """
     recipe = folder / "recipe.toml"
     if recipe.exists():
@@ -73,7 +73,7 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def split_memory(text: ParallelText, seed: int = _SEED) -> tuple[Pairs, Pairs, Pairs]:
-    """Divide segments into those for training, validation and test; a source is in one of them."""
+    """Split segments for training, validation and test; each source is in only one of them."""
     plain = (
         (source.replace("\t", " "), target.replace("\t", " "))
         for source, target in zip(text.source, text.target, strict=True)

@@ -1,9 +1,9 @@
-"""Find what has occurred before among any number of items, in bounded memory.
+"""Find items that have occurred before, among any number of items, in bounded memory.
 
-Equal items have equal hashes, so the hashes are divided by their first bits into partitions on the
-disk, and each partition is looked through by itself (the partitioning of the hash join: Kitsuregawa
-et al. 1983, "Application of hash to data base machine and its architecture"). All reading and
-writing is of stretches, and takes 16 bytes of disk for each item, beside its hash.
+Equal items have equal hashes, so the hashes are divided by their first bits into partitions on
+disk, and each partition is searched separately (the partitioning of the hash join: Kitsuregawa
+et al. 1983, "Application of hash to data base machine and its architecture"). Reads and writes are
+sequential, and take 16 bytes of disk per item besides its hash.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -16,17 +16,17 @@ from seq2seq.corpus import cache
 
 Hashes = NDArray[np.uint64]
 
-_PARTITION = 1 << 20  # items, about: they are sorted in memory, which takes some 40 bytes for each
-_STRETCH = 1 << 18  # items that are divided at a time
+_PARTITION = 1 << 20  # items, about; sorting them in memory takes some 40 bytes each
+_STRETCH = 1 << 18  # items to divide at a time
 
 
 def duplicates(hashes: Hashes, content: Callable[[int], Hashable]) -> Iterator[int]:
-    """Yield the numbers of the items that have occurred before, in no order.
+    """Yield the numbers of the items that have occurred before, in no particular order.
 
-    `content` decides where hashes are equal.
+    `content` returns the item with a number, to compare items whose hashes are equal.
     """
     for values, numbers in _partitions(hashes):
-        order = np.argsort(values, kind="stable")  # so that the first of equal ones stays the first
+        order = np.argsort(values, kind="stable")  # the first of equal items stays first
         is_same = np.diff(values[order]) == 0
         starts = np.flatnonzero(np.diff(is_same.astype(np.int8), prepend=0) == 1)
         ends = np.flatnonzero(np.diff(is_same.astype(np.int8), append=0) == -1) + 2
@@ -40,7 +40,7 @@ def duplicates(hashes: Hashes, content: Callable[[int], Hashable]) -> Iterator[i
 
 
 def _partitions(hashes: Hashes) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:
-    """Yield the hashes of each partition with the numbers of their items, which ascend."""
+    """Yield the hashes of each partition, with the numbers of their items in ascending order."""
     count = 1 << (len(hashes) // _PARTITION).bit_length()
     if count == 1:
         yield hashes, np.arange(len(hashes))
@@ -56,7 +56,7 @@ def _partitions(hashes: Hashes) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:
         places = _places(stretch, count)
         order = np.argsort(places, kind="stable")
         added = np.bincount(places, minlength=count)
-        first = filled - (np.cumsum(added) - added)  # of each partition, less those before it here
+        first = filled - (np.cumsum(added) - added)  # less each partition's offset in `order`
         to = first[places[order]] + np.arange(len(order))
         values[to] = stretch[order]
         numbers[to] = begin + order
@@ -66,7 +66,7 @@ def _partitions(hashes: Hashes) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:
 
 
 def _places(hashes: Hashes, count: int) -> NDArray[np.int64]:
-    """Compute the partition that each hash is in, of `count`, a power of two."""
+    """Return the partition of each hash; `count`, their number, is a power of two."""
     return (hashes >> np.uint64(65 - count.bit_length())).astype(np.int64)
 
 

@@ -1,11 +1,11 @@
 """Find the problems of the pairs of a parallel text, in one pass.
 
-Sentences are compared with their white space normalised. Lengths are compared in UTF-8 bytes: the
-same content takes about as many in most scripts, whereas words do not exist in some, and Chinese
-has a third of the characters of English.
+Sentences are compared with normalised white space. Lengths are compared in UTF-8 bytes, since the
+same content takes about equally many in most scripts; some scripts have no words, and Chinese needs
+a third as many characters as English.
 
-Repeated and held-out sentences are found by hashes of 64 bits, since the sentences of a large
-corpus do not fit into memory; where two hashes are equal the sentences themselves are compared.
+Repeated and held-out sentences are found by 64-bit hashes, since the sentences of a large corpus do
+not fit into memory; if two hashes are equal, the sentences themselves are compared.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ Problem = Literal["empty", "identical", "length_ratio", "duplicate", "leakage"]
 
 PROBLEMS: tuple[Problem, ...] = get_args(Problem)
 
-_VERSION = "1"  # of what is written to the cache
+_VERSION = "1"  # of the format in the cache
 _PART = 1 << 18  # elements of an array at a time
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # keeps the hashes of the two sides apart
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # makes the hash of a pair depend on the order of its sides
 
 
 @dataclass(frozen=True)
 class SideStatistics:
-    """The size of one side; `longest` is in words, and words are what white space separates."""
+    """The size of one side, in words separated by white space; `longest` is a sentence length."""
 
     words: int
     characters: int
@@ -54,19 +54,19 @@ class SideStatistics:
 class Examination:
     """The problems of every pair of a text, and its size."""
 
-    flags: NDArray[np.uint8]  # (pairs,), bit n of each is set where it has `PROBLEMS[n]`
+    flags: NDArray[np.uint8]  # (pairs,), bit n is set if the pair has `PROBLEMS[n]`
     source: SideStatistics
     target: SideStatistics
 
     def count(self, *problems: Problem) -> int:
-        """Count the pairs that have any of these problems."""
+        """Count the pairs that have at least one of these problems."""
         return sum(
             int(np.count_nonzero(part & _bits(*problems)))
             for _, part in stretches(self.flags, _PART)
         )
 
     def first(self, problem: Problem, number: int = 1) -> list[int]:
-        """Return the first pairs that have it, numbered from 0; at most `number`."""
+        """Return up to `number` of the first pairs with a problem, numbered from 0."""
         indices = list[int]()
         for begin, part in stretches(self.flags, _PART):
             indices += (np.flatnonzero(part & _bits(problem)) + begin).tolist()
@@ -89,19 +89,19 @@ class Examination:
 def examine(
     text: ParallelText, held_out: Iterable[ParallelText] = (), max_length_ratio: float = 9.0
 ) -> Examination:
-    """Find the problems of each pair; it can have several.
+    """Find the problems of each pair, which can be several.
 
-    A duplicate is every occurrence of a pair after its first. A pair leaks when either of its sides
-    is, on the same side, in a text of `held_out`; those are held in memory, at 16 bytes a line.
+    A duplicate is every occurrence of a pair after the first. A pair leaks if one of its sides is
+    also on the same side of a text in `held_out`; these are held in memory, at 16 bytes a line.
 
-    For a large text the result is kept in the cache.
+    The result for a large text is kept in the cache.
     """
     held_out = list(held_out)
     if len(text) < MANY:
         return _examine(text, held_out, max_length_ratio)
     made_from = (
         _VERSION,
-        unicodedata.unidata_version,  # says what is white space
+        unicodedata.unidata_version,  # decides what is white space
         str(max_length_ratio),
         *(digest_of(side) for each in (text, *held_out) for side in (each.source, each.target)),
     )
@@ -122,14 +122,14 @@ class _Side(NamedTuple):
     """One side of a part of a text."""
 
     hashes: Hashes  # (lines,)
-    lengths: NDArray[np.int64]  # (lines,) in bytes; both of the normalised sentence
+    lengths: NDArray[np.int64]  # (lines,) in bytes; hashes and lengths are of normalised sentences
     statistics: SideStatistics
 
 
 class _Part(NamedTuple):
     """A part of a text."""
 
-    flags: NDArray[np.uint8]  # (pairs,) without those for which other pairs are needed
+    flags: NDArray[np.uint8]  # (pairs,) without problems that need a comparison with other pairs
     sources: Hashes
     targets: Hashes
     source: SideStatistics
@@ -166,7 +166,7 @@ def _examine(
 
 
 def _check_part(sources: Sequence[str], targets: Sequence[str], max_length_ratio: float) -> _Part:
-    """Find the problems that show without comparing pairs."""
+    """Find the problems that a pair shows by itself."""
     source, target = _side(sources), _side(targets)
     shorter = np.minimum(source.lengths, target.lengths)
     longer = np.maximum(source.lengths, target.lengths)
@@ -206,7 +206,7 @@ def _hashes(sentences: Sequence[str]) -> Hashes:
 
 
 class _HeldOut:
-    """One side of the held-out texts."""
+    """One side of all held-out texts."""
 
     def __init__(self, sides: Sequence[Sequence[str]]) -> None:
         parts = [part for side in sides for part in map_parts(_hashes, side)]
@@ -219,7 +219,7 @@ class _HeldOut:
     def among(self, hashes: Hashes, lines: Sequence[str], begin: int) -> Iterator[int]:
         """Yield the numbers of the lines that are held out.
 
-        `hashes` has those of `lines` from number `begin` on.
+        `hashes` are those of the lines from number `begin` on.
         """
         first = np.searchsorted(self._hashes, hashes, "left")
         last = np.searchsorted(self._hashes, hashes, "right")
@@ -231,7 +231,7 @@ class _HeldOut:
 
     def _line(self, number: int) -> str:
         side = int(np.searchsorted(self._ends, number, "right"))
-        return _normalise(self._sides[side][number - int(self._ends[side])])  # from its end
+        return _normalise(self._sides[side][number - int(self._ends[side])])  # index from its end
 
 
 def _bits(*problems: Problem) -> np.uint8:

@@ -1,9 +1,9 @@
-"""Lines of text in a file, memory-mapped, each decoded when it is asked for.
+"""Lines of text in a memory-mapped file, each decoded when it is needed.
 
-The file is one of the cache (see `seq2seq.corpus.cache`), never the user's own: that one may be
-shortened while it is mapped, which would end the process by a signal. Besides, all lines end alike
-there, and are valid UTF-8. The pages of a mapped file belong to the system, which takes them back
-when memory gets scarce. Small texts are held in memory in the same form.
+The file is in the cache (see `seq2seq.corpus.cache`), never the user's own: if that were shortened
+while it is mapped, a signal would kill the process. In the cache, moreover, all lines end alike and
+are valid UTF-8. The pages of a mapped file belong to the system, which reclaims them when memory
+gets scarce. Small texts are held in memory in the same form.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ Index = NDArray[Any] | range
 Result = TypeVar("Result")
 
 MANY = 50_000
-"""Lines from which on other processes are worth their start."""
+"""Number of lines from which starting other processes pays off."""
 
-_AT_ONCE = 4096  # lines that are decoded together
+_AT_ONCE = 4096  # lines to decode together
 _PART = 10_000  # lines for a process at a time
-_MOST = 8  # processes: each takes memory
+_MOST = 8  # processes at most, since each takes memory
 
 
 class Text(Sequence[str]):
-    """Lines that are read when they are asked for; equal to any sequence of the same lines."""
+    """Lines that are read on demand; equal to any sequence of the same lines."""
 
     @property
     @abstractmethod
     def digest(self) -> str:
-        """A SHA-256 that other lines do not have."""
+        """A SHA-256 that differs for any other lines."""
 
     @abstractmethod
     def part(self, first: int, last: int) -> Sequence[str]:
@@ -78,25 +78,25 @@ class Text(Sequence[str]):
 
 
 class Lines(Text):
-    """Lines as UTF-8, each ended by a line feed, in memory or in a file of the cache."""
+    """Lines in UTF-8, each ended by a line feed, in memory or in a file of the cache."""
 
     def __init__(
         self, data: bytes | mmap.mmap, starts: NDArray[np.int64], path: Path | None = None
     ) -> None:
-        """Line i is `data[starts[i] : starts[i + 1] - 1]`; `path` is where both come from."""
+        """Line i is `data[starts[i] : starts[i + 1] - 1]`; `path` is the file of both, if any."""
         self._data = data
         self._starts = starts
         self._path = path
 
     @classmethod
     def of(cls, blocks: Iterable[bytes]) -> Self:
-        """Hold lines in memory; each block is whole lines, each ended by a line feed."""
+        """Hold lines in memory; each block consists of whole lines, each ended by a line feed."""
         data = b"".join(blocks)
         return cls(data, np.concatenate([np.zeros(1, np.int64), _ends(data)]))
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Map what `LinesWriter` wrote."""
+        """Map a file that `LinesWriter` wrote."""
         return cls(mapped(path), np.frombuffer(mapped(_starts_file(path)), np.int64), path)
 
     def __len__(self) -> int:
@@ -113,7 +113,7 @@ class Lines(Text):
         return hashlib.sha256(self._data).hexdigest()
 
     def part(self, first: int, last: int) -> Sequence[str]:
-        """Return lines `first` to `last`: where they are, or the lines themselves."""
+        """Return lines `first` to `last`: a reference to the file if there is one, or the lines."""
         return self[first:last] if self._path is None else Chosen(self, range(first, last))
 
     def _line(self, number: int) -> str:
@@ -126,7 +126,7 @@ class Lines(Text):
 
 
 class Chosen(Text):
-    """Some of the lines of another sequence."""
+    """A selection of the lines of another sequence."""
 
     def __init__(self, lines: Sequence[str], index: Index) -> None:
         """Line i is `lines[index[i]]`."""
@@ -138,7 +138,7 @@ class Chosen(Text):
 
     @cached_property
     def digest(self) -> str:
-        """A SHA-256 of the lines that are chosen from, and of the choice."""
+        """A SHA-256 of the underlying lines and of the selection."""
         digest = hashlib.sha256(digest_of(self._of).encode())
         for first in range(0, len(self), 1 << 16):
             chosen = np.asarray(self._index[first : first + (1 << 16)], np.int64)
@@ -146,11 +146,11 @@ class Chosen(Text):
         return digest.hexdigest()
 
     def origin(self, place: int) -> tuple[Sequence[str], int]:
-        """Return what the line at `place` was chosen from, and its place there."""
+        """Return the sequence that the line at `place` is from, and its place there."""
         return self._of, int(self._index[place])
 
     def part(self, first: int, last: int) -> Sequence[str]:
-        """Return lines `first` to `last`: where they are, or the lines themselves."""
+        """Return lines `first` to `last`: a selection if possible, or the lines themselves."""
         if isinstance(self._of, Text):
             return Chosen(self._of, self._index[first:last])
         return self[first:last]
@@ -163,24 +163,24 @@ class Chosen(Text):
         if not numbers:
             return []
         start, end = min(numbers), max(numbers) + 1
-        if end - start < 4 * len(numbers):  # most of a stretch: faster read as a whole
+        if end - start < 4 * len(numbers):  # dense: reading the whole stretch is faster
             stretch = self._of[start:end]
             return [stretch[number - start] for number in numbers]
         return [self._of[number] for number in numbers]
 
 
 def line_number(lines: Sequence[str], place: int) -> int:
-    """Return the number, from 1, that the line at `place` had in the file."""
+    """Return the number, from 1, of the line at `place` in its original file."""
     while isinstance(lines, Chosen):
         lines, place = lines.origin(place)
     return place + 1
 
 
 class LinesWriter:
-    """Writes the file, and beside it where its lines start."""
+    """Writes lines to a file, and the places where they start to another file beside it."""
 
     def __init__(self, path: Path) -> None:
-        """Both files must not exist yet."""
+        """Create both files, which must not exist yet."""
         self._text = path.open("xb")
         self._starts = _starts_file(path).open("xb")
         self._starts.write(np.zeros(1, np.int64).tobytes())
@@ -216,8 +216,8 @@ def part_of(lines: Sequence[str], first: int, last: int) -> Sequence[str]:
 def map_parts(function: Callable[..., Result], *sides: Sequence[str]) -> Iterator[Result]:
     """Call `function(*parts)` for each part of texts of equal length; yield the results in order.
 
-    On several processes where there are `MANY` lines. `function` must be importable, or a `partial`
-    of such a function.
+    From `MANY` lines on, this takes several processes. `function` must be importable, or a
+    `partial` of an importable function.
     """
     size = len(sides[0])
     parts = (
@@ -236,7 +236,7 @@ def map_parts(function: Callable[..., Result], *sides: Sequence[str]) -> Iterato
 
 
 def _ends(data: bytes) -> NDArray[np.int64]:
-    """Find where lines end: behind each line feed."""
+    """Return where lines end: after each line feed."""
     return np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
 
 

@@ -1,4 +1,4 @@
-"""Turn the corpus settings of a recipe into the texts that training uses, checked first."""
+"""Turn the corpus settings of a recipe into checked texts for training."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from seq2seq.corpus.report import CorpusReport, TextReport, check
 from seq2seq.errors import Seq2SeqError
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 
-_TOKENIZER_SENTENCES = 100_000  # of each language, to learn subwords from
+_TOKENIZER_SENTENCES = 100_000  # per language, to learn subwords from
 
 _SENTENCES: Mapping[Problem, str] = {
     "empty": "with an empty side",
@@ -25,7 +25,7 @@ _SENTENCES: Mapping[Problem, str] = {
 
 
 class DirectedText(NamedTuple):
-    """A parallel text, and the direction that it is translated in."""
+    """A parallel text, and the direction in which it is translated."""
 
     direction: Direction
     text: ParallelText
@@ -33,26 +33,26 @@ class DirectedText(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """What training uses, direction by direction, and the report on what was read and dropped.
+    """The texts for training, by direction, and the report on what was read and dropped.
 
-    A direction has as many training texts as its recipe names; `weights` has a number for each, and
-    `tags` a name.
+    Each direction has one training text for each that its recipe names. `weights` and `tags`
+    have an entry for each training text.
     """
 
     train: tuple[DirectedText, ...]
     valid: tuple[DirectedText, ...]
     test: tuple[DirectedText, ...]
     report: CorpusReport
-    weights: tuple[float, ...] = ()  # none: all are equal
-    tags: tuple[str, ...] = ()  # "": it has no tag; none: no text has
+    weights: tuple[float, ...] = ()  # (): all are equal
+    tags: tuple[str, ...] = ()  # "": the text has no tag; (): no text has one
 
 
 def prepare(configs: Sequence[CorpusConfig]) -> Corpus:
-    """Read and check the texts of `configs`; keep, drop or stop as they say.
+    """Read and check the texts of `configs`; keep or drop pairs, or stop, as they say.
 
-    Only training pairs are ever dropped: problems of the held-out texts are reported, since
-    dropping their pairs would change what a score means. A sentence held out from one corpus is
-    held out from all. Raises `Seq2SeqError` for a problem whose setting is `stop`, and where
+    Only training pairs are ever dropped. Problems of held-out texts are only reported, since
+    dropping their pairs would change what a score means. A sentence that is held out from one
+    corpus is held out from all. Raises `Seq2SeqError` for a problem that is set to `stop`, and if
     nothing is left to train on.
     """
     held_out = {config: _held_out(config) for config in configs}
@@ -103,10 +103,10 @@ def tokenizer_for(recipe: Recipe, corpus: Corpus) -> Tokenizer:
 def tokenizer_sentences(
     recipe: Recipe, corpus: Corpus, most: int = _TOKENIZER_SENTENCES
 ) -> Iterator[str]:
-    """Yield each different sentence of each side of each direction once.
+    """Yield each distinct sentence of each side of each training text once.
 
-    Of a large corpus that is a part, spread evenly over it, of about `most` sentences of each
-    language: SentencePiece takes some kilobytes of memory for each.
+    From a large corpus, only about `most` sentences per language are yielded, spread evenly, since
+    SentencePiece takes some kilobytes of memory for each.
     """
     plain = recipe.tokenizer.plain_spaces
     sentences = 2 * sum(len(text) for _, text in corpus.train)
@@ -138,7 +138,7 @@ def _held_out(config: CorpusConfig) -> list[ParallelText]:
 def _held_out_from(
     config: CorpusConfig, held_out: Mapping[CorpusConfig, Sequence[ParallelText]]
 ) -> list[ParallelText]:
-    """List what the training text of `config` must not have: its own texts, then all others."""
+    """List the texts to hold out from the training text of `config`: its own, then all others."""
     of_others = [
         _in_languages(text, other, config)
         for other, texts in held_out.items()
@@ -149,14 +149,14 @@ def _held_out_from(
 
 
 def _in_languages(text: ParallelText, config: CorpusConfig, other: CorpusConfig) -> ParallelText:
-    """Pick the sides of a text of `config` that are in the languages of `other`, or nothing."""
+    """Return the sides of a text of `config` that are in the languages of `other`; [] if not."""
     sides = {config.source_language: text.source, config.target_language: text.target}
     languages = other.source_language, other.target_language
     return ParallelText(text.name, *(sides.get(language, []) for language in languages))
 
 
 def directed_texts(config: CorpusConfig, text: ParallelText) -> list[DirectedText]:
-    """Turn `text` into each of the directions of `config`."""
+    """Return `text` in each of the directions of `config`."""
     both_ways = text, ParallelText(text.name, text.target, text.source)
     pairs = zip(config.directions, both_ways, strict=False)
     return [DirectedText(direction, directed) for direction, directed in pairs]
@@ -197,7 +197,7 @@ def check_sources(
     target_language: str,
     max_length_ratio: float = 9.0,
 ) -> CorpusReport:
-    """Read and check texts: the first is to train on, and the others are held out from it."""
+    """Read and check texts; the first is the training text, the others are held out from it."""
     train, *held_out = (
         read_parallel(source, source_language, target_language) for source in sources
     )
@@ -206,7 +206,7 @@ def check_sources(
 
 
 def check_corpora(configs: Sequence[CorpusConfig]) -> CorpusReport:
-    """Read and check the texts of `configs`, whatever they say about their problems."""
+    """Read and check the texts of `configs`, ignoring their settings for problems."""
     held_out = {config: _held_out(config) for config in configs}
     reports = list[TextReport]()
     for config in configs:

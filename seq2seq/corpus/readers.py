@@ -1,9 +1,9 @@
 """Read parallel text: two files side by side, TSV, tables, catalogues, a Hugging Face data set.
 
-A line ends at a line feed and nowhere else: U+2028, U+0085 and their like occur inside sentences.
+Only a line feed ends a line: U+2028, U+0085 and the like occur inside sentences.
 
-Whatever is small is held in memory. Everything else is copied to the cache once, and read from
-there; see `seq2seq.corpus.lines` for why a copy.
+Small texts are held in memory. Others are copied to the cache once and read from there; see
+`seq2seq.corpus.lines` for the reason.
 """
 
 import bz2
@@ -34,25 +34,25 @@ from seq2seq.parquet_arrow import COLUMNAR_ENDINGS
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 1 << 20  # bytes
-_VERSION = "1"  # of what is written to the cache
-_ZSTD_INPUT = 1 << 14  # bytes; each may become thousands
+_VERSION = "1"  # of the format in the cache
+_ZSTD_INPUT = 1 << 14  # bytes; each may unpack to thousands
 
 _PACKINGS: Mapping[str, str] = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
-"""Endings of packed files, and what these are called."""
+"""Endings of compressed files, and the names of the formats."""
 
 TSV_ENDINGS = tuple(f".tsv{ending}" for ending in ("", *_PACKINGS))
 
 CATALOGUE_ENDINGS = (".tmx", ".po", ".xlf", ".xliff")
 
 PARALLEL_ENDINGS = (*TSV_ENDINGS, *COLUMNAR_ENDINGS, *CATALOGUE_ENDINGS)
-"""Endings of files that have both languages."""
+"""Endings of files that contain both languages."""
 
 _INLINE = re.compile(r"</?g+\d+/?>")  # a tag of an inline element, see `TaggedText`
 
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Sentence pairs in order: `target[i]` translates `source[i]`. `name` is what errors say."""
+    """Sentence pairs in order: `target[i]` translates `source[i]`. `name` is for messages."""
 
     name: str
     source: Sequence[str]
@@ -75,18 +75,18 @@ class ParallelText:
 def read_parallel(source: Source, source_language: str, target_language: str) -> ParallelText:
     """Read every pair of `source`.
 
-    - `dir/train` is `dir/train.en` beside `dir/train.de`, each plain or packed: `.gz`, `.bz2`,
-      `.xz` or `.zst` (plain goes first).
-    - `dir/train.tsv`, which may be packed too, has the source sentence, a tab and the target
+    - `dir/train` stands for `dir/train.en` and `dir/train.de`, each plain or compressed: `.gz`,
+      `.bz2`, `.xz` or `.zst` (a plain file is preferred).
+    - `dir/train.tsv`, which may be compressed too, has the source sentence, a tab and the target
       sentence on each line. Further columns (an attribution, say) are ignored.
-    - `dir/train.parquet`, or a file of Arrow, has a column of each language, named by its code.
-    - `dir/part-*.tsv.zst` and `dir/part-*.parquet` are all files of such a name, one after the
-      other in the order of their names.
-    - `dir/memory.tmx`, a `.po`, `.xlf` or `.xliff` file, or a folder of such files, has the texts
-      that it calls translated, without their inline elements.
+    - `dir/train.parquet`, or an Arrow file, has a column for each language, named by its code.
+    - `dir/part-*.tsv.zst` and `dir/part-*.parquet` stand for all files that match, in the order of
+      their names.
+    - `dir/memory.tmx`, a `.po`, `.xlf` or `.xliff` file, or a folder of such files, gives the texts
+      that are marked as translated, without their inline elements.
     - A `HubSource` is loaded by the `datasets` package. A missing value is an empty sentence.
 
-    Raises `Seq2SeqError` for what is missing, damaged, of unequal length or empty.
+    Raises `Seq2SeqError` if a file is missing, damaged, of unequal length or empty.
     """
     if isinstance(source, HubSource):
         text = _read_dataset(source)
@@ -104,9 +104,9 @@ def read_parallel(source: Source, source_language: str, target_language: str) ->
 
 
 def read_lines(path: Path) -> Lines:
-    """Read the lines of a UTF-8 file, plain or packed, without `\\n` or `\\r\\n`.
+    """Read the lines of a UTF-8 file, plain or compressed, without `\\n` or `\\r\\n`.
 
-    A byte order mark at the start is no text, and a line feed at the end starts no further line.
+    A byte order mark at the start is skipped, and a line feed at the end begins no further line.
     """
     if _are_small(path):
         return Lines.of(_blocks(path))
@@ -120,7 +120,7 @@ def read_lines(path: Path) -> Lines:
 
 
 def _are_small(*paths: Path) -> bool:
-    """Tell whether files together, unpacked, are held in memory."""
+    """Return whether files, decompressed, are together small enough to hold in memory."""
     size = 0
     for path in paths:
         for block_size in _block_sizes(path):
@@ -131,7 +131,7 @@ def _are_small(*paths: Path) -> bool:
 
 
 def _block_sizes(path: Path) -> Iterator[int]:
-    """Yield the size of a file in bytes; of a packed one, block by block as it is unpacked."""
+    """Yield the size of a file in bytes; if compressed, block by block as it is decompressed."""
     with _readable(path):
         _require_file(path)
         if path.suffix not in _PACKINGS:
@@ -146,7 +146,7 @@ def _require_file(path: Path) -> None:
 
 
 def _entry(kind: str, paths: Sequence[Path], settings: tuple[str, ...], write: cache.Make) -> Path:
-    """Return the cache entry that `write` makes of files."""
+    """Return the cache entry that `write` makes from files."""
     before = [_digest(path) for path in paths]
 
     def make(folder: Path) -> None:
@@ -167,7 +167,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn whatever makes a file unreadable into a `Seq2SeqError`."""
+    """Turn errors of reading a file into a `Seq2SeqError`."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError):
@@ -175,7 +175,7 @@ def _readable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise Seq2SeqError(f"{path}: there is no such file.") from None
     except OSError as error:
-        if error.errno is None:  # from the unpacking of bzip2
+        if error.errno is None:  # raised by the bzip2 decompressor
             raise _damaged(path) from None
         raise Seq2SeqError(f"{path}: cannot be read: {error.strerror}.") from None
 
@@ -186,7 +186,7 @@ def _damaged(path: Path) -> Seq2SeqError:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """Yield the file in blocks of whole lines of UTF-8, each line ended by a line feed."""
+    """Yield a file in blocks of whole UTF-8 lines, each line ended by a line feed."""
     before = 0  # lines
     for block in _whole_lines(path):
         try:
@@ -204,7 +204,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the file in blocks of whole lines; the last line feed is added if missing."""
+    """Yield a file in blocks of whole lines, adding the last line feed if it is missing."""
     rest = [b""]
     for block in _read(path):
         whole, feed, begun = block.rpartition(b"\n")
@@ -218,9 +218,9 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 
 
 def _read(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of the file, unpacked, without a byte order mark."""
+    """Yield the bytes of a file, decompressed, without a byte order mark."""
     with _readable(path):
-        begun = b""  # as long as a byte order mark may still come
+        begun = b""  # collected until it is long enough for a byte order mark
         blocks = _unpacked(path)
         for block in blocks:
             begun += block
@@ -231,7 +231,7 @@ def _read(path: Path) -> Iterator[bytes]:
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of the file, unpacked, in blocks of about a megabyte."""
+    """Yield the bytes of a file, decompressed, in blocks of about a megabyte."""
     if path.suffix == ".zst":
         yield from _unpacked_zstd(path)
         return
@@ -244,12 +244,12 @@ _OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open
 
 
 def _unpacked_zstd(path: Path) -> Iterator[bytes]:
-    """Unpack Zstandard; raises `EOFError` if the file is damaged or cut short."""
+    """Decompress Zstandard; raise `EOFError` if the file is damaged or cut short."""
     require_extra("zstandard", f"{path}: reading it", "train")
     import zstandard
 
     with path.open("rb") as file:
-        frame = None  # there may be several, one behind the other
+        frame = None  # a file may contain several, one after another
         data = b""
         while data := data or file.read(_ZSTD_INPUT):
             if frame is None or frame.eof:
@@ -326,7 +326,7 @@ def _read_tables(source: str, columns: tuple[str, str]) -> ParallelText:
 
 
 def _files(source: str) -> list[Path]:
-    """List the file that a source names, or all whose names fit its pattern, sorted."""
+    """List the file that a source names, or all files that match its pattern, sorted."""
     paths = [Path(source)]
     if is_pattern(source) and not os.path.exists(source):
         paths = [Path(name) for name in sorted(glob.glob(source, recursive=True))]
@@ -338,17 +338,17 @@ def _files(source: str) -> list[Path]:
 
 
 def is_parallel(source: str) -> bool:
-    """Tell whether a file or folder has both languages, by its name alone."""
+    """Return whether a file or folder contains both languages, going by its name."""
     return source.endswith(PARALLEL_ENDINGS) or os.path.isdir(source)
 
 
 def is_pattern(source: str) -> bool:
-    """Tell whether it has one of the characters by which it stands for several files."""
+    """Return whether a source has one of the characters of a pattern for several files."""
     return any(character in source for character in "*?[")
 
 
 def _columns(path: Path) -> Iterator[Columns]:
-    """Yield the first two columns in blocks of whole lines."""
+    """Yield the first two columns of a TSV file, in blocks of whole lines."""
     before = 0  # lines
     for block in _blocks(path):
         lines = block.split(b"\n")[:-1]
@@ -364,7 +364,7 @@ def _columns(path: Path) -> Iterator[Columns]:
 
 
 def _has_catalogues(source: str, language: str) -> bool:
-    """Tell whether it is a catalogue, or a folder and not the prefix of files as well."""
+    """Return whether a source is a catalogue, or a folder that is not also a prefix of files."""
     if os.path.isdir(source):
         names = (f"{source}.{language}{ending}" for ending in ("", *_PACKINGS))
         return not any(map(os.path.exists, names))
@@ -380,7 +380,7 @@ def _read_catalogues(path: Path, source_language: str, target_language: str) -> 
 
 
 def _line(text: str) -> bytes:
-    """Return a text in one line, as a model reads it."""
+    """Return a text on one line, without inline tags, as a model reads it."""
     return f"{' '.join(_INLINE.sub('', text).split())}\n".encode()
 
 

@@ -1,4 +1,4 @@
-"""Reports on parallel text: its size and its problems, for a reader or as JSON."""
+"""Reports on parallel text, its size and its problems, as text or JSON."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,9 +20,9 @@ DESCRIPTIONS: Mapping[Problem, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """How many pairs have a problem, the first of their line numbers, and what became of them.
+    """The number of pairs with a problem, the first of their line numbers, and what was done.
 
-    `action` is None where nothing was to become of them: in a mere check, and in held-out texts.
+    `action` is None if nothing was to be done: in a mere check, and in held-out texts.
     """
 
     count: int
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class TextReport:
-    """The size of one parallel text, and the problems that it has. Others are absent."""
+    """The size of a parallel text, and the problems that were found in it."""
 
     name: str
     pairs: int
@@ -48,9 +48,9 @@ class TextReport:
         examination: Examination,
         dropping: Iterable[Problem] | None = None,
     ) -> Self:
-        """Report on `text`, whose pairs with a problem in `dropping` are dropped.
+        """Report on `text`, from which pairs with a problem in `dropping` are dropped.
 
-        Without `dropping` no pair is kept or dropped: the text is only checked.
+        Without `dropping`, the text is only checked.
         """
         dropped = set(dropping or ())
         findings = dict[Problem, Finding]()
@@ -69,7 +69,7 @@ class TextReport:
         )
 
     def lines(self) -> list[str]:
-        """Write the report for a reader, at most 80 columns wide save for a long name."""
+        """Return the report as lines of at most 80 columns, except for a long name."""
         dropped = f", {self.dropped:,} of them dropped" if self.dropped else ""
         lines = [f"{self.name}: {self.pairs:,} pair{'' if self.pairs == 1 else 's'}{dropped}"]
         for label, side in (("source", self.source), ("target", self.target)):
@@ -98,11 +98,11 @@ class CorpusReport:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """Write the report for a reader."""
+        """Return the report as lines of text."""
         return [line for text in self.texts for line in text.lines()]
 
     def to_json(self) -> dict[str, Any]:
-        """Write the report for a program: dictionaries, lists, text and numbers."""
+        """Return the report as dictionaries, lists, text and numbers, for JSON."""
         table = asdict(self)
         for text in table["texts"]:
             for finding in text["findings"].values():
@@ -113,5 +113,5 @@ class CorpusReport:
 def check(
     text: ParallelText, held_out: Iterable[ParallelText] = (), max_length_ratio: float = 9.0
 ) -> TextReport:
-    """Report what is in `text` and what is wrong with it; see `examine`."""
+    """Report the size of `text` and its problems; see `examine`."""
     return TextReport.of(text, examine(text, held_out, max_length_ratio))

@@ -1,4 +1,4 @@
-"""Tables with a column of each language: files of Parquet and Arrow, and what `datasets` loads.
+"""Tables with a column for each language: Parquet and Arrow files, and data sets of `datasets`.
 
 A missing value is an empty sentence, and a line feed in a sentence becomes a space.
 """
@@ -16,15 +16,15 @@ _ROWS = 10_000  # of `datasets`, at a time
 
 
 class Dataset(NamedTuple):
-    """What `datasets` loads."""
+    """A data set that `datasets` has loaded."""
 
     name: str
     read: Callable[[], Iterator[Columns]]
-    fingerprint: str  # by which `datasets` itself tells whether rows are the same
+    fingerprint: str  # changes whenever the rows do
 
 
 def check_table_files(paths: Sequence[Path], columns: tuple[str, str]) -> None:
-    """Raise `Seq2SeqError` where a file of Parquet or Arrow lacks a column, or it is not text."""
+    """Raise `Seq2SeqError` if a column of a Parquet or Arrow file is missing or is not text."""
     require_extra("pyarrow", f"{paths[0]}: reading it", "train")
     for path in paths:
         with columnar_file(path) as (schema, _):
@@ -36,7 +36,7 @@ def check_table_files(paths: Sequence[Path], columns: tuple[str, str]) -> None:
 
 
 def table_columns(path: Path, columns: tuple[str, str]) -> Iterator[Columns]:
-    """Yield two columns of a file of Parquet or Arrow in blocks."""
+    """Yield two columns of a Parquet or Arrow file, in blocks."""
     with columnar_file(path) as (_, read):
         for batch in read(columns):
             source, target = (_block(batch.column(name).to_pylist()) for name in columns)
@@ -44,7 +44,7 @@ def table_columns(path: Path, columns: tuple[str, str]) -> Iterator[Columns]:
 
 
 def load_dataset(source: HubSource) -> Dataset:
-    """Load a source of `datasets`, or, with `streaming`, find out what it has."""
+    """Load a data set with `datasets`, or open it as a stream with `streaming`."""
     require_extra("datasets", f"{source.dataset}: reading it", "train")
     import datasets
 
@@ -65,7 +65,7 @@ def load_dataset(source: HubSource) -> Dataset:
             fingerprint = rows._fingerprint
     except Seq2SeqError:
         raise
-    except Exception as error:  # whatever the reader of that format, or the network, raises
+    except Exception as error:  # anything that the reader of the format or the network raises
         raise _not_loaded(name, error) from None
     return Dataset(name, lambda: _dataset_columns(rows, source, name), fingerprint)
 
@@ -88,7 +88,7 @@ def _dataset_columns(rows: Any, source: HubSource, name: str) -> Iterator[Column
 
 
 def _batches(rows: Any, name: str) -> Iterator[Mapping[str, Sequence[Any]]]:
-    """Yield rows in batches of columns; a stream shows only now what is wrong with it."""
+    """Yield rows in batches of columns; errors of a stream show only now."""
     try:
         yield from rows.iter(batch_size=_ROWS)
     except Exception as error:
@@ -96,7 +96,7 @@ def _batches(rows: Any, name: str) -> Iterator[Mapping[str, Sequence[Any]]]:
 
 
 def _values(part: Mapping[str, Sequence[Any]], column: str, name: str) -> Sequence[Any]:
-    """Return a column of a batch; in a stream those that are nested are not flat yet."""
+    """Return a column of a batch; nested columns of a stream are not flattened yet."""
     outer, dot, inner = column.partition(".")
     if column in part or not dot:
         _require_columns(name, [column], part)
