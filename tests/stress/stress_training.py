@@ -1,13 +1,15 @@
 """Do to training runs what machines do to them, and see whether the same model comes out.
 
     python tests/stress/stress_training.py kill --kills 100
+    python tests/stress/stress_training.py kill --processes 2 --kills 20
     python tests/stress/stress_training.py disk-full     # as root on Linux: it mounts small disks
     python tests/stress/stress_training.py sigterm
     python tests/stress/stress_training.py lock
 
 The run is a real one of part of the sample corpus: dropout, sampled subwords and augmentation are
 on. `kill` forks its processes from one that has imported torch and done nothing else, since to
-import it takes longer than to train; the other tests start `seq2seq train` as a shell does.
+import it takes longer than to train; the other tests start `seq2seq train` as a shell does. With
+`--processes` the run has several, of which one is killed: the others must end, and say so once.
 """
 
 import argparse
@@ -23,8 +25,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from unittest.mock import patch
+
+from stress_memory import children
+
+from seq2seq.cli.exit import reported_errors
 
 _SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 _CLOCK_FIELDS = ("time", "seconds", "tokens_per_second")
@@ -69,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("test", choices=["kill", "disk-full", "sigterm", "lock"])
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--processes", type=int, default=1, help="of a run that is killed")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     arguments = parser.parse_args()
@@ -76,7 +86,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Work(Path(name), arguments.epochs)
         if arguments.test == "kill":
-            passed = kill(work, arguments.kills, random.Random(arguments.seed))
+            draw = random.Random(arguments.seed)
+            passed = kill(work, arguments.kills, arguments.processes, draw)
         else:
             test = {"disk-full": fill_disk, "sigterm": terminate, "lock": start_twice}
             passed = test[arguments.test](work)
@@ -148,58 +159,93 @@ def same(run: Path, expected: dict[str, str]) -> bool:
 
 
 class Forked:
-    """A training in a process that is forked from this one."""
+    """A training in a process that is forked from this one, and its ranks if there are several."""
 
-    def __init__(self, work: Work, run: Path) -> None:
+    def __init__(self, work: Work, run: Path, processes: int) -> None:
         """Where the run has begun it is gone on with."""
         self.run = run
         self._log = run.with_suffix(".log")
         self._started = time.perf_counter()
+        self._processes = processes
+        sys.stdout.flush()  # which the child would print again
         self._child = os.fork()
         if self._child == 0:
             code = 1
             try:
                 with self._log.open("w") as log:
                     os.dup2(log.fileno(), 2)
-                    code = _train(work.recipe, run)
+                    code = _train_on(processes, work.recipe, run)
             finally:
                 os._exit(code)
 
-    def kill_after(self, seconds: float, in_writing: bool) -> bool:
-        """Kill it then; or from then on as soon as a file is half written. False: too late."""
+    def kill_after(self, seconds: float, in_writing: bool, rank: int) -> bool:
+        """Kill a rank then; or from then on as soon as a file is half written. False: too late."""
         while True:
             late = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if late is not None:
                 break
-            if time.perf_counter() - self._started >= seconds and (
-                not in_writing or any(self.run.rglob("*.partial"))
+            victim = self._process(rank)
+            if (
+                victim
+                and time.perf_counter() - self._started >= seconds
+                and (not in_writing or any(self.run.rglob("*.partial")))
             ):
-                os.kill(self._child, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(victim, signal.SIGKILL)
                 break
             if not in_writing:
                 time.sleep(0.001)
-        return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1]) == -signal.SIGKILL
+        code = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+        return code == (-signal.SIGKILL if self._processes == 1 else 1)
+
+    def _process(self, rank: int) -> int:
+        """Return the process of a rank; 0 where there is none yet."""
+        if self._processes == 1:
+            return self._child
+        with suppress(OSError):  # it has just ended
+            ranks = children(self._child)
+            if len(ranks) == self._processes:
+                return sorted(ranks)[rank]
+        return 0
+
+    def said(self) -> str:
+        """Return what it and its ranks have said."""
+        return self._log.read_text(encoding="utf-8")
 
     def wait(self) -> str:
         """What it said; it must come to its end."""
         code = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
-        said = self._log.read_text(encoding="utf-8")
         if code:
-            sys.exit(f"a training ended with {code}:\n{said}")
-        return said
+            sys.exit(f"a training ended with {code}:\n{self.said()}")
+        return self.said()
 
 
-def _train(recipe: Path, run: Path) -> int:
+@reported_errors("seq2seq")
+def _train_on(processes: int, recipe: Path, run: Path) -> int:
+    """Train, or go on with a run that has begun; return the exit code."""
+    resume = (run / "recipe.json").exists()
+    train = partial(_train, recipe, run, resume)
+    if processes == 1:
+        train()
+        return 0
+    from seq2seq.training import launcher
+
+    with patch.object(launcher, "get_context", lambda _: get_context("fork")):
+        return launcher.run_processes(processes, train)
+
+
+@reported_errors("seq2seq")
+def _train(recipe: Path, run: Path, resume: bool) -> None:
     from seq2seq.config.recipe import Recipe
+    from seq2seq.training.process_group import process_group
     from seq2seq.training.reporter import open_reporter
     from seq2seq.training.trainer import train
 
-    with open_reporter() as display:
-        resume = (run / "recipe.json").exists()
-        return train(Recipe.load(recipe), run, display, resume=resume).stopped_by
+    with process_group() as group, open_reporter(quiet=not group.is_first) as reporter:
+        train(Recipe.load(recipe), run, reporter, resume=resume, group=group)
 
 
-def kill(work: Work, kills: int, draw: random.Random) -> bool:
+def kill(work: Work, kills: int, processes: int, draw: random.Random) -> bool:
     """Kill -9 at random moments, each in a run of its own, and resume."""
     # Here, once for all the processes: what a training imports, at its start or when it validates.
     import sacrebleu  # noqa: F401
@@ -209,7 +255,7 @@ def kill(work: Work, kills: int, draw: random.Random) -> bool:
 
     started = time.perf_counter()
     whole = work.folder / "whole"
-    Forked(work, whole).wait()
+    Forked(work, whole, processes).wait()
     seconds = time.perf_counter() - started
     expected = result(whole)
     rows = (whole / "metrics.jsonl").read_text().count('"valid"')
@@ -217,19 +263,23 @@ def kill(work: Work, kills: int, draw: random.Random) -> bool:
     for name, digest in expected.items():
         print(f"    {name} {digest[:16]}")
 
-    in_writing = unborn = lost = 0
+    in_writing = unborn = lost = mute = 0
     equal = dict.fromkeys(expected, 0)
     for number in range(kills):
         run = work.folder / "killed"
         while True:
             shutil.rmtree(run, ignore_errors=True)
-            moment = draw.uniform(0, seconds)
-            if Forked(work, run).kill_after(moment, in_writing=number % 3 == 2):
+            moment, rank = draw.uniform(0, seconds), draw.randrange(processes)
+            forked = Forked(work, run, processes)
+            if forked.kill_after(moment, in_writing=number % 3 == 2, rank=rank):
                 break
+        if processes > 1:
+            told = re.findall("^seq2seq: rank .*", forked.said(), re.MULTILINE)
+            mute += len(told) != 1 or f"rank {rank} " not in told[0]
         in_writing += any(run.rglob("*.partial"))
         born = (run / "recipe.json").exists()
         saved = last_step(run) if born else 0
-        said = Forked(work, run).wait()
+        said = Forked(work, run, processes).wait()
         unborn += not born
         found = re.search(r"resumed at step ([\d,]+)", said)
         resumed_at = int(found[1].replace(",", "")) if found else last_step(run)
@@ -246,7 +296,9 @@ def kill(work: Work, kills: int, draw: random.Random) -> bool:
     )
     for name, number in equal.items():
         print(f"    {name}: {number} of {kills}")
-    return not lost and set(equal.values()) == {kills}
+    if processes > 1:
+        print(f"one sentence named the rank that was killed: {kills - mute} of {kills}")
+    return not lost and not mute and set(equal.values()) == {kills}
 
 
 def last_step(run: Path) -> int:
