@@ -1,6 +1,6 @@
-"""Average checkpoints of a run: one model that is often better than each of them.
+"""Average checkpoints of a run: the average is often a better model than each of them.
 
-What is averaged is what would ship of each checkpoint, the moving average of its weights.
+Of each checkpoint, the weights that would be exported are averaged: their moving average (EMA).
 """
 
 import time
@@ -37,19 +37,20 @@ from seq2seq.training.validation import HeldOut, Validation, validate
 
 @dataclass(frozen=True)
 class Average:
-    """The model that was made."""
+    """The averaged model."""
 
     steps: tuple[int, ...]  # of the checkpoints
     validation: Validation | None  # None: the validation corpus is not on this machine
-    best_bleu: float  # in validations of the run
+    best_bleu: float  # of the run's validations
 
 
 def average_run(run: Path, output: Path, *, last: int = 0, best: int = 0) -> Average:
     """Write the average of the `last` or the `best` checkpoints that `run` has kept.
 
-    `output` is a run directory with the recipe and the tokenizer of the run, which can be
-    evaluated and exported, but has no checkpoint to go on from. The best are those that validated
-    best. The average is validated too. Raises `UsageError` where there are not so many.
+    `output` becomes a run directory with the recipe and the tokenizer of the run. It can be
+    evaluated and exported, but not resumed, since it has no checkpoint. The best checkpoints are
+    those with the best validations. The average is validated too. Raises `UsageError` if there are
+    too few checkpoints.
     """
     run_dir = RunDir.open(run)
     recipe, tokenizer = run_dir.recipe(), run_dir.tokenizer()
@@ -78,7 +79,7 @@ def average_run(run: Path, output: Path, *, last: int = 0, best: int = 0) -> Ave
 
 
 def average_checkpoints(chosen: Sequence[Path]) -> dict[str, Tensor]:
-    """Return the mean of their weights; of a single one, just these."""
+    """Return the mean of the averaged weights of some checkpoints, at least one."""
     total: dict[str, Tensor] = {}
     for checkpoint in chosen:
         _, tensors = load_checkpoint(checkpoint)
@@ -88,12 +89,12 @@ def average_checkpoints(chosen: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def _last(run_dir: RunDir, number: int) -> list[Path]:
-    """Return the newest checkpoints; that of the start, before the first step, is none."""
+    """Return the newest checkpoints, except the one before the first step."""
     return _enough([c for c in checkpoints(run_dir.checkpoints) if step_of(c)], number, run_dir)
 
 
 def _best(run_dir: RunDir, number: int) -> list[Path]:
-    """Return the kept checkpoints that validated best, the best of them last."""
+    """Return the kept checkpoints with the best validations, the best last."""
     ranks = {row["step"]: rank_of_row(row) for row in read_validations(run_dir.metrics_file)}
     validated = [c for c in checkpoints(run_dir.checkpoints) if step_of(c) in ranks]
     validated.sort(key=lambda checkpoint: ranks[step_of(checkpoint)])

@@ -1,12 +1,12 @@
-"""Everything a run needs to go on, written aside and renamed: safetensors and JSON, no pickle.
+"""Checkpoints: everything a run needs to go on, in safetensors and JSON, without pickles.
 
-A checkpoint is a folder `step-N`:
+A checkpoint is a folder `step-N`, written elsewhere and renamed when complete:
 
 - `tensors.safetensors`: weights, their moving average, the optimizer's moments, random numbers;
-- `best.safetensors`: the best averaged weights so far, where there are any. Each checkpoint has a
-  copy of its own, so that a bad byte in one leaves the others whole;
+- `best.safetensors`: the best averaged weights so far, if any. Each checkpoint has its own copy,
+  so that damage to one leaves the others intact;
 - `state.json`: the `TrainState`;
-- `SHA256SUMS`: the digests of these, as `sha256sum -c` reads them.
+- `SHA256SUMS`: the digests of these files, in the format of `sha256sum -c`.
 """
 
 import json
@@ -36,7 +36,7 @@ _ALTERED = "it is not as it was written, by its SHA-256"
 
 
 class WriteError(Seq2SeqError):
-    """A file of a run cannot be written: the disk is full, say."""
+    """A file of a run cannot be written, for example because the disk is full."""
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(f"{path}: cannot be written: {error.strerror or error}.")
@@ -48,9 +48,9 @@ def save_checkpoint(
     tensors: Mapping[str, Tensor],
     best: Mapping[str, Tensor] | Path | None = None,
 ) -> Path:
-    """Write `folder/step-N`, which appears whole or not at all; raises `WriteError`.
+    """Write `folder/step-N`, which appears complete or not at all; raise `WriteError`.
 
-    `best` are the best averaged weights, or the file that has them.
+    `best` are the best averaged weights, or a file with them.
     """
     target = checkpoint_of(folder, state.step)
     text = json.dumps(state.to_json(), indent=1)
@@ -64,14 +64,14 @@ def save_checkpoint(
         with replacing_folder(target) as aside:
             for name, data in files.items():
                 write_file(aside / name, data)
-        sync(folder.parent)  # `folder` may be new in there
+        sync(folder.parent)  # `folder` itself may be new
     except OSError as error:
         raise WriteError(target, error) from None
     return target
 
 
 def publish_best(checkpoint: Path, best: Path) -> None:
-    """Make `best` the best weights as they were at `checkpoint`; raises `WriteError`."""
+    """Restore the file `best` to the best weights as of `checkpoint`; raise `WriteError`."""
     try:
         if (checkpoint / _BEST).exists():
             write_file(best, (checkpoint / _BEST).read_bytes())
@@ -82,7 +82,7 @@ def publish_best(checkpoint: Path, best: Path) -> None:
 
 
 def write_best(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write averaged weights where a run has its best ones; raises `OSError`."""
+    """Write averaged weights to a run's file of best weights; raise `OSError`."""
     write_file(path, _with_digest(_to_bytes(weights)))
 
 
@@ -92,22 +92,22 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint."""
+    """Return the newest checkpoint, or None."""
     return max(checkpoints(folder), default=None)
 
 
 def checkpoint_of(folder: Path, step: int) -> Path:
-    """Return the path of the checkpoint of a step."""
+    """Return the path of the checkpoint for a step."""
     return folder / f"step-{step:08d}"
 
 
 def step_of(checkpoint: Path) -> int:
-    """Return the step that a checkpoint was saved after."""
+    """Return the step after which a checkpoint was saved."""
     return int(checkpoint.name.removeprefix("step-"))
 
 
 def prune_checkpoints(folder: Path, keep: int, stable_step: int) -> None:
-    """Remove all but the newest `keep` checkpoints and that of `stable_step`."""
+    """Remove all checkpoints but the newest `keep` and that of `stable_step`."""
     for path in checkpoints(folder)[:-keep]:
         if step_of(path) != stable_step:
             remove_folder(path)
@@ -121,7 +121,7 @@ def remove_checkpoints_after(folder: Path, step: int) -> None:
 
 
 def load_checkpoint(path: Path) -> tuple[TrainState, dict[str, Tensor]]:
-    """Read what `save_checkpoint` wrote; raises `Seq2SeqError` naming the file at fault."""
+    """Read what `save_checkpoint` wrote; raise a `Seq2SeqError` that names the damaged file."""
     data = _read_checked(path)
     try:
         state = TrainState.from_json(json.loads(data[_STATE]))
@@ -134,7 +134,7 @@ def load_checkpoint(path: Path) -> tuple[TrainState, dict[str, Tensor]]:
 
 
 def _read_checked(path: Path) -> dict[str, bytes]:
-    """Read the files of a checkpoint, and compare their digests."""
+    """Read the files of a checkpoint, and verify their digests."""
     data = {}
     file = path / SUMS
     try:
@@ -160,16 +160,16 @@ def _to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def _with_digest(data: bytes) -> bytes:
-    """Add a digest of a safetensors file to its metadata.
+    """Add a digest to the metadata of a safetensors file.
 
-    So a file that stands alone, and is replaced again and again, cannot lose its digest.
+    Since it is in the file itself, it stays with it when the file is replaced.
     """
     metadata = {_DIGEST: _digests(data)[0]}
     return safetensors.torch.save(safetensors.torch.load(data), metadata)
 
 
 def _digests(data: bytes) -> tuple[str, str | None]:
-    """Compute the digest of the tensors in a safetensors file; read the one in its metadata."""
+    """Return the digest of the tensors in a safetensors file, and the one in its metadata."""
     size = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:size])
     metadata = header.pop("__metadata__", {})
@@ -177,10 +177,10 @@ def _digests(data: bytes) -> tuple[str, str | None]:
 
 
 def read_best(path: Path) -> bytes:
-    """Read the best weights as the bytes of a safetensors file, and compare their digest.
+    """Read the best weights as the bytes of a safetensors file, and verify their digest.
 
-    A file from before there were digests is taken as it is. Raises `Seq2SeqError` if it is
-    missing or damaged.
+    Older files without a digest are accepted. Raises `Seq2SeqError` if the file is missing or
+    damaged.
     """
     try:
         data = path.read_bytes()
@@ -197,7 +197,7 @@ def read_best(path: Path) -> bytes:
 
 
 def load_best(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Read the best weights of a run, and the SHA-256 of their file; raises `Seq2SeqError`."""
+    """Return the best weights of a run and the SHA-256 of their file; raise `Seq2SeqError`."""
     data = read_best(path)
     try:
         return safetensors.torch.load(data), digest(data)

@@ -1,9 +1,10 @@
-"""Distil a teacher: its translations of the sources of a corpus, to train a student on.
+"""Distillation: a teacher translates the sources of a corpus, to train a student on.
 
 A student learns the teacher's one way of saying a thing more easily than the many of a corpus, and
-then needs little or no beam (Kim & Rush 2016). Of the teacher's n-best list the translation nearest
-to the reference is taken, their "sequence-level interpolation": it is the teacher's own, and as
-right as the teacher can be. What is far from the reference even so is left out.
+then needs little or no beam search (Kim & Rush 2016). From the teacher's n-best list the
+translation nearest to the reference is taken, their "sequence-level interpolation": it is in the
+teacher's words, and as correct as the teacher can be. A translation that is still far from the
+reference can be left out.
 """
 
 from collections.abc import Iterator
@@ -42,10 +43,10 @@ def distilled_pairs(
     beam_size: int | None = None,
     sampling: Sampling | None = None,
 ) -> Iterator[DistilledPair]:
-    """Translate the sources of `text` from `first_line` on, choosing from the whole beam by chrF.
+    """Translate the sources of `text` from `first_line` on; choose the candidate with best chrF.
 
-    With `sampling` so many are drawn in place of a beam. Pairs that no row can hold, with a tab
-    inside, are left out.
+    The candidates are the whole beam, or with `sampling` equally many samples. Pairs that contain a
+    tab are left out, since a row could not hold them.
     """
     sources = islice(text.source, first_line - 1, None)
     direction = direction or translator.direction
@@ -70,10 +71,10 @@ def distilled_pairs(
 
 
 def recover(path: Path) -> int:
-    """Tell which source line the last row of a distilled corpus is of; 0 where there is no row.
+    """Return the source line of the last row in a distilled corpus; 0 if it has no rows.
 
     A last row that was cut short, as by a signal, is removed from the file. Raises `Seq2SeqError`
-    where the file is no distilled corpus.
+    if the file is not a distilled corpus.
     """
     if not path.exists():
         return 0

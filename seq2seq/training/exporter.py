@@ -1,4 +1,4 @@
-"""Export: from a training run to a model directory."""
+"""Export a training run as a model directory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,14 @@ from seq2seq.training.training_pairs import encode_pairs
 from seq2seq.translation.translator import Translator
 
 _LARGEST_CARD = 1 << 20  # bytes
-_MOST_PAIRS = 300_000  # of a direction: enough to learn what translates what
+_MOST_PAIRS = 300_000  # per direction: enough to learn which words translate which
 _FEW_PAIRS = 20_000
-"""Of a direction; fewer do not tell what the words of a whole vocabulary translate to."""
+"""Number of pairs in a direction below which they do not cover the vocabulary."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """The model directory that was made."""
+    """The model directory that was written."""
 
     size: int  # bytes
     shortlist: bool
@@ -45,11 +45,11 @@ def export_run(
 ) -> Exported:
     """Write the best model of `run` as the model directory `output`.
 
-    `card` is the model card (Markdown); without one a card is written from the recipe. 8 bits need
+    `card` is the model card (Markdown); without it, a card is written from the recipe. 8 bits need
     sentence pairs, see `seq2seq.engines.quantization`: those of the training corpus, or of
-    `corpus`, a prefix or TSV file. A run that fine-tuned a model on few pairs has no shortlist from
-    these: they lack most of the words that the model knows. The confidence of the model is
-    calibrated on the validation corpus, where that is at hand.
+    `corpus`, a prefix or TSV file. If a model was fine-tuned on few pairs, it gets no shortlist,
+    since the pairs lack most words that the model knows. Confidence is calibrated on the validation
+    corpus, if that is available.
     """
     run_dir = RunDir.open(run)
     if run_dir.recipe().model.own_cell:
@@ -99,7 +99,7 @@ def _smallest(corpora: Corpora) -> int:
 
 
 def _calibrations(model: Path, recipe: Recipe) -> list[Calibration]:
-    """Calibrate on the validation corpus; return nothing if it is not on this machine."""
+    """Calibrate on the validation corpus; return [] if it is not on this machine."""
     try:
         texts = read_validation(recipe.corpus)
     except Seq2SeqError:
@@ -138,7 +138,7 @@ def _corpora(recipe: Recipe, tokenizer: Tokenizer, corpus: str | None) -> Corpor
 
 
 def _card(run_dir: RunDir, recipe: Recipe, parameters: int) -> str:
-    """Write a model card with what the run knows: languages, shape, data, validation BLEU."""
+    """Write a model card from what the run knows: languages, shape, data, validation BLEU."""
     model = recipe.model
     best = _best_validation(run_dir.metrics_file)
     sources = [source for corpus in recipe.corpus for source in corpus.training_sources]

@@ -1,7 +1,7 @@
-"""Fine-tuning: a run starts from a trained model in place of random weights.
+"""Fine-tuning: start a run from a trained model instead of random weights.
 
-That is the best model of a run, or a model directory of any precision. Its tokenizer comes with it,
-since each row of the embedding belongs to a piece; and so does the shape of the network.
+That model is the best of another run, or a model directory of any precision. The run takes over its
+tokenizer, since each row of the embedding belongs to a piece, and the shape of its network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from seq2seq.tokenizer import UNK_ID, Tokenizer, language_tag
 from seq2seq.training.run_dir import ParentModel, RunDir
 
 BUNDLED = "bundled"
-"""What --init-from calls the default model of the package."""
+"""The value of --init-from that means the package's default model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class PretrainedInit:
     def load(cls, where: str) -> Self:
         """Load the model of a training run, of a model directory, or the `BUNDLED` one.
 
-        Raises `Seq2SeqError`, which names the file that is missing or damaged.
+        Raises a `Seq2SeqError` that names the file if one is missing or damaged.
         """
         path = DEFAULT_MODEL if where == BUNDLED else Path(where)
         if is_training_run(path):
@@ -58,7 +58,7 @@ class PretrainedInit:
         return cls(ParentModel(where, sha256), model, tokenizer, weights)
 
     def require(self, recipe: Recipe) -> None:
-        """Raise `UsageError` if `recipe` asks for what this model cannot become."""
+        """Raise `UsageError` if `recipe` asks for something that this model cannot become."""
         where, requested = self.parent.path, to_table(recipe.model)
         for name, value in to_table(self.model).items():
             if requested[name] != value and name != "kernels":
@@ -81,7 +81,7 @@ class PretrainedInit:
 
 
 def first_direction(where: str) -> Direction:
-    """Return the first direction of a model that a run may start from."""
+    """Return the first direction of a model that a run can start from."""
     path = DEFAULT_MODEL if where == BUNDLED else Path(where)
     if is_training_run(path):
         return RunDir.open(path).recipe().directions[0]
@@ -95,10 +95,10 @@ def load_recipe(
     where: str | None = None,
     resumed: Path | None = None,
 ) -> tuple[Recipe, PretrainedInit | None]:
-    """Load the recipe at `path`, and the model `where` that a new run is to start from.
+    """Load the recipe at `path`, and the model `where` that a new run starts from, if any.
 
-    Settings of the model that the recipe and `overrides` leave out are those of that model; or,
-    if a run is `resumed` that was started from a model, those of the run.
+    Model settings that neither the recipe nor `overrides` give are taken from that model, or, if
+    a run that began with a model is `resumed`, from that run.
     """
     recipe = Recipe.load(path, overrides)
     if resumed is not None:
@@ -121,10 +121,10 @@ def load_recipe(
 
 
 def named_cell(recipe: Recipe, path: Path, overrides: Sequence[str]) -> CellFile | None:
-    """Read the file of the user's own cell, if `recipe` has one; nothing of it is run yet.
+    """Read the file of the user's own cell, if `recipe` has one, without running it.
 
-    Raises `UsageError` if only the recipe at `path` names it, or a model that a run starts from:
-    code is run where the command itself names its file.
+    Raises `UsageError` if the file is named only in the recipe at `path`, or in a model that a run
+    starts from: code is run only if the command itself names it.
     """
     if recipe.model.own_cell is None:
         return None
@@ -138,7 +138,7 @@ def named_cell(recipe: Recipe, path: Path, overrides: Sequence[str]) -> CellFile
 
 
 def _completed(recipe: Recipe, path: Path, overrides: Sequence[str], model: ModelConfig) -> Recipe:
-    """Replace the model settings that `recipe` has by default with those of `model`."""
+    """Replace the model settings that are not given explicitly with those of `model`."""
     names = [override.partition("=")[0].strip() for override in overrides]
     stated = {*read_table(path).get("model", {})}
     stated |= {name.removeprefix("model.") for name in names if name.startswith("model.")}
@@ -147,7 +147,7 @@ def _completed(recipe: Recipe, path: Path, overrides: Sequence[str], model: Mode
 
 
 def _languages(tokenizer: Tokenizer) -> list[str]:
-    """List the languages that it has a tag for. The tags come right after the special ids."""
+    """List the languages with a tag; tags come right after the special ids."""
     pieces = (tokenizer.pieces([number])[0] for number in count(UNK_ID + 1))
     before, after = language_tag("\n").split("\n")
     tags = takewhile(lambda piece: piece.startswith(before) and piece.endswith(after), pieces)

@@ -1,7 +1,7 @@
 """Measure how open the gates of each layer are, at each validation.
 
-Torch's fused layers do not tell what their gates did. So each layer is run once more, step by step,
-by the equations of `seq2seq.nn.cells`, on what it read in a forward pass.
+Torch's fused layers do not show their gates. So each layer is run once more, step by step, by the
+equations of `seq2seq.nn.cells`, on the inputs that it had in a forward pass.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,20 +16,20 @@ from seq2seq.nn.recurrent import RecurrentLayer, State
 from seq2seq.training.optimizer_step import forward
 
 GateStatistics = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""By layer ("encoder 1 forwards", "decoder 2"), by gate, by figure.
+"""Figures by layer ("encoder 1 forwards", "decoder 2"), gate and name.
 
-Of a gate: its `mean`, and the shares that are `open` (above 0.9) and `closed` (below 0.1), over all
-units and tokens. A plain RNN has no gates, and of its `hidden` state the share that is `saturated`
-(above 0.9 in size): there tanh lets at most a fifth of the gradient through.
+For a gate: its `mean`, and the shares of values that are `open` (above 0.9) and `closed` (below
+0.1), over all units and tokens. A plain RNN has no gates; for its `hidden` state, the share that is
+`saturated` (absolute value above 0.9), where tanh lets at most a fifth of the gradient through.
 """
 
-_SENTENCES = 32  # some 100,000 values of a gate, in a model of the usual size
-_DIGITS = 4  # so that the last bits of a sum do not show
+_SENTENCES = 32  # some 100,000 values per gate, in a model of the usual size
+_DIGITS = 4  # hides differences in the last bits of a sum
 _OPEN, _CLOSED, _SATURATED = 0.9, 0.1, 0.9
 
 
 def gate_sample(held_out: Sequence[Sequence[Batch]]) -> Batch | None:
-    """Choose a few pairs, spread evenly over each of the held-out texts; the same each time."""
+    """Choose a few pairs, spread evenly over each held-out text; the same ones each time."""
     pairs = [pair for batches in held_out for pair in _spread(batches, len(held_out))]
     if not pairs:
         return None
@@ -38,7 +38,7 @@ def gate_sample(held_out: Sequence[Sequence[Batch]]) -> Batch | None:
 
 
 def _spread(batches: Sequence[Batch], texts: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield source and target ids (without EOS) of the pairs sampled from a text."""
+    """Yield source and target ids (without EOS) of the pairs sampled from one text."""
     rows = sorted(
         (int(line), number, row)
         for number, batch in enumerate(batches)
@@ -59,7 +59,7 @@ def gate_statistics(model: EncoderDecoder, batch: Batch) -> GateStatistics:
     layers = dict(_layers(model))
 
     def keep(name: str, inputs: Tensor, state: State | None = None) -> None:
-        if name in runs:  # position by position, as with input feeding
+        if name in runs:  # called for each position, as with input feeding
             before, state = runs[name]
             inputs = torch.cat([before, inputs], dim=1)
         runs[name] = inputs, state
@@ -90,7 +90,7 @@ def _layers(model: EncoderDecoder) -> Iterator[tuple[str, RecurrentLayer]]:
 
 
 def _is_real(layer: str, batch: Batch) -> Tensor:
-    """Mark the positions (B, T) of what a layer reads that are not padding."""
+    """Return (B, T), true where the input of a layer is not padding."""
     lengths, ids = (
         (batch.src_lengths, batch.src)
         if layer.startswith("encoder")
@@ -102,7 +102,7 @@ def _is_real(layer: str, batch: Batch) -> Tensor:
 def _figures(
     layer: RecurrentLayer, inputs: Tensor, state: State | None, real: Tensor
 ) -> dict[str, dict[str, float]]:
-    """Measure the gates of a layer over inputs (B, T, X), where `real` (B, T) is true."""
+    """Measure the gates of a layer on inputs (B, T, X) where `real` (B, T) is true."""
     trace = layer.trace(inputs, state)
     real = real.to(inputs.device)
     if not layer.cell.gates:

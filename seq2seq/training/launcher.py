@@ -1,4 +1,4 @@
-"""Start the processes of a run on this machine, as `torchrun` does, and see that all end."""
+"""Start the processes of a run on this machine, as `torchrun` does, and make sure that all end."""
 
 import os
 import signal
@@ -15,19 +15,19 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.process_pool import end_with_parent
 from seq2seq.training.signals import SIGNAL_NAMES
 
-_GRACE = 20.0  # seconds to end by itself, for a process that has lost another
+_GRACE = 20.0  # seconds that a process has to end after another one failed
 _HOST = "127.0.0.1"
 _SIGNALS = [getattr(signal, name) for name in SIGNAL_NAMES if hasattr(signal, name)]
 
 
 def run_processes(count: int, function: Callable[[], None]) -> int:
-    """Call `function`, which is picklable, in so many processes; return the exit code.
+    """Call the picklable `function` in `count` processes; return the exit code.
 
-    They find each other by `process_group`. Signals are passed on to them, and when one of them
-    fails the others have some seconds to end. Raises `Seq2SeqError` where one was killed, and none
-    was left to say so.
+    They find each other through `process_group`. Signals are passed on to them, and if one fails,
+    the others have some seconds to end. Raises `Seq2SeqError` if one was killed and no other
+    reported an error.
     """
-    # Here, so that it outlives each of them; on a port that is free.
+    # In this process, so that it outlives the others; port 0 picks a free port.
     store = TCPStore(_HOST, 0, is_master=True, wait_for_workers=False)
     context = get_context("spawn")
     processes = [
@@ -53,7 +53,7 @@ def run_processes(count: int, function: Callable[[], None]) -> int:
 
 
 def _wait(processes: Sequence[BaseProcess]) -> None:
-    """Wait until all have ended; end those that still run some seconds after a failure."""
+    """Wait until all have ended; kill those still running some seconds after a failure."""
     deadline = None
     running = list(processes)
     while running:
@@ -63,15 +63,15 @@ def _wait(processes: Sequence[BaseProcess]) -> None:
             deadline = time.monotonic() + _GRACE
         elif deadline is not None and time.monotonic() >= deadline:
             for process in running:
-                process.kill()  # it waits for one that is gone, and hears no milder signal
+                process.kill()  # it is blocked on a lost process, and ignores milder signals
         running = [process for process in running if process.exitcode is None]
 
 
 @contextmanager
 def passing_signals_to(processes: Sequence[BaseProcess]) -> Iterator[list[int]]:
-    """Pass signals on to those of `processes` that run; yield the list of the signals that came.
+    """Pass signals on to those of `processes` that run; yield the list of signals received.
 
-    The sequence is read when a signal comes: processes may be added within the block.
+    The sequence is read when a signal comes, so processes may be added within the block.
     """
     came: list[int] = []
 
@@ -94,9 +94,9 @@ def passing_signals_to(processes: Sequence[BaseProcess]) -> Iterator[list[int]]:
 
 
 def _run(rank: int, count: int, port: int, function: Callable[[], None]) -> None:
-    """Be one of the processes."""
+    """Set up this process as one of the ranks, and call `function`."""
     if hasattr(os, "setpgrp"):
-        os.setpgrp()  # Ctrl-C comes from the parent, once
+        os.setpgrp()  # so that Ctrl-C arrives only once, from the parent
     end_with_parent()
     os.environ |= {
         "RANK": str(rank),

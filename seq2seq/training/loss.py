@@ -1,9 +1,9 @@
 """Label-smoothed cross-entropy over a tied softmax, without ever holding all logits.
 
-The product with the vocabulary is the dearest part of a step, and its (P, V) logits are its
+The product with the vocabulary is the most expensive part of a step, and its (P, V) logits are its
 largest array: reading and writing them takes longer than computing them. Here the softmax is
-taken a few hundred positions at a time, and the gradients of a block are computed while its
-logits are still in the cache, in the forward pass; the backward pass only scales them.
+computed for a few hundred positions at a time, and the gradients of each block in the forward pass,
+while its logits are still in the cache. The backward pass only scales them.
 """
 
 import math
@@ -24,17 +24,17 @@ def smoothed_cross_entropy(
     smoothing: float,
     sampled_words: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Sum the loss and the plain negative log-likelihood (nll) over P positions.
+    """Return the loss and the plain negative log-likelihood (nll), summed over P positions.
 
-    readout (P, H), embedding (V, H), bias (V,), targets (P,). With e = `smoothing` the loss is
-    -(1 - e) log p(target) - e / V * sum over the vocabulary of log p (Szegedy et al. 2016). The
-    products run in the autocast type; sums, exponentials and gradients stay in float32. Natural
-    logarithms. Only the loss has a gradient.
+    readout (P, H), embedding (V, H), bias (V,), targets (P,). With e = `smoothing`, the loss is
+    -(1 - e) log p(target) - e / V * sum over the vocabulary of log p (Szegedy et al. 2016), in
+    natural logarithms. Products use the autocast type; sums, exponentials and gradients are
+    float32. Only the loss has a gradient.
 
-    With `sampled_words` the softmax is over that many words: those that occur in `targets`, and
-    others drawn uniformly, anew each time. Each of the drawn ones stands for its share of the words
-    that do not occur, so that the sum over the vocabulary is estimated without bias (after Jean et
-    al. 2015). Loss and nll are then estimates, and smoothing is over these words alone.
+    With `sampled_words`, the softmax is over that many words: those in `targets`, and others drawn
+    uniformly at each call. Each drawn word is weighted for the absent words that it stands for, so
+    that the sum over the vocabulary is estimated without bias (after Jean et al. 2015). Loss and
+    nll are then estimates, and smoothing is over these words only.
     """
     vocabulary_size = len(embedding)
     if 0 < sampled_words < vocabulary_size:
@@ -53,9 +53,10 @@ def smoothed_cross_entropy(
 
 
 def symmetric_divergence(readout: Tensor, other: Tensor, embedding: Tensor, bias: Tensor) -> Tensor:
-    """Sum (KL(p || q) + KL(q || p)) / 2 over P positions, of the softmaxes of two readouts (P, H).
+    """Return (KL(p || q) + KL(q || p)) / 2, summed over P positions.
 
-    embedding (V, H), bias (V,). All of the (P, V) logits are held, and all have a gradient.
+    p and q are the softmaxes of two readouts (P, H), with embedding (V, H) and bias (V,). All
+    (P, V) logits are held in memory, and all arguments get a gradient.
     """
     log_p, log_q = (
         functional.linear(features, embedding, bias).float().log_softmax(dim=-1)
@@ -67,11 +68,11 @@ def symmetric_divergence(readout: Tensor, other: Tensor, embedding: Tensor, bias
 def _sample_words(
     targets: Tensor, vocabulary_size: int, sampled_words: int
 ) -> tuple[Tensor, Tensor]:
-    """Draw the C words of a sampled softmax, and the logarithm of how many words each stands for.
+    """Draw the C words of a sampled softmax; return the log of the number each stands for too.
 
-    targets (P,) -> words (C,), each once, and log_weights (C,). C is `sampled_words`, or the number
-    of words that occur where that is more: one size for all batches lets the CPU's matrix products
-    be prepared once.
+    targets (P,) -> distinct words (C,) and log_weights (C,). C is `sampled_words`, or the number of
+    words in `targets` if that is larger. With one size for all batches, matrix products on the CPU
+    need to be prepared only once.
     """
     occurs = torch.zeros(vocabulary_size, dtype=torch.bool, device=targets.device)
     occurs[targets] = True

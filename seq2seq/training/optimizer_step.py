@@ -1,6 +1,6 @@
 """One optimizer step: a batch through the network, loss, gradients, weights, moving average.
 
-Teacher forcing: the decoder reads the reference, shifted by a token, and is trained to predict it.
+Teacher forcing: the decoder reads the reference shifted by one token, and learns to predict it.
 """
 
 import copy
@@ -26,39 +26,39 @@ from seq2seq.training.process_group import ALONE, ProcessGroup
 from seq2seq.training.run_dir import load_weights
 
 _BYTES_A_PARAMETER = 5 * 4  # weight, gradient, two moments, moving average
-_EMA = "average"  # prefix of its tensors in a checkpoint
+_EMA = "average"  # prefix of the moving average's tensors in a checkpoint
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """The result of a training step, over all ranks. Losses are sums over its tokens."""
+    """The result of a training step over all ranks. Losses are sums over its tokens."""
 
     loss: float
     nll: float
     norm: float  # of the gradient
     tokens: int
     padding: int  # padded positions
-    positions: int  # padding counted
+    positions: int  # padding included
     parts: int
-    was_split: bool  # a batch did not fit into memory, and gradients were accumulated over parts
+    was_split: bool  # a batch did not fit into memory, and its gradients were accumulated
     left_out: tuple[int, ...]  # numbers of the pairs that did not fit even alone
 
     @property
     def loss_of_a_token(self) -> float:
-        """The mean loss."""
+        """The mean loss per token."""
         return self.loss / max(1, self.tokens)
 
     @property
     def is_finite(self) -> bool:
-        """Whether loss and gradient are numbers."""
+        """Whether loss and gradient norm are finite."""
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 
 class Learner:
-    """The model, its moving average (EMA), the optimizer and the random numbers.
+    """The model, its moving average (EMA), the optimizer and the random state.
 
-    A new one is the start of a run, with random weights until `start_from` is called. `fine_tunes`
-    says that it will be, or that a run which began so is resumed.
+    A new one has random weights until `start_from` is called. `fine_tunes` tells that it will be,
+    or was, at the beginning of the run.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Learner:
         own_cell: CellType | None = None,
         group: ProcessGroup = ALONE,
     ) -> None:
-        """Make a model; raises `UsageError` if this machine cannot train it in that precision."""
+        """Make a model; raise `UsageError` if this machine cannot train it in that precision."""
         settings = recipe.training
         _require_memory(recipe.model, vocabulary_size, own_cell)
         self._settings = settings
@@ -78,7 +78,7 @@ class Learner:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         elif group.local_size > 1:
-            # No more threads than cores for all of them; `torchrun` itself asks for 1.
+            # The processes together get no more threads than cores; `torchrun` asks for one each.
             share = max(1, cores() // group.local_size)
             torch.set_num_threads(min(torch.get_num_threads(), share))
         torch.manual_seed(settings.seed)
@@ -103,13 +103,13 @@ class Learner:
         )
 
     def start_from(self, weights: Mapping[str, Tensor], path: Path) -> None:
-        """Begin with these weights; raises `Seq2SeqError` naming `path` if they do not fit."""
+        """Begin with these weights; raise a `Seq2SeqError` naming `path` if they do not fit."""
         load_weights(self.model, weights, path)
         load_weights(self.ema, weights, path)
 
     @property
     def compute(self) -> str:
-        """Device, precision, threads and processes: the same to the byte on these."""
+        """Device, precision, threads and processes: with the same, runs are equal to the byte."""
         low = uses_bfloat16(self.device, self._settings.precision)
         name = f"{self.device.type}, {'bfloat16' if low else 'float32'}"
         if self.device.type == "cpu":
@@ -126,20 +126,19 @@ class Learner:
     def train_step(
         self, batch: Batch | None, rate: float, step: int, sampled_words: int = 0
     ) -> StepResult:
-        """Train on a batch after `step` others; leave the weights alone if the loss is not finite.
+        """Train on a batch; `step` is the number of steps before it.
 
-        Each rank has a batch of its own, or None at the end of a buffer. The step is that of one
-        process with all of these as one batch, but for dropout.
+        The weights stay as they are if the loss is not finite. Each rank has its own batch, or
+        None at the end of a buffer; apart from dropout, the step is the same as one process would
+        make with all of these as one batch. `sampled_words` is for `smoothed_cross_entropy`.
 
-        `sampled_words` is for `smoothed_cross_entropy`.
-
-        Where the batch does not fit into a GPU's memory it is split, and the gradients of its parts
-        are accumulated: the same step but for dropout.
+        A batch that does not fit into a GPU's memory is split, and the gradients of its parts are
+        accumulated, which is also the same apart from dropout.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        if self._group.size > 1:  # else all ranks would drop the same, and only one is saved
+        if self._group.size > 1:  # else all ranks have the same dropout, and only one is saved
             random = np.random.SeedSequence((self._settings.seed, step, self._group.rank))
             torch.manual_seed(int(random.generate_state(1)[0]))
         parts, left_out = [batch] if batch else [], list[int]()
@@ -185,7 +184,7 @@ class Learner:
     ) -> tuple[float, float] | int:
         """Compute the gradient of the mean loss; return the summed loss and log-likelihood.
 
-        If a part does not fit into memory, return its number: the gradients are then incomplete.
+        If a part does not fit into memory, return its number; the gradients are then incomplete.
         """
         self._optimizer.zero_grad(set_to_none=True)
         tokens = sum(part.tokens for part in parts)
@@ -202,11 +201,11 @@ class Learner:
         return total_loss, total_nll
 
     def _loss(self, batch: Batch, sampled_words: int) -> tuple[Tensor, Tensor]:
-        """Sum the loss and the nll over the positions of a batch.
+        """Return the loss and the nll, summed over the positions of a batch.
 
-        With alpha = `training.r_drop` the batch runs twice, with other dropout masks, and the loss
-        is the mean of both plus alpha / 2 times their `symmetric_divergence`: half of equation 4 of
-        R-Drop (Liang et al. 2021), so that a step is as large as one without.
+        With alpha = `training.r_drop`, the batch runs twice with different dropout, and the loss is
+        the mean of both plus alpha / 2 times their `symmetric_divergence`. This is half of equation
+        4 of R-Drop (Liang et al. 2021), so that a step is as large as without it.
         """
         softmax = self.model.embedding.weight, self.model.output_bias
         alpha, smoothing = self._settings.r_drop, self._settings.label_smoothing
@@ -223,18 +222,18 @@ class Learner:
     def _update_ema(self, step: int) -> None:
         decay = self._settings.ema_decay
         if not self._fine_tunes:
-            # A short memory at first: the average of a young model must not be its random start.
-            # One that is fine-tuned is better for some of its start: it forgets less.
+            # Forget fast at first, so that the average soon leaves the random start behind.
+            # When fine-tuning, the start is worth remembering.
             decay = min(decay, (1 + step) / (10 + step))
         for mean, weight in zip(self.ema.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(weight, 1 - decay)
 
     def is_finite(self) -> bool:
-        """Tell whether all weights are numbers."""
+        """Return whether all weights are finite."""
         return all(bool(weight.isfinite().all()) for weight in self.model.parameters())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all that `restore` needs."""
+        """Return everything that `restore` needs."""
         tensors = {"random": torch.get_rng_state()}
         if self.device.type == "cuda":
             tensors["random_cuda"] = torch.cuda.get_rng_state()
@@ -247,7 +246,7 @@ class Learner:
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor], path: Path) -> None:
-        """Put back what `tensors` gave; raises `Seq2SeqError` naming the `path` it is from."""
+        """Restore what `tensors` returned; raise a `Seq2SeqError` naming `path` if bad."""
         parts: dict[str, dict[str, Tensor]] = {"model": {}, _EMA: {}, "optimizer": {}}
         named = dict(tensors)
         try:
@@ -266,7 +265,7 @@ class Learner:
 
 
 def averaged_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the moving average of the weights, out of the tensors of a checkpoint."""
+    """Return the moving average of the weights from the tensors of a checkpoint."""
     prefix = f"{_EMA}/"
     return {
         name.removeprefix(prefix): tensor
@@ -280,11 +279,11 @@ def learning_rate(
 ) -> float:
     """Warm up linearly over `warmup_steps` steps, then follow `schedule`.
 
-    `progress` in [0, 1] is the share of the run that is done; `cosine` (Loshchilov & Hutter 2017)
-    and `linear` fall to 0 as it comes to 1. Progress, not a step count, is their clock: sampled
-    subwords give each epoch another number of batches. `inverse_square_root` falls with the number
-    of steps (Vaswani et al. 2017), and `constant` does not fall. With `plateau` it is the peak that
-    falls, when validations bring nothing better.
+    `progress` in [0, 1] is the finished share of the run; with `cosine` (Loshchilov & Hutter 2017)
+    and `linear`, the rate falls to 0 as it reaches 1. It is used rather than a step count, since
+    with subword sampling the number of batches differs between epochs. `inverse_square_root` falls
+    with the number of steps (Vaswani et al. 2017), and `constant` stays. With `plateau`, `peak`
+    itself is lowered when validations stop improving.
     """
     warmup = min(1.0, (step + 1) / max(1, warmup_steps))
     match schedule:
@@ -319,7 +318,7 @@ def forward(model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:
-    """Split a batch in two, each half padded no more than it needs."""
+    """Split a batch in two, each half padded only as much as it needs."""
     middle = (len(batch.lines) + 1) // 2
     return _rows(batch, slice(middle)), _rows(batch, slice(middle, None))
 
@@ -337,16 +336,16 @@ def _rows(batch: Batch, rows: slice) -> Batch:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Return the context in which products run in bfloat16 if `precision` says so.
+    """Return the context in which products use bfloat16 if `precision` says so.
 
-    `auto` takes bfloat16 where the processor multiplies it natively: there it is faster, see
+    `auto` uses bfloat16 if the processor multiplies it natively, since it is faster then; see
     `scripts/benchmarks/benchmark.py train`. Weights, sums and the optimizer stay in float32.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(device, precision))
 
 
 def uses_bfloat16(device: torch.device, precision: Precision) -> bool:
-    """Tell whether products run in bfloat16 on `device`."""
+    """Return whether products use bfloat16 on `device`."""
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
@@ -355,7 +354,7 @@ def uses_bfloat16(device: torch.device, precision: Precision) -> bool:
 
 
 def can_use_bfloat16(device: torch.device) -> bool:
-    """Tell whether an LSTM runs in bfloat16 on `device`; older processors have no such kernel."""
+    """Return whether an LSTM runs in bfloat16 on `device`; older processors have no kernel."""
     if device.type != "cpu":
         return True
     try:
@@ -367,9 +366,9 @@ def can_use_bfloat16(device: torch.device) -> bool:
 
 
 def _require_memory(model: ModelConfig, vocabulary_size: int, own_cell: CellType | None) -> None:
-    """Raise `UsageError` if a model cannot be trained in the memory that the machine has.
+    """Raise `UsageError` if the machine does not have the memory to train a model.
 
-    The system would give the memory, and end the process when it is used.
+    Otherwise the system would grant the memory, and kill the process when it is used.
     """
     with torch.device("meta"):
         weights = EncoderDecoder(model, vocabulary_size, own_cell=own_cell).parameters()
@@ -386,7 +385,7 @@ def _require_memory(model: ModelConfig, vocabulary_size: int, own_cell: CellType
 
 
 def _make_optimizer(name: Optimizer, groups: list[dict[str, object]]) -> torch.optim.Optimizer:
-    """Make an optimizer; Adam and SGD have weight decay as a part of the gradient (L2)."""
+    """Make an optimizer; for Adam and SGD, weight decay is part of the gradient (L2)."""
     match name:
         case "adamw":
             return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
@@ -397,7 +396,7 @@ def _make_optimizer(name: Optimizer, groups: list[dict[str, object]]) -> torch.o
 
 
 def _parameter_groups(model: EncoderDecoder, weight_decay: float) -> list[dict[str, object]]:
-    """Let matrices decay, and not biases and norms."""
+    """Apply weight decay to matrices, but not to biases and norms."""
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() <= 1]
     return [
@@ -407,7 +406,7 @@ def _parameter_groups(model: EncoderDecoder, weight_decay: float) -> list[dict[s
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's moments, `NUMBER.NAME` for parameter NUMBER."""
+    """Return the optimizer's moments, named `NUMBER.NAME` by the number of the parameter."""
     return {
         f"{number}.{name}": value
         for number, moments in optimizer.state_dict()["state"].items()

@@ -1,8 +1,8 @@
 """The processes of one run: each computes a share of every optimizer step, and rank 0 writes.
 
-`torchrun` starts them, or `seq2seq.training.launcher`; they find each other by the environment
-that either sets. Numbers and objects travel by gloo, the gradients of GPUs by NCCL. All ranks take
-the same decisions, since they decide by sums over all of them.
+They are started by `torchrun` or `seq2seq.training.launcher`, and find each other through the
+environment variables that these set. Numbers and objects are exchanged by gloo, gradients on GPUs
+by NCCL. All ranks take the same decisions, since they decide by sums over all ranks.
 """
 
 import os
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_PATIENCE = timedelta(minutes=10)  # with a process that neither answers nor ends
-_BUCKET = 8 << 20  # parameters that are reduced at once
+_PATIENCE = timedelta(minutes=10)  # time for a process to answer before it counts as lost
+_BUCKET = 8 << 20  # parameters to reduce at once
 _ROLL_CALL = 10.0  # seconds until a rank that does not report its end counts as lost
-_LATE = 1.0  # seconds for the last one
+_LATE = 1.0  # seconds to wait for the last rank
 
 
 class LostRankError(Seq2SeqError):
-    """Another process of the run has ended, or does not answer."""
+    """Another process of the run has ended or does not answer."""
 
 
 class ProcessGroup:
-    """The ranks of a run, numbered from 0. Without arguments: a process by itself.
+    """The ranks of a run, numbered from 0. Without arguments, a single process.
 
-    Every method but `average_gradients` is for all ranks to call at the same point, and raises
-    `LostRankError` where one of them does not.
+    Except for `average_gradients`, all ranks must call each method at the same point; if one does
+    not, `LostRankError` is raised.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class ProcessGroup:
         restarts: int = 0,
         store: "Store | None" = None,
     ) -> None:
-        """Take this process's number, and how many there are in all and on this machine.
+        """Take the number of this process, and the numbers of processes in all and locally.
 
-        `restarts` is how often `torchrun` has restarted them, and `store` is how they met.
+        `restarts` is how often `torchrun` has restarted them, `store` is where they meet.
         """
         self.rank, self.size = rank, size
         self.local_size, self.restarts = local_size, restarts
@@ -62,11 +62,11 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes, and talks to the user."""
+        """Whether this is the process that writes and reports to the user."""
         return self.rank == 0
 
     def join(self) -> None:
-        """Meet the others; raises `Seq2SeqError` where they do not come."""
+        """Meet the other ranks; raise `Seq2SeqError` if they do not come."""
         on_gpu = torch.cuda.is_available()
         try:
             dist.init_process_group(
@@ -89,7 +89,7 @@ class ProcessGroup:
         return sums.tolist()
 
     def largest(self, number: int) -> int:
-        """Return the largest number that a rank has."""
+        """Return the largest of the ranks' numbers."""
         if self.size == 1:
             return number
         largest = torch.tensor(number)
@@ -97,7 +97,7 @@ class ProcessGroup:
         return int(largest)
 
     def gather(self, value: Result) -> list[Result]:
-        """Return the value of each rank, in their order."""
+        """Return the value of each rank, in order of rank."""
         if self.size == 1:
             return [value]
         own = self._padded(pickle.dumps(value))
@@ -109,7 +109,7 @@ class ProcessGroup:
         return [pickle.loads(part.numpy().data) for part in parts]
 
     def from_first(self, make: Callable[[], Result]) -> Result:
-        """Return what `make` returns on rank 0, the only one where it is called."""
+        """Return what `make` returns on rank 0, where alone it is called."""
         if self.size == 1:
             return make()
         value = make() if self.is_first else None
@@ -121,17 +121,17 @@ class ProcessGroup:
         return pickle.loads(data.numpy().data) if value is None else value
 
     def share_out(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Call `function` on every item, on one rank each; all ranks get all results, in order."""
+        """Call `function` on each item, on one rank each; return all results in order."""
         return self.interleave([function(item) for item in items[self.rank :: self.size]])
 
     def interleave(self, results: list[Result]) -> list[Result]:
-        """Put together what each rank made of every `size`th item, from its own number on."""
+        """Merge the ranks' results; rank r has those of items r, r + size, r + 2 size..."""
         parts = self.gather(results)
         count = sum(map(len, parts))
         return [parts[place % self.size][place // self.size] for place in range(count)]
 
     def require_same(self, facts: Mapping[str, Any]) -> None:
-        """Raise `UsageError` where a rank has another value of a fact than rank 0 has."""
+        """Raise `UsageError` if a rank differs from rank 0 in one of the facts."""
         first, *others = self.gather(dict(facts))
         for rank, theirs in enumerate(others, 1):
             for name in first | theirs:
@@ -142,7 +142,7 @@ class ProcessGroup:
                     )
 
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter], weight: float) -> None:
-        """Replace gradients by their mean over the ranks, each of which has a `weight`; sum: 1."""
+        """Replace gradients by their weighted mean over the ranks; the weights must sum to 1."""
         if self.size == 1:
             return
         for bucket in _buckets(parameters):
@@ -166,7 +166,7 @@ class ProcessGroup:
             self._lose()
 
     def _padded(self, data: bytes) -> Tensor:
-        """Return a pickle as bytes, as many on each rank; what follows a pickle does not count."""
+        """Return a pickle as bytes, padded to the same length on each rank (harmless to pickle)."""
         return torch.frombuffer(bytearray(data.ljust(self.largest(len(data)))), dtype=torch.uint8)
 
     def _lose(self) -> NoReturn:
@@ -174,15 +174,15 @@ class ProcessGroup:
         raise LostRankError("") from None
 
     def report(self, reason: str) -> None:
-        """Tell the others that this rank ends, and why: empty where they are the reason."""
+        """Tell the others why this rank ends; "" if it ends because of them."""
         if self._store is not None:
-            with suppress(RuntimeError):  # the process that had the store is gone
+            with suppress(RuntimeError):  # the process with the store is gone
                 self._store.set(f"ended/{self.rank}", reason)
 
     def cause(self, own: Seq2SeqError) -> str:
-        """Return why the run ends, on the one rank that is to say it, and "" on the others.
+        """Return the message about the end of the run on one rank, and "" on the others.
 
-        That is the first error of a rank, or else which ranks are lost.
+        The message is the first error of a rank, or else which ranks are lost.
         """
         self.report("" if isinstance(own, LostRankError) else str(own))
         reasons = self._call_roll()
@@ -204,13 +204,13 @@ class ProcessGroup:
         while len(reasons) < self.size and time.monotonic() < deadline:
             time.sleep(0.05)
             count, reasons = len(reasons), self._reported()
-            if count < len(reasons) == self.size - 1:  # the one that is missing is the lost one
+            if count < len(reasons) == self.size - 1:  # the missing one is probably lost
                 deadline = time.monotonic() + _LATE
         return reasons
 
     def _reported(self) -> dict[int, str]:
         reasons = {self.rank: ""}
-        with suppress(RuntimeError):  # the process that had the store is gone
+        with suppress(RuntimeError):  # the process with the store is gone
             for rank in range(self.size):
                 if self._store is not None and self._store.check([f"ended/{rank}"]):
                     reasons[rank] = self._store.get(f"ended/{rank}").decode()
@@ -222,9 +222,9 @@ ALONE = ProcessGroup()
 
 @contextmanager
 def process_group() -> Iterator[ProcessGroup]:
-    """Join the processes that were started together, if `torchrun` or a launcher started this one.
+    """Join the processes of the run, if `torchrun` or a launcher started this process.
 
-    Errors within end all of them, and one says why. Raises `Seq2SeqError`.
+    An error in one of them ends all, and one reports it. Raises `Seq2SeqError`.
     """
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0)
     if int(os.environ.get("WORLD_SIZE") or 1) == 1:
@@ -245,8 +245,8 @@ def process_group() -> Iterator[ProcessGroup]:
 
 
 def _group_of_environment(restarts: int) -> ProcessGroup:
-    """Read who this process is, and connect to the store where all of them meet."""
-    # Here: builds of torch that cannot do this train on one process.
+    """Read this process's number, and connect to the store where all processes meet."""
+    # Imported here, since builds of torch without it can still train in one process.
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
@@ -279,13 +279,13 @@ def _group_of_environment(restarts: int) -> ProcessGroup:
 
 
 def _leave() -> None:
-    """Close the connections, which ends the waiting of the others."""
+    """Close the connections, which wakes up others that wait."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def _buckets(parameters: Iterable[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
-    """Cut the parameters into lists of some million weights."""
+    """Divide the parameters into lists of some million weights."""
     bucket, size = list[torch.nn.Parameter](), 0
     for parameter in parameters:
         if bucket and size + parameter.numel() > _BUCKET:

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal or in a notebook, plain lines in a log."""
+"""Report the progress of a run: a bar on a terminal or in a notebook, plain lines in a log."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from seq2seq.training.state import MOST_ROLLBACKS
 
-_LINE_STEPS = 500  # steps between two lines on the training loss
+_LINE_STEPS = 500  # steps between two lines about the training loss
 
 
 class ProgressReporter:
-    """Messages and progress on standard error."""
+    """Prints messages and progress to standard error."""
 
     def __init__(self, console: Console, progress: Progress | None, quiet: bool) -> None:
         self._console = console
@@ -27,11 +27,11 @@ class ProgressReporter:
     def say(self, message: str) -> None:
         """Print a line."""
         if not self._quiet:
-            with suppress(OSError):  # nobody listens any more, or the log's disk is full
+            with suppress(OSError):  # standard error is closed, or the log's disk is full
                 self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def start(self) -> None:
-        """Show the bar."""
+        """Show the bar, if there is one."""
         if self._progress is not None and self._task is None:
             self._task = self._progress.add_task("training", total=1.0, status="", bleu="")
 
@@ -42,7 +42,7 @@ class ProgressReporter:
             self._progress.update(self._task, completed=progress, status=status)
 
     def report(self, row: Mapping[str, Any]) -> None:
-        """Say what a row of metrics.jsonl says."""
+        """Report a row of metrics.jsonl."""
         match row["kind"]:
             case "train":
                 if row["step"] % _LINE_STEPS == 0:
@@ -74,7 +74,7 @@ class ProgressReporter:
             self.say("  " + ", ".join(f"{name} {bleu:.2f}" for name, bleu in by_direction.items()))
 
     def _report_split(self, row: Mapping[str, Any]) -> None:
-        """Report a batch that did not fit into memory: the first, and each that lost pairs."""
+        """Report a batch that did not fit into memory: only the first, and any that lost pairs."""
         if self._told_of_memory and not row["left_out"]:
             return
         self._told_of_memory = True
@@ -88,9 +88,9 @@ class ProgressReporter:
 
 @contextmanager
 def open_reporter(quiet: bool = False) -> Iterator[ProgressReporter]:
-    """Yield a `ProgressReporter` for standard error as it is: terminal, notebook or neither.
+    """Yield a `ProgressReporter` that suits standard error: terminal, notebook or neither.
 
-    In a notebook rich draws the bar with ipywidgets; without them there are plain lines.
+    In a notebook, rich draws the bar with ipywidgets; without them, lines are printed.
     """
     console = Console(stderr=True)
     shows_bar = sys.stderr.isatty() or (console.is_jupyter and find_spec("ipywidgets") is not None)

@@ -1,4 +1,4 @@
-"""The directory of a training run: its files, its lock, and the model that came of it."""
+"""The directory of a training run: its files, its lock, and its trained model."""
 
 import json
 import shutil
@@ -21,31 +21,31 @@ from seq2seq.nn.model import EncoderDecoder
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.checkpoint import SUMS, WriteError, checkpoints, load_best, step_of
 
-_FREE = ("training.keep_checkpoints",)  # may change: nothing that comes of a run depends on them
+_FREE = ("training.keep_checkpoints",)  # may change on resuming: they do not affect the results
 _PARENT = "origin"  # its key in recipe.json, beside the settings
 
 
 @dataclass(frozen=True)
 class ParentModel:
-    """The model that a run has its first weights from, if these were not random."""
+    """The model that a run started from, if not from random weights."""
 
-    path: str  # as it was given
-    sha256: str  # of the file that has them
+    path: str  # as the user gave it
+    sha256: str  # of its file of weights
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """`recipe.json`, `tokenizer.model`, `metrics.jsonl`, `best.safetensors`, `checkpoints/`.
+    """A folder with `recipe.json`, `tokenizer.model`, `metrics.jsonl`, `best.safetensors`...
 
-    Also `cell.py`, if the cell is the user's own. `SHA256SUMS` has the digests of what never
-    changes, recipe, tokenizer and cell; the others have their own.
+    Also `checkpoints/`, and `cell.py` if the cell is the user's own. `SHA256SUMS` has the digests
+    of the files that never change: recipe, tokenizer and cell. The others contain their own.
     """
 
     path: Path
 
     @property
     def recipe_file(self) -> Path:
-        """All settings of the run, and its `ParentModel` if it has one."""
+        """All settings of the run, and its `ParentModel`, if any."""
         return self.path / "recipe.json"
 
     @property
@@ -55,30 +55,30 @@ class RunDir:
 
     @property
     def cell_file(self) -> Path:
-        """A copy of the file of the user's own cell: kept, and never run from here unasked."""
+        """A copy of the file of the user's own cell; it is never run unless the user names it."""
         return self.path / "cell.py"
 
     @property
     def sums_file(self) -> Path:
-        """The digests of these, as `sha256sum -c` reads them."""
+        """The digests of the files that never change, in the format of `sha256sum -c`."""
         return self.path / SUMS
 
     @property
     def metrics_file(self) -> Path:
-        """One JSON object a line: loss and speed every few steps, BLEU at each validation.
+        """One JSON object per line: loss and speed every few steps, BLEU at each validation.
 
-        With BLEU come the gates, see `seq2seq.training.gate_statistics.GateStatistics`.
+        A validation also has the gates, see `seq2seq.training.gate_statistics.GateStatistics`.
         """
         return self.path / "metrics.jsonl"
 
     @property
     def events(self) -> Path:
-        """The same as events for TensorBoard, if these are wanted."""
+        """The same as events for TensorBoard, if the user wants them."""
         return self.path / "tensorboard"
 
     @property
     def curve_file(self) -> Path:
-        """A plot of metrics.jsonl, drawn when the run is done."""
+        """A plot of metrics.jsonl, drawn at the end of the run."""
         return self.path / "curve.png"
 
     @property
@@ -88,12 +88,12 @@ class RunDir:
 
     @property
     def checkpoints(self) -> Path:
-        """A directory for each checkpoint."""
+        """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @classmethod
     def vacant(cls, path: Path) -> Self:
-        """Return a place for a new run; raises `UsageError` if there is a run already."""
+        """Return a place for a new run; raise `UsageError` if there is a run already."""
         run = cls(path)
         if run.recipe_file.exists():
             raise UsageError(
@@ -124,7 +124,7 @@ class RunDir:
         )
 
     def _was_begun(self) -> bool:
-        """Tell whether a run was killed here before it could be resumed: its files are ours."""
+        """Return whether a run was killed here before it was resumable; its files are ours."""
         try:
             names = read_checksums(self.sums_file).keys()
         except (OSError, ValueError):
@@ -139,10 +139,10 @@ class RunDir:
         parent: ParentModel | None = None,
         own_cell: CellFile | None = None,
     ) -> None:
-        """Make the directory, with the checkpoint of the start that `first` saves.
+        """Make the directory, with the first checkpoint, which `first` saves.
 
-        The recipe is written last, and with it the run can be resumed. Where that fails or is
-        stopped half-way, nothing is left behind. Raises `WriteError`.
+        The recipe is written last; from then on the run can be resumed. If this fails or is stopped
+        earlier, nothing is left behind. Raises `WriteError`.
         """
         table = to_table(recipe) | ({_PARENT: to_table(parent)} if parent else {})
         text = json.dumps(table, indent=1, ensure_ascii=False)
@@ -153,7 +153,7 @@ class RunDir:
         if own_cell:
             files[self.cell_file.name] = own_cell.text
         try:
-            self.clean()  # of a run that was killed before it could be resumed
+            self.clean()  # after a run that was killed before it could be resumed
             write_file(self.sums_file, checksums(files))
             write_file(self.tokenizer_file, tokenizer.model)
             if own_cell:
@@ -184,7 +184,7 @@ class RunDir:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Return an existing run; raises `Seq2SeqError` if there is none."""
+        """Return an existing run; raise `Seq2SeqError` if there is none."""
         run = cls(path)
         if not run.recipe_file.is_file():
             raise Seq2SeqError(f"{path}: not a training run (it has no recipe.json).")
@@ -195,7 +195,7 @@ class RunDir:
         return self._read()[0]
 
     def parent(self) -> ParentModel | None:
-        """Read which model it was started from; None: it began with random weights."""
+        """Read which model the run started from; None: it began with random weights."""
         return self._read()[1]
 
     def _read(self) -> tuple[Recipe, ParentModel | None]:
@@ -212,7 +212,7 @@ class RunDir:
         return Tokenizer(self._unaltered(self.tokenizer_file), name=str(self.tokenizer_file))
 
     def _unaltered(self, file: Path) -> bytes:
-        """Read a file that never changes, and compare its digest; old runs have no digests."""
+        """Read a file that never changes, and verify its digest; old runs have no digests."""
         sums = self.sums_file
         try:
             data = file.read_bytes()
@@ -229,7 +229,7 @@ class RunDir:
         return data
 
     def require(self, recipe: Recipe) -> None:
-        """Raise `UsageError` if `recipe` differs from the one that the run was started with."""
+        """Raise `UsageError` if `recipe` differs from the recipe of the run."""
         before, now = flat_settings(self.recipe()), flat_settings(recipe)
         for name in sorted(before.keys() | now.keys()):
             old, new = before.get(name), now.get(name)
@@ -242,10 +242,10 @@ class RunDir:
                 )
 
     def own_cell(self, file: Path | None) -> CellType | None:
-        """Run `file`, which the user has named, and return the cell of this run from it.
+        """Run `file`, which the user named, and return the cell of this run from it.
 
-        None: the cell is built in. Raises `UsageError` where the cell is the user's own and no file
-        is named, or one with another text than the run was started with.
+        Return None if the cell is built in. Raises `UsageError` if the cell is the user's own and
+        no file is named, or the file has changed since the run was started.
         """
         own_cell = self.recipe().model.own_cell
         if own_cell is None:
@@ -262,7 +262,7 @@ class RunDir:
         return cell.load()
 
     def require_cell(self, cell: CellFile) -> None:
-        """Raise `UsageError` if a cell's file is not as it was when the run was started."""
+        """Raise `UsageError` if a cell's file has changed since the run was started."""
         try:
             digest_then = read_checksums(self.sums_file).get(self.cell_file.name)
         except (OSError, ValueError):
@@ -274,7 +274,7 @@ class RunDir:
             )
 
     def best_model(self, cell: Path | None = None) -> tuple[EncoderDecoder, Tokenizer, Recipe]:
-        """Load the model that validated best, ready to translate (no dropout).
+        """Load the model with the best validation, ready to translate (without dropout).
 
         `cell` is the file of its cell, if that is the user's own.
         """
@@ -285,14 +285,14 @@ class RunDir:
         return model.eval(), tokenizer, recipe
 
     def best_weights(self) -> tuple[dict[str, Tensor], str]:
-        """Read the weights that validated best, and the SHA-256 of their file."""
+        """Read the weights with the best validation, and the SHA-256 of their file."""
         if not self.best_file.exists():
             raise Seq2SeqError(f"{self.path}: the run has no validated model yet.")
         return load_best(self.best_file)
 
 
 def load_weights(model: EncoderDecoder, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Call `load_state_dict`; raises `Seq2SeqError` naming the file that does not fit."""
+    """Call `load_state_dict`; raise a `Seq2SeqError` that names the file if it does not fit."""
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -301,12 +301,12 @@ def load_weights(model: EncoderDecoder, weights: Mapping[str, Tensor], path: Pat
 
 
 def flat_settings(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings, each named in full."""
+    """Return the settings by their full names, as `--set` takes them."""
     return _settings(to_table(recipe))
 
 
 def _settings(value: Any, name: str = "") -> dict[str, Any]:
-    """Name each setting in full, as `--set` takes it."""
+    """Return the settings in a table by their full names."""
     if isinstance(value, dict):
         parts = value
     elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
@@ -326,8 +326,8 @@ def _settings(value: Any, name: str = "") -> dict[str, Any]:
 def locked(path: Path) -> Iterator[None]:
     """Keep other trainers out of the run directory `path`, which is made if it does not exist.
 
-    The lock is the kernel's, on the file `lock` in the directory, so it ends with the process
-    however that ends. A directory that was made is removed if no run has come of it. Raises
+    The lock is the kernel's, on the file `lock` in the directory, so it ends with the process, no
+    matter how. A new directory is removed again if no run was started in it. Raises
     `Seq2SeqError` if another trainer is at work.
     """
     lock_file = path / "lock"
@@ -350,7 +350,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         unused = not RunDir(path).recipe_file.exists()
-        if unused:  # while it is held: whoever finds the file later finds it without a lock
+        if unused:  # before the release: nobody else may hold the lock when its file is removed
             with suppress(OSError):
                 lock_file.unlink()
         lock.release()

@@ -1,4 +1,4 @@
-"""Handle Ctrl-C, SIGTERM and SIGHUP: a run is saved before it ends."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP: save a run before it ends."""
 
 import signal
 import threading
@@ -10,15 +10,15 @@ SIGNAL_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class StopSignal:
-    """A request to stop, by a signal, and what happens then.
+    """A request to stop by a signal, and how to respond to it.
 
-    At first a signal ends the process at once, by `KeyboardInterrupt` or `SystemExit`. Within
-    `waits` it is only noted, for work that must not be cut short. A second signal always does what
-    it does without us.
+    By default a signal ends the process at once, with `KeyboardInterrupt` or `SystemExit`. Within
+    `waits` it is only noted, since the work must not be cut short. A second signal always has its
+    usual effect.
     """
 
     def __init__(self) -> None:
-        self.number = 0  # of the signal that came; 0: none
+        self.number = 0  # of the signal received; 0: none
         self._waits = False
 
     @contextmanager
@@ -29,7 +29,7 @@ class StopSignal:
 
     @contextmanager
     def ends_at_once(self) -> Iterator[None]:
-        """Raise at a signal within this block, which is within `waits`; also at an earlier one."""
+        """Within a `waits` block, let signals end the process again, including an earlier one."""
         with self._set(False):
             if self.number:
                 self._end()
@@ -57,10 +57,10 @@ class StopSignal:
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignal]:
-    """Listen to signals, except those that the process ignores, as under `nohup`."""
+    """Handle signals, except those that the process ignores, as under `nohup`."""
     stop = StopSignal()
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # signals are the main thread's
+        yield stop  # only the main thread can handle signals
         return
     numbers = [getattr(signal, name) for name in SIGNAL_NAMES if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}

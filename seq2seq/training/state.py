@@ -1,4 +1,4 @@
-"""The state of a run, all of it that is not a tensor."""
+"""The state of a run, except for its tensors."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -17,28 +17,28 @@ _FORMER_NAMES = {
     "good_step": "stable_step",
     "arithmetic": "compute",
 }
-"""Of fields, in checkpoints of version 0.1."""
+"""Names of fields in checkpoints of version 0.1, with their present names."""
 
-_BLIND = 3.0  # times ln V
-_LEAST = 1.0  # nats
-_DEVIATIONS = 3.0
+_BLIND = 3.0  # times ln V: limit of the loss of a single batch
+_LEAST = 1.0  # nats above the mean
+_DEVIATIONS = 3.0  # above the mean
 _IN_A_ROW = 10  # batches
 _DECAY = 0.99  # of the running mean and variance
-_SETTLED = 20  # batches, before which nothing is known of either
+_SETTLED = 20  # batches until mean and variance are reliable
 
 
 class InstabilityError(Exception):
-    """Loss, gradient or weights have become useless; the message says which."""
+    """Loss, gradient or weights are no longer usable; the message says which."""
 
 
 @dataclass
 class LossWatch:
     """Detects divergence of the loss, from its running mean and variance.
 
-    The loss has diverged if a token of a batch costs more than three times what blind guessing
-    would, 3 ln V; or if in each of ten batches in a row a token costs more than one nat, and more
-    than three standard deviations, above the running mean. A single batch says little: it may be
-    garbage, which clipped gradients survive.
+    The loss has diverged if its mean over a batch is more than three times that of blind guessing,
+    ln V; or if in ten batches in a row it is above the running mean by more than one nat and more
+    than three standard deviations. A single high batch says little: it may be garbage, which
+    clipped gradients survive.
     """
 
     mean: float = 0.0
@@ -47,7 +47,7 @@ class LossWatch:
     high: int = 0  # batches in a row that were too far above the mean
 
     def explodes(self, loss: float, vocabulary_size: int) -> bool:
-        """Take in the mean loss of a token of a batch, and tell whether the loss has diverged."""
+        """Add the mean loss per token of a batch; return whether the loss has diverged."""
         limit = self.mean + max(_LEAST, _DEVIATIONS * math.sqrt(self.variance))
         if self.seen >= _SETTLED and loss > limit:
             self.high += 1
@@ -72,7 +72,7 @@ class RunningAverages:
     positions: int = 0
 
     def add(self, loss: float, nll: float, tokens: int, padding: int, positions: int) -> None:
-        """Add a step, with `tokens` target tokens that were trained on."""
+        """Add a step with `tokens` target tokens."""
         self.loss += loss
         self.nll += nll
         self.tokens += tokens
@@ -80,7 +80,7 @@ class RunningAverages:
         self.positions += positions
 
     def means(self) -> dict[str, float]:
-        """Compute loss and negative log-likelihood of a token, and the share of padding."""
+        """Return loss and negative log-likelihood per token, and the share of padding."""
         tokens = max(1, self.tokens)
         return {
             "loss": self.loss / tokens,
@@ -91,43 +91,43 @@ class RunningAverages:
 
 @dataclass
 class TrainState:
-    """How far a run has come. All counts are of what is done."""
+    """How far a run has come. All counts are of what is finished."""
 
     epoch: int = 0  # whole epochs
     buffer: int = 0  # shuffle buffers of the current epoch
     batch: int = 0  # batches of the current buffer
     step: int = 0  # optimizer steps of the whole run
-    validation_due: bool = False  # at this step, and not done yet
+    validation_due: bool = False  # at this step, not done yet
     metrics_bytes: int = 0  # length of metrics.jsonl
     best_bleu: float = -1.0
     best_chrf: float = -1.0
     best_nll: float = 0.0
     validations_since_best: int = 0
-    validations_since_cut: int = 0  # without a new best, since the rate was cut at a plateau
+    validations_since_cut: int = 0  # without a new best, since the rate was last lowered
     plateaus: int = 0  # each has lowered the learning rate
     averages: RunningAverages = field(default_factory=RunningAverages)
     loss_watch: LossWatch = field(default_factory=LossWatch)
-    stable_step: int = 0  # that of the checkpoint to roll back to when the loss diverges
+    stable_step: int = 0  # of the checkpoint to roll back to if the loss diverges
     rollbacks: int = 0  # each has halved the learning rate
     finished: bool = False
     corpus: str = ""  # fingerprint of the training and validation text
-    compute: str = ""  # device, precision and threads: results are the same to the byte on these
+    compute: str = ""  # device, precision and threads; with the same, runs are equal to the byte
 
     @classmethod
     def from_json(cls, table: Any) -> Self:
-        """Read what `to_json` gave; raises `UsageError` for anything else."""
+        """Read what `to_json` returned; raise `UsageError` for anything else."""
         if isinstance(table, dict):
             table = {_FORMER_NAMES.get(name, name): value for name, value in table.items()}
         return from_table(cls, table)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the state as dictionaries, text and numbers."""
+        """Return the state as dictionaries, text and numbers."""
         return asdict(self)
 
     def advance(self, batches: int, buffers: int, processes: int = 1) -> None:
-        """Count a step: a batch for each process, as far as the `batches` of its buffer go.
+        """Count a step, in which each process takes one of the remaining `batches` of its buffer.
 
-        There are so many `buffers` in an epoch.
+        An epoch has as many `buffers`.
         """
         self.step += 1
         self.batch = min(self.batch + processes, batches)
@@ -139,7 +139,7 @@ class TrainState:
     def take_validation(
         self, bleu: float, chrf: float, nll: float, metric: ValidationMetric = "bleu"
     ) -> bool:
-        """Take in the figures of a validation, and tell whether it is the best so far."""
+        """Record the figures of a validation; return whether it is the best so far."""
         best = validation_rank(self.best_bleu, self.best_chrf, self.best_nll, metric)
         has_best = self.best_bleu >= 0
         if has_best and validation_rank(bleu, chrf, nll, metric) <= best:
@@ -151,7 +151,7 @@ class TrainState:
         return True
 
     def take_plateau(self, patience: int) -> bool:
-        """Count a plateau where so many validations brought no new best, and tell of it."""
+        """Return whether `patience` validations brought no new best, and count that plateau."""
         is_plateau = self.validations_since_cut >= patience
         if is_plateau:
             self.plateaus, self.validations_since_cut = self.plateaus + 1, 0
@@ -159,7 +159,7 @@ class TrainState:
 
     @property
     def rate_factor(self) -> float:
-        """What the learning rate is multiplied by after rollbacks."""
+        """The factor of the learning rate after rollbacks."""
         return 0.5**self.rollbacks
 
     @property
@@ -169,5 +169,5 @@ class TrainState:
 
     @property
     def last_epoch(self) -> int:
-        """The number of the epoch that the last step was of, from 1."""
+        """The number of the epoch of the last step, from 1."""
         return self.epoch + (not self.is_between_epochs)

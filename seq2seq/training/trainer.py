@@ -51,7 +51,7 @@ from seq2seq.training.training_pairs import ShuffleBuffer, TrainingPairs, finger
 from seq2seq.training.validation import HeldOut, advice, validate
 
 _ROW_STEPS = 50  # steps between two rows of metrics.jsonl
-_SAMPLED_SHARE = 0.9  # of a run may have a sampled softmax; the rest corrects what it estimated
+_SAMPLED_SHARE = 0.9  # of a run may use a sampled softmax; the rest corrects its estimates
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Outcome:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a signal stopped it; then everything is saved, and can be resumed."""
+        """Whether a signal stopped it; everything is saved then, and the run can be resumed."""
         return self.stopped_by > 0
 
 
@@ -82,15 +82,15 @@ def train(
     """Train the model that `recipe` describes in the run directory `path`.
 
     A new run begins with random weights, or with the weights and the tokenizer of `init`. With
-    `resume` an earlier run of the same recipe is continued from its last checkpoint. Ctrl-C,
-    SIGTERM and SIGHUP save a checkpoint and return; before there is anything to save they end the
-    process. `own_cell` is the file of a cell of the user's own, which is run. With `tensorboard`
-    the directory has the events of the run, from its beginning.
+    `resume`, an earlier run of the same recipe continues from its last checkpoint. Ctrl-C, SIGTERM
+    and SIGHUP save a checkpoint and return; before there is anything to save, they end the process.
+    `own_cell` is the file of the user's own cell, whose code is run. With `tensorboard`, the
+    directory gets the events of the whole run.
 
-    Where this is one of several processes, all call this, and `group` are they (see
-    `process_group`). Rank 0 writes; with `resume` all read. Processes that were restarted resume.
+    With several processes, all of them call this, and `group` connects them (see `process_group`).
+    Rank 0 writes; with `resume` all ranks read. Restarted processes resume.
 
-    Raises `Seq2SeqError` for whatever is wrong with the recipe, the corpus or the directory.
+    Raises `Seq2SeqError` for anything wrong with the recipe, the corpus or the directory.
     """
     group.require_same(
         {
@@ -106,7 +106,7 @@ def train(
     if group.restarts:
         resume = group.from_first(RunDir(path).recipe_file.exists)
     if resume:
-        run_dir = RunDir.open(path)  # raises where there is no run, before a directory is made
+        run_dir = RunDir.open(path)  # raises if there is no run, before a directory is made
         if own_cell:
             run_dir.require_cell(own_cell)
     cell = own_cell.load() if own_cell else None
@@ -134,8 +134,8 @@ def train(
             if init:
                 trainer.start_from(init)
             trainer.draw()
-            # Only now: the recipe and the corpus are known to be right, and nothing is left behind
-            # if they are not.
+            # Only now, when recipe and corpus have proved right, so that otherwise nothing is left
+            # behind.
             if group.is_first:
                 run_dir.create(recipe, tokenizer, trainer.save, parent, own_cell)
         with stop.waits():
@@ -150,14 +150,14 @@ def _prepare(recipe: Recipe, reporter: ProgressReporter) -> Corpus:
 
 
 def _tokenizer(recipe: Recipe, corpus: Corpus, group: ProcessGroup) -> Tokenizer:
-    """Train or load the tokenizer on rank 0; the others get its model."""
+    """Train or load the tokenizer on rank 0; the other ranks get its model."""
     own = tokenizer_for(recipe, corpus) if group.is_first else None
     model = group.from_first(lambda: own and own.model)
     return own or Tokenizer(model or b"")
 
 
 class Trainer:
-    """A run: what is trained, on what, and its state."""
+    """A run: the model in training, its data and its state."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Trainer:
         )
         self.held_out = [HeldOut.of(text, tokenizer, recipe.training) for text in corpus.valid]
         self._drawn: ShuffleBuffer | None = None
-        self._tokens, self._seconds = 0, 0.0  # of steps since the last row, without validation
+        self._tokens, self._seconds = 0, 0.0  # in steps since the last row, without validation
         reporter.say(
             f"{len(self.pairs):,} training pairs, {len(tokenizer):,} subwords, "
             f"{self.learner.parameters:,} parameters; {self.learner.compute}."
@@ -200,24 +200,24 @@ class Trainer:
     def start_from(self, init: PretrainedInit) -> None:
         """Begin with the weights of `init`, which are validated before the first step.
 
-        This shows what training gains, and where it gains nothing they stay the best weights.
+        This shows what training gains; if it gains nothing, they stay the best weights.
         """
         self.learner.start_from(init.weights, Path(init.parent.path))
         self.state.validation_due = True
 
     def draw(self) -> None:
-        """Draw the first pairs ahead of time; raises `Seq2SeqError` if they are all too long."""
+        """Draw the first pairs ahead of time; raise `Seq2SeqError` if all of them are too long."""
         self._drawn = self.pairs.buffer(0, 0)
 
     def run(self, stop: StopSignal) -> Outcome:
-        """Train until the last epoch, until validation BLEU stops rising, or until `stop`.
+        """Train until the last epoch, until validations stop improving, or until `stop`.
 
-        Raises `Seq2SeqError`, which says how far the run is saved, if it cannot go on.
+        If it cannot go on, a `Seq2SeqError` says up to which step the run is saved.
         """
         try:
             while not (self.state.finished or self.group.largest(stop.number)):
                 try:
-                    if self.state.validation_due:  # a signal came before it
+                    if self.state.validation_due:  # not done yet because of a signal
                         self._validate(stop)
                     else:
                         self._train_on_buffer(stop)
@@ -230,7 +230,7 @@ class Trainer:
             raise LostRankError(str(self._stopped("", "Continue with --resume."))) from None
         except WriteError as error:
             raise self._stopped(str(error), "Make room, and continue with --resume.") from None
-        except RuntimeError as error:  # it has a class of its own on a GPU alone
+        except RuntimeError as error:  # only on a GPU, running out of memory has its own class
             if "memory" not in str(error):
                 raise
             raise self._stopped(
@@ -264,7 +264,7 @@ class Trainer:
                 return
 
     def _step(self, buffer: ShuffleBuffer, numbers: range) -> None:
-        """Train on these batches of `buffer`, one on each rank, and record the result."""
+        """Train on these batches of `buffer`, one per rank, and record the result."""
         settings, state, rank = self.recipe.training, self.state, self.group.rank
         buffers = state.buffer + numbers.start / len(buffer)
         progress = (state.epoch + buffers / self.pairs.buffers) / settings.epochs
@@ -300,7 +300,7 @@ class Trainer:
         state.validation_due = self._is_validation_due()
 
     def _record(self, row: Row) -> None:
-        """Write a row of metrics.jsonl, and report it; on rank 0."""
+        """Write a row of metrics.jsonl and report it, on rank 0 only."""
         if not self.group.is_first:
             return
         self.metrics.write(row)
@@ -314,12 +314,12 @@ class Trainer:
         return state.step % every == 0 if every else state.is_between_epochs
 
     def _validate(self, stop: StopSignal) -> None:
-        """Validate and save; or, at a signal, save what validation is due for."""
+        """Validate and save; if a signal comes, only save, and leave the validation due."""
         settings, state = self.recipe.training, self.state
         self._require_finite()
         started = time.perf_counter()
         try:
-            # The others would wait for a rank whose validation ended.
+            # With several ranks, the others would wait for one that ended.
             with stop.ends_at_once() if self.group.size == 1 else nullcontext():
                 result = validate(
                     self.learner.ema,
@@ -348,8 +348,8 @@ class Trainer:
     def _save_stable(self, best: bool = False) -> None:
         """Save a checkpoint that the run can roll back to, unless its loss is rising.
 
-        The recipe decides at which steps these come. So a run that was stopped in between rolls
-        back to the same step as one that was never stopped.
+        Only the recipe decides at which steps these come, so a run that was stopped in between
+        rolls back to the same step as one that was not.
         """
         self._require_finite()
         if not self.state.loss_watch.high:
@@ -357,9 +357,9 @@ class Trainer:
         self.save(best)
 
     def save(self, best: bool = False) -> None:
-        """Write a checkpoint, with the moving average as the `best` weights or not; prune.
+        """Write a checkpoint, prune older ones, and publish the moving average if it is `best`.
 
-        Rank 0 does, and the others go on.
+        Only rank 0 does.
         """
         if not self.group.is_first:
             return
@@ -373,14 +373,14 @@ class Trainer:
             self.learner.tensors(),
             self.learner.ema.state_dict() if best else earlier_best,
         )
-        # After the checkpoint: it must not be of a validation that a resumed run has yet to reach.
+        # After the checkpoint, so that it is never from a validation that a resumed run must redo.
         if best:
             publish_best(checkpoint, run_dir.best_file)
         keep = self.recipe.training.keep_checkpoints
         prune_checkpoints(run_dir.checkpoints, keep, state.stable_step)
 
     def restore(self) -> None:
-        """Go back to the last checkpoint, or to the start where there is none."""
+        """Return to the last checkpoint, or to the beginning if there is none."""
         new = self.state
         last = self.group.from_first(self._last_checkpoint)
         if last is None:
@@ -402,12 +402,12 @@ class Trainer:
         state = self.state
         steps = [*map(step_of, checkpoints(self.run_dir.checkpoints))]
         if state.stable_step not in self.group.from_first(lambda: steps):
-            state.stable_step = state.step  # somebody has removed it; this is the next best
+            state.stable_step = state.step  # its checkpoint was removed; this is the next best
         if not state.finished:
             self.reporter.say(f"resumed at step {state.step:,}, epoch {state.epoch + 1}.")
 
     def _last_checkpoint(self) -> Path | None:
-        """Return the last checkpoint, after the removal of any that is half written."""
+        """Return the last checkpoint, after removing half-written ones."""
         self.run_dir.clean()
         return last_checkpoint(self.run_dir.checkpoints)
 
@@ -418,7 +418,7 @@ class Trainer:
             publish_best(checkpoint, self.run_dir.best_file)
 
     def _compare_with(self, new: TrainState) -> None:
-        """Refuse another corpus, which would be another run; warn of another device."""
+        """Refuse a different corpus, as that would be another run; warn of a different device."""
         if self.state.corpus != new.corpus:
             raise Seq2SeqError(
                 "the training or validation text has changed since the run began; bring the old "
@@ -432,7 +432,7 @@ class Trainer:
             self.state.compute = new.compute
 
     def _roll_back(self, reason: str) -> None:
-        """Go back to the last stable checkpoint, and continue with half the learning rate."""
+        """Return to the last stable checkpoint, and continue with half the learning rate."""
         failed_step, rollbacks = self.state.step, self.state.rollbacks + 1
         stable_step = self.state.stable_step
         if rollbacks > MOST_ROLLBACKS:
@@ -441,7 +441,8 @@ class Trainer:
                 "Start another run with a lower training.learning_rate.",
             )
         self._load(checkpoint_of(self.run_dir.checkpoints, stable_step))
-        # Before the metrics: a run that is killed here must not go on from one without its rows.
+        # Before cutting the metrics: if killed here, a run must not resume from a checkpoint whose
+        # rows are gone.
         if self.group.is_first:
             remove_checkpoints_after(self.run_dir.checkpoints, stable_step)
             self.metrics.cut(self.state.metrics_bytes, keep="rollback")
@@ -454,7 +455,7 @@ class Trainer:
             raise InstabilityError(f"step {self.state.step:,}: the weights are not finite")
 
     def _stopped(self, reason: str, advice: str) -> Seq2SeqError:
-        """Make the error that ends the run; it says how much is saved."""
+        """Return the error that ends the run; it says up to which step the run is saved."""
         last = last_checkpoint(self.run_dir.checkpoints)
         saved = 0 if last is None else step_of(last)
         message = f"{reason} Everything is saved up to step {saved:,}. {advice}"

@@ -1,8 +1,8 @@
-"""The metrics of a run: `metrics.jsonl`, one JSON object a line, and events for TensorBoard.
+"""The metrics of a run: `metrics.jsonl`, one JSON object per line, and events for TensorBoard.
 
-The events are the same rows once more, each number under its name. Whenever rows are taken back (a
-run is resumed, or rolled back) all events are written anew: so there is no point twice, and none of
-steps that are yet to come.
+The events contain the same rows, each number under its name. Whenever rows are removed, because a
+run is resumed or rolled back, all events are written anew, so that no point appears twice and none
+is from a step still to come.
 """
 
 import json
@@ -22,16 +22,16 @@ from seq2seq.training.state import TrainState
 from seq2seq.training.validation import Validation
 
 Row = Mapping[str, Any]
-"""A row has a `kind` (train, valid, rollback, split), a `step`, a `time` and figures."""
+"""A row: a `kind` (train, valid, rollback, split), a `step`, a `time`, and figures."""
 
-_EVENTS_SUFFIX = ".seq2seq"  # of the event files that are ours
+_EVENTS_SUFFIX = ".seq2seq"  # marks the event files that are ours
 _NOT_FIGURES = ("kind", "step", "time")
 
 
 def training_row(
     state: TrainState, result: StepResult, learning_rate: float, tokens_per_second: float
 ) -> Row:
-    """Return what is logged of the steps since the last such row: add a figure here."""
+    """Return the row for the steps since the last such row; to log another figure, add it here."""
     return _row(
         "train",
         state,
@@ -46,7 +46,7 @@ def training_row(
 def validation_row(
     state: TrainState, validation: Validation, metric: ValidationMetric, seconds: float
 ) -> Row:
-    """Return what is logged of a validation that took so many seconds, chosen by `metric`."""
+    """Return the row for a validation that took `seconds`; `metric` chooses the best one."""
     return _row(
         "valid",
         state,
@@ -63,7 +63,7 @@ def validation_row(
 
 
 def read_validations(file: Path) -> list[Row]:
-    """Read the rows of the validations, the best last; raises `Seq2SeqError` without any."""
+    """Read the rows of the validations, the best last; raise `Seq2SeqError` if there are none."""
     try:
         rows = [json.loads(row) for row in file.read_text(encoding="utf-8").splitlines()]
         validations = sorted((row for row in rows if row["kind"] == "valid"), key=rank_of_row)
@@ -75,12 +75,12 @@ def read_validations(file: Path) -> list[Row]:
 
 
 def split_row(state: TrainState, result: StepResult, pairs: int, left_out: str) -> Row:
-    """Return what is logged of a batch that did not fit into memory."""
+    """Return the row for a batch that did not fit into memory."""
     return _row("split", state, pairs=pairs, parts=result.parts, left_out=left_out)
 
 
 def rollback_row(state: TrainState, failed_step: int, reason: str) -> Row:
-    """Return what is logged when the run goes back to its last stable checkpoint."""
+    """Return the row for a rollback to the last stable checkpoint."""
     return _row(
         "rollback",
         state,
@@ -108,13 +108,13 @@ class MetricsWriter:
         return self._path.stat().st_size if self._path.exists() else 0
 
     def write(self, row: Row) -> None:
-        """Append a row; raises `WriteError`."""
+        """Append a row; raise `WriteError` if that fails."""
         self._append(json.dumps(row).encode() + b"\n")
         if self._events:
             self._events.write(row)
 
     def cut(self, size: int, keep: str = "") -> None:
-        """Drop the rows beyond `size` bytes, which are of steps yet to come.
+        """Drop the rows beyond `size` bytes, which are from steps still to come.
 
         Rows of the kind `keep` stay.
         """
@@ -123,7 +123,7 @@ class MetricsWriter:
         with self._path.open("rb") as file:
             file.seek(size)
             kept = [row for row in file if keep and json.loads(row)["kind"] == keep]
-        # The file is shorter than that if the machine lost its last rows.
+        # The file is shorter if the machine crashed and lost its last rows.
         os.truncate(self._path, min(self.size, size))
         for row in kept:
             self._append(row)
@@ -131,7 +131,7 @@ class MetricsWriter:
             self._events.rewrite(map(json.loads, self._path.read_bytes().splitlines()))
 
     def sync(self) -> None:
-        """Wait until all rows are on the disk."""
+        """Wait until all rows are on disk."""
         try:
             if self._path.exists():
                 sync(self._path)
@@ -150,14 +150,14 @@ class MetricsWriter:
 
 
 class EventWriter:
-    """Writes events to a file of a directory; `warn` is told if they cannot be written.
+    """Writes events to a file in a directory; calls `warn` if that fails.
 
-    The records are those of the package tensorboard, but not its writer (nor torch's, which is the
-    same): that one has a thread of its own, in which a full disk goes unnoticed.
+    The records are those of the package tensorboard, but the writer is not, nor is torch's, which
+    is the same: it writes in a thread, where a full disk goes unnoticed.
     """
 
     def __init__(self, directory: Path, warn: Callable[[str], None]) -> None:
-        """Write nothing yet; raises `Seq2SeqError` if tensorboard is not installed."""
+        """Write nothing yet; raise `Seq2SeqError` if tensorboard is not installed."""
         require_extra("tensorboard", "--tensorboard", "tensorboard")
         self._directory, self._warn = directory, warn
         self._file: Path | None = None
@@ -171,14 +171,14 @@ class EventWriter:
             self._try(lambda: self._append([_event(row)]))
 
     def rewrite(self, rows: Iterable[Row]) -> None:
-        """Write these rows in place of all earlier ones."""
+        """Replace all earlier rows by these."""
         if self._works:
             self._try(lambda: self._rewrite(rows))
 
     def _try(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except (OSError, ValueError) as error:  # a run goes on without; metrics.jsonl has the rows
+        except (OSError, ValueError) as error:  # the run continues, as metrics.jsonl has the rows
             self._works = False
             reason = getattr(error, "strerror", None) or error
             self._warn(f"{self._directory}: cannot be written: {reason}; no more events.")
@@ -191,16 +191,16 @@ class EventWriter:
         now = time.time()
         # TensorBoard reads files in the order of their names.
         self._file = self._directory / f"events.out.tfevents.{now:017.6f}{_EVENTS_SUFFIX}"
-        # A TensorBoard that is watching forgets its points: a new session begins at step 0.
+        # Makes a TensorBoard that is watching forget its points: a session starts at step 0.
         start = SessionLog(status=SessionLog.START)
         head = [Event(wall_time=now, file_version="brain.Event:2")]
         head += [Event(wall_time=now, step=0, session_log=start)]
         self._append([*head, *map(_event, rows)])
 
     def _clear(self) -> None:
-        """Empty the present files, and remove those that were emptied the last time.
+        """Empty the present files, and remove those that were emptied before.
 
-        A TensorBoard that reads a file and finds it gone would never come to the next one.
+        If a file disappears while TensorBoard reads it, it never goes on to the next one.
         """
         for file in self._directory.glob(f"events.out.tfevents.*{_EVENTS_SUFFIX}"):
             if file.stat().st_size:
@@ -219,7 +219,7 @@ class EventWriter:
 
 
 def _event(row: Row) -> Any:
-    """Write a row as TensorBoard's protocol buffer."""
+    """Convert a row to TensorBoard's protocol buffer."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -228,7 +228,7 @@ def _event(row: Row) -> Any:
 
 
 def scalars(row: Row, name: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers of a row by names such as train/loss and gates/decoder_1/forget/mean."""
+    """Yield the numbers of a row with names such as train/loss, gates/decoder_1/forget/mean."""
     group = name or row["kind"]
     for key, value in row.items():
         word = key.replace(" ", "_")

@@ -1,7 +1,7 @@
-"""The training corpus as batches: each pair is read, augmented and encoded when it is due.
+"""The training corpus as batches: each pair is read, augmented and encoded when it is needed.
 
-So no text is held in memory, and subword sampling and augmentation differ in every epoch. Each
-random choice follows from the seed, the epoch and the index of the pair in the epoch alone, so a
+So texts are not held in memory, and subword sampling and augmentation differ between epochs. Each
+random choice depends only on the seed, the epoch and the index of the pair in the epoch, so a
 resumed run makes it again.
 """
 
@@ -27,9 +27,9 @@ from seq2seq.text.formality import formality_of
 from seq2seq.tokenizer import Tokenizer, normalise_source, plain_spaces
 from seq2seq.training.process_group import ALONE, ProcessGroup
 
-_DESCRIBED = 10  # lines, in a message
-_UNTAGGED = 0.5  # of the pairs of a text with a tag
-_BUFFER = 20  # pairs for each token of a batch: some hundred batches
+_DESCRIBED = 10  # lines named in a message
+_UNTAGGED = 0.5  # share of the pairs of a tagged text that are drawn without the tag
+_BUFFER = 20  # pairs per token of a batch, so that a buffer has some hundred batches
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EncodedPairs:
 
 
 class TrainingExample(NamedTuple):
-    """A pair as it is trained on this time; arrays, since a buffer has many."""
+    """A pair as drawn for one epoch; its ids are arrays, since a buffer has many."""
 
     number: int  # of the pair in the corpus
     source: Sequence[int]
@@ -49,24 +49,24 @@ class TrainingExample(NamedTuple):
 
     @property
     def longer(self) -> int:
-        """The length of the longer side, the language tag and EOS counted."""
+        """The length of the longer side, including the language tag and EOS."""
         return max(len(self.source), len(self.target) + 1)
 
 
 def encode_pairs(text: ParallelText, tokenizer: Tokenizer, language: str) -> EncodedPairs:
-    """Encode every pair with its most likely subwords; `language` is that of the target."""
+    """Encode every pair with its most probable subwords; `language` is the target language."""
     return EncodedPairs(
         tokenizer.encode_sources(text.source, language), tokenizer.encode(text.target)
     )
 
 
 class ShuffleBuffer:
-    """Some thousand examples as batches, those of similar length side by side."""
+    """Some thousand examples in batches of similar length."""
 
     def __init__(
         self, examples: Sequence[TrainingExample], settings: TrainingConfig, *seed: int
     ) -> None:
-        """Plan batches of `examples`, without those that are longer than `max_length`."""
+        """Plan batches of `examples`, leaving out those longer than `max_length`."""
         self._examples = [each for each in examples if each.longer <= settings.max_length]
         lengths = np.array([example.longer for example in self._examples], np.int32)
         self._plan = plan_batches(lengths, settings.batch_tokens, *seed)
@@ -88,7 +88,7 @@ class ShuffleBuffer:
 
 
 class TrainingPairs:
-    """The pairs of all directions, numbered through."""
+    """The pairs of all texts, numbered consecutively."""
 
     def __init__(
         self,
@@ -101,9 +101,8 @@ class TrainingPairs:
     ) -> None:
         """`weights` and `tags` are those of the texts, see `CorpusConfig`.
 
-        Half of the pairs of a text with a tag are drawn without it, so that the model can do
-        without, too.
-        Each rank of `group` draws a share of the pairs, and has all of them.
+        Half of the pairs of a tagged text are drawn without the tag, so that the model also works
+        without it. Each rank of `group` draws a share of the pairs, and gets all of them.
         """
         self._group = group
         self._weights = np.array(weights or len(texts) * [1.0])
@@ -120,7 +119,7 @@ class TrainingPairs:
             self._augmenter = Augmenter(recipe.augmentation, [text for _, text in texts])
         self._sizes = np.array([len(text) for _, text in texts])
         self._starts: list[int] = (self._sizes.cumsum() - self._sizes).tolist()
-        self._shuffled: tuple[int, NDArray[np.int32]] | None = None  # the epoch and its order
+        self._shuffled: tuple[int, NDArray[np.int32]] | None = None  # an epoch and its order
 
     def __len__(self) -> int:
         return int(self._sizes.sum())
@@ -131,7 +130,7 @@ class TrainingPairs:
         return -(-len(self) // (_BUFFER * self._settings.batch_tokens))
 
     def buffer(self, epoch: int, number: int) -> ShuffleBuffer:
-        """Draw a shuffle buffer; raises `Seq2SeqError` if all of its pairs are too long."""
+        """Draw a shuffle buffer; raise `Seq2SeqError` if all of its pairs are too long."""
         order = self._order(epoch)
         begin, end = (len(order) * turn // self.buffers for turn in (number, number + 1))
         examples = self._group.share_out(
@@ -146,7 +145,7 @@ class TrainingPairs:
         return buffer
 
     def describe(self, numbers: Sequence[int]) -> str:
-        """Say where pairs come from: how many there are, and the lines of the first ten."""
+        """Return how many pairs there are and where they come from: the first ten lines."""
         lines: dict[str, list[str]] = {}
         for number in sorted(numbers)[:_DESCRIBED]:
             text_number, place = self._find(number)
@@ -160,14 +159,14 @@ class TrainingPairs:
         return f"{len(numbers)} pair{'s' if len(numbers) > 1 else ''} ({places}{more})"
 
     def _find(self, number: int) -> tuple[int, int]:
-        """Return the number of the text that a pair is in, and its place there."""
+        """Return the number of the text with a pair, and the pair's place in it."""
         text_number = bisect_right(self._starts, number) - 1
         return text_number, number - self._starts[text_number]
 
     def _order(self, epoch: int) -> NDArray[np.int32]:
-        """Shuffle the pairs of an epoch: of each text as many as weight and temperature say.
+        """Shuffle the pairs of an epoch, with each text's share by weight and temperature.
 
-        That is all of its pairs so many times, and a random part of them once more.
+        A share consists of whole copies of the text, and a random part of another one.
         """
         if self._shuffled is not None and self._shuffled[0] == epoch:
             return self._shuffled[1]
@@ -191,9 +190,9 @@ class TrainingPairs:
         return order
 
     def _proportions(self) -> NDArray[np.float64]:
-        """Compute how much of an epoch is of each text, in proportion.
+        """Return the share of each text in an epoch, not normalised.
 
-        The temperature evens out directions, as large as weights make them, and not their texts.
+        The temperature evens out directions, after weighting, but not the texts within one.
         """
         weighted = self._sizes * self._weights
         directions = [direction for direction, _ in self._texts]
@@ -205,7 +204,7 @@ class TrainingPairs:
         return np.asarray(of_direction ** (1 / self._settings.temperature) * parts)
 
     def _draw(self, number: int, epoch: int, index: int) -> TrainingExample:
-        """Read the pair that is at `index` in the epoch; augment, normalise and encode it."""
+        """Read the pair at `index` of the epoch; augment, normalise and encode it."""
         text_number, place = self._find(number)
         direction, text = self._texts[text_number]
         random = Random(f"{self._settings.seed} {epoch} {index}")
@@ -233,6 +232,6 @@ class TrainingPairs:
 
 
 def fingerprint(texts: Iterable[ParallelText]) -> str:
-    """Compute a digest of the sentences, by which a resumed run knows its corpus."""
+    """Return a digest of the sentences, by which a resumed run recognises its corpus."""
     sides = [digest_of(side) for text in texts for side in (text.source, text.target)]
     return hashlib.sha256(" ".join(sides).encode()).hexdigest()

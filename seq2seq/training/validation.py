@@ -1,4 +1,4 @@
-"""Validate the moving average of the weights: teacher-forced loss, greedy BLEU and chrF, gates."""
+"""Validate the averaged weights (EMA): teacher-forced loss, greedy BLEU and chrF, gates."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,15 +26,15 @@ from seq2seq.translation.translator import Translator
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A validation text, both as sentences and as batches of ids."""
+    """A validation text, as sentences and as batches of ids."""
 
     text: DirectedText
     batches: Sequence[Batch]
-    left_out: int  # pairs too long for the loss; BLEU is over all
+    left_out: int  # number of pairs too long for the loss; BLEU includes them
 
     @classmethod
     def of(cls, text: DirectedText, tokenizer: Tokenizer, settings: TrainingConfig) -> Self:
-        """Make batches as large as in training, without the pairs above `max_length`."""
+        """Make batches as in training, leaving out pairs longer than `max_length`."""
         pairs = encode_pairs(text.text, tokenizer, text.direction.target)
         sides = zip(pairs.sources, pairs.targets, strict=True)
         longer = np.array([max(len(source), len(target) + 1) for source, target in sides])
@@ -50,9 +50,9 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Validation:
-    """The figures of one validation."""
+    """The results of one validation."""
 
-    nll: float  # mean negative log-likelihood of a target token, natural log
+    nll: float  # mean negative log-likelihood per target token, natural log
     bleu_by_direction: Mapping[Direction, float]  # greedy, detokenised, cased
     chrf_by_direction: Mapping[Direction, float]  # of the same translations
     gates: GateStatistics = field(default_factory=dict)  # on a few of the pairs
@@ -78,7 +78,7 @@ def _mean(by_direction: Mapping[Direction, float]) -> float:
 
 
 def advice(held_out: Sequence[HeldOut]) -> Iterator[str]:
-    """Yield a warning for each way in which the figures are not computed as a reader expects."""
+    """Yield a warning for each way in which the figures are not what a reader expects."""
     for message in tokenizer_advice(held.text.direction.target for held in held_out):
         yield f"validation: {message}"
     if left_out := sum(held.left_out for held in held_out):
@@ -95,7 +95,7 @@ def validate(
     search: SearchConfig,
     group: ProcessGroup = ALONE,
 ) -> Validation:
-    """Compute the figures of `model` on `held_out`, translated greedily; each rank does a share."""
+    """Validate `model` on `held_out`, translated greedily; each rank does a share."""
     total_nll = tokens = 0.0
     with torch.inference_mode():
         batches = [batch for text in held_out for batch in text.batches]
@@ -111,7 +111,7 @@ def validate(
     engine = TorchEngine(model, model.output_bias.device)
     for direction, text in (held.text for held in held_out):
         translator = Translator.over(engine, tokenizer, [direction], search)
-        # A copy of the source, which the guard puts in, is not what the model says.
+        # Without the guard: the source that it may keep is not the model's output.
         own = text.source if group.size == 1 else [*text.source][group.rank :: group.size]
         lines = translator.translate_lines(own, beam_size=1, guard=False)
         translations = group.interleave([line.text for line in lines])
