@@ -635,10 +635,12 @@ def _table(turns: dict[tuple[int, str], list[Turn]], references: list[str], lang
 
 
 def _speeds(turns: Sequence[Turn]) -> str:
-    """Write the medians of the speed as two cells of a table."""
-    together = statistics.median(turn.together for turn in turns)
-    alone = statistics.median(turn.alone for turn in turns)
-    return f"{together:,.0f} | {alone:,.0f}"
+    """Write the medians of the speed as two cells of a table, lowest and highest behind them."""
+    cells = []
+    for speeds in ([turn.together for turn in turns], [turn.alone for turn in turns]):
+        median = statistics.median(speeds)
+        cells.append(f"{median:,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f})")
+    return " | ".join(cells)
 
 
 def _say(message: str) -> None:
