@@ -1,1 +1,1 @@
-"""What computes the probabilities of the next subword: torch, or ONNX Runtime in 8 bits."""
+"""Engines, which compute the probabilities of the next subword: torch, or ONNX Runtime."""

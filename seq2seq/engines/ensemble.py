@@ -1,7 +1,7 @@
-"""An ensemble: several models search together, each step by the mean of what they say.
+"""Ensembles: several models search together, using the mean of their outputs at each step.
 
-The mean is of log-probabilities, a geometric mean that leaves some probability to nothing, or of
-probabilities. Every word that is a candidate of one model is one of all.
+The mean is either of log-probabilities, which is a geometric mean that loses some probability mass,
+or of probabilities. Every candidate of one model is a candidate of all.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from seq2seq.search.engine_protocol import DecoderState, Engine, Ints, Step
 
 
 class Member(Engine[Any], Protocol):
-    """An engine that tells its candidates beforehand."""
+    """An engine that can tell its candidates in advance."""
 
     def candidates(self, source: Ints) -> Ints | None:
-        """Return the ids that source (B, S) may be translated with, (B, C); None: all."""
+        """Return the ids that may be used to translate source (B, S): (B, C); None: all."""
         ...
 
 
@@ -35,7 +35,7 @@ class EnsembleState:
 
 
 class EnsembleEngine:
-    """An `Engine` over engines of one vocabulary of V ids."""
+    """An `Engine` that combines engines with the same vocabulary of V ids."""
 
     def __init__(
         self, engines: Sequence[Member], vocabulary_size: int, combination: Combination = "log"
@@ -49,11 +49,11 @@ class EnsembleEngine:
     def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> EnsembleState:
         """Encode source (B, S), lengths (B,) with each model.
 
-        The candidates of each model and the ids `forced` (B, R) are among those of all.
+        The candidates are those of all models, and the ids in `forced` (B, R).
         """
         shortlists = [engine.candidates(source) for engine in self._engines]
         wanted = [ids for ids in (forced, *shortlists) if ids is not None]
-        if any(ids is None for ids in shortlists):  # one considers all words: so do the others
+        if any(ids is None for ids in shortlists):  # if one model uses all ids, the others must too
             every = np.arange(self._vocabulary_size)
             wanted = [np.broadcast_to(every, (len(source), len(every)))]
         union = np.concatenate(wanted, axis=1)
@@ -62,12 +62,12 @@ class EnsembleEngine:
         )
 
     def decode_step(self, state: EnsembleState, tokens: Ints) -> Step[EnsembleState]:
-        """Read tokens (N,), the newest of each hypothesis, with each model."""
+        """Read tokens (N,), the newest of each hypothesis, with each model; combine the outputs."""
         steps: list[Step[Any]] = [
             engine.decode_step(part, tokens)
             for engine, part in zip(self._engines, state.states, strict=True)
         ]
-        width = min(step.log_probs.shape[1] for step in steps)  # shortlists are padded
+        width = min(step.log_probs.shape[1] for step in steps)  # shortlists may be padded
         log_probs = np.stack([step.log_probs[:, :width] for step in steps]).astype(np.float64)
         if self._combination == "log":
             mean = log_probs.mean(axis=0)

@@ -1,9 +1,9 @@
 """Builds ONNX graphs node by node, without their weights.
 
-Each weight is an initializer whose data lie outside, as `seq2seq.engines.weights` has
-them, so that the embedding, which the encoder, the decoder and the softmax share, exists once.
-ONNX Runtime is given all of them in memory and never reads the file where they are said to lie, but
-looks whether there is one: it is a file of its own.
+Each weight is an initializer with external data, stored as in `seq2seq.engines.weights`, so that
+the embedding, which encoder, decoder and softmax share, exists only once. ONNX Runtime gets all of
+them in memory and never reads the file that is named as their location; but it checks that the file
+exists, so an arbitrary one is named.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ from seq2seq.tokenizer import PAD_ID
 
 _OPSET, _IR_VERSION = 17, 8  # read by every ONNX Runtime since 1.12
 _MICROSOFT = "com.microsoft"  # ONNX Runtime's own operators, part of every build of it
-_ZERO = 128  # what 0 is as an unsigned byte
+_ZERO = 128  # the zero point of unsigned bytes
 
 OUTSIDE = Path(onnxruntime.__file__).resolve()
-"""The file where the weights are said to lie."""
+"""The file that is named as the location of the weights."""
 
 
 class Graph:
-    """Collects nodes. A method returns the name of the value that its last node computes."""
+    """Collects nodes. Most methods add some, and return the name of the value of the last."""
 
     precision: ClassVar[WeightPrecision] = "fp32"
 
@@ -41,7 +41,7 @@ class Graph:
         self._nodes: list[bytes] = []
         self._initializers: dict[str, bytes] = {}
         self._numbers = count()
-        self._inside = False  # the body of a loop
+        self._inside = False  # whether nodes go to the body of a loop
 
     def node(
         self,
@@ -51,13 +51,13 @@ class Graph:
         domain: str = "",
         **attributes: Attribute,
     ) -> str:
-        """Add a node with one output, which gets a name of its own unless `output` is one."""
+        """Add a node with one output, with a new name unless `output` is given."""
         output = output or f"{operator}_{next(self._numbers)}"
         self._nodes.append(onnx_wire.node(operator, inputs, [output], domain, **attributes))
         return output
 
     def split(self, x: str, *sizes: int, axis: int = -1) -> list[str]:
-        """x (..., sum of sizes) -> a part (..., size) each, or along another axis"""
+        """Split x (..., sum of sizes) into parts (..., size), or along another axis."""
         if len(sizes) == 1:
             return [x]
         number = next(self._numbers)
@@ -72,9 +72,9 @@ class Graph:
         x: str,
         initial: Sequence[str],
     ) -> str:
-        """Run `step` over x (S, B, X) -> its first output at each position (S, B, Y).
+        """Run `step` over x (S, B, X); return its first output at all positions (S, B, Y).
 
-        `step` takes x (B, X) at one position and the states, and gives the new states.
+        `step` takes x (B, X) at one position and the states, and returns the new states.
         """
         number = next(self._numbers)
         here, states = f"x_{number}", [f"state_{number}_{i}" for i in range(len(initial))]
@@ -94,7 +94,7 @@ class Graph:
         return outputs[-1]
 
     def weight(self, name: str) -> str:
-        """Declare a tensor of the schema where it is first used."""
+        """Declare a tensor of the schema, if it is not declared yet."""
         if name not in self._initializers:
             tensor = self._tensors[name]
             self._initializers[name] = onnx_wire.outside_tensor(name, *tensor, OUTSIDE.name)
@@ -106,34 +106,34 @@ class Graph:
         return name
 
     def ints(self, *values: int) -> str:
-        """Declare a vector of whole numbers: axes, sizes, positions."""
+        """Declare a vector of integers: axes, sizes, positions."""
         return self.constant(np.array(values, np.int64))
 
     def scalar(self, value: float) -> str:
         return self.constant(np.array(value, np.float32))
 
     def linear(self, name: str, *inputs: str) -> str:
-        """Apply the linear layer `name` to inputs (N, X1), (N, X2)... side by side -> (N, Y)."""
+        """Apply the linear layer `name` to inputs (N, X1), (N, X2)..., concatenated: (N, Y)."""
         x = self.side_by_side(*inputs)
         bias = [self.weight(f"{name}.bias")] if self._layers[name].biases else []
         return self.node("Gemm", x, self.weight(f"{name}.weight"), *bias, transB=1)
 
     def side_by_side(self, *parts: str) -> str:
-        """(..., X1), (..., X2)... -> (..., X1 + X2...)"""
+        """Concatenate (..., X1), (..., X2)... to (..., X1 + X2...)."""
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=-1)
 
     def norm(self, x: str, name: str) -> str:
-        """Layer normalisation over the last axis."""
+        """Normalise the last axis (layer normalisation)."""
         scale, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.node("LayerNormalization", x, scale, bias, axis=-1, epsilon=1e-5)
 
     def embed(self, ids: str) -> str:
-        """ids (...) -> (..., H)"""
+        """Look up the embeddings of ids (...): (..., H)."""
         rows = self.node("Gather", self.weight("embedding.weight"), ids)
         return self.node("Mul", rows, self.scalar(self.model.embedding_scale))
 
     def logits(self, readout: str) -> str:
-        """readout (N, H) -> (N, V)"""
+        """Multiply readout (N, H) by the vocabulary: (N, V)."""
         weight, bias = self.weight("embedding.weight"), self.weight("output_bias")
         return self.node("Gemm", readout, weight, bias, transB=1)
 
@@ -141,22 +141,22 @@ class Graph:
         return self.node("Reshape", x, self.ints(*shape))
 
     def grid(self, x: str, like: str, *sizes: int) -> str:
-        """x (R * C, ...) -> (R, C, *sizes), where `like` is (R, C, ...)"""
+        """Reshape x (R * C, ...) to (R, C, *sizes), where `like` is (R, C, ...)."""
         two = self.node("Slice", self.node("Shape", like), self.ints(0), self.ints(2))
         shape = self.node("Concat", two, self.ints(*sizes), axis=0)
         return self.node("Reshape", x, shape)
 
     def serialise(self, inputs: Sequence[bytes], outputs: Sequence[bytes]) -> bytes:
-        """Serialise the ONNX model; inputs and outputs are of `onnx_wire.value`."""
+        """Serialise the ONNX model; inputs and outputs come from `onnx_wire.value`."""
         initializers = self._initializers.values()
         graph = onnx_wire.graph("seq2seq", self._nodes, inputs, outputs, initializers)
         return onnx_wire.model(graph, _IR_VERSION, {"": _OPSET, _MICROSOFT: 1})
 
 
 class CalibrationGraph(Graph):
-    """Has the largest magnitude of each layer's inputs and the readout as additional outputs.
+    """Has two kinds of additional outputs: the largest magnitude of each layer's inputs; readout.
 
-    Inside of loops the inputs are states of cells, which are bounded by 1.
+    Inputs inside loops are not measured: they are states of cells, which are bounded by 1.
     """
 
     def __init__(self, model: ModelConfig, vocabulary_size: int) -> None:
@@ -184,7 +184,7 @@ class CalibrationGraph(Graph):
 
 
 class QuantizedGraph(Graph):
-    """Linear layers in 8 bits, summed up exactly in 32; everything else in float32."""
+    """Linear layers in 8 bits, with exact sums in 32 bits; everything else in float32."""
 
     precision: ClassVar[WeightPrecision] = "int8"
 
@@ -211,15 +211,15 @@ class QuantizedGraph(Graph):
         return self.node("Mul", self.node("Cast", rows, to=onnx_wire.FLOAT), column)
 
     def logits(self, readout: str) -> str:
-        step = self.scalar(1 / 127)  # a tanh lies in [-1, 1]
+        step = self.scalar(1 / 127)  # a tanh is in [-1, 1]
         weight = self.weight(OUTPUT)
         scale, bias = self.weight("embedding.scale"), self.weight("output_bias")
         return self._exact_product(self._quantize(readout, step), weight, step, scale, bias)
 
     def remember_candidates(self, pool: str) -> None:
-        """pool (U,), ids -> candidate_weights (H, U), candidate_scales and candidate_biases (U,)
+        """Output candidate_weights (H, U), candidate_scales and candidate_biases (U,) of a pool.
 
-        PAD, which fills up what a sentence has too few, has the bias -inf.
+        pool (U,) holds ids. PAD, which pads the lists of candidates, gets the bias -inf.
         """
         rows = self.node("Gather", self.weight("embedding.weight"), pool)  # (U, H)
         self.node("Transpose", rows, perm=[1, 0], output="candidate_weights")
@@ -229,7 +229,7 @@ class QuantizedGraph(Graph):
         self.node("Where", is_pad, self.scalar(-np.inf), biases, output="candidate_biases")
 
     def candidate_logits(self, readout: str, columns: str) -> str:
-        """readout (N, H), columns (N, C) of the pool -> (N, C)"""
+        """Compute the logits (N, C) of readout (N, H) at columns (N, C) of the pool."""
         step = self.scalar(1 / 127)
         quantized = self._quantize(readout, step)
         parts = "candidate_weights", step, "candidate_scales", "candidate_biases"

@@ -1,7 +1,7 @@
-"""Runs the two graphs of a model on ONNX Runtime: what ships.
+"""The engine for use: runs the two graphs of a model on ONNX Runtime.
 
-A sentence gets the same bits whatever its batch, its padding and the number of threads; how is
-told in `seq2seq.engines.onnx_graphs`.
+A sentence gives the same bits whatever its batch, its padding and the number of threads;
+`seq2seq.engines.onnx_graphs` explains how.
 """
 
 from collections.abc import Mapping
@@ -20,20 +20,20 @@ from seq2seq.tokenizer import PAD_ID
 Floats = NDArray[np.float32]
 
 _WORTH_KEEPING = 0.8
-"""Above this share of living sentences their memory is not copied to leave out the others."""
+"""Share of live sentences above which the memory of finished ones is not worth removing."""
 
 
 @dataclass(frozen=True, eq=False)
 class OnnxState:
-    """What the next step needs to know of B sentences with N hypotheses."""
+    """The state of B sentences with N hypotheses."""
 
     memory: Mapping[str, NDArray[Any]]  # of B sentences, shared by their hypotheses
-    pool: Mapping[str, NDArray[Any]]  # what is known of the candidates of all sentences
-    candidates: Ints | None  # (B, C) the ids that each sentence may use
-    states: Floats  # (N, M), the parts of all decoder layers side by side
+    pool: Mapping[str, NDArray[Any]]  # weights of the candidates of all sentences
+    candidates: Ints | None  # (B, C) ids that each sentence may use
+    states: Floats  # (N, M) of all decoder layers, concatenated
     sentences: Ints  # (N,) ascending
     number: int  # B
-    source_size: int  # S; a model without attention has no memory to tell it
+    source_size: int  # S, which the memory does not show if there is no attention
 
     def select(self, rows: Ints) -> Self:
         """Return the state of the hypotheses `rows` (N',)."""
@@ -52,7 +52,7 @@ class OnnxState:
 
 
 class OnnxEngine:
-    """An `Engine` over an encoder and a step graph that share their weights."""
+    """An `Engine` over an encoder graph and a step graph, which share their weights."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class OnnxEngine:
         shortlist: Shortlist | None = None,
         threads: int = 0,
     ) -> None:
-        """Run the graphs of `seq2seq.engines.onnx_graphs` over weights of their schema.
+        """Load the graphs of `seq2seq.engines.onnx_graphs`, over weights of their schema.
 
-        `threads` 0: one a core.
+        `threads` 0: one per core.
         """
-        # ONNX Runtime reads these arrays where they are, so they live as long as the engine.
+        # ONNX Runtime reads these arrays in place, so they must live as long as the engine.
         self._weights = {
             name: onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(weight))
             for name, weight in weights.items()
@@ -85,16 +85,16 @@ class OnnxEngine:
         self._reads_grid = any(value.name == "slots" for value in self._step.get_inputs())
 
     def candidates(self, source: Ints) -> Ints | None:
-        """Return what the shortlist has for source (B, S), (B, C); None where there is none."""
+        """Return the shortlist's candidates for source (B, S): (B, C); None without a shortlist."""
         return None if self._shortlist is None else self._shortlist.candidates(source).ids
 
     def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> OnnxState:
-        """source (B, S), lengths (B,) -> the state before the first token, a row each.
+        """Encode source (B, S), lengths (B,); return the state before the first token, N = B.
 
-        Where there is a shortlist, it is longer by the ids `forced` (B, R).
+        If there is a shortlist, the ids in `forced` (B, R) are added to it.
         """
         size = source.shape[1]
-        # A single column would take another kernel, see `seq2seq.engines.onnx_graphs`.
+        # A single column would use another kernel, see `seq2seq.engines.onnx_graphs`.
         if size == 1:
             source = np.pad(source, [(0, 0), (0, 1)], constant_values=PAD_ID)
         inputs = {"src": source, "lengths": lengths}
@@ -109,13 +109,13 @@ class OnnxEngine:
         return OnnxState(memory, pool, ids, states, np.arange(len(source)), len(source), size)
 
     def decode_step(self, state: OnnxState, tokens: Ints) -> Step[OnnxState]:
-        """tokens (N,) -> the log-probabilities of what follows, and the state after them."""
+        """Read tokens (N,); return the log-probabilities of the next ones, and the new state."""
         inputs: dict[str, NDArray[Any]] = {"tokens": tokens, "states": state.states}
         inputs.update(state.memory)
         inputs.update(state.pool)
         if self._reads_grid:
             slots, numbers = grid(state.sentences, state.number)
-            # One place more than hypotheses, see `seq2seq.engines.onnx_graphs`.
+            # One slot more than hypotheses, see `seq2seq.engines.onnx_graphs`.
             inputs["slots"] = np.concatenate([slots, slots[:, -1:]], axis=1)
             inputs["places"] = np.stack([state.sentences, numbers], axis=1)
         if state.candidates is not None:
@@ -137,13 +137,13 @@ class OnnxEngine:
 
 
 def _session_options(threads: int) -> onnxruntime.SessionOptions:
-    """How every graph is run."""
+    """Return the options of every session."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # The graphs are run as they are written, so that no rewriting changes the order of a sum.
+    # Graphs run as written, so that no optimisation changes the order of a sum.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    # A thread that spins while it waits takes a core from whoever has work.
+    # A waiting thread that spins would take a core from one that has work.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # what goes wrong is raised
+    options.log_severity_level = 4  # errors are raised anyway
     return options

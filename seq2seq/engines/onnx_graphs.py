@@ -1,22 +1,21 @@
 """The encoder and one decoder step as ONNX graphs.
 
-ONNX Runtime gives a sentence the same bits in every batch, with every padding and number of threads
-as long as each number is summed up in the same order. Where that takes care:
+ONNX Runtime gives a sentence the same bits in any batch, with any padding and number of threads,
+provided that each number is summed in the same order. That takes care in four places:
+* Products with weights: integer sums are exact in any order. In float32 the weights are packed when
+  they are loaded, and rows do not affect each other.
+* Products with a sentence's memory: a long sum is cut into pieces at places that depend on the
+  number of columns. Sums over positions always have the same columns; sums over the dimensions of a
+  head are cut here, into pieces that are never cut again. A single row or column would use another
+  kernel, so there is one row more than hypotheses, and a source has at least two positions.
+* The softmax over positions: its sum would run in an order that depends on S. Instead, the product
+  with the values computes it, by one more column of ones. Padding adds zeros at the end.
+* The softmax over candidates, and the product with their pool: both have a multiple of 64 columns,
+  so that all vector registers are full. There is one pool for all sentences of a batch, from which
+  each takes its own candidates, since one large product is faster than many small ones.
 
-* Products with a weight: sums of whole numbers are exact in any order. In float32 the weights are
-  packed when they are loaded, and then rows never meet.
-* Products with a sentence's memory: a long sum is cut into pieces, and where depends on the number
-  of columns. Those over positions always have the same columns; those over the dimensions of a head
-  are cut here, into pieces that are never cut again. A single row or column takes another kernel:
-  there is one row more than hypotheses, and a source has two positions at least.
-* The softmax over positions: its sum would run in an order that depends on S. It comes out of the
-  product with the values instead, as one more column of ones. Padding adds zeros at the end.
-* The softmax over candidates and the product with their pool: both have a multiple of 64 columns,
-  so that no vector register is left half full. For all sentences of a batch there is one pool, of
-  which each takes its own candidates: one large product is faster than many small ones.
-
-Shapes: B sentences, S source positions, N hypotheses, up to K of them (and one more column) for a
-sentence, A heads of D dimensions, H hidden, V vocabulary, C candidates for the next token out of a
+Shapes: B sentences, S source positions, N hypotheses, up to K of them (and one more column) per
+sentence, A heads of D dimensions, H hidden, V vocabulary, C candidates for the next token from a
 pool of U, M state columns (layers * parts * H).
 """
 
@@ -31,15 +30,15 @@ from seq2seq.engines import onnx_wire
 from seq2seq.engines.onnx_builder import Graph, QuantizedGraph
 from seq2seq.engines.weights import GATE_ORDER, states_of
 
-_ONE_PIECE = 128  # the longest sum that ONNX Runtime never cuts
+_ONE_PIECE = 128  # length up to which ONNX Runtime never cuts a sum
 
 
 def encoder_graph(graph: Graph, shortlist: bool = False) -> bytes:
-    """src (B, S), lengths (B,) -> the first states (B, M) and, with attention, the memory.
+    """Build the encoder: src (B, S), lengths (B,) -> first states (B, M) and the memory.
 
-    The memory is keys (B, A, D, S), values (B, A, S, D + 1) with a column of ones, and mask
-    (B, 1, 1, S), 0 or -inf. With a shortlist also: pool (U,), the candidates of all sentences ->
-    what is known of them, see `QuantizedGraph.remember_candidates`.
+    With attention, the memory is keys (B, A, D, S), values (B, A, S, D + 1) with a column of ones,
+    and mask (B, 1, 1, S), 0 or -inf. With a shortlist, there is also pool (U,), the candidates of
+    all sentences, and the outputs of `QuantizedGraph.remember_candidates`.
     """
     model, size = graph.model, graph.model.hidden_size
     x = graph.embed(graph.node("Transpose", "src", perm=[1, 0]))  # (S, B, H)
@@ -69,12 +68,12 @@ def encoder_graph(graph: Graph, shortlist: bool = False) -> bytes:
 
 
 def step_graph(graph: Graph, shortlist: bool = False) -> bytes:
-    """tokens (N,), states (N, M), the grid and the memory -> log_probs (N, C), new_states (N, M).
+    """Build a step: tokens (N,), states (N, M), memory -> log_probs (N, C), new_states (N, M).
 
-    The grid is slots (B, K + 1), the row in each place, and places (N, 2), sentence and number.
-    With attention also attention (N, S), the mean over the heads. Without a shortlist C = V; with
-    one there are columns (B, C), where in the pool the candidates of each sentence are, and
-    sentences (N,), whose each row is.
+    Further inputs are slots (B, K + 1), the row in each slot, and places (N, 2), the sentence and
+    slot of each row. With attention there is also attention (N, S), the mean over the heads.
+    Without a shortlist, C = V; with one, there are columns (B, C), the places of each sentence's
+    candidates in the pool, and sentences (N,), the sentence of each row.
     """
     model, size = graph.model, graph.model.hidden_size
     parts = states_of(model)
@@ -119,7 +118,7 @@ def step_graph(graph: Graph, shortlist: bool = False) -> bytes:
 
 
 def _bidirectional(graph: Graph, name: str, x: str) -> str:
-    """x (S, B, H) -> (S, B, H), the two directions side by side"""
+    """Read x (S, B, H) in both directions, and concatenate the states: (S, B, H)."""
     model, half = graph.model, graph.model.hidden_size // 2
     width = len(GATE_ORDER[model.cell]) * half
     sums = graph.linear(f"{name}.input", graph.reshape(x, -1, 2 * half))  # (S * B, 2 G h)
@@ -135,7 +134,7 @@ def _bidirectional(graph: Graph, name: str, x: str) -> str:
         return _advance(graph, model.cell, half, sums, state)
 
     def reverse(x: str) -> str:
-        """Each sentence by its own length: padding stays at the end."""
+        """Reverse each sentence up to its own length; padding stays at the end."""
         return graph.node("ReverseSequence", x, "lengths", time_axis=0, batch_axis=1)
 
     read_forward = graph.scan(lambda x, state: step("forwards", x, state), forwards, first)
@@ -146,7 +145,7 @@ def _bidirectional(graph: Graph, name: str, x: str) -> str:
 
 
 def _remember(graph: Graph, encoded: str) -> None:
-    """Store the memory of encoded (B, S, H), so laid out that a step only multiplies."""
+    """Output the memory of encoded (B, S, H), laid out so that a step only needs to multiply."""
     heads, size = graph.model.heads, graph.model.hidden_size
     rows = graph.reshape(encoded, -1, size)  # (B * S, H)
     both = graph.linear("decoder.attention.key_value", rows)  # (B * S, 2 H)
@@ -169,7 +168,7 @@ def _remember(graph: Graph, encoded: str) -> None:
 
 
 def _attend(graph: Graph, x: str) -> str:
-    """x (N, H) -> what the attention finds for each row (N, H)"""
+    """Attend from each row x (N, H) to the source: (N, H)."""
     heads, size = graph.model.heads, graph.model.hidden_size
     queries = graph.node("Gather", graph.linear("decoder.attention.query", x), "slots")
     split = graph.reshape(queries, 0, 0, heads, size // heads)  # (B, K + 1, A, D)
@@ -181,7 +180,7 @@ def _attend(graph: Graph, x: str) -> str:
     sums = graph.node("MatMul", powers, "values")  # (B, A, K + 1, D + 1)
 
     def of_rows(x: str) -> str:
-        """(B, A, K + 1, X) -> (N, A, X)"""
+        """Select the rows from (B, A, K + 1, X): (N, A, X)."""
         return graph.node("GatherND", graph.node("Transpose", x, perm=[0, 2, 1, 3]), "places")
 
     weighted, total = graph.split(of_rows(sums), size // heads, 1)
@@ -192,7 +191,7 @@ def _attend(graph: Graph, x: str) -> str:
 
 
 def _similarity(graph: Graph, queries: str) -> str:
-    """Multiply queries (B, A, K + 1, D) by keys (B, A, D, S) -> (B, A, K + 1, S)."""
+    """Multiply queries (B, A, K + 1, D) by keys (B, A, D, S): (B, A, K + 1, S)."""
     dimensions = graph.model.hidden_size // graph.model.heads
     sizes = [min(_ONE_PIECE, dimensions - begin) for begin in range(0, dimensions, _ONE_PIECE)]
     parts = zip(graph.split(queries, *sizes), graph.split("keys", *sizes, axis=2), strict=True)
@@ -203,10 +202,10 @@ def _similarity(graph: Graph, queries: str) -> str:
 def _advance(
     graph: Graph, cell: str, size: int, sums: Sequence[str], state: Sequence[str]
 ) -> list[str]:
-    """Return the new state of a cell: what `seq2seq.nn.cells` has as equations.
+    """Return the new state of a cell, by the equations of `seq2seq.nn.cells`.
 
-    `sums` is what input and state say to each gate, biases included (N, G * size). A GRU gets
-    two: the input's and the state's.
+    `sums` (N, G * size) are the contributions of input and state to each gate, biases included. A
+    GRU gets two: that of the input and that of the state.
     """
     if cell == "lstm":
         gates, candidate = graph.split(sums[0], 3 * size, size)

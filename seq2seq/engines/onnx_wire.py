@@ -1,12 +1,13 @@
-"""Writes ONNX models, to the byte as `onnx.helper` would: what the graphs here need, and no more.
+"""Writes ONNX models, byte for byte as `onnx.helper` would, as far as our graphs need it.
 
-By hand, since the package onnx takes longer to import than a translation takes. Each function gives
-a serialised message of `onnx.proto` (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>),
-whose field numbers these are; fields come in the order of their numbers.
+The package onnx is not used, since importing it takes longer than a translation. Each function
+returns a serialised message of `onnx.proto`
+(<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>), where the field numbers come from;
+fields are in the order of their numbers.
 
-A message of protocol buffers is its fields, one after the other: a tag, number * 8 + type, and the
-value. A whole number is a varint, 7 bits a byte, the lowest first; text, bytes and messages have
-their length before them. See <https://protobuf.dev/programming-guides/encoding/>.
+A protocol buffer message is a sequence of fields: each is a tag, number * 8 + type, and a value. An
+integer is a varint, 7 bits per byte, lowest first; text, bytes and messages are preceded by their
+length. See <https://protobuf.dev/programming-guides/encoding/>.
 """
 
 import struct
@@ -17,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Attribute = int | float | Sequence[int] | bytes
-"""The value of an attribute; bytes are a graph."""
+"""The value of an attribute; bytes are a serialised graph."""
 
 FLOAT, UINT8, INT8, INT64 = 1, 2, 3, 7
-"""TensorProto.DataType"""
+"""Values of TensorProto.DataType."""
 
 _TYPES: Mapping[np.dtype[Any], int] = {
     np.dtype(np.float32): FLOAT,
@@ -35,7 +36,7 @@ _VARINT, _LENGTH, _FIXED32 = 0, 2, 5  # wire types
 
 
 def model(graph: bytes, ir_version: int, opsets: Mapping[str, int]) -> bytes:
-    """ModelProto; `opsets` has the version of each domain of operators."""
+    """Return a ModelProto; `opsets` maps operator domains to versions."""
     versions = (text(1, domain) + integer(2, version) for domain, version in opsets.items())
     return integer(1, ir_version) + message(7, graph) + _messages(8, versions)
 
@@ -47,7 +48,7 @@ def graph(
     outputs: Iterable[bytes],
     initializers: Iterable[bytes] = (),
 ) -> bytes:
-    """GraphProto"""
+    """Return a GraphProto."""
     return (
         _messages(1, nodes)
         + text(2, name)
@@ -64,7 +65,7 @@ def node(
     domain: str = "",
     **attributes: Attribute,
 ) -> bytes:
-    """NodeProto"""
+    """Return a NodeProto."""
     return (
         b"".join([text(1, name) for name in inputs])
         + b"".join([text(2, name) for name in outputs])
@@ -75,9 +76,9 @@ def node(
 
 
 def value(name: str, type_: int | None = None, shape: Sequence[int | str] = ()) -> bytes:
-    """ValueInfoProto: an input or output; without `type_` it is inferred.
+    """Return a ValueInfoProto: an input or output; without `type_` it is inferred.
 
-    A text in `shape` is the name of a size that is not known beforehand.
+    A string in `shape` names a size that is not known in advance.
     """
     if type_ is None:
         return text(1, name)
@@ -87,14 +88,14 @@ def value(name: str, type_: int | None = None, shape: Sequence[int | str] = ()) 
 
 
 def tensor(name: str, array: NDArray[Any]) -> bytes:
-    """TensorProto that holds its data."""
+    """Return a TensorProto that contains its data."""
     return _tensor(name, array.dtype, array.shape) + message(9, array.tobytes())
 
 
 def outside_tensor(
     name: str, type_: type[np.generic], shape: Sequence[int], location: str
 ) -> bytes:
-    """TensorProto whose data lie in the file `location`."""
+    """Return a TensorProto whose data are external, in the file `location`."""
     place = text(1, "location") + text(2, location)
     return _tensor(name, np.dtype(type_), shape) + message(13, place) + integer(14, _EXTERNAL)
 
@@ -105,7 +106,7 @@ def _tensor(name: str, type_: np.dtype[Any], shape: Sequence[int]) -> bytes:
 
 
 def _attribute(name: str, value: Attribute) -> bytes:
-    """AttributeProto"""
+    """Return an AttributeProto."""
     if isinstance(value, int):
         content, kind = integer(3, value), _ATTRIBUTE_INT
     elif isinstance(value, float):
@@ -139,13 +140,13 @@ def text(number: int, value: str) -> bytes:
 
 def message(number: int, value: bytes) -> bytes:
     """Write a field that is a message, or of type bytes."""
-    if number < 16 and len(value) < 0x80:  # as nearly always: both numbers are one byte
+    if number < 16 and len(value) < 0x80:  # the usual case: both numbers are one byte
         return bytes((number << 3 | _LENGTH, len(value))) + value
     return _varint(number << 3 | _LENGTH) + _varint(len(value)) + value
 
 
 def _varint(value: int) -> bytes:
-    """value, 0 to 2 ** 64 - 1"""
+    """Encode a value from 0 to 2 ** 64 - 1."""
     if value < 0x80:
         return _ONE_BYTE[value]
     encoded = bytearray()

@@ -1,16 +1,15 @@
-"""What 8 bits need to know of a model on real sentences, and what stands for unlisted words.
+"""Measure a model on real sentences, for its 8 bits and for the words outside its shortlist.
 
-A weight takes one of 127 values, the scale is its output's own: 7 bits, because on processors
-without VNNI the kernels add two products of 8 bits in a signed 16-bit number. An input takes one of
-255 values, evenly spaced up to the largest magnitude that was seen on real sentences; what a cell
-remembers never exceeds 1. These activation scales are fixed: an input is rounded in the same way
-whatever else is in the batch, and sums of whole numbers are exact in any order.
+A weight takes one of 127 values, with a scale for each output. That is 7 bits, because on
+processors without VNNI the kernels add two 8-bit products in a signed 16-bit number. An input takes
+one of 255 values, evenly spaced up to the largest magnitude seen on real sentences; the state of a
+cell never exceeds 1. These activation scales are fixed, so an input is rounded in the same way
+whatever else is in the batch, and integer sums are exact in any order.
 
-A shortlist needs one thing more. The softmax over a few candidates gives them all of the
-probability, also where the model sees none of them coming, and so it flatters the hypotheses that
-have gone astray. What all other words would get together is close to exp(w . readout + b); w and b
-are fitted here, and take the place of UNK, which is never written: in the softmax it stands for
-everything that is not in the list.
+A shortlist needs one thing more. A softmax over a few candidates gives them all of the probability,
+even if the model expects none of them, which favours hypotheses that have gone wrong. The sum of
+exp(logit) over all other words is close to exp(w . readout + b). w and b are fitted here and stored
+in place of UNK, which is never output: in the softmax, UNK stands for everything outside the list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,13 +36,13 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """What was measured as a model translated."""
+    """The results of measuring a model while it translated."""
 
-    ranges: Mapping[str, float]  # the largest magnitude of an input, by its activation scale's name
-    unlisted: tuple[Doubles, float] | None  # w (H,) and b of what is not in the shortlist
+    ranges: Mapping[str, float]  # largest magnitude of each input, by name of its activation scale
+    unlisted: tuple[Doubles, float] | None  # w (H,) and b for words outside the shortlist
 
     def with_unlisted(self, weights: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Return `weights`, in the schema "fp32", with w and b in the place of UNK."""
+        """Return `weights`, in the schema "fp32", with w and b in place of UNK."""
         if self.unlisted is None:
             return dict(weights)
         embedding, bias = weights["embedding.weight"].copy(), weights["output_bias"].copy()
@@ -58,7 +57,7 @@ def calibrate(
     search: SearchConfig,
     shortlist: Shortlist | None,
 ) -> Calibrated:
-    """Translate `sources` in float32 and measure; `weights` have the schema "fp32"."""
+    """Translate `sources` in float32, and measure; `weights` have the schema "fp32"."""
     engine = _CalibrationEngine(model, weights, shortlist)
     for source in sources:
         beam_search(engine, [source], search)
@@ -66,7 +65,7 @@ def calibrate(
 
 
 class _CalibrationEngine(OnnxEngine):
-    """Computes in float32 over the whole vocabulary, one sentence at a time, and measures."""
+    """Translates single sentences in float32 over the whole vocabulary, and measures."""
 
     def __init__(
         self, model: ModelConfig, weights: Mapping[str, Floats], shortlist: Shortlist | None
@@ -74,7 +73,7 @@ class _CalibrationEngine(OnnxEngine):
         graphs = [CalibrationGraph(model, len(weights["embedding.weight"])) for _ in range(2)]
         super().__init__(encoder_graph(graphs[0]), step_graph(graphs[1]), weights, threads=1)
         measured = {name for graph in graphs for name in graph.measured}
-        # The states of cells, inside of loops, are not measured: they never exceed 1.
+        # Inputs inside loops are states of cells: they are not measured, as they never exceed 1.
         self.ranges = {
             name: 0.0 if name in measured else 1.0
             for layer in linear_layers(model).values()
@@ -85,7 +84,7 @@ class _CalibrationEngine(OnnxEngine):
         self._candidates: Ints | None = None
         self._readouts: list[Floats] = []  # each (N, H)
         self._normalisers: list[Floats] = []  # (N,) ln of the sum of exp(logit) over candidates
-        self._shares: list[Floats] = []  # (N,) what is not in the shortlist
+        self._shares: list[Floats] = []  # (N,) probability of all words outside the shortlist
 
     def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> OnnxState:
         if self._calibrated_list is not None:
@@ -107,7 +106,7 @@ class _CalibrationEngine(OnnxEngine):
         return step
 
     def unlisted(self) -> tuple[Doubles, float] | None:
-        """Fit w (H,) and b: exp(w . readout + b) is the share of what is not in the shortlist."""
+        """Fit w (H,) and b: exp(w . readout + b) is the sum over words outside the shortlist."""
         if not self._shares:
             return None
         return _logistic_regression(
@@ -128,9 +127,10 @@ class _CalibrationEngine(OnnxEngine):
 def _logistic_regression(
     x: Doubles, offsets: Doubles, shares: Doubles, rounds: int = 15, penalty: float = 0.01
 ) -> tuple[Doubles, float]:
-    """w, b of sigmoid(x @ w + b - offsets) = shares by Newton's method; x (N, H), the others (N,)
+    """Fit w and b of sigmoid(x @ w + b - offsets) = shares by Newton's method.
 
-    That is a softmax between the candidates, exp(offset), and the rest, exp(x @ w + b).
+    x is (N, H), the others (N,). The sigmoid is a softmax between the candidates, exp(offset), and
+    the rest, exp(x @ w + b).
     """
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     ridge = penalty * np.eye(x.shape[1])
@@ -146,7 +146,7 @@ def _logistic_regression(
         gradient = x.T @ (predicted - shares) + ridge @ w
         curvature = x.T @ (x * (predicted * (1 - predicted))[:, None]) + ridge
         step = np.linalg.solve(curvature, gradient)
-        # With little to see a whole step can lead too far, and from there on farther away.
+        # With little data a whole step may overshoot, and the next ones more and more.
         most = loss(w) * (1 + 1e-9)
         while loss(w - step) > most:
             step /= 2

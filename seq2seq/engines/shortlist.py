@@ -1,13 +1,14 @@
-"""Which words can come up at all: for each sentence a few hundred candidates out of V.
+"""The shortlist: for each sentence, a few hundred candidates out of a vocabulary of V.
 
-Half the work of a step is the product with all V embeddings, nearly all of them hopeless. What a
-source piece was translated with in the training corpus is known beforehand (Jean et al. 2015,
-section 3.2; Devlin 2017). The candidates of a sentence are the likeliest translations of its
+Half of the work of a step is the product with all V embeddings, nearly all of which are hopeless.
+The training corpus shows in advance what a source piece is translated with (Jean et al. 2015,
+section 3.2; Devlin 2017). The candidates of a sentence are the most probable translations of its
 pieces, the most frequent pieces of the target language, and the source pieces themselves, since
-names and numbers are copied. For what the others would get see `seq2seq.engines.quantization`.
+names and numbers are copied. For the probability of all others, see
+`seq2seq.engines.quantization`.
 
-What translates what is learned by IBM Model 1 (Brown et al. 1993, section 4.1): how often each
-target piece was the translation of each source piece. A direction of which there is no corpus goes
+The translations are learned by IBM Model 1 (Brown et al. 1993, section 4.1), which counts how often
+each target piece was the translation of each source piece. A direction without a corpus goes
 through a third language.
 """
 
@@ -27,21 +28,21 @@ Doubles = NDArray[np.float64]
 Ids = Sequence[Sequence[int]]
 
 _SPECIAL = (PAD_ID, BOS_ID, EOS_ID, UNK_ID)
-_MOST_TRANSLATIONS = 1000  # of a piece; a search takes memory for all of them
+_MOST_TRANSLATIONS = 1000  # per piece; a search needs memory for all of them
 _MULTIPLE = 64  # see `seq2seq.engines.onnx_graphs`
-_MOST_COOCCURRENCES = 30_000_000  # about 3 GB; beyond, a part of the corpus has to do
+_MOST_COOCCURRENCES = 30_000_000  # about 3 GB; of a larger corpus, a part is used
 _THROUGH = 30  # translations of a piece that are followed into the third language
 
 
 @dataclass(frozen=True, eq=False)
 class Shortlist:
-    """For each of G target languages: translations of a piece, and what is frequent anyway.
+    """Translations of each piece, and frequent pieces, for each of G target languages.
 
-    PAD stands where there are fewer.
+    Shorter lists are padded with PAD.
     """
 
     tags: Ints  # (G,) of the languages, ascending
-    translations: NDArray[np.integer]  # (G, V, L) the likeliest first
+    translations: NDArray[np.integer]  # (G, V, L) most probable first
     frequent: NDArray[np.integer]  # (G, F)
 
     @classmethod
@@ -78,22 +79,22 @@ class Shortlist:
 
     @staticmethod
     def most_bytes(vocabulary_size: int, languages: int) -> int:
-        """Return the most bytes that its tensors can take."""
+        """Return the maximum size of its tensors in bytes."""
         return languages * vocabulary_size * (_MOST_TRANSLATIONS + 1) * 4
 
     def to_bytes(self) -> bytes:
-        """Write a safetensors file, with (V, L) and (F,) where there is one language."""
+        """Write a safetensors file; for a single language, with (V, L) and (F,)."""
         rows, ids = self.translations, self.frequent
         if len(self.tags) == 1:
             rows, ids = rows[0], ids[0][ids[0] != PAD_ID]
         return save({"translations": np.ascontiguousarray(rows), "frequent": ids})
 
     def candidates(self, source: Ints, forced: Ints | None = None) -> "Candidates":
-        """source (B, S), each with its language's tag first -> the candidates of each sentence.
+        """Return the candidates for source (B, S), whose first column is the language tag.
 
-        The ids `forced` (B, R), padded with PAD_ID, are among them.
+        The ids in `forced` (B, R), padded with PAD_ID, are candidates too.
         """
-        # What begins with no tag is no text: a try whether the graphs run.
+        # A source without a tag is only a test of whether the graphs run.
         language = np.minimum(np.searchsorted(self.tags, source[:, 0]), len(self.tags) - 1)  # (B,)
         sentences = np.arange(len(source))[:, None]
         chosen = np.zeros((len(source), self.translations.shape[1]), np.bool_)
@@ -118,11 +119,11 @@ class Shortlist:
 
 
 class Candidates(NamedTuple):
-    """The candidates of B sentences, out of a pool. PAD fills up what is left over."""
+    """The candidates of B sentences, from a common pool, padded with PAD."""
 
     ids: Ints  # (B, C) ascending; the first four are PAD, BOS, EOS and UNK
-    pool: Ints  # (U,) all that any sentence has, ascending
-    columns: Ints  # (B, C) where they are in the pool
+    pool: Ints  # (U,) the candidates of all sentences, ascending
+    columns: Ints  # (B, C) their places in the pool
 
 
 def _rounded_up(number: int) -> int:
@@ -136,7 +137,7 @@ def learn_shortlist(
     translations: int = 100,
     frequent: int = 100,
 ) -> Shortlist:
-    """Learn from the lexicon of each pair of languages; `tags` has those of the targets."""
+    """Learn from the lexicon of each pair of languages; `tags` has the target languages."""
     languages = sorted(tags, key=tags.__getitem__)
     frequent = min(frequent, vocabulary_size)
     narrow = np.min_scalar_type(vocabulary_size - 1)
@@ -153,15 +154,15 @@ def learn_shortlist(
 
 @dataclass(frozen=True, eq=False)
 class Lexicon:
-    """L links between a source and a target piece of a vocabulary of V; each link once."""
+    """L distinct links between source and target pieces of a vocabulary of V."""
 
     source: Ints  # (L,) ascending
     target: Ints  # (L,)
-    count: Doubles  # (L,) how often one was translated by the other
+    count: Doubles  # (L,) how often the source piece was translated by the target piece
 
     @classmethod
     def learn(cls, sources: Ids, targets: Ids, vocabulary_size: int, rounds: int = 4) -> "Lexicon":
-        """Learn by IBM Model 1, with the language tag in front of a source as the empty word."""
+        """Learn by IBM Model 1; a source's language tag serves as the empty word."""
         size = sum(len(s) * len(t) for s, t in zip(sources, targets, strict=True))
         every = max(1, -(-size // _MOST_COOCCURRENCES))
         source, target, pair_of = _cooccurrences(sources[::every], targets[::every])
@@ -172,20 +173,20 @@ class Lexicon:
             # Expectation: each target piece is divided among the source pieces of its sentence.
             share = probability[which]
             share /= np.bincount(pair_of, share)[pair_of]
-            # Maximisation: what each source piece got, as a distribution.
+            # Maximisation: the counts of each source piece become a distribution.
             count = np.bincount(which, share, minlength=len(links)).astype(np.float64)
             probability = count / np.bincount(link_source, count, vocabulary_size)[link_source]
         return cls(link_source, links % vocabulary_size, count)
 
     @classmethod
     def summed(cls, links: Ints, which: Ints, counts: Doubles, vocabulary_size: int) -> "Lexicon":
-        """Of `links` (L,), as source * V + target, the one `which` each of the counts is of."""
+        """Sum `counts`, whose links are `links[which]`; `links` (L,) are source * V + target."""
         count = np.bincount(which, counts, len(links)).astype(np.float64)
         return cls(links // vocabulary_size, links % vocabulary_size, count)
 
     @classmethod
     def joined(cls, lexicons: Iterable["Lexicon"], vocabulary_size: int) -> "Lexicon":
-        """Join the links of several, their counts summed."""
+        """Merge the links of several lexicons, adding up their counts."""
         parts = list(lexicons)
         keys = np.concatenate([part.source * vocabulary_size + part.target for part in parts])
         links, which = np.unique(keys, return_inverse=True)
@@ -193,7 +194,7 @@ class Lexicon:
         return cls.summed(links, which, counts, vocabulary_size)
 
     def through(self, other: "Lexicon", vocabulary_size: int) -> "Lexicon":
-        """Go through the language between: this lexicon leads into it, `other` out of it."""
+        """Compose with `other`, which leads out of the language that this lexicon leads into."""
         into, first = self.best(_THROUGH, vocabulary_size)  # (V, R)
         out, second = other.best(_THROUGH, vocabulary_size)
         second = second / np.maximum(second.sum(axis=1, keepdims=True), 1e-12)
@@ -205,11 +206,11 @@ class Lexicon:
         return Lexicon.summed(links, which, counts[counts > 0], vocabulary_size)
 
     def weighed(self, weight: float) -> "Lexicon":
-        """Multiply all counts by `weight`."""
+        """Return the lexicon with all counts multiplied by `weight`."""
         return Lexicon(self.source, self.target, self.count * weight)
 
     def best(self, number: int, vocabulary_size: int) -> tuple[Ints, Doubles]:
-        """Return the likeliest translations of each piece, (V, number), and their counts."""
+        """Return the most probable translations of each piece, (V, number), and their counts."""
         order = np.lexsort((self.target, -self.count, self.source))
         source = self.source[order]
         rank = np.arange(len(order)) - np.searchsorted(source, np.arange(vocabulary_size))[source]
@@ -224,10 +225,10 @@ class Lexicon:
 def lexicons_into(
     lexicons: Mapping[tuple[str, str], Lexicon], target: str, vocabulary_size: int
 ) -> Iterable[Lexicon]:
-    """Yield what leads into the language `target` of lexicons from language to language.
+    """Yield lexicons into the language `target`, composed through a third one if necessary.
 
-    A way through another language counts less, so that it displaces no translation of a direction
-    that the model was trained for.
+    Composed ones have a lower weight, so that they displace no translation of a direction that the
+    model was trained for.
     """
     for (source, into), lexicon in lexicons.items():
         if into == target:
@@ -238,7 +239,7 @@ def lexicons_into(
 
 
 def _cooccurrences(sources: Ids, targets: Ids) -> tuple[Ints, Ints, Ints]:
-    """Pair each source piece with each target piece of its sentence; also give target positions."""
+    """Pair each source piece with each target piece of its sentence; add the target's position."""
     source: list[Ints] = []
     target: list[Ints] = []
     position: list[Ints] = []

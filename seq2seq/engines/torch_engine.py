@@ -1,6 +1,6 @@
-"""Runs the torch network behind the search: validation during training, and translation on a GPU.
+"""Runs a torch network for the search: validation during training, translation on a GPU.
 
-What ships runs on ONNX Runtime, see `seq2seq.engines.onnx_engine`.
+Exported models run on ONNX Runtime, see `seq2seq.engines.onnx_engine`.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from seq2seq.search.engine_protocol import Ints, Step, grid, renumber
 
 @dataclass(frozen=True, eq=False)
 class TorchState:
-    """What the next step needs to know of B sentences with N hypotheses."""
+    """The state of B sentences with N hypotheses."""
 
     memory: Memory  # of B sentences, shared by their hypotheses
-    layers: list[State]  # per decoder layer, each part (N, H)
+    layers: list[State]  # one per decoder layer, each part (N, H)
     sentences: Ints  # (N,) ascending
     source_size: int  # S; the memory of a model without attention is empty
 
@@ -41,7 +41,7 @@ class TorchState:
 class TorchEngine:
     """An `Engine` over a model on `device`, in float32 and without gradients.
 
-    The model is used as it is at each call: put it into evaluation mode first.
+    The model is used in its present mode: put it into evaluation mode first.
     """
 
     def __init__(self, model: EncoderDecoder, device: torch.device | str = "cpu") -> None:
@@ -52,18 +52,18 @@ class TorchEngine:
         """All ids are candidates."""
 
     def encode(self, source: Ints, lengths: Ints, forced: Ints | None = None) -> TorchState:
-        """source (B, S), lengths (B,) -> the state before the first token, a row each.
+        """Encode source (B, S), lengths (B,); return the state before the first token, N = B.
 
-        All ids are candidates, and those `forced` among them.
+        All ids are candidates, so `forced` changes nothing.
         """
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             memory, layers = self.model.encode(self._tensor(source), self._tensor(lengths))
         return TorchState(memory, layers, np.arange(len(source)), source.shape[1])
 
     def decode_step(self, state: TorchState, tokens: Ints) -> Step[TorchState]:
-        """tokens (N,) -> the log-probabilities of what follows, and the state after them.
+        """Read tokens (N,); return the log-probabilities of the next ones, and the new state.
 
-        The network takes a grid of hypotheses: places left over are computed and thrown away.
+        The network takes a full grid of hypotheses; the results of unused slots are discarded.
         """
         slots, numbers = grid(state.sentences, len(state.memory.mask))  # (B, K), (N,)
         filled = self._tensor(state.sentences * slots.shape[1] + numbers)
@@ -92,6 +92,6 @@ def _rows(layers: list[State], rows: Tensor) -> list[State]:
 
 
 def _flat(x: Tensor, places: Tensor) -> NDArray[np.float32]:
-    """(B, K, X) -> the rows of the N `places` (N, X)"""
+    """Select the rows `places` (N,) of x (B, K, X), flattened: (N, X)."""
     array: NDArray[np.float32] = x.flatten(0, 1).index_select(0, places).cpu().numpy()
     return array

@@ -1,14 +1,13 @@
-"""The weights as one table: what training calls them, and how a model directory stores them.
+"""The table of weights: their names in training, and how a model directory stores them.
 
-`linear_layers` is the table. From it follow the schema of `weights.safetensors`, packing the state
-of an `EncoderDecoder` for a model directory and unpacking it again, the 8 bits, the ONNX graphs and
-the NumPy network of the inspection.
-
+`linear_layers` is the table. Everything else follows from it: the schema of `weights.safetensors`,
+packing the state of an `EncoderDecoder` for a model directory and unpacking it again, the 8 bits,
+the ONNX graphs, and the NumPy network of the inspection.
 H hidden, h = H / 2 one direction of the encoder, V vocabulary. A linear layer with X inputs and Y
-outputs has a weight (Y, X) and mostly a bias (Y,). In 8 bits (precision "int8") its weight lies as
-the kernel reads it, (X, Y), and has a `scale` (Y,); each of its inputs has a `step`, its activation
-scale: the width of one of the 255 values that it can take. The activation scales are in the weights
-already: output = (quantized input @ weight) * scale + bias.
+outputs has a weight (Y, X) and usually a bias (Y,). In 8 bits (precision "int8"), its weight is
+(X, Y), as the kernel reads it, and has a `scale` (Y,); each of its inputs has a `step`, its
+activation scale: the width of one of the 255 values that it can take. The activation scales are
+already multiplied into the weights: output = (quantized input @ weight) * scale + bias.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,14 +28,14 @@ Names = tuple[tuple[str, ...], ...]
 Floats = NDArray[np.float32]
 
 OUTPUT = "output.weight"
-"""The embedding as (H, V) in 8 bits: made on loading a model without a shortlist, not stored."""
+"""The embedding as (H, V) in 8 bits; not stored, but made when a model has no shortlist."""
 
 DIRECTIONS = ("forwards", "backwards")
 
 GATE_ORDER: Mapping[str, tuple[int, ...]] = {"lstm": (0, 1, 3, 2), "gru": (0, 1, 2), "rnn": (0,)}
-"""Which of torch's blocks each gate is: the three gates of an LSTM come first, its candidate last.
+"""The order of torch's gate blocks in a model directory: an LSTM's candidate comes last.
 
-In a model directory: input, forget, output, candidate; reset, update, candidate.
+LSTM: input, forget, output, candidate. GRU: reset, update, candidate.
 """
 
 _WEIGHT_LIMIT = 63
@@ -46,25 +45,25 @@ _INPUT_LIMIT = 127
 class Linear(NamedTuple):
     """A linear layer of a model directory, and the torch parameters that it is made of.
 
-    The weight is rows of torch parameters below one another, side by side within a row. The bias is
-    sums of torch parameters, below one another.
+    The weight consists of rows of blocks, each block a torch parameter. The bias consists of rows
+    too, each the sum of torch parameters.
     """
 
     name: str
-    inputs: tuple[int, ...]  # the sizes of the vectors side by side, X in all
+    inputs: tuple[int, ...]  # sizes of the input vectors, which are concatenated; X in all
     outputs: int  # Y
     weights: Names
-    biases: Names = ()  # empty: the layer has no bias
-    gate_order: tuple[int, ...] = (0,)  # of the blocks in each torch parameter
+    biases: Names = ()  # (): the layer has no bias
+    gate_order: tuple[int, ...] = (0,)  # order of the blocks of each torch parameter
 
     @property
     def activation_scales(self) -> list[str]:
-        """Name the activation scale of each input."""
+        """The names of the activation scales, one for each input."""
         return [f"{self.name}.step.{number}" for number in range(len(self.inputs))]
 
 
 def linear_layers(model: ModelConfig) -> dict[str, Linear]:
-    """Return all linear layers by name, but for the embedding as the output layer."""
+    """Return all linear layers by name, except the embedding as output layer."""
     return {layer.name: layer for layer in (*_recurrent(model), *_others(model))}
 
 
@@ -81,9 +80,9 @@ def cell_parameters(layer: str) -> Weights:
 
 
 def _recurrent(model: ModelConfig) -> Iterator[Linear]:
-    """Yield the layers of the cells. Two biases that are only ever added up are stored as one.
+    """Yield the layers of the cells. Two biases that are always added are stored as their sum.
 
-    A GRU's reset gate lies between the product with its state and the sum, so its are apart.
+    A GRU's are stored separately, since its reset gate comes between the product and the sum.
     """
     size, half = model.hidden_size, model.hidden_size // 2
     order = GATE_ORDER[model.cell]
@@ -116,7 +115,7 @@ def _recurrent(model: ModelConfig) -> Iterator[Linear]:
 
 
 def _others(model: ModelConfig) -> Iterator[Linear]:
-    """Yield the layers that torch has as they are."""
+    """Yield the layers that have the same form in torch."""
     size = model.hidden_size
     parts = states_of(model)
     has_attention = model.attention == "multihead"
@@ -138,7 +137,7 @@ def _others(model: ModelConfig) -> Iterator[Linear]:
 
 
 class Tensor(NamedTuple):
-    """Type and shape of one tensor in memory."""
+    """Type and shape of a tensor."""
 
     type: type[np.floating | np.integer]
     shape: Shape
@@ -147,7 +146,7 @@ class Tensor(NamedTuple):
 def schema(
     model: ModelConfig, vocabulary_size: int, precision: WeightPrecision = "fp32"
 ) -> dict[str, Tensor]:
-    """Return names, types and shapes of all tensors."""
+    """Return type and shape of all tensors, by name."""
     size = model.hidden_size
     tensors = {
         "embedding.weight": Tensor(np.float32, (vocabulary_size, size)),
@@ -176,9 +175,9 @@ def schema(
 
 
 def pack(state: Mapping[str, Floats], model: ModelConfig) -> dict[str, Floats]:
-    """Return the weights in the schema "fp32" from the state of an `EncoderDecoder`.
+    """Convert the state of an `EncoderDecoder` to weights in the schema "fp32".
 
-    Raises `KeyError` where `state` lacks a parameter; what no layer takes stays as it is.
+    Raises `KeyError` if `state` lacks a parameter; parameters outside linear layers stay as is.
     """
     packed = dict(state)
     for name, layer in linear_layers(model).items():
@@ -200,19 +199,19 @@ def unpack(
     precision: WeightPrecision = "fp32",
     shortlist: bool = False,
 ) -> dict[str, Floats]:
-    """Return the state of an `EncoderDecoder`: what `pack` and `quantize` did, undone.
+    """Return the state of an `EncoderDecoder`, undoing `pack` and `quantize`.
 
-    Numbers come back exactly, but for what was rounded away: matrices have 16 bits in a directory
-    of precision "fp32", and about 7 in one of "int8", where a training that goes on soon makes up
-    for it. Two biases that are only ever added up come back as their sum and zero.
+    Numbers come back exactly, except for rounding: in a directory of precision "fp32", matrices
+    have 16 bits; in one of "int8", about 7, which further training soon makes up for. Two biases
+    that were stored as their sum come back as that sum and zero.
 
     `shortlist` says whether the model directory has one.
     """
     state = dequantize(weights, model) if precision == "int8" else dict(weights)
     if shortlist:
-        # UNK stands for all that is not in the list, see `seq2seq.engines.quantization`; in a
-        # softmax over everything it would take most of the probability. PAD is as it was: neither
-        # is ever read or written, and all that training taught both is to be unlikely.
+        # UNK stands for everything outside the list, see `seq2seq.engines.quantization`; in a
+        # softmax over all words it would take most of the probability. PAD is unchanged and can
+        # replace it: neither is ever read or written, and both were trained only to be improbable.
         for name in ("embedding.weight", "output_bias"):
             state[name] = state[name].copy()
             state[name][UNK_ID] = state[name][PAD_ID]
@@ -234,7 +233,7 @@ def unpack(
 
 
 def _reordered(parameter: Floats, order: tuple[int, ...]) -> Floats:
-    """Put the blocks of rows, a gate each, in another order."""
+    """Reorder the blocks of rows, one for each gate."""
     blocks = np.split(parameter, len(order))
     return np.concatenate([blocks[gate] for gate in order])
 
@@ -242,9 +241,9 @@ def _reordered(parameter: Floats, order: tuple[int, ...]) -> Floats:
 def quantize(
     weights: Mapping[str, Floats], model: ModelConfig, ranges: Mapping[str, float]
 ) -> dict[str, NDArray[Any]]:
-    """Return the weights in the schema "int8" from those in "fp32".
+    """Convert weights from the schema "fp32" to "int8".
 
-    `ranges` has the largest magnitude of each input, by the name of its activation scale.
+    `ranges` is the largest magnitude of each input, by the name of its activation scale.
     """
     quantized: dict[str, NDArray[Any]] = {
         name: weight for name, weight in weights.items() if weight.ndim < 2
@@ -263,15 +262,15 @@ def quantize(
 
 
 def quantize_rows(weight: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """weight (Y, X) -> whole numbers (Y, X) and a scale for each row (Y,)"""
+    """Quantise weight (Y, X) to integers (Y, X), with a scale for each row (Y,)."""
     scale = np.maximum(np.abs(weight).max(axis=1), 1e-12) / _WEIGHT_LIMIT
     return np.rint(weight / scale[:, None]).astype(np.int8), scale.astype(np.float32)
 
 
 def dequantize(weights: Mapping[str, NDArray[Any]], model: ModelConfig) -> dict[str, Floats]:
-    """Return the weights in the schema "fp32" from those in "int8"."""
+    """Convert weights from the schema "int8" to "fp32"."""
     floats = {name: part for name, part in weights.items() if part.dtype == np.float32}
-    with np.errstate(over="ignore", invalid="ignore"):  # as it may be in a stranger's directory
+    with np.errstate(over="ignore", invalid="ignore"):  # may happen in an untrusted directory
         scale = floats.pop("embedding.scale")
         floats["embedding.weight"] = weights["embedding.weight"] * scale[:, None]
         for name, layer in linear_layers(model).items():
@@ -287,7 +286,7 @@ def dequantize(weights: Mapping[str, NDArray[Any]], model: ModelConfig) -> dict[
 def activation_scales(
     weights: Mapping[str, NDArray[Any]], model: ModelConfig
 ) -> dict[str, tuple[float, ...]]:
-    """Return the activation scales of weights in the schema "int8", by the torch weight they meet.
+    """Return the activation scales of weights in the schema "int8", by name of the torch weight.
 
     There is one for each input of that weight.
     """
@@ -313,9 +312,9 @@ _TYPES = {
 
 
 def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a safetensors file from a stranger, by name.
+    """Return the tensors of an untrusted safetensors file, by name.
 
-    Raises `ValueError`, which tells why, where they cannot be used.
+    Raises a `ValueError` that says why if they cannot be used.
     """
     try:
         stored = dict(deserialize(data))  # type: ignore[no-untyped-call]

@@ -1,15 +1,15 @@
-"""A model directory: everything `translate` needs, and nothing that could run code.
+"""A model directory: everything that `translate` needs, and nothing that could run code.
 
 config.json             format version, languages, shape of the network, search settings, and the
                         SHA-256 of the other files
-weights.safetensors     see `seq2seq.engines.weights`; 8 bits, or matrices in 16 and vectors in 32
-shortlist.safetensors   where there is one; see `seq2seq.engines.shortlist`
+weights.safetensors     see `seq2seq.engines.weights`; in 8 bits, or matrices in 16, vectors in 32
+shortlist.safetensors   optional; see `seq2seq.engines.shortlist`
 tokenizer.model         SentencePiece
 README.md               the model card; the only file that may be edited, so it has no checksum
 
-A directory from a stranger is data: loading it runs no code of it. The graphs are our own, built
-from the settings; what the settings ask for has bounds, and is compared with what the files
-hold before much memory is taken.
+A directory from a stranger is only data: loading it runs no code from it. The graphs are built by
+us from the settings. The settings have limits, and are checked against the sizes of the files
+before much memory is used.
 """
 
 import json
@@ -36,7 +36,7 @@ from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.tokenizer import Tokenizer
 
 FORMAT_VERSION = 4
-_OLDEST_VERSION = 3  # that is read: it has no calibrations
+_OLDEST_VERSION = 3  # that can still be read; it has no calibrations
 CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 SHORTLIST = "shortlist.safetensors"
@@ -44,23 +44,23 @@ TOKENIZER = "tokenizer.model"
 CARD = "README.md"
 FILES = (CONFIG, WEIGHTS, SHORTLIST, TOKENIZER, CARD)
 OLDER_FILES = ("encoder.onnx", "step.onnx")
-"""What directories of format version 1 and 2 also had."""
+"""Files that directories of format versions 1 and 2 had in addition."""
 
-_LARGEST: Mapping[str, int] = {  # bytes; what is larger is not read
+_LARGEST: Mapping[str, int] = {  # bytes; larger files are not read
     CONFIG: 1 << 20,
     WEIGHTS: 2 << 30,
     SHORTLIST: 256 << 20,
     TOKENIZER: 16 << 20,
 }
-_HEADER = 1 << 20  # bytes; of a safetensors file, more than any model needs
+_HEADER = 1 << 20  # bytes for the header of a safetensors file, more than any model needs
 
 _MOST_DIRECTIONS = 1000
 
-# With these a search has an end in sight, and takes some hundred megabytes at most.
+# Within these limits a search comes to an end, and takes some hundred megabytes at most.
 _WIDEST_BEAM = 100
 _LONGEST_SOURCE = 10_000
 _LONGEST_EXTRA = 1000
-_SHORTEST_LIMIT = 10  # of the length of a source; shorter pieces would be too many
+_SHORTEST_LIMIT = 10  # minimum of max_source_length; shorter pieces would be too many
 _MOST_TOKENS = 20_000  # of all hypotheses of the longest source together
 
 _LONGEST_MESSAGE = 1000
@@ -68,7 +68,7 @@ _LONGEST_MESSAGE = 1000
 
 @dataclass(frozen=True)
 class ModelDirConfig:
-    """What `config.json` holds."""
+    """The content of `config.json`."""
 
     format_version: int
     directions: tuple[Direction, ...]
@@ -76,13 +76,13 @@ class ModelDirConfig:
     shortlist: bool
     model: ModelConfig
     search: SearchConfig
-    checksums: dict[str, str]  # SHA-256 of each other file but the card
+    checksums: dict[str, str]  # SHA-256 of the other files, except the card
     calibrations: tuple[Calibration, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model directory that is loaded and ready to translate."""
+    """A loaded model directory, ready to translate."""
 
     engine: OnnxEngine
     tokenizer: Tokenizer
@@ -94,9 +94,9 @@ class LoadedModel:
 
 
 def load_model_dir(path: Path, threads: int = 0) -> LoadedModel:
-    """Read and check a model directory; raises `Seq2SeqError` naming the file that is at fault.
+    """Read and check a model directory; raise a `Seq2SeqError` that names the file at fault.
 
-    `threads` 0: one a core.
+    `threads` 0: one per core.
     """
     try:
         return _load(path, threads)
@@ -105,7 +105,7 @@ def load_model_dir(path: Path, threads: int = 0) -> LoadedModel:
 
 
 def read_weights(path: Path) -> tuple[ModelDirConfig, Tokenizer, dict[str, NDArray[Any]]]:
-    """Read settings, tokenizer and weights, checked as `load_model_dir` checks them."""
+    """Read settings, tokenizer and weights, with the checks of `load_model_dir`."""
     try:
         config = read_config(path)
         tokenizer = _read_tokenizer(path / TOKENIZER, config)
@@ -147,12 +147,12 @@ def _load(path: Path, threads: int) -> LoadedModel:
 
 
 def _targets(config: ModelDirConfig) -> list[str]:
-    """Return the languages that it translates into, each once."""
+    """Return the distinct target languages."""
     return [*dict.fromkeys(direction.target for direction in config.directions)]
 
 
 def _legible(message: str) -> str:
-    """Put a message on one line, not too long, whatever strangers write into their files."""
+    """Put a message on one line of limited length, whatever an untrusted file has in it."""
     line = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
     if len(line) <= _LONGEST_MESSAGE:
         return line
@@ -161,12 +161,12 @@ def _legible(message: str) -> str:
 
 
 def is_training_run(path: Path) -> bool:
-    """Tell the directory of a training run from a model directory."""
+    """Return whether a directory is that of a training run, not a model directory."""
     return (path / "recipe.json").is_file()
 
 
 def read_config(path: Path) -> ModelDirConfig:
-    """Read the settings of a model directory; raise `Seq2SeqError` where they are not sound."""
+    """Read the settings of a model directory; raise `Seq2SeqError` if they are not valid."""
     file = path / CONFIG
     try:
         if not path.is_dir():
@@ -208,7 +208,7 @@ def read_config(path: Path) -> ModelDirConfig:
 
 
 def _check_bounds(config: ModelDirConfig) -> None:
-    """Raise `UsageError` where a setting is more than any model needs."""
+    """Raise `UsageError` if a setting is beyond what any model needs."""
     if config.model.own_cell:
         raise UsageError("'model.cell' is code, which a model directory never has.")
     if setting := config.model.not_exported:
@@ -227,9 +227,9 @@ def _check_bounds(config: ModelDirConfig) -> None:
 
 
 def check_search(search: SearchConfig) -> None:
-    """Raise `UsageError` where a model directory may not ask for so long a search.
+    """Raise `UsageError` if a search would take longer than a model directory may ask for.
 
-    Who translates can still widen it.
+    The options of a translation can still exceed these limits.
     """
     if search.beam_size > _WIDEST_BEAM:
         raise UsageError(f"'search.beam_size' must be at most {_WIDEST_BEAM} in a model directory.")
@@ -251,9 +251,9 @@ def check_search(search: SearchConfig) -> None:
 
 
 def _read(file: Path, config: ModelDirConfig, largest: int | None = None) -> bytes:
-    """Read a file of the directory, checked against its checksum.
+    """Read a file of the directory, and verify its checksum.
 
-    It is read once: the bytes that were checked are those that are used.
+    It is read only once, so the bytes that were checked are the bytes that are used.
     """
     data = _read_bytes(file, largest)
     if sha256(data).hexdigest() != config.checksums.get(file.name):
@@ -265,7 +265,7 @@ def _read(file: Path, config: ModelDirConfig, largest: int | None = None) -> byt
 
 
 def _read_bytes(file: Path, largest: int | None = None) -> bytes:
-    """Read a file or what a link leads to, unless it is too large or, as a pipe is, endless."""
+    """Read a file, following links, unless it is too large or not a file, such as a pipe."""
     largest = min(_LARGEST[file.name], largest or _LARGEST[file.name])
     try:
         if file.exists() and not file.is_file():
@@ -298,7 +298,7 @@ def _read_tokenizer(file: Path, config: ModelDirConfig) -> Tokenizer:
 def _read_weights(
     file: Path, config: ModelDirConfig, vocabulary_size: int
 ) -> dict[str, NDArray[Any]]:
-    """Read the weights as the graphs need them; raise `Seq2SeqError` where they do not fit."""
+    """Read the weights in the form for the graphs; raise `Seq2SeqError` if they do not fit."""
     expected = schema(config.model, vocabulary_size, config.precision)
     expected.pop(OUTPUT, None)
     largest = sum(prod(shape) * np.dtype(type_).itemsize for type_, shape in expected.values())

@@ -1,4 +1,4 @@
-"""Write a model directory: what `translate` runs."""
+"""Write a model directory, which `translate` runs."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -36,9 +36,9 @@ from seq2seq.tokenizer import Tokenizer
 
 Ids = Sequence[Sequence[int]]
 Corpora = Mapping[Direction, tuple[Ids, Ids]]
-"""Sources, their language tag first, and targets of each direction."""
+"""Sources, with their language tag first, and targets, by direction."""
 
-_OBSERVED_SENTENCES = 300  # some ten thousand hypotheses
+_OBSERVED_SENTENCES = 300  # give some ten thousand hypotheses
 
 Floats = NDArray[np.float32]
 
@@ -55,13 +55,13 @@ def export_model_dir(
     shortlist: bool = True,
     calibrate: Callable[[Path], Sequence[Calibration]] | None = None,
 ) -> None:
-    """Write the model directory `output`; it appears whole or not at all.
+    """Write the model directory `output`, which appears complete or not at all.
 
     `weights` is the state of an `EncoderDecoder`, `card` the text of the model card. With
-    `corpora`, those it was trained on, the model is exported in 8 bits, and with a shortlist unless
-    that is false. The first of `directions` is what is translated unless another is asked for.
-    `calibrate` is given the model directory before it takes its place. An older model directory is
-    replaced; raises `UsageError` where something else is in the way.
+    `corpora`, which the model was trained on, it is exported in 8 bits, with a shortlist unless
+    `shortlist` is false. The first of `directions` is the default. `calibrate` is called with the
+    new model directory before it takes its place. An older model directory is replaced; anything
+    else in the way raises `UsageError`.
     """
     output = output.resolve()
     _refuse_others(output)
@@ -75,7 +75,7 @@ def export_model_dir(
             f"{output}: the weights do not fit the model's settings and a tokenizer of "
             f"{len(tokenizer)} pieces."
         )
-    # Also where 8 bits follow: weights that are not finite are found out here.
+    # For 8 bits too, as this detects weights that are not finite.
     files = {WEIGHTS: save({name: _in_16_bits(name, weight) for name, weight in packed.items()})}
     shortlist = shortlist and corpora is not None
     if corpora is not None:
@@ -110,7 +110,7 @@ def export_model_dir(
 
 
 def add_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
-    """Add calibrations to a model directory; those of other directions stay."""
+    """Add calibrations to a model directory, keeping those of other directions."""
     config = read_config(path)
     measured = {calibration.direction for calibration in calibrations}
     others = (kept for kept in config.calibrations if kept.direction not in measured)
@@ -123,8 +123,8 @@ def add_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
 
 def _config_json(config: ModelDirConfig) -> bytes:
     table = to_table(config)
-    del table["model"]["kernels"]  # for training; here graphs compute
-    del table["model"]["input_feeding"]  # which no model directory has
+    del table["model"]["kernels"]  # only for training
+    del table["model"]["input_feeding"]  # never used in a model directory
     return (json.dumps(table, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -139,7 +139,7 @@ def _shortlist(corpora: Corpora, tokenizer: Tokenizer) -> Shortlist:
 
 
 def _in_16_bits(name: str, weight: Floats) -> NDArray[Any]:
-    """Store matrices in 16 bits; biases and norms are few, and keep their 32."""
+    """Store matrices in 16 bits; biases and norms are few, and keep 32."""
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(weight, np.float16 if weight.ndim > 1 else np.float32)
     if not np.isfinite(stored).all():
@@ -148,7 +148,7 @@ def _in_16_bits(name: str, weight: Floats) -> NDArray[Any]:
 
 
 def _refuse_others(output: Path) -> None:
-    """Raise `UsageError` unless `output` is free, empty or a model directory."""
+    """Raise `UsageError` unless `output` does not exist, is empty or is a model directory."""
     if not output.exists():
         return
     if not output.is_dir():
