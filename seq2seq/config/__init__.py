@@ -1,1 +1,1 @@
-"""Settings, frozen and checked: of a model and its search, and of a training (the recipe)."""
+"""Settings, frozen and checked: of models and their search, and of training (the recipe)."""

@@ -1,6 +1,6 @@
-"""What a trained model needs to know of itself: its shape, its directions, how it searches.
+"""The settings that a trained model needs: its shape, its directions, its search.
 
-Settings are frozen dataclasses, checked when they are made. How one is trained is in
+Settings are frozen dataclasses, checked when they are made. The settings of training are in
 `seq2seq.config.recipe`.
 """
 
@@ -18,10 +18,10 @@ Attention = Literal["multihead", "dot", "additive", "none"]
 Kernels = Literal["fused", "reference"]
 WeightPrecision = Literal["int8", "fp32"]
 Combination = Literal["log", "linear"]
-"""The mean that an ensemble takes: of log-probabilities, or of probabilities."""
+"""The mean that an ensemble uses: of log-probabilities, or of probabilities."""
 
 SMALLEST_VOCABULARY = 380
-"""Pieces: 256 bytes, printable ASCII, and what no text is encoded to."""
+"""Number of pieces: 256 bytes, printable ASCII, and the special symbols."""
 
 _OWN_CELL = re.compile(r"(.+\.py):([^\W\d]\w*)")
 _REGION = re.compile(r"[a-z]{2}|[0-9]{3}")  # of BCP 47, in lower case
@@ -35,7 +35,7 @@ def require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class Direction:
-    """From which language into which."""
+    """A source language and a target language."""
 
     source: str
     target: str
@@ -45,19 +45,19 @@ class Direction:
 
     @property
     def reverse(self) -> "Direction":
-        """The other way round."""
+        """The reverse direction."""
         return Direction(self.target, self.source)
 
     def fits(self, source: str | None, target: str | None) -> bool:
-        """Whether it is from and into these languages; None is any."""
+        """Return whether it is from and into these languages; None fits any."""
         return source in (None, self.source) and target in (None, self.target)
 
 
 def known_language(language: str, known: Iterable[str]) -> str:
-    """`language` as it is among the `known`: in any case, and without a region none of them has.
+    """Return the language of `known` that `language` means, or `language` itself if none is.
 
-    So `EN` is `en`, and `pt-BR` is `pt`; but a script is no region: `sr-Latn` is not `sr`. What is
-    not known stays as it is.
+    Case is ignored, and so is a region that none of `known` has: `EN` means `en`, and `pt-BR` means
+    `pt`. A script is not a region: `sr-Latn` does not mean `sr`.
     """
     by_case = {code.lower().replace("_", "-"): code for code in known}
     asked = language.strip().lower().replace("_", "-")
@@ -72,8 +72,8 @@ def choose_direction(
 ) -> Direction:
     """Choose one of `directions`, or a new one between their languages.
 
-    If a language is not given, the first direction that fits is taken. Raises `UsageError`, which
-    lists the directions.
+    If a language is not given, the first direction that fits is taken. Raises a `UsageError` that
+    lists the directions if there is none.
     """
     sources = {direction.source for direction in directions}
     targets = {direction.target for direction in directions}
@@ -99,14 +99,14 @@ def choose_direction(
 class ModelConfig:
     """The shape of the network. H is `hidden_size`; embeddings have that size too.
 
-    With `kernels` "reference" the cells run step by step, by the equations of `seq2seq.nn.cells`:
-    slower than torch's fused layers, and whatever is changed in those equations is what is trained.
+    With `kernels` "reference", the cells run step by step, by the equations of `seq2seq.nn.cells`.
+    That is slower than torch's fused layers, but changes of those equations take effect.
 
     `attention` is "multihead", or one of the classics, "dot" and "additive", which have one head
-    and ignore `heads`; see `seq2seq.nn.attention`. With `input_feeding` the decoder reads, beside
-    each token, its readout at the token before (Luong et al. 2015, section 3.3).
+    and ignore `heads`; see `seq2seq.nn.attention`. With `input_feeding`, the decoder reads each
+    token together with its readout at the previous one (Luong et al. 2015, section 3.3).
 
-    `cell` is "lstm", "gru" or "rnn", or a cell of the user's own, FILE.py:NAME, see
+    `cell` is "lstm", "gru" or "rnn", or the user's own cell as FILE.py:NAME, see
     `seq2seq.nn.cell_file`; that always runs by its equations.
     """
 
@@ -145,15 +145,15 @@ class ModelConfig:
 
     @property
     def own_cell(self) -> tuple[str, str] | None:
-        """The file and the name of a cell of the user's own; None: the cell is built in."""
+        """The file and the name of the user's own cell; None: the cell is built in."""
         found = _OWN_CELL.fullmatch(self.cell)
         return found and (found[1], found[2])
 
     @property
     def not_exported(self) -> str | None:
-        """Name what it has that no exported model has; None: it can be exported.
+        """The setting that no exported model can have; None if there is none.
 
-        A cell of the user's own is told apart, see `own_cell`.
+        The user's own cell is not reported here, see `own_cell`.
         """
         if self.attention not in ("multihead", "none"):
             return f"model.attention {self.attention!r}"
@@ -161,10 +161,10 @@ class ModelConfig:
 
     @property
     def embedding_scale(self) -> float:
-        """What embeddings are multiplied by before a layer reads them.
+        """The factor of embeddings before a layer reads them.
 
-        They begin with the deviation H ** -0.5, which suits the softmax that they are tied to. In
-        between that and 1 the layers learn fastest.
+        They are initialised with the deviation H ** -0.5, which suits the tied softmax. Layers
+        learn fastest with a deviation between that and 1.
         """
         return float(self.hidden_size**0.25)
 
@@ -173,9 +173,10 @@ class ModelConfig:
 class SearchConfig:
     """Beam search.
 
-    A hypothesis of length t scores log p / ((5 + t) / 6) ** `length_penalty` (Wu et al. 2016,
-    eq. 14). Its length is at most `max_length_ratio` * source + `max_length_extra`. With `prune`, a
-    hypothesis is dropped that is less likely by so many nats than the best one of its length.
+    A hypothesis of length t has the score log p / ((5 + t) / 6) ** `length_penalty` (Wu et al.
+    2016, eq. 14). Its length is at most `max_length_ratio` * source + `max_length_extra`. With
+    `prune`, a hypothesis is dropped if its log-probability is more than so many nats below the best
+    one of its length.
     """
 
     beam_size: int = 5
@@ -202,7 +203,7 @@ class SearchConfig:
         prune: float | None = None,
         max_source_length: int | None = None,
     ) -> Self:
-        """Return these settings with those that are given replaced; `prune` 0 turns it off."""
+        """Return a copy in which the given settings are replaced; `prune` 0 turns pruning off."""
         given = {
             "beam_size": beam_size,
             "length_penalty": length_penalty,

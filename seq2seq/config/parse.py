@@ -1,4 +1,4 @@
-"""TOML and JSON tables to frozen dataclasses and back, each value checked against its type."""
+"""Convert TOML and JSON tables to frozen dataclasses and back, checking the type of each value."""
 
 import dataclasses
 import difflib
@@ -12,18 +12,18 @@ from seq2seq.errors import UsageError
 
 T = TypeVar("T")
 
-_LARGEST = 1 << 64  # whole numbers are below it
+_LARGEST = 1 << 64  # integers must be below it
 _KNOWN_ELSEWHERE = {
     "device": "a GPU is used where there is one; the environment variable CUDA_VISIBLE_DEVICES "
     "says which, and empty that none is.",
 }
-"""Settings that other programs have and no dataclass here."""
+"""Settings that users know from other programs, with what to do instead."""
 
 _LONGEST_SHOWN = 100  # characters
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
-    """Make a `cls` of a TOML or JSON table; raises `UsageError` naming key and type."""
+    """Make a `cls` from a TOML or JSON table; raise a `UsageError` that names key and type."""
     if not isinstance(table, Mapping):
         raise UsageError(f"'{where.rstrip('.')}' must be a table." if where else "not a table.")
     hints = typing.get_type_hints(cls)
@@ -43,7 +43,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
 
 
 def to_table(config: Any) -> dict[str, Any]:
-    """Turn settings into plain dictionaries and lists, for JSON; leave out `None`."""
+    """Convert settings to plain dictionaries and lists, for JSON; leave out `None`."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -91,7 +91,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_list(item: Any, value: Any, where: str) -> tuple[Any, ...]:
-    """Convert a list, or a single table in its place."""
+    """Convert a list, or a single table instead of one."""
     if isinstance(value, Mapping):
         return (_convert(item, value, where),)
     if not isinstance(value, list):
@@ -116,6 +116,6 @@ def shown(value: object) -> str:
     """Write a value as Python does, but not too long."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # thousands of digits, or of brackets
+    except (ValueError, RecursionError):  # thousands of digits or brackets
         return f"a {type(value).__name__} that is too large to be shown"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]} ..."

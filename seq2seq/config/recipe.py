@@ -1,6 +1,6 @@
-"""Recipes: what a model is trained from and how, frozen, checked, loaded from TOML.
+"""Recipes: what a model is trained on and how, frozen, checked, loaded from TOML.
 
-A recipe has one table a dataclass::
+A recipe has one table for each dataclass::
 
     [corpus]
     source_language = "en"
@@ -10,8 +10,8 @@ A recipe has one table a dataclass::
     [model]
     cell = "lstm"
 
-Several corpora, of several languages, are as many tables `[[corpus]]`. A key that no dataclass has
-is an error that names the nearest one.
+Several corpora, of several languages, are several tables `[[corpus]]`. A key that the dataclass
+does not have is an error that names the nearest one.
 """
 
 import dataclasses
@@ -53,8 +53,8 @@ class HubSource:
     """A Hugging Face `datasets` source: a hub name, or a file type such as `parquet` with files.
 
     The file types are `parquet`, `json`, `csv` and `arrow`. `columns` are the source and the target
-    column. A column may be nested: `translation.en`. With `streaming` the rows are read without the
-    copy of all columns that `datasets` else makes on disk.
+    column, possibly nested: `translation.en`. With `streaming`, rows are read directly, while
+    `datasets` otherwise makes a copy of all columns on disk.
     """
 
     dataset: str
@@ -66,22 +66,22 @@ class HubSource:
 
 
 Source = str | HubSource
-"""A prefix (`dir/train` for `dir/train.en` + `dir/train.de`), a TSV, Parquet or Arrow file, or a
-pattern of such files, TMX, PO or XLIFF, a folder of these, or a `HubSource`."""
+"""A prefix (`dir/train` for `dir/train.en` and `dir/train.de`), a TSV, Parquet or Arrow file, or a
+pattern for such files; a TMX, PO or XLIFF file, or a folder of these; or a `HubSource`."""
 
 
 @dataclass(frozen=True)
 class CorpusConfig:
     """Where the sentence pairs come from, and what happens to doubtful pairs.
 
-    Each of the `OnProblem` settings says what happens to a training pair with that problem:
-    `keep` it, `drop` it, or `stop` before the first step. All of them are counted and reported.
-    With `both_directions` each pair is trained on both ways.
+    Each setting of type `OnProblem` says what happens to a training pair with that problem: `keep`
+    it, `drop` it, or `stop` before the first step. All of them are counted and reported. With
+    `both_directions`, each pair is trained in both directions.
 
-    `train` may be a list, as of a large corpus and a small one that is nearer to what is wanted.
-    Then the pairs of each come as often as its number in `weights` says: at 0.5 half as often as
-    those at 1, which all have without `weights`. `tags` has a name for each, which a translation
-    can ask for ("" for none), as of a domain: a side constraint (Sennrich et al. 2016).
+    `train` may be a list, such as a large corpus and a small one nearer to the purpose. Then
+    `weights` says how often the pairs of each come: at 0.5, half as often as at 1, the default.
+    `tags` has a name for each, such as its domain ("" for none), which a translation can ask for: a
+    side constraint (Sennrich et al. 2016).
     """
 
     source_language: str
@@ -133,12 +133,12 @@ class CorpusConfig:
 
     @property
     def training_sources(self) -> tuple[Source, ...]:
-        """The training texts, as a tuple also if there is only one."""
+        """The training texts, as a tuple even if there is only one."""
         return self.train if isinstance(self.train, tuple) else (self.train,)
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """The translation directions that are trained on it."""
+        """The directions to train on this corpus."""
         direction = Direction(self.source_language, self.target_language)
         return (direction, direction.reverse) if self.both_directions else (direction,)
 
@@ -150,16 +150,16 @@ class TokenizerConfig:
     `sampling` is the smoothing alpha of subword regularisation (Kudo 2018) for `unigram` and the
     dropout rate for `bpe` (Provilkov et al. 2020); 0 turns it off.
 
-    Pieces spell at least the most frequent characters, those that make up `character_coverage` of
-    the text. Printable ASCII is spelled always, and so are the thousand most frequent characters,
-    but for very rare ones. Lower the coverage for languages written with thousands of characters.
-    With `split_digits` each digit is a piece of its own, so that numbers are copied digit by digit.
+    The pieces can spell the most frequent characters, those that make up `character_coverage` of
+    the text; also printable ASCII, and the thousand most frequent characters except very rare ones.
+    Lower the coverage for languages written with thousands of characters. With `split_digits`, each
+    digit is a separate piece, so that numbers are copied digit by digit.
 
-    With `plain_spaces` the target is learnt with ordinary spaces where it has others, such as those
-    that do not break; corpora mix them at random.
+    With `plain_spaces`, other spaces in the target, such as no-break spaces, are learned as
+    ordinary ones; corpora mix them at random.
 
-    `path` is a model that an earlier run has trained, its `tokenizer.model`. It takes the place of
-    `algorithm`, `vocabulary_size`, `character_coverage` and `split_digits`, which are its own.
+    `path` is the `tokenizer.model` of an earlier run. It replaces `algorithm`, `vocabulary_size`,
+    `character_coverage` and `split_digits`.
     """
 
     algorithm: Algorithm = "unigram"
@@ -188,17 +188,17 @@ class TokenizerConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How often a training pair is changed, anew each epoch, into text as people also write it.
+    """How often a training pair is changed, anew each epoch, the way people vary text.
 
-    Each is a probability; how is told in `seq2seq.corpus.augmentation`.
+    Each setting is a probability; `seq2seq.corpus.augmentation` describes the changes.
     """
 
-    lower_case: float = 0.0  # of the source alone: the translation keeps its capitals
-    unpunctuated: float = 0.0  # no full stop at the end, on either side
-    names: float = 0.0  # other names and numbers, where both sides have the same
-    placeholders: float = 0.0  # `<ph0>` ... `<ph15>` in place of those, or around the text
-    formality: float = 0.0  # a tag for du or Sie (tu or vous, tú or usted), as the target has it
-    joined: float = 0.0  # two to four pairs of the same text, one behind the other
+    lower_case: float = 0.0  # of the source only: the translation keeps its capitals
+    unpunctuated: float = 0.0  # no final punctuation, on either side
+    names: float = 0.0  # other names and numbers, if both sides have the same
+    placeholders: float = 0.0  # `<ph0>` ... `<ph15>` instead of those, or around the text
+    formality: float = 0.0  # a tag for du or Sie (tu or vous, tú or usted), from the target
+    joined: float = 0.0  # two to four pairs of the same text, one after another
 
     def __post_init__(self) -> None:
         for rate in dataclasses.fields(self):
@@ -215,38 +215,38 @@ class AugmentationConfig:
 class TrainingConfig:
     """How the model is trained.
 
-    `batch_tokens` is the most that the sentence pairs of a batch, times its longest side, come to.
-    Of several directions each has a share of an epoch in proportion to its pairs to the power of
-    1 / `temperature`: the higher, the more alike.
+    `batch_tokens` limits the number of pairs in a batch times its longest side. With several
+    directions, the share of each in an epoch is proportional to its pairs to the power of
+    1 / `temperature`; the higher that is, the more similar are the shares.
     """
 
     epochs: int = 20
     batch_tokens: int = 2000
-    max_length: int = 120  # ids a side; longer pairs are left out
+    max_length: int = 120  # ids per side; longer pairs are left out
     temperature: float = 1.0
     optimizer: Optimizer = "adamw"
-    learning_rate: float = 3e-3  # its peak, when the warm-up ends
+    learning_rate: float = 3e-3  # the peak, reached at the end of the warm-up
     schedule: Schedule = "cosine"  # of the learning rate after the warm-up
     plateau_patience: int = 3  # validations without a new best before "plateau" lowers the rate
-    plateau_factor: float = 0.5  # which it is multiplied by then
+    plateau_factor: float = 0.5  # by which "plateau" multiplies the rate
     warmup_steps: int = 400
-    weight_decay: float = 0.01  # of matrices alone
+    weight_decay: float = 0.01  # of matrices only
     clip_norm: float = 1.0  # a longer gradient is scaled down to this norm
     label_smoothing: float = 0.1
-    sampled_words: int = 0  # in the softmax, a batch's own among them, until the last tenth; 0: all
+    sampled_words: int = 0  # in the softmax, including the batch's, until the last tenth; 0: all
     dropout: float = 0.3
-    variational_dropout: bool = False  # one mask of `dropout` for all positions of a sentence
-    weight_drop: float = 0.0  # the rate at which recurrent weights are dropped for a batch
-    r_drop: float = 0.0  # alpha: how much two passes with other masks must agree; 0: one pass
-    word_dropout: float = 0.1  # embedding dropout: the rate at which ids lose their embedding
-    ema_decay: float = 0.998  # of the moving average of the weights, which is what ships; 0: none
+    variational_dropout: bool = False  # the same `dropout` mask at all positions of a sentence
+    weight_drop: float = 0.0  # rate at which recurrent weights are dropped, per batch
+    r_drop: float = 0.0  # alpha: weight of the agreement of two passes with different dropout
+    word_dropout: float = 0.1  # embedding dropout: rate at which ids lose their embedding
+    ema_decay: float = 0.998  # of the moving average of the weights, which is exported; 0: none
     validate_every: int = 0  # steps; 0: at the end of each epoch
-    metric: ValidationMetric = "bleu"  # that the best weights are chosen by, and the run stops by
+    metric: ValidationMetric = "bleu"  # for choosing the best weights and for stopping
     patience: int = 0  # validations without a new best before the run stops; 0: never
-    checkpoint_every: int = 1000  # steps, beside those at validations; 0: at these alone
-    keep_checkpoints: int = 2  # the newest so many, to resume from
-    precision: Precision = "auto"  # auto: bfloat16 where the processor multiplies it natively
-    threads: int = 0  # of the CPU; 0: as many as torch takes
+    checkpoint_every: int = 1000  # steps, in addition to validations; 0: only at validations
+    keep_checkpoints: int = 2  # number of newest checkpoints to keep
+    precision: Precision = "auto"  # auto: bfloat16 if the processor multiplies it natively
+    threads: int = 0  # of the CPU; 0: torch's default
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -289,7 +289,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a training run is made from."""
+    """Everything that defines a training run."""
 
     corpus: tuple[CorpusConfig, ...]
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -311,18 +311,18 @@ class Recipe:
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """All that the model learns to translate, in the order of the corpora."""
+        """All directions that the model learns, in the order of the corpora."""
         return tuple(direction for corpus in self.corpus for direction in corpus.directions)
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """All languages, each once."""
+        """All languages, without duplicates."""
         pairs = [(direction.source, direction.target) for direction in self.directions]
         return tuple(dict.fromkeys(language for pair in pairs for language in pair))
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """All tags of the corpora, each once."""
+        """All tags of the corpora, without duplicates."""
         return tuple(dict.fromkeys(tag for corpus in self.corpus for tag in corpus.tags if tag))
 
     @classmethod
@@ -341,7 +341,7 @@ class Recipe:
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raises `UsageError` for whatever is wrong with it."""
+    """Read a TOML file; raise `UsageError` for anything wrong with it."""
     try:
         return tomllib.loads(read_bounded(path, _MOST_BYTES).decode())
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Evaluate models: test sets translated and scored, and two systems compared."""
+"""Evaluate models: translate and score test sets, and compare two systems."""

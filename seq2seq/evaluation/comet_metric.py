@@ -1,6 +1,6 @@
-"""COMET: a neural metric that also reads the source (Rei et al. 2022), where the user has it.
+"""COMET, a neural metric that also reads the source (Rei et al. 2022), if the user installed it.
 
-It is no dependency: it brings a model of over two gigabytes, which it fetches itself.
+It is not a dependency, since it downloads a model of over two gigabytes.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from seq2seq.errors import Seq2SeqError
 COMET_MODEL = "Unbabel/wmt22-comet-da"
 
 _BATCH = 16  # sentences
-_SEED = 12345  # that of sacreBLEU's intervals
+_SEED = 12345  # the same as for sacreBLEU's intervals
 
 
 def require_comet() -> None:
-    """Raise `Seq2SeqError` where COMET is not installed."""
+    """Raise `Seq2SeqError` if COMET is not installed."""
     if find_spec("comet") is None:
         raise Seq2SeqError("--metric comet needs COMET: pip install unbabel-comet")
 
@@ -26,9 +26,9 @@ def require_comet() -> None:
 def comet_score(
     sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str]
 ) -> MetricScore:
-    """Score translations by COMET, times 100; the first use fetches its model.
+    """Score translations with COMET, times 100; the first use downloads its model.
 
-    The interval is by bootstrap resampling of the sentences' scores.
+    The interval is by bootstrap resampling of the sentence scores.
     """
     require_comet()
     import torch

@@ -1,7 +1,7 @@
 """Compare two systems on the same test sets, in the manner of compare-mt (Neubig 2019).
 
-Is one better by BLEU and chrF, and is that significant; for which lengths, in which sentences; and
-which words does each get right, leave out or repeat (`lexical`).
+Is one better by BLEU and chrF, and is that significant? For which lengths, and in which sentences?
+Which words does each get right, leave out or repeat (`lexical`)?
 """
 
 import json
@@ -39,20 +39,20 @@ SIGNIFICANT = 0.05
 """The p-value below which a difference is significant."""
 
 TOO_FEW = 30
-"""Sentences; resampling fewer says nothing about other sentences."""
+"""Number of sentences below which resampling says nothing about other sentences."""
 
 LENGTHS = (Range(1, 5), Range(6, 10), Range(11, 15), Range(16, 20), Range(21, None))
-"""Words of the source."""
+"""Ranges of the number of words in the source."""
 
 Outputs = Both[Sequence[str]]
 
 _MISSING_WORDS = 10
-_UNNAMED = Direction("src", "ref")  # where neither a model nor an option names the languages
+_UNNAMED = Direction("src", "ref")  # if neither a model nor an option names the languages
 
 
 @dataclass(frozen=True)
 class PairedScore:
-    """The scores of both by one metric, and whether the difference is significant."""
+    """The scores of both systems by one metric, and whether the difference is significant."""
 
     name: str
     scores: Both[float]  # from 0 to 100
@@ -64,7 +64,7 @@ class PairedScore:
 
 @dataclass(frozen=True)
 class LengthScore:
-    """The scores of the sentences whose source has so many words."""
+    """The scores of the sentences whose source is of a certain length."""
 
     words: str
     sentences: int
@@ -84,25 +84,25 @@ class SentenceScore:
 
     @property
     def difference(self) -> float:
-        """chrF of B - A."""
+        """The difference in chrF, B - A."""
         return self.chrf.b - self.chrf.a
 
 
 @dataclass(frozen=True)
 class WinCounts:
-    """In how many sentences A or B is better, by chrF, and in how many neither."""
+    """The numbers of sentences in which A, B or neither is better, by chrF."""
 
     a: int
     b: int
     neither: int
-    identical: int  # of neither: those that are the same, letter for letter
+    identical: int  # sentences with exactly the same translation, included in `neither`
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Two systems on one test set.
 
-    `to_json` has the same keys, and those of the parts; what is of A and of B has keys a and b.
+    The result of `to_json` has the same keys, and those of the parts; a `Both` has keys a and b.
     """
 
     systems: Both[str]  # as they were named
@@ -110,16 +110,16 @@ class Comparison:
     test: str  # name of the test set
     sentences: int
     metrics: tuple[PairedScore, ...]  # BLEU and chrF
-    better_in: WinCounts  # how many sentences
+    better_in: WinCounts
     by_length: tuple[LengthScore, ...]
-    frequencies_of: str  # the text that the frequencies were counted in
+    frequencies_of: str  # name of the text in which words were counted
     by_frequency: tuple[FrequencyScore, ...]
     wording: Both[LexicalStatistics]
-    missing_words: Both[tuple[MissingWord, ...]]  # a: those that A lacks more often
-    most_different: Both[tuple[SentenceScore, ...]]  # a: those that A translates better
+    missing_words: Both[tuple[MissingWord, ...]]  # a: words that A leaves out more often
+    most_different: Both[tuple[SentenceScore, ...]]  # a: sentences that A translates better
 
     def to_json(self) -> str:
-        """Write everything as one JSON object on one line."""
+        """Return everything as one JSON object on one line."""
         return json.dumps(asdict(self) | {"direction": str(self.direction)}, ensure_ascii=False)
 
 
@@ -135,14 +135,14 @@ def compare_systems(
 ) -> list[Comparison]:
     """Translate test sets with two models, or read their translations from files, and compare.
 
-    `train` is a text whose words are counted, in the target language: a file with a sentence a
-    line, or a TSV file, of which the second column is taken. Without it the words of the
-    references are counted. `show` is how many of the sentences that differ most are kept.
+    `train` is a text in the target language whose words are counted: a file with one sentence per
+    line, or a TSV file, whose second column is used. Without it, the words of the references are
+    counted. `show` is how many of the most different sentences to keep.
     """
     opened = systems.each(lambda path: open_system(path, threads, beam_size))
     tests = _read_tests(opened, test_set)
     lines = _training_lines(train, tests)
-    opened.each(lambda system: system.check(tests))  # before work is done in vain
+    opened.each(lambda system: system.check(tests))  # before any translation begins
     outputs = opened.each(lambda system: system.translate(tests, show_progress))
     return [
         compare(test, systems.each(str), Both(a, b), lines, show)
@@ -157,7 +157,7 @@ def compare(
     training: tuple[str, Sequence[str]] | None = None,
     show: int = 5,
 ) -> Comparison:
-    """Compare two translations of a test set; `training` is the name of a text, and its lines."""
+    """Compare two translations of a test set; `training` is the name of a text and its lines."""
     direction, text = test
     sources, references = [*text.source], [*text.target]
     sentences = by_sentence(sources, references, outputs)
@@ -206,7 +206,7 @@ def paired_scores(
 def _paired(name: str, results: Sequence[Any], signature: str, sentences: int) -> PairedScore:
     scores = Both(*(float(result.score) for result in results))
     difference = scores.b - scores.a
-    # Any drawing has at least the difference that equals have; sacreBLEU counts only those above.
+    # If both are equal, p is 1; sacreBLEU counts only samples with a larger difference.
     p_value = float(results[1].p_value) if difference else 1.0
     significant = p_value < SIGNIFICANT and sentences >= TOO_FEW
     better: Side | None = ("b" if difference > 0 else "a") if significant else None
@@ -216,7 +216,7 @@ def _paired(name: str, results: Sequence[Any], signature: str, sentences: int) -
 def by_length(
     direction: Direction, sources: Sequence[str], references: Sequence[str], outputs: Outputs
 ) -> tuple[LengthScore, ...]:
-    """Score short and long sentences apart; ranges without a sentence are left out."""
+    """Score sentences by length of the source; ranges without a sentence are left out."""
     places: dict[Range, list[int]] = {length: [] for length in LENGTHS}
     for place, source in enumerate(sources):
         places[range_of(len(words(source, direction.source)), LENGTHS)].append(place)
@@ -257,7 +257,7 @@ def by_sentence(
 
 
 def count_wins(sentences: Sequence[SentenceScore]) -> WinCounts:
-    """Count in how many sentences each is better."""
+    """Count the sentences in which each system is better."""
     differences = [sentence.difference for sentence in sentences]
     return WinCounts(
         sum(difference < 0 for difference in differences),
@@ -270,7 +270,7 @@ def count_wins(sentences: Sequence[SentenceScore]) -> WinCounts:
 def most_different(
     sentences: Sequence[SentenceScore], number: int
 ) -> Both[tuple[SentenceScore, ...]]:
-    """Pick the sentences in which A, and those in which B is better by most, largest first."""
+    """Return the sentences in which A is better by most, and those in which B is."""
     ordered = sorted(sentences, key=lambda sentence: sentence.difference)
     a = [sentence for sentence in ordered if sentence.difference < 0]
     b = [sentence for sentence in reversed(ordered) if sentence.difference > 0]
@@ -301,17 +301,17 @@ def _training_lines(
 
 
 class System(Protocol):
-    """Has, or makes, translations of test sets."""
+    """A source of translations of test sets."""
 
     def check(self, tests: Sequence[DirectedText]) -> None:
-        """Raise `Seq2SeqError` if it has none of these."""
+        """Raise `Seq2SeqError` if it has no translations of these test sets."""
 
     def translate(self, tests: Sequence[DirectedText], show_progress: bool) -> list[list[str]]:
         """Return the translations of each test set, in order."""
 
 
 class Model:
-    """A model, exported or in the directory of its run."""
+    """A model, exported or in its run directory."""
 
     def __init__(self, path: Path, threads: int = 0, beam_size: int | None = None) -> None:
         """Load it; `threads` 0: one per core."""
@@ -339,7 +339,7 @@ class Model:
 
 
 class TranslatedFile:
-    """A file with a translation on each line; of several test sets, in their order."""
+    """A file with one translation per line, of all test sets in order."""
 
     def __init__(self, path: Path) -> None:
         """Read it."""
@@ -347,7 +347,7 @@ class TranslatedFile:
         self.lines = read_lines(path)
 
     def check(self, tests: Sequence[DirectedText]) -> None:
-        """Raise `Seq2SeqError` if there are not as many lines as sentences."""
+        """Raise `Seq2SeqError` if the numbers of lines and sentences differ."""
         sentences = sum(len(test.text) for test in tests)
         if len(self.lines) != sentences:
             raise Seq2SeqError(
@@ -362,7 +362,7 @@ class TranslatedFile:
 
 
 def open_system(path: Path, threads: int = 0, beam_size: int | None = None) -> System:
-    """Open a model, which is a directory, or a file (or pipe) of translations."""
+    """Open a model, which is a directory, or else a file (or pipe) of translations."""
     if path.is_dir():
         return Model(path, threads, beam_size)
     if path.exists():
@@ -373,7 +373,8 @@ def open_system(path: Path, threads: int = 0, beam_size: int | None = None) -> S
 def _read_tests(systems: Both[System], test_set: EvaluationSet) -> list[DirectedText]:
     """Read the test sets; if none is given, those of the recipe of a run that is compared.
 
-    Two files do not know their languages, which only matters where they are part of a file's name.
+    If both systems are files, the languages are not known; they matter only if a file name contains
+    them.
     """
     models = [system for system in (systems.a, systems.b) if isinstance(system, Model)]
     if not models:

@@ -1,8 +1,8 @@
 """Lexical statistics of two systems, A and B: words that are right, missing or repeated.
 
-Words are separated by white space, or in a language without spaces by its BLEU tokenizer; the
-punctuation around them is stripped, capitals are kept.
-All counts are clipped sentence by sentence: a word that the reference has twice can be right twice.
+Words are separated by white space, or in a language without spaces by its BLEU tokenizer.
+Punctuation around them is stripped, capitals are kept. All counts are clipped sentence by sentence:
+a word that the reference has twice can be right at most twice.
 """
 
 import unicodedata
@@ -29,12 +29,12 @@ class Both(Generic[T_co]):
     b: T_co
 
     def each(self, function: Callable[[T_co], U]) -> "Both[U]":
-        """Apply `function` to both."""
+        """Apply `function` to both values."""
         return Both(function(self.a), function(self.b))
 
 
 class Range(NamedTuple):
-    """Whole numbers from `least` to `most`; None: no upper bound."""
+    """Integers from `least` to `most`; None: no upper bound."""
 
     least: int
     most: int | None
@@ -46,7 +46,7 @@ class Range(NamedTuple):
 
 
 def range_of(number: int, ranges: Sequence[Range]) -> Range:
-    """Return the first of ascending `ranges` that reaches as far as `number`."""
+    """Return the range that contains `number`; `ranges` are ascending and without gaps."""
     return next(each for each in ranges if each.most is None or number <= each.most)
 
 
@@ -60,21 +60,21 @@ FREQUENCIES = (
 )
 
 Bag = Counter[str]
-"""The words of a sentence."""
+"""The words of a sentence, with their counts."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
     """Recall and precision of words, each from 0 to 1."""
 
-    recall: float  # of the reference's words, the share that is said
-    precision: float  # of the words said, the share that the reference has
+    recall: float  # share of the reference's words that are in the translation
+    precision: float  # share of the translation's words that are in the reference
     f: float  # the harmonic mean of both
 
 
 @dataclass(frozen=True)
 class FrequencyScore:
-    """The words of one range of frequency."""
+    """The words in one range of frequencies."""
 
     frequency: str
     reference_words: int
@@ -86,19 +86,19 @@ class LexicalStatistics:
     """Missing and repeated words of a system, over a whole test set."""
 
     words: int
-    length_ratio: float  # words by those of the reference
-    missing: int  # words of the reference that are not said
-    repeated: int  # words said more than once, and more often than in the reference
-    loops: tuple[int, ...]  # numbers of sentences, from 1, that repeat up to six words in a loop
+    length_ratio: float  # number of words, divided by that of the reference
+    missing: int  # words of the reference that are not in the translation
+    repeated: int  # words that occur more than once, and more often than in the reference
+    loops: tuple[int, ...]  # numbers, from 1, of sentences that repeat up to six words in a loop
 
 
 @dataclass(frozen=True)
 class MissingWord:
-    """A word of the references, and how often only one of the systems does not say it."""
+    """A word of the references, and how often only one of the systems leaves it out."""
 
     word: str
     in_references: int
-    missing: Both[int]  # a: times that B says it and A does not
+    missing: Both[int]  # a: how often B has it and A does not
 
 
 def words(text: str, language: str) -> list[str]:
@@ -120,7 +120,7 @@ def bag(text: str, language: str) -> Bag:
 
 
 def count_words(lines: Iterable[str], vocabulary: Collection[str], language: str) -> Bag:
-    """Count the words of `vocabulary` in `lines`; others would only take memory."""
+    """Count the words of `vocabulary` in `lines`; counting others would only take memory."""
     counts: Bag = Counter()
     for line in lines:
         counts.update(word for word in words(line, language) if word in vocabulary)
@@ -130,9 +130,9 @@ def count_words(lines: Iterable[str], vocabulary: Collection[str], language: str
 def by_frequency(
     references: Sequence[Bag], outputs: Both[Sequence[Bag]], counts: Mapping[str, int]
 ) -> tuple[FrequencyScore, ...]:
-    """Compute how well frequent and rare words are translated; `counts` says how often they occur.
+    """Return how well frequent and rare words are translated, by their `counts` in some text.
 
-    Ranges of which the references have no word are left out.
+    Ranges without a word in the references are left out.
     """
 
     def count(bags: Iterable[Bag]) -> Counter[str]:
@@ -179,7 +179,7 @@ def _share(part: int, whole: int) -> float:
 def lexical_statistics(
     references: Sequence[str], output: Sequence[str], language: str
 ) -> LexicalStatistics:
-    """Count what is missing and what is repeated."""
+    """Count missing and repeated words."""
     pairs = [
         (words(reference, language), words(translation, language))
         for reference, translation in zip(references, output, strict=True)
@@ -201,7 +201,7 @@ def lexical_statistics(
 
 
 def _loops(reference: Sequence[str], output: Sequence[str]) -> bool:
-    """Tell whether words are repeated in a row more than twice, and more than in the reference."""
+    """Return whether words repeat in a row more than twice, and more than in the reference."""
     numbers = {word: number for number, word in enumerate({*reference, *output})}
     return loops([numbers[word] for word in reference], [numbers[word] for word in output])
 
@@ -209,12 +209,12 @@ def _loops(reference: Sequence[str], output: Sequence[str]) -> bool:
 def missing_words(
     references: Sequence[Bag], outputs: Both[Sequence[Bag]], number: int
 ) -> Both[tuple[MissingWord, ...]]:
-    """List the words that A lacks more often than B, and the reverse.
+    """List the words that A leaves out more often than B, and the reverse.
 
-    First comes the greatest difference, and of equal ones the rarer word.
+    The greatest difference comes first; of equal ones, the rarer word.
 
-    Only what one of them says and the other does not is counted. So a word that both lack now and
-    then, each in other sentences, as they do frequent ones, is in neither list.
+    Only occurrences that exactly one of the systems has are counted. So a frequent word that both
+    leave out now and then, in different sentences, is in neither list.
     """
     lacking: Both[Bag] = Both(Counter(), Counter())
     for reference, a, b in zip(references, outputs.a, outputs.b, strict=True):

@@ -1,8 +1,8 @@
-"""Score translations that are given: their log-probability, token by token, and perplexity.
+"""Score given translations: their log-probability, token by token, and perplexity.
 
-A line is read as one sentence, as in training: nothing in it is masked or divided, unlike in
-`translate`. A translation is cut into its likeliest subwords; a search may have put the same text
-together from others, which is another path to it with a probability of its own.
+A line is read as one sentence, as in training: unlike in `translate`, nothing in it is masked or
+split. A translation is divided into its most probable subwords. A search may have reached the same
+text through other subwords, whose probability differs.
 """
 
 import math
@@ -26,11 +26,11 @@ _SEPARATOR = " ||| "
 
 @dataclass(frozen=True)
 class ScoredTranslation:
-    """What a model says of a translation, in natural logarithms."""
+    """The score of a translation by a model, in natural logarithms."""
 
-    pieces: tuple[str, ...]  # the end of the sentence is the last
+    pieces: tuple[str, ...]  # the last one is the end of the sentence
     log_probs: tuple[float, ...]  # of each piece
-    score: float  # over the length penalty: what `translate` prints
+    score: float  # divided by the length penalty, as `translate` prints it
 
     @property
     def log_prob(self) -> float:
@@ -40,10 +40,10 @@ class ScoredTranslation:
 
 @dataclass
 class Perplexity:
-    """Adds up scored translations."""
+    """Accumulates scored translations."""
 
     sentences: int = 0
-    tokens: int = 0  # the end of a sentence is one
+    tokens: int = 0  # including ends of sentences
     log_prob: float = 0.0
 
     def add(self, scored: ScoredTranslation) -> None:
@@ -54,7 +54,7 @@ class Perplexity:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean negative log-likelihood of a token, as training reports it."""
+        """exp of the mean negative log-likelihood per token, as training reports it."""
         return math.exp(min(-self.log_prob / max(1, self.tokens), 700.0))
 
 
@@ -66,7 +66,7 @@ def score_translations(
 ) -> Iterator[ScoredTranslation]:
     """Score pairs of a source and its translation, in order.
 
-    `alpha` is the exponent of the length penalty; without it it is the model's own.
+    `alpha` is the exponent of the length penalty; None: that of the model.
     """
     alpha = translator.search.length_penalty if alpha is None else alpha
     tokenizer, target = translator.tokenizer, direction.target
@@ -75,7 +75,7 @@ def score_translations(
     )
 
     def source_ids(text: str) -> Sequence[int]:
-        # What has no letter `translate` passes through, and has no ids for.
+        # `whole` gives no ids for text without letters, which `translate` passes through.
         return reader.whole(text).ids or tokenizer.encode_sources([text], target)[0]
 
     coming = iter(pairs)
@@ -107,11 +107,11 @@ class NBestEntry(NamedTuple):
     number: int  # of the source, from 0
     text: str
     features: str  # NAME= VALUE ...
-    rest: tuple[str, ...]  # the score, and what follows it such as an alignment
+    rest: tuple[str, ...]  # the score, and anything after it, such as an alignment
 
     @classmethod
     def parse(cls, line: str, place: str, sources: int) -> Self:
-        """Read a line; raise `Seq2SeqError`, which names its `place`, where it is no such."""
+        """Read a line; raise a `Seq2SeqError` that names its `place` if it is malformed."""
         number, *fields = line.split(_SEPARATOR)
         if not (number.strip().isdecimal() and len(number) < 20 and fields):
             raise Seq2SeqError(
@@ -126,11 +126,11 @@ class NBestEntry(NamedTuple):
         return cls(int(number), text, features, tuple(rest))
 
     def with_feature(self, name: str, value: float) -> Self:
-        """Add a feature at the end of the others."""
+        """Return the entry with another feature at the end."""
         return self._replace(features=f"{self.features} {name}= {value:.6f}".strip())
 
     def with_score(self, score: float) -> Self:
-        """Put another score in the place of the old one."""
+        """Return the entry with its score replaced."""
         return self._replace(rest=(f"{score:.6f}", *self.rest[1:]))
 
     def __str__(self) -> str:
@@ -140,10 +140,10 @@ class NBestEntry(NamedTuple):
 def with_scores(
     scored: Iterable[tuple[NBestEntry, ScoredTranslation]], feature: str, rerank: bool
 ) -> Iterator[str]:
-    """Yield the lines of an n-best list with the log-probability as another feature.
+    """Yield the lines of an n-best list, with the log-probability added as a feature.
 
-    With `rerank` the model's score takes the place of the old one, and the lines of each source are
-    sorted by it, the best first.
+    With `rerank`, the model's score replaces the old one, and the lines of each source are sorted
+    by it, best first.
     """
     for _, lines in groupby(scored, key=lambda pair: pair[0].number):
         entries = [

@@ -1,7 +1,7 @@
-"""Several runs of one recipe that differ in the seed: mean, deviation, and a paired test of them.
+"""Several runs of one recipe with different seeds: mean, deviation, and a paired test.
 
-One run says little of a recipe: another seed gives another score, and the difference is often as
-large as that between two recipes (Reimers & Gurevych 2017).
+A single run says little about a recipe: another seed gives another score, and the difference is
+often as large as between two recipes (Reimers & Gurevych 2017).
 """
 
 import json
@@ -21,14 +21,14 @@ Seeds = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Spread:
-    """The mean of scores and their standard deviation, that of a sample (n - 1)."""
+    """The mean of scores, and their sample standard deviation (n - 1)."""
 
     mean: float
-    deviation: float | None  # None: of a single score there is none
+    deviation: float | None  # None for a single score
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Summarise one value or more."""
+        """Summarise one or more values."""
         deviation = statistics.stdev(values) if len(values) > 1 else None
         return cls(statistics.fmean(values), deviation)
 
@@ -60,7 +60,7 @@ class SeedEvaluation:
 
     @classmethod
     def of(cls, evaluations: Sequence[Evaluation]) -> "SeedEvaluation":
-        """Summarise evaluations of several runs on one test set."""
+        """Summarise the evaluations of several runs on one test set."""
         first = evaluations[0]
         scores = []
         for number, metric in enumerate(first.scores):
@@ -73,7 +73,7 @@ class SeedEvaluation:
         return cls(models, first.direction, first.test, first.sentences, tuple(scores))
 
     def to_json(self) -> str:
-        """Write everything as one JSON object on one line."""
+        """Return everything as one JSON object on one line."""
         return json.dumps(asdict(self) | {"direction": str(self.direction)}, ensure_ascii=False)
 
     def __str__(self) -> str:
@@ -91,16 +91,16 @@ class SeedEvaluation:
 
 
 class _MeanOverSeeds:
-    """A metric of sacreBLEU over several runs at once: the mean of their scores.
+    """A sacreBLEU metric over several runs at once: the mean of their scores.
 
-    Its "translation" of a sentence is the tuple of those of the runs. So a paired bootstrap draws
-    sentences, and each drawing has the same sentences of every run and every system: what the runs
-    have in common is not counted as often as there are runs.
+    The "translation" of a sentence is a tuple of the translations by all runs. So a paired
+    bootstrap draws sentences, and each sample has the same sentences for every run and system: what
+    the runs have in common is not counted several times.
     """
 
     def __init__(self, metric: Any) -> None:
         self._metric = metric
-        self._width = 0  # numbers of a sentence and a run
+        self._width = 0  # number of statistics per sentence and run
 
     def _extract_corpus_statistics(
         self, rows: Sequence[tuple[str, ...]], references: Any
@@ -133,9 +133,9 @@ def paired_p_values(
 ) -> list[dict[str, float]]:
     """Test each system against the first by paired bootstrap resampling of sentences (Koehn 2004).
 
-    The statistic is the difference of the means over the seeds; with one seed each it is the test
-    of `comparison.paired_scores`. Returns the p-values of BLEU and chrF by name, of the second
-    system first. The translations are in `language`.
+    The statistic is the difference of the means over the seeds; with one seed each, it is the test
+    of `comparison.paired_scores`. Return the p-values of BLEU and chrF by name, for each system
+    from the second on. The translations are in `language`.
     """
     from sacrebleu.significance import PairedTest
 

@@ -1,4 +1,4 @@
-"""Translate test sets with an exported model, or with the best model of a run, and score them."""
+"""Translate test sets with exported models or the best models of runs, and score them."""
 
 import json
 import time
@@ -28,7 +28,7 @@ from seq2seq.translation.result import Translation
 from seq2seq.translation.translator import Translator
 
 SMALL = 200
-"""Below this many sentences a difference of a few points says little."""
+"""Number of sentences below which a difference of a few points says little."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class Evaluation:
     test: str
     sentences: int
     scores: tuple[MetricScore, ...]
-    seconds: float  # of translation
+    seconds: float  # for the translation
     beam_size: int
-    calibration_error: float | None = None  # expected, of the confidence, where it has one
+    calibration_error: float | None = None  # expected error of the confidence, if it has one
 
     @property
     def sentences_per_second(self) -> float:
-        """The speed of the translation that was scored."""
+        """The speed of the translation."""
         return self.sentences / self.seconds
 
     def to_json(self) -> str:
-        """Write everything as one JSON object on one line."""
+        """Return everything as one JSON object on one line."""
         table = asdict(self) | {"sentences_per_second": self.sentences_per_second}
         return json.dumps(table | {"direction": str(self.direction)}, ensure_ascii=False)
 
@@ -72,7 +72,7 @@ class Evaluation:
 
 
 def table(evaluations: Sequence[Evaluation]) -> str:
-    """Write a table of several directions of a model, with signatures at the end."""
+    """Return a table of several directions of a model, with signatures at the end."""
     first = evaluations[0]
     metrics = [metric.name for metric in first.scores]
     lines = [
@@ -98,11 +98,11 @@ def table(evaluations: Sequence[Evaluation]) -> str:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The test sets to translate; of several that are given, the first counts.
+    """The test sets to translate; if several are given, the first of these fields counts.
 
-    `files` are source and reference, line by line, and `further` references beside it; `corpus` is
-    what `read_parallel` takes; `recipe` names test sets of its own. Without any of them the test
-    sets are those of the run's recipe.
+    `files` are source and reference, line by line, and `further` are more references. `corpus` is
+    an argument of `read_parallel`. `recipe` names its test sets. Without any of them, the test sets
+    are those of the run's recipe.
     """
 
     files: tuple[Path, Path] | None = None
@@ -110,10 +110,10 @@ class EvaluationSet:
     recipe: Path | None = None
     source_language: str | None = None
     target_language: str | None = None
-    further: tuple[Path, ...] = ()  # references beside that of `files`
+    further: tuple[Path, ...] = ()  # references in addition to that of `files`
 
     def read_further(self, sentences: int) -> list[Sequence[str]]:
-        """Read the further references; raises `Seq2SeqError` where they have not as many lines."""
+        """Read the further references; raise `Seq2SeqError` if a number of lines differs."""
         texts = [read_lines(file) for file in self.further]
         for file, lines in zip(self.further, texts, strict=True):
             if len(lines) != sentences:
@@ -124,7 +124,7 @@ class EvaluationSet:
         return [*texts]
 
     def read(self, directions: Sequence[Direction], run: Path | None = None) -> list[DirectedText]:
-        """Read the texts; raises `UsageError` if there are none.
+        """Read the texts; raise `UsageError` if there are none.
 
         `directions` are those of the model; `run` is the run whose test sets are read if no others
         are given.
@@ -139,7 +139,7 @@ class EvaluationSet:
         return [DirectedText(direction, text)]
 
     def _of_recipe(self, run: Path | None) -> list[DirectedText]:
-        """Read the test sets of a recipe that are in the languages asked for."""
+        """Read the test sets of a recipe, limited to the languages asked for."""
         if self.recipe is not None:
             recipe = Recipe.load(self.recipe)
         elif run is not None:
@@ -187,7 +187,7 @@ def open_ensemble(
     combination: Combination = "log",
     cell: Path | None = None,
 ) -> Translator:
-    """Open exported models or runs, as `open_translator` does; several are an ensemble."""
+    """Open exported models or runs, as `open_translator` does; several form an ensemble."""
     translators = [open_translator(model, threads, cell) for model in models]
     return translators[0] if len(models) == 1 else Translator.together(translators, combination)
 
@@ -200,7 +200,7 @@ def translate_test(
 ) -> list[Translation]:
     """Translate the sources of a test set in its direction.
 
-    A bar on a terminal shows the progress, with the text `progress` in front of the direction.
+    On a terminal, a bar shows the progress, with the text `progress` before the direction.
     """
     direction, text = test
     options = replace(options, source=direction.source, target=direction.target, keep_parts=False)
@@ -236,8 +236,8 @@ def evaluate_model(
 ) -> list[Evaluation]:
     """Translate test sets with an exported model or the best model of a run, and score them.
 
-    Several models are an ensemble. The translations are written to `sink`, one a line. `tokenize`
-    is for `metrics.score`; `metric` is one to add to its scores.
+    Several models form an ensemble. The translations are written to `sink`, one per line.
+    `tokenize` is passed to `bleu_chrf.score`; `metric` is an additional metric.
     """
     if metric == "comet":
         require_comet()
@@ -246,7 +246,7 @@ def evaluate_model(
     tests = test_set.read(translator.directions, next(runs, None))
     name = " + ".join(map(str, models))
     further = test_set.read_further(len(tests[0].text))
-    for test in tests:  # before any work is done in vain
+    for test in tests:  # before any translation begins
         choose_direction(translator.directions, test.direction.source, test.direction.target)
     return [
         _evaluate(name, translator, test, further, options, tokenize, metric, sink, show_progress)
