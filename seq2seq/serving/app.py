@@ -1,7 +1,7 @@
 """Answer each path: read the request, ask the service, write the answer as HTTP.
 
-Starlette is all that is needed of a framework: routes, requests, responses, CORS and files, in two
-packages with AnyIO.
+Starlette offers all that is needed of a framework: routes, requests, responses, CORS and files, in
+two packages with AnyIO.
 """
 
 import asyncio
@@ -95,8 +95,8 @@ def create_app(
 ) -> ASGIApp:
     """Return the application, for any ASGI server.
 
-    Without `identifier` it detects no language. With `processes` these translate, and `router` only
-    says what there is; without, threads of this process do.
+    Without `identifier`, no language is detected. With `processes`, these translate, and `router`
+    only says what is available; otherwise threads of this process translate.
     """
     metrics = Metrics()
     service = Service(
@@ -151,7 +151,7 @@ class _Routes:
         self._api_keys = ApiKeys(settings.api_keys)
         self._suggestions = settings.suggestions
         self._files = FileStore()
-        self._files_now = 0  # that are translated
+        self._files_now = 0  # files that are being translated
 
     def routes(self) -> list[BaseRoute]:
         """Return each path with its handler."""
@@ -233,7 +233,7 @@ class _Routes:
         return _Json(description())
 
     async def _in_time(self, request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Return the result of `work`; stop it after the time limit, or when the client is gone."""
+        """Return the result of `work`; cancel it at the time limit, or if the client leaves."""
         task = asyncio.create_task(work)
         gone = asyncio.create_task(_until_gone(request))
         try:
@@ -271,7 +271,7 @@ class _Routes:
                 "apiKeys": bool(self._api_keys),
                 "charLimit": self._limits.characters,
                 "filesTranslation": bool(self._limits.file_bytes),
-                "frontendTimeout": 300,  # ms after the last key, until a page translates
+                "frontendTimeout": 300,  # ms from the last key until the page translates
                 "keyRequired": bool(self._api_keys),
                 "language": {
                     "source": {"code": AUTO, "name": "Auto Detect"}

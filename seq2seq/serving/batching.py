@@ -3,8 +3,8 @@
 A free worker takes what is in the queue, up to a full batch. It does not wait for more: under load
 texts arrive while it works, and with 64 clients waiting 5 or 20 ms made batches no larger. Requests
 take turns, some texts at a time, so that a request of a thousand texts does not delay another of
-one text. Large requests have workers of their own, since a single long text is not divided and may
-take half a minute.
+one text. Large requests have separate workers, since a single long text is not divided and may take
+half a minute.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ Key = TypeVar("Key")
 """What texts must have in common to be in one batch."""
 Result = TypeVar("Result")
 
-_TURN = 8  # texts of a request, before the next request has its turn
+_TURN = 8  # texts taken from a request before the next request has its turn
 _BATCH_CHARACTERS = 10_000  # so that a batch of long texts does not delay others
 _LARGE = 2_000  # characters of a request; smaller requests wait for smaller ones only
 
 
 class AbandonedError(Exception):
-    """Raised by work whose results nobody waits for any more."""
+    """Raised by work whose results nobody waits for any longer."""
 
 
 @dataclass(frozen=True)
 class BatchSettings:
     """The settings of batching."""
 
-    size: int = 128  # texts; twice what is searched at once, so that similar lengths get together
+    size: int = 128  # texts; twice what is searched at once, so that similar lengths come together
     is_shared: bool = True  # a batch may have texts of several requests
-    workers: int = 1  # batches at the same time, and as many of large requests
+    workers: int = 1  # batches at the same time, and as many again for large requests
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class _Job(Generic[Key, Result]):
     texts: Sequence[str]
     done: "asyncio.Future[list[Result]]"
     results: dict[int, Result] = field(default_factory=dict)  # by the number of the text
-    taken: int = 0  # the number of texts that are in a batch
+    taken: int = 0  # number of texts that were put into batches
 
     @property
     def is_taken(self) -> bool:
@@ -67,7 +67,7 @@ class _Queue(Generic[Key, Result]):
     """The queue of one set of workers."""
 
     def __init__(self) -> None:
-        self.jobs: deque[_Job[Key, Result]] = deque()  # with texts that are in no batch yet
+        self.jobs: deque[_Job[Key, Result]] = deque()  # with texts that are not in a batch yet
         self.filled = asyncio.Event()  # set while there is a job
 
     def add(self, job: _Job[Key, Result]) -> None:
@@ -82,9 +82,9 @@ class _Queue(Generic[Key, Result]):
 class Batcher(Generic[Key, Result]):
     """Run `work` in threads, on batches of texts with the same key.
 
-    `work(key, texts, is_wanted)` returns a result for each text. It may ask `is_wanted()` whether
-    anyone still waits for them, and raise `AbandonedError` if not. At most `capacity` requests are
-    in the queue. `observe` is called with the size of each batch.
+    `work(key, texts, is_wanted)` returns a result for each text. It may call `is_wanted()` to see
+    whether anyone still waits for them, and raise `AbandonedError` if not. At most `capacity`
+    requests may be in the queue. `observe` is called with the size of each batch.
 
     async with batcher.running():
         results = await batcher.run(key, texts)
@@ -106,7 +106,7 @@ class Batcher(Generic[Key, Result]):
 
     @property
     def waiting(self) -> int:
-        """Return the number of requests in the queue, with texts that nobody has begun."""
+        """Return the number of requests in the queue with texts that nobody has begun."""
         return len(self._small.jobs) + len(self._large.jobs)
 
     @asynccontextmanager
@@ -126,7 +126,7 @@ class Batcher(Generic[Key, Result]):
     async def run(self, key: Key, texts: Sequence[str]) -> list[Result]:
         """Return the result for each text; raise `RefusedError` if too many requests wait.
 
-        If the call is cancelled, its texts leave the queue. A batch that is begun goes on with all
+        If the call is cancelled, its texts leave the queue. A batch in progress goes on with all
         its texts as long as anyone waits for one of them.
         """
         if not texts:
@@ -149,9 +149,9 @@ class Batcher(Generic[Key, Result]):
                 await self._run(pool, batch)
 
     def _take(self, queue: _Queue[Key, Result]) -> list[tuple[_Job[Key, Result], int]]:
-        """Return the texts of the next batch, each as its job and its number there."""
+        """Return the texts of the next batch, each as its job and its number in the job."""
         batch = list[tuple[_Job[Key, Result], int]]()
-        skipped = deque[_Job[Key, Result]]()  # they do not fit
+        skipped = deque[_Job[Key, Result]]()  # with another key
         room = _BATCH_CHARACTERS
         while queue.jobs and room > 0 and len(batch) < self._settings.size:
             job = queue.jobs.popleft()

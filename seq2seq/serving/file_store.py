@@ -1,4 +1,4 @@
-"""Translated files that wait to be fetched: in memory, for some minutes, by secret names."""
+"""Translated files that wait to be downloaded: in memory, for some minutes, under secret names."""
 
 import re
 import secrets
@@ -10,12 +10,12 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 _LIFETIME = 600.0  # seconds
-_MOST_BYTES = 1 << 28  # of all files; the oldest go first
+_MOST_BYTES = 1 << 28  # of all files; the oldest are dropped first
 _UNUSUAL = re.compile(r"[^\w.()-]+")
 _LONGEST_NAME = 80  # characters
 
 MOST_AT_ONCE = 8
-"""Files that are translated at one time: each may take some 100 MB while it is read."""
+"""Files that may be translated at one time; each may take some 100 MB while it is read."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class FileStore:
     _files: dict[str, _File] = field(default_factory=dict)  # the oldest first
 
     def put(self, name: str, data: bytes) -> str:
-        """Keep a file, and return the name that it can be fetched by, which nobody can guess."""
+        """Keep a file, and return the unguessable name under which it can be downloaded."""
         key = f"{secrets.token_urlsafe(24)}.{safe_name(name)}"
         self._files[key] = _File(data, self.clock() + _LIFETIME)
         self._drop()
         return key
 
     def get(self, key: str) -> bytes | None:
-        """Return a file, or None where there is none, or no longer."""
+        """Return a file, or None if there is none, or no longer."""
         self._drop()
         return self._files[key].data if key in self._files else None
 
     def _drop(self) -> None:
-        """Forget files that are too old or too many."""
+        """Drop files that are too old, or too many."""
         size = sum(len(file.data) for file in self._files.values())
         for key, file in [*self._files.items()]:
             if file.expires > self.clock() and size <= _MOST_BYTES:
@@ -54,13 +54,13 @@ class FileStore:
 
 
 def safe_name(name: str) -> str:
-    """Return the last part of a client's file name, with letters, digits and a few marks alone."""
+    """Return the last part of a client's file name, limited to letters, digits and a few marks."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return _UNUSUAL.sub("_", last)[-_LONGEST_NAME:].lstrip(".") or "file"
 
 
 def attachment(key: str, data: bytes) -> Response:
-    """Return a file as an answer that a browser saves and never shows."""
+    """Return a file as a response that a browser saves and never displays."""
     name = quote(key.partition(".")[2])
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",

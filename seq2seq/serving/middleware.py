@@ -1,4 +1,4 @@
-"""Guard every request: limits, API keys, host names, headers, and a log without anybody's texts."""
+"""Guard every request: limits, API keys, host names, headers, and a log without texts."""
 
 import asyncio
 import hmac
@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from seq2seq.inspection.sentence_steps import page_hashes
 from seq2seq.serving.telemetry import Metrics
 
-CLIENT_CLOSED = 499  # nginx's; nobody reads the answer
-JSON = "application/json; charset=utf-8"  # without a charset some clients assume Latin-1
+CLIENT_CLOSED = 499  # nginx's status; nobody reads the response
+JSON = "application/json; charset=utf-8"  # without a charset, some clients assume Latin-1
 
 _SCRIPT, _STYLE = page_hashes()  # of the frame that shows how a sentence was translated
 
@@ -36,16 +36,16 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of a server. They apply to each request unless the comment says otherwise."""
+    """The limits of a server. They apply to each request unless the comment says otherwise."""
 
     characters: int = 50_000  # of all texts together
     texts: int = 1_000  # in a list
     body_bytes: int = 1 << 20
-    file_bytes: int = 10 << 20  # of a document; 0: no documents are translated
+    file_bytes: int = 10 << 20  # of a document; 0: documents are not translated
     read_seconds: float = 10.0  # until the body has arrived
     translate_seconds: float = 30.0
     waiting: int = 128  # requests in the queue, whose texts nobody has begun to translate
-    connections: int = 512  # open at one time
+    connections: int = 512  # open at the same time
 
 
 class RefusedError(Exception):
@@ -59,9 +59,9 @@ class RefusedError(Exception):
 
 
 async def read_body(request: Request, limits: Limits, most: int | None = None) -> bytes:
-    """Return the body, with never more of it in memory than allowed; raise `RefusedError`.
+    """Return the body, holding no more of it in memory than allowed; raise `RefusedError`.
 
-    `most` is the number of bytes, in place of `limits.body_bytes`.
+    `most` replaces `limits.body_bytes`.
     """
     most = limits.body_bytes if most is None else most
     too_large = RefusedError(413, f"Invalid request: the body exceeds {most} bytes")
@@ -71,7 +71,7 @@ async def read_body(request: Request, limits: Limits, most: int | None = None) -
     body = bytearray()
     try:
         async with asyncio.timeout(limits.read_seconds):
-            async for chunk in request.stream():  # the size may be announced wrongly, or not at all
+            async for chunk in request.stream():  # the announced size may be wrong or missing
                 body += chunk
                 if len(body) > most:
                     raise too_large
@@ -82,7 +82,7 @@ async def read_body(request: Request, limits: Limits, most: int | None = None) -
 
 
 class ApiKeys:
-    """The keys that clients may translate with. Without any, everybody may."""
+    """The keys that clients may translate with. Without keys, everybody may."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = [key.encode() for key in keys]
@@ -109,7 +109,7 @@ class ApiKeys:
             raise RefusedError(401, "Unauthorized")
 
     def _is_valid(self, key: bytes) -> bool:
-        # All keys are compared, each in constant time, so that the time tells nothing.
+        # Compare all keys, each in constant time, so that the duration reveals nothing.
         return sum(hmac.compare_digest(key, valid) for valid in self._keys) > 0
 
 
@@ -122,8 +122,8 @@ def _bearer(request: Request) -> bytes:
 class AllowedHosts:
     """Refuse requests whose header `Host` is neither one of `names` nor this machine.
 
-    A page of any site can point its own name at this machine, and would then reach a server that
-    listens on loopback only (DNS rebinding); but its requests still carry that name.
+    A web page can point its own host name at this machine, and so reach a server that listens on
+    loopback only (DNS rebinding); but its requests still carry that name.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
@@ -147,7 +147,7 @@ class AllowedHosts:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether it is an address that only this machine reaches."""
+    """Return whether an address can only be reached from this machine."""
     try:
         return ip_address(address).is_loopback
     except ValueError:
@@ -157,7 +157,7 @@ def is_loopback(address: str) -> bool:
 class Monitor:
     """Add security headers to every answer, and count and log it.
 
-    A path that is not one of `paths` is counted and logged as "other", since it may be anything.
+    A path that is not in `paths` is counted and logged as "other", since it could be anything.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Monitor:
             await self._app(scope, receive, send)
             return
         status = 500
-        # The files are small and always sent whole: no range is refused in plain text.
+        # Ranges are ignored: files are small, and a bad range would be refused in plain text.
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
 
         async def send_with_headers(message: Message) -> None:
@@ -190,7 +190,7 @@ class Monitor:
 
         began = time.perf_counter()
         try:
-            # A server that stops cancels what is left in the end; uvicorn would log a traceback.
+            # Requests still running when the server stops are cancelled; uvicorn would log that.
             with suppress(asyncio.CancelledError):
                 await self._app({**scope, "headers": headers}, receive, send_with_headers)
         finally:
@@ -208,7 +208,7 @@ def log_line(line: str) -> None:
 
 
 def phrase(status: int) -> str:
-    """Return what a status is called, such as "Not Found"."""
+    """Return the phrase of a status, such as "Not Found"."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -14,7 +14,7 @@ _DETECTION = {"type": "object", "properties": {"language": _TEXT, "confidence": 
 
 
 def description() -> dict[str, Any]:
-    """Return what `GET /openapi.json` answers."""
+    """Return the JSON for `GET /openapi.json`."""
     return {
         "openapi": "3.0.3",
         "info": {
@@ -94,7 +94,7 @@ def _translation() -> dict[str, Any]:
 
 
 def _one_or_more(schema: dict[str, Any]) -> dict[str, Any]:
-    """Describe what is a list where the request has a list of texts."""
+    """Describe a value that is a list if the request has a list of texts."""
     return {"anyOf": [schema, _list(schema)]}
 
 

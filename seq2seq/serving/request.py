@@ -1,4 +1,4 @@
-"""Read and check what a request asks for. Names, defaults and messages are LibreTranslate's.
+"""Read and check requests. Names, defaults and messages are LibreTranslate's.
 
 https://docs.libretranslate.com/guides/api_usage
 """
@@ -18,11 +18,11 @@ from starlette.types import Message
 
 from seq2seq.serving.middleware import Limits, RefusedError, read_body
 
-_MAX_FIELDS = 100  # the most that a form may have, other than texts
-_MAX_NAME = 50  # characters of a language or format; no name of either is longer
+_MAX_FIELDS = 100  # maximum number of fields in a form, besides texts
+_MAX_NAME = 50  # maximum length of the name of a language or format
 _FIELD_NAMES = frozenset(
     {"q", "s", "source", "target", "format", "alternatives", "api_key", "secret"}
-    | {"alignment", "confidence", "notes", "sentence"}  # which LibreTranslate does not know
+    | {"alignment", "confidence", "notes", "sentence"}  # not in LibreTranslate
 )
 _LANGUAGES = """
 af Afrikaans, ar Arabic, az Azerbaijani, be Belarusian, bg Bulgarian, bn Bengali, br Breton,
@@ -43,30 +43,30 @@ Fields = Mapping[str, Any]
 
 
 def language_name(code: str) -> str:
-    """Return the English name of a language, or its code where that is unknown."""
+    """Return the English name of a language, or its code if the name is not known."""
     return _LANGUAGE_NAMES.get(code, code)
 
 
 @dataclass(frozen=True)
 class TranslateRequest:
-    """What `POST /translate` asks for."""
+    """A request of `POST /translate`."""
 
     texts: tuple[str, ...]
-    is_list: bool  # and so is the answer
+    is_list: bool  # whether the response must be lists
     source: str  # a language, or "auto"
     target: str
     is_html: bool = False
     alternatives: int = 0
-    alignment: bool = False  # LibreTranslate has neither this nor the next two
+    alignment: bool = False  # this and the next two are not in LibreTranslate
     confidence: bool = False
     notes: bool = False
 
 
 @dataclass(frozen=True)
 class FileRequest:
-    """What `POST /translate_file` asks for."""
+    """A request of `POST /translate_file`."""
 
-    name: str  # as the client calls it, which may be anything
+    name: str  # given by the client, so it may be anything
     data: bytes
     source: str  # a language, or "auto"
     target: str
@@ -74,7 +74,7 @@ class FileRequest:
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """What `POST /explain` asks for: one sentence of a text, step by step."""
+    """A request of `POST /explain`, about one sentence of a text."""
 
     text: str
     sentence: int  # from 1
@@ -84,7 +84,7 @@ class ExplainRequest:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What `POST /suggest` brings."""
+    """A request of `POST /suggest`."""
 
     text: str
     translation: str
@@ -93,21 +93,21 @@ class Suggestion:
 
 
 async def read_fields(request: Request, limits: Limits) -> Fields:
-    """Return the fields of a JSON object or a form, and of the URL; raise `RefusedError`."""
+    """Return the fields of a JSON object or a form, with those of the URL; raise `RefusedError`."""
     kind, parameters = parse_options_header(request.headers.get("content-type"))
     charset = parameters.get(b"charset", b"utf-8").decode("latin-1")
     if charset.strip().lower() not in ("utf-8", "utf8"):  # before anything is decoded
         raise RefusedError(400, "Invalid request: the charset must be UTF-8")
     body = await read_body(request, limits)
     query = request.query_params.multi_items()
-    # A body of percent signs takes a second to parse, in which the event loop has to go on.
+    # In a thread: a body of percent signs takes a second to parse.
     return await to_thread.run_sync(
         _parse, kind.decode("latin-1"), parameters, query, body, limits, abandon_on_cancel=True
     )
 
 
 async def read_file_fields(request: Request, limits: Limits) -> Fields:
-    """Return the fields of a form with a file, which is the pair of its name and its bytes."""
+    """Return the fields of a form with a file, which is a pair of its name and its bytes."""
     kind, parameters = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data":
         raise RefusedError(400, "Invalid request: missing file parameter")
@@ -145,7 +145,7 @@ def _parse(
 
 
 def _merge(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return the fields of a form, where several `q` become a list."""
+    """Return the fields of a form; several `q` become a list."""
     fields: dict[str, Any] = {}
     texts = [value for name, value in pairs if name == "q"]
     for name, value in pairs:
@@ -154,7 +154,7 @@ def _merge(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def read_texts(fields: Fields, limits: Limits) -> tuple[str, ...]:
-    """Return the texts of a request, whether `q` is a text or a list; raise `RefusedError`."""
+    """Return the texts of a request, where `q` is a text or a list; raise `RefusedError`."""
     q = _required(fields, "q")
     texts = q if isinstance(q, list) else [q]
     if not all(isinstance(text, str) for text in texts):
@@ -165,7 +165,7 @@ def read_texts(fields: Fields, limits: Limits) -> tuple[str, ...]:
 
 
 def read_translate_request(fields: Fields, limits: Limits) -> TranslateRequest:
-    """Return what is to be translated, and how; raise `RefusedError`."""
+    """Return what to translate, and how; raise `RefusedError`."""
     texts = read_texts(fields, limits)
     source, target = (_short(_required(fields, name)) for name in ("source", "target"))
     format_ = _short(fields.get("format") or "text")
@@ -190,7 +190,7 @@ def read_translate_request(fields: Fields, limits: Limits) -> TranslateRequest:
 
 
 def read_file_request(fields: Fields, limits: Limits) -> FileRequest:
-    """Return which file is to be translated, and how; raise `RefusedError`."""
+    """Return which file to translate, and how; raise `RefusedError`."""
     file = _required(fields, "file")
     if isinstance(file, str):
         raise RefusedError(400, "Invalid request: file is not a file")
@@ -204,7 +204,7 @@ def read_file_request(fields: Fields, limits: Limits) -> FileRequest:
 
 
 def read_explain_request(fields: Fields, limits: Limits) -> ExplainRequest:
-    """Return which sentence is to be explained; raise `RefusedError`."""
+    """Return which sentence to explain; raise `RefusedError`."""
     text = _required(fields, "q")
     if not isinstance(text, str):
         raise RefusedError(400, "Invalid request: q is not a string")
@@ -228,7 +228,7 @@ def read_suggestion(fields: Fields, limits: Limits) -> Suggestion:
 
 
 def _read_json(body: bytes, limits: Limits) -> dict[str, Any]:
-    # Half a million lists take a second, and a thread does not help: the parser holds the GIL.
+    # Half a million lists take a second, and a thread would not help: the parser holds the GIL.
     if body.count(b"[") + body.count(b"{") > limits.characters + _MAX_FIELDS:
         raise RefusedError(400, "Invalid JSON format")
     try:
@@ -258,7 +258,7 @@ def _read_form(body: bytes, limits: Limits) -> list[tuple[str, str]]:
 def _read_multipart(
     boundary: bytes, body: bytes, limits: Limits, files: int = 0
 ) -> list[tuple[str, Any]]:
-    """Return the fields of a form; of a file its name and its bytes."""
+    """Return the fields of a form; for a file, its name and its bytes."""
     try:
         if not files:
             body.decode("utf-8")
@@ -268,7 +268,7 @@ def _read_multipart(
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    # The boundary alone, so that no other parameter of a client decides how the form is read.
+    # Only the boundary is passed on, so that no other parameter affects how the form is read.
     kind = b'multipart/form-data; boundary="%b"' % boundary.replace(b'"', b"")
     parser = Request({"type": "http", "headers": [(b"content-type", kind)]}, receive)
 
@@ -316,15 +316,15 @@ def _is_true(fields: Fields, name: str) -> bool:
 
 
 def _unix_lines(text: str) -> str:
-    r"""Replace `\r\n`, which browsers send for every line end in a form."""
+    r"""Replace `\r\n`, which browsers send for each line end in a form."""
     return text.replace("\r\n", "\n")
 
 
 def _short(value: Any) -> str:
-    """Return a value as a short text, which an error message may quote."""
+    """Return a value as a short text that an error message may quote."""
     try:
         return _valid(str(value)[:_MAX_NAME])
-    except RecursionError:  # nested lists, which the parser had enough of the stack for
+    except RecursionError:  # nested lists, too deep for `str` though not for the parser
         raise RefusedError(400, "Invalid JSON format") from None
 
 

@@ -1,6 +1,6 @@
-"""What `/translate` answers: LibreTranslate's fields, and alignment, confidence and notes.
+"""The response of `/translate`: LibreTranslate's fields, with alignment, confidence and notes.
 
-A field that is added here is described in `seq2seq.serving.openapi`.
+If you add a field here, describe it in `seq2seq.serving.openapi`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ class Detection:
 
     language: str
     confidence: float
-    is_sure: bool = True  # whether the text is translated from that language, see `source_of`
+    is_sure: bool = True  # whether to translate from that language, see `source_of`
 
     def to_json(self) -> dict[str, Any]:
         """Return it as LibreTranslate writes it."""
@@ -31,7 +31,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Answer:
-    """The translation of a document, with all that a request can ask for."""
+    """The translation of a document, with everything that a request can ask for."""
 
     text: str
     alternatives: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Answer:
         request: TranslateRequest,
         notes: Sequence[str],
     ) -> "Answer":
-        """Put the translations of its texts into a document, for each rank of the n-best list."""
+        """Put the translations of its texts into a document, once for each rank of candidates."""
         ranks = max((len(translation.candidates) for translation in translations), default=1)
         rendered = [
             document.render([_candidate(translation, rank) for translation in translations])
@@ -67,7 +67,7 @@ class Answer:
 def translate_response(
     request: TranslateRequest, answers: Sequence[Answer], detections: Sequence[Detection]
 ) -> dict[str, Any]:
-    """Return the JSON of `POST /translate`: a list in each field if the request had a list."""
+    """Return the JSON of `POST /translate`; its fields are lists if the request had a list."""
     fields: dict[str, list[Any]] = {"translatedText": [answer.text for answer in answers]}
     if request.source == AUTO:
         fields["detectedLanguage"] = [detection.to_json() for detection in detections]
@@ -83,12 +83,12 @@ def translate_response(
 
 
 def _candidate(translation: Translation, rank: int) -> str:
-    """Return the candidate of a rank, or the last one."""
+    """Return the candidate of a rank, or the last one if there are fewer."""
     return translation.candidates[min(rank, len(translation.candidates) - 1)].text
 
 
 def _alignment(translations: Iterable[Translation]) -> WordAlignment:
-    """Join the alignments of texts to that of their document."""
+    """Join the alignments of texts to the alignment of their document."""
     alignment: WordAlignment = []
     source, target = 0, 0  # words before the text
     for translation in translations:

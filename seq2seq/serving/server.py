@@ -1,7 +1,7 @@
-"""Run the application with uvicorn, which finishes what it has begun when it is told to stop.
+"""Run the application with uvicorn, which finishes pending requests when it is told to stop.
 
-It is the smallest of the usual ASGI servers: two packages, none compiled. What it leaves open, slow
-clients, costly chunks and TLS, is the work of a reverse proxy; see docs/serve.md.
+It is the smallest of the usual ASGI servers: two packages, none compiled. Slow clients, costly
+chunks and TLS are left to a reverse proxy; see docs/serve.md.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _HEAD_BYTES = 1 << 14  # of a request line and its headers
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Listen on an address; port 0 is any that is free. Raise `Seq2SeqError` where that fails."""
+    """Listen on an address; port 0 picks any free one. Raise `Seq2SeqError` if that fails."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=512)
@@ -29,16 +29,16 @@ def open_socket(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         message = f"cannot listen on {host}, port {port}: {reason}."
         raise Seq2SeqError(f"{message} Another is chosen with --host and --port.") from error
-    # Connections inherit it. asyncio only sets it on a socket that names its protocol, and without
-    # it the body of an answer waits 40 ms for the client to acknowledge the head.
+    # Connections inherit this option. asyncio sets it only on sockets that name their protocol, and
+    # without it the body of a response waits 40 ms for the client to acknowledge the head.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
 def make_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
-    """Return a server that `serve` runs, and that stops when its `should_exit` is set."""
+    """Return a server for `serve`; it stops when its `should_exit` is set."""
     for name, level in (("uvicorn.error", logging.ERROR), ("python_multipart", logging.CRITICAL)):
-        logging.getLogger(name).setLevel(level)  # anyone can send what warns
+        logging.getLogger(name).setLevel(level)  # any client could cause warnings
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -51,7 +51,7 @@ def make_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
             proxy_headers=False,
             server_header=False,
             backlog=512,
-            limit_concurrency=limits.connections + 1,  # uvicorn refuses at this number
+            limit_concurrency=limits.connections + 1,  # uvicorn refuses from this number on
             h11_max_incomplete_event_size=_HEAD_BYTES,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=int(limits.read_seconds + limits.translate_seconds) + 5,
@@ -60,24 +60,24 @@ def make_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
 
 
 async def serve(server: uvicorn.Server, listening: socket.socket) -> None:
-    """Answer requests until the server is told to stop, and then those that have come."""
+    """Answer requests until the server is told to stop, then finish the pending ones."""
     asyncio.get_running_loop().set_exception_handler(_report)
     await server.serve(sockets=[listening])
 
 
 def run(app: ASGIApp, listening: socket.socket, limits: Limits) -> None:
-    """Serve until SIGTERM or Ctrl-C, then finish all requests that have come."""
+    """Serve until SIGTERM or Ctrl-C, then finish all pending requests."""
     server = make_server(app, limits)
 
     def stop(*_: object) -> None:
         server.should_exit = True
 
-    # For a signal before uvicorn listens to it, and for the one that it sends again at the end.
+    # For a signal before uvicorn handles signals, and for the one that it resends at the end.
     signal.signal(signal.SIGTERM, stop)
     asyncio.run(serve(server, listening))
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what asyncio has caught, unless a client caused it by breaking HTTP after its answer."""
+    """Log errors that asyncio caught, unless a client broke HTTP after its response."""
     if not isinstance(context.get("exception"), h11.ProtocolError):
         loop.default_exception_handler(context)

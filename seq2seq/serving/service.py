@@ -1,6 +1,6 @@
-"""Answer requests: identify languages, divide documents, translate in batches.
+"""Answer requests: identify languages, split documents, translate in batches.
 
-`Service` knows nothing of HTTP. What it raises is a `RefusedError`.
+`Service` is independent of HTTP. Its errors are `RefusedError`.
 """
 
 import asyncio
@@ -47,31 +47,31 @@ from seq2seq.translation.router import Identifier, Router
 from seq2seq.translation.translate_document import texts_to_translate, unit_translations
 from seq2seq.translation.translator import Translator
 
-_IDENTIFIED = 2_000  # characters of a text, from which its language is identified
-_SAMPLE = 100  # texts of a document, from which its language is identified
-_LEAST = 0.01  # a language less likely than that is not in the answer
+_IDENTIFIED = 2_000  # characters of a text that are used to identify its language
+_SAMPLE = 100  # texts of a document that are used to identify its language
+_LEAST = 0.01  # probability of a language below which it is not reported
 _TAG = re.compile(r"<[^<>]*>")
 
 
 @dataclass(frozen=True)
 class _Key:
-    """What the texts of a batch have in common."""
+    """What the texts of a batch must have in common."""
 
     direction: Direction
     n_best: int
-    alignment: bool  # takes a tenth longer
+    alignment: bool  # makes a batch take a tenth longer
 
 
 @dataclass(frozen=True)
 class Explained:
-    """A page that steps through one of the sentences of a text."""
+    """A page that steps through the translation of one sentence, and all sentences of the text."""
 
     sentences: list[str]
     page: str
 
 
 class Service:
-    """Translate and identify languages for many requests at the same time."""
+    """Translates and identifies languages for many requests at the same time."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Service:
         protect_patterns: tuple[re.Pattern[str], ...] = (),
         processes: TranslatorProcesses | None = None,
     ) -> None:
-        """Take a router for all languages, and the processes that translate; none: threads do."""
+        """Take a router for all languages, and processes that translate, or None for threads."""
         self._processes = processes
         self._translate_batch = (
             processes.translate if processes else partial(translate_batch, router)
@@ -96,8 +96,8 @@ class Service:
         self.identifier = identifier
         self._metrics = metrics
         self._batcher = Batcher(self._work, batches, limits.waiting, metrics.batch_texts.observe)
-        self._opened: dict[Path, InspectedModel] = {}  # for `explain`, as they are asked for
-        self._explaining = asyncio.Lock()  # one at a time: it is for people to look at
+        self._opened: dict[Path, InspectedModel] = {}  # for `explain`, loaded when needed
+        self._explaining = asyncio.Lock()  # one explanation at a time: people look at them
         self._detecting = Batcher(self._identify, batches, limits.waiting)
         metrics.watch_waiting(lambda: self._batcher.waiting + self._detecting.waiting)
 
@@ -115,15 +115,15 @@ class Service:
 
     @property
     def languages(self) -> list[str]:
-        """Return all languages that it reads or writes, in the order of its directions."""
+        """Return all languages that can be read or written, in the order of the directions."""
         return [*self._router.languages]
 
     def targets(self, source: str) -> list[str]:
-        """Return the languages that it translates `source` into."""
+        """Return the languages into which `source` can be translated."""
         return [direction.target for direction in self.directions if direction.source == source]
 
     async def translate(self, request: TranslateRequest) -> dict[str, Any]:
-        """Return the answer as LibreTranslate gives it, and the fields that it does not have."""
+        """Return the response with LibreTranslate's fields and our additional ones."""
         request = dataclasses.replace(
             request,
             source=self._router.known(request.source),
@@ -143,7 +143,7 @@ class Service:
         return translate_response(request, answers, detections)
 
     async def translate_file(self, request: FileRequest) -> bytes:
-        """Return a document in the target language; raise `RefusedError` where it is none."""
+        """Return a document in the target language; raise `RefusedError` if it is not valid."""
         target = self._router.known(request.target)
         source = None if request.source == AUTO else self._router.known(request.source)
         document = await self._read(request, source, target)
@@ -181,7 +181,7 @@ class Service:
         return await to_thread.run_sync(render, abandon_on_cancel=True)
 
     async def _read(self, request: FileRequest, source: str | None, target: str) -> Document:
-        """Read a document; raise `RefusedError` where it is none of a known format."""
+        """Read a document; raise `RefusedError` if it is not valid or its format not known."""
 
         def read() -> Document:
             try:
@@ -197,7 +197,7 @@ class Service:
         return await to_thread.run_sync(read, abandon_on_cancel=True)
 
     async def detect(self, texts: Sequence[str]) -> list[list[Detection]]:
-        """Return for each text the languages that it may be in, the likeliest first."""
+        """Return for each text the languages it may be in, the most probable first."""
         return [
             [
                 Detection(language, _percent(probability))
@@ -208,7 +208,7 @@ class Service:
         ]
 
     async def explain(self, request: ExplainRequest) -> Explained:
-        """Step through one sentence of a text; raise `RefusedError` where that cannot be done."""
+        """Step through one sentence of a text; raise `RefusedError` if that is not possible."""
         target = self._router.known(request.target)
         source = self._router.known(request.source)
         if source == AUTO:
@@ -236,7 +236,7 @@ class Service:
             return Explained(parts, await to_thread.run_sync(steps, abandon_on_cancel=True))
 
     def _folder(self, direction: Direction) -> Path:
-        """Return the model directory of a direction; raise `RefusedError` where it is not one."""
+        """Return the model directory for a direction; raise `RefusedError` if there is not one."""
         if direction not in self.directions:  # from a language to itself
             raise RefusedError(400, "This text is not translated")
         route = self._route(direction)
@@ -251,7 +251,7 @@ class Service:
         return model.folders[0]
 
     async def _guesses(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """Return the identifier's guesses for each text; raise `RefusedError` without one."""
+        """Return the identifier's guesses for each text; raise `RefusedError` if there is none."""
         if self.identifier is None:
             raise RefusedError(501, "Language detection is not available on this server")
         return await self._detecting.run(None, [text[:_IDENTIFIED] for text in texts])
@@ -292,8 +292,8 @@ class Service:
         directions: Sequence[Direction | None],
         request: TranslateRequest,
     ) -> list[Answer]:
-        """Translate each document in its direction; leave it unchanged where there is none."""
-        # All texts of a direction together, so that a request has one place in the queue.
+        """Translate each document in its direction; without a direction, leave it unchanged."""
+        # Put all texts of a direction together, so that a request has one place in the queue.
         texts = defaultdict[Direction, list[str]](list)
         for document, direction in zip(documents, directions, strict=True):
             if direction is not None and direction in self.directions:
@@ -318,7 +318,7 @@ class Service:
         self,
         documents: Sequence[HtmlFragment | TextDocument],
         directions: Sequence[Direction | None],
-        translations: Mapping[Direction, Iterator[Translation]],  # of all its documents, in order
+        translations: Mapping[Direction, Iterator[Translation]],  # of all documents, in order
         request: TranslateRequest,
     ) -> list[Answer]:
         return [
@@ -365,7 +365,7 @@ def _percent(probability: float) -> float:
 
 
 def _detection(guesses: Sequence[tuple[str, float]], sources: Sequence[str]) -> Detection:
-    """Return the source language of a text, or the likeliest one if no language is sure."""
+    """Return the source language of a text, or if none is certain, the most probable one."""
     source = source_of(guesses, sources)
     language = source or guesses[0][0]
     return Detection(language, _percent(dict(guesses)[language]), source is not None)
@@ -381,7 +381,7 @@ def _divide(request: TranslateRequest) -> list[HtmlFragment | TextDocument]:
 
 
 def _unchanged(document: HtmlFragment | TextDocument, direction: Direction | None) -> Answer:
-    """Answer a text that is in the target language already, or in an unknown one (`None`)."""
+    """Return a text unchanged: it is in the target language, or in an unknown one (None)."""
     has_letters = any(map(str.isalpha, "".join(document.texts)))
     notes = [LEFT_AS_UNKNOWN] if direction is None and has_letters else []
     return Answer(document.render(document.texts), notes=notes)

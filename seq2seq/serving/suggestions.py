@@ -1,4 +1,4 @@
-"""Better translations that users suggest, appended to a file of TSV."""
+"""Better translations that users suggest, appended to a TSV file."""
 
 import os
 import threading
@@ -11,10 +11,10 @@ _MOST_BYTES = 100_000_000  # of the file
 
 
 class Suggestions:
-    """A file with a line for each suggestion: text, translation, and the languages of both."""
+    """A file with one line per suggestion: text, translation, and the languages of both."""
 
     def __init__(self, path: Path) -> None:
-        """Raise `UsageError` where the file cannot be written."""
+        """Raise `UsageError` if the file cannot be written."""
         self._path = path
         self._lock = threading.Lock()
         try:
@@ -24,7 +24,7 @@ class Suggestions:
             raise UsageError(f"{path}: cannot be written: {error.strerror}.") from None
 
     def add(self, text: str, translation: str, source: str, target: str) -> None:
-        """Append a suggestion; raise `RefusedError` where the file is full or fails."""
+        """Append a suggestion; raise `RefusedError` if the file is full or cannot be written."""
         columns = (" ".join(column.split()) for column in (text, translation, source, target))
         line = ("\t".join(columns) + "\n").encode("utf-8", "replace")
         try:

@@ -1,4 +1,4 @@
-"""Figures for Prometheus, by its own client library."""
+"""Metrics for Prometheus, using its own client library."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 class Metrics:
-    """Count what one application does, in a registry of its own."""
+    """Counts what one application does, in its own registry."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -54,5 +54,5 @@ class Metrics:
         self._waiting.set_function(waiting)
 
     def render(self) -> bytes:
-        """Return what a scrape is answered, in Prometheus's text format."""
+        """Return the response to a scrape, in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,7 +1,7 @@
-"""Translate batches on processes, each with the models for itself.
+"""Translate batches in processes, each of which loads the models.
 
-Threads would share the models, but the search is Python between calls of ONNX Runtime, and Python
-runs one thread at a time. A text has the same translation, to the last bit, on any process.
+Threads could share the models, but between calls of ONNX Runtime the search is Python, which
+runs one thread at a time. A text has the same translation, to the last bit, in any process.
 """
 
 import logging
@@ -20,7 +20,7 @@ from seq2seq.translation.base import TranslateOptions
 from seq2seq.translation.result import Translation
 from seq2seq.translation.router import Router
 
-_LOOK = 0.1  # seconds between two looks at whether anyone still waits for a batch
+_LOOK = 0.1  # seconds between checks of whether anyone still waits for a batch
 _IGNORED = ("SIGINT", "SIGTERM")  # which a terminal or a service manager sends to all processes
 
 
@@ -31,7 +31,7 @@ def translate_batch(
     options: TranslateOptions,
     is_wanted: Callable[[], bool],
 ) -> list[Translation]:
-    """Translate texts; raise `AbandonedError` as soon as nobody waits for them any more."""
+    """Translate texts; raise `AbandonedError` as soon as nobody waits for them any longer."""
 
     def check(_: str) -> None:
         if not is_wanted():
@@ -46,22 +46,22 @@ def translate_batch(
 
 
 class TranslatorProcesses:
-    """As many processes as batches are translated at the same time.
+    """The processes that translate, as many as batches are translated at the same time.
 
-    `translate` is called from several threads. Where no process has loaded its models yet, the
-    thread translates by itself. What a process fails with is raised; one that dies is replaced.
+    `translate` is called from several threads. As long as no process has loaded its models, the
+    thread itself translates. Errors of a process are raised here; a process that dies is replaced.
     """
 
     def __init__(self, router: Router, load: Callable[[], Router]) -> None:
-        """Take the models of this process, and what loads them in the others: picklable."""
+        """Take the models of this process, and a picklable function that loads those of others."""
         self._here = router
         self._load = load
         self._idle: list[_TranslatorProcess] = []
         self._lock = threading.Lock()
-        self._startable = 0  # processes that may start yet
+        self._startable = 0  # processes that may still be started
 
     def start(self, processes: int) -> None:
-        """Start so many processes; as many again start when all of these are at work."""
+        """Start some processes; as many again are started when all of these are busy."""
         self._startable = processes
         self._idle += [_TranslatorProcess(self._load) for _ in range(processes)]
 
@@ -72,7 +72,7 @@ class TranslatorProcesses:
         options: TranslateOptions,
         is_wanted: Callable[[], bool],
     ) -> list[Translation]:
-        """See `translate_batch`; raise `Seq2SeqError` where the process dies."""
+        """Translate as `translate_batch` does; raise `Seq2SeqError` if the process dies."""
         with self._lock:
             process = self._take_ready()
         if process is None:
@@ -93,14 +93,14 @@ class TranslatorProcesses:
         return result
 
     def _take_ready(self) -> "_TranslatorProcess | None":
-        """Take an idle process that has loaded its models; the last one that was used, if it can.
+        """Take an idle process that has loaded its models, preferably the one used last.
 
-        Start one where there is none idle.
+        If no process is idle, start another one.
         """
         for process in reversed(self._idle):
             try:
                 is_ready = process.is_ready()
-            except (EOFError, OSError):  # it has died; another one would, too
+            except (EOFError, OSError):  # it died while loading; another one would, too
                 self._idle.remove(process)
                 process.close()
                 continue
@@ -122,19 +122,19 @@ class TranslatorProcesses:
 
 
 class _TranslatorProcess:
-    """A process that translates a batch at a time."""
+    """A process that translates one batch at a time."""
 
     def __init__(self, load: Callable[[], Router]) -> None:
         context = get_context("spawn")  # a forked one would inherit the threads of ONNX Runtime
         self._connection, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, load), daemon=True)
         process.start()
-        theirs.close()  # so that its end shows here
+        theirs.close()  # so that we notice when the process ends
         self.pid = process.pid
         self._is_ready = False
 
     def is_ready(self) -> bool:
-        """Tell whether it has loaded its models; raise `EOFError` or `OSError` if it has died."""
+        """Return whether it has loaded its models; raise `EOFError` or `OSError` if it died."""
         if not self._is_ready and self._connection.poll():
             self._connection.recv()
             self._is_ready = True
@@ -147,9 +147,9 @@ class _TranslatorProcess:
         options: TranslateOptions,
         is_wanted: Callable[[], bool],
     ) -> list[Translation] | Exception:
-        """Return the translations or what the process failed with; raise `EOFError` or `OSError`.
+        """Return the translations, or the error that the process raised.
 
-        These two mean that it has died.
+        Raises `EOFError` or `OSError` if the process died.
         """
         self._connection.send((direction, texts, options))
         while not self._connection.poll(_LOOK):
@@ -160,23 +160,23 @@ class _TranslatorProcess:
         return result
 
     def close(self) -> None:
-        """End the process: after the batch that it is at, if any."""
+        """End the process, after the batch in progress, if any."""
         self._connection.close()
 
 
 def _serve(connection: Connection, load: Callable[[], Router]) -> None:
-    """Be a process: load the models, say so, and translate what comes until the other side closes.
+    """Load the models in a new process, report that, and translate until the other side closes.
 
-    What comes is a batch, or None: nobody waits for the batch of before any more.
+    Each message is a batch, or None, which means that nobody waits for the last batch any longer.
     """
     for name in _IGNORED:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)  # the server ends it
-    logging.getLogger("seq2seq").setLevel(logging.ERROR)  # the server itself says what it chooses
+        signal.signal(getattr(signal, name), signal.SIG_IGN)  # the server ends this process
+    logging.getLogger("seq2seq").setLevel(logging.ERROR)  # the server logs the choice of models
     end_with_parent()
     try:
         router = load()
     except Seq2SeqError:
-        return  # the server has loaded the same, and goes on by itself
+        return  # the server loaded the same models, and translates by itself
 
     def is_wanted() -> bool:
         return not connection.poll() or connection.recv() is not None
@@ -185,7 +185,7 @@ def _serve(connection: Connection, load: Callable[[], Router]) -> None:
         connection.send(None)
         while True:
             if (batch := connection.recv()) is None:
-                continue  # it came after the last translation
+                continue  # it arrived after the batch was done
             try:
                 direction, texts, options = batch
                 result: list[Translation] | Exception = translate_batch(
