@@ -65,6 +65,7 @@ class Run(NamedTuple):
 
     seconds: float
     cpu_seconds: float
+    partitions: int
     digest: str
 
 
@@ -128,7 +129,7 @@ def run(job: Job, engine: str, output: Path, rows: int) -> Run:
         f"  {digest}",
         flush=True,
     )
-    return Run(seconds, cpu_seconds, digest)
+    return Run(seconds, cpu_seconds, len(times(output)), digest)
 
 
 def watch(process: "subprocess.Popen[bytes]") -> float:
@@ -186,8 +187,9 @@ def kill(job: Job, runs: dict[str, Run], folder: Path, kills: int, seed: int) ->
         output = folder / f"killed-{number}"
         while True:
             process = job.start(engine, output)
-            moment = draw.uniform(0, runs[engine].seconds)
-            if kill_at(process, moment, victim):
+            partitions = draw.randrange(runs[engine].partitions)
+            pause = draw.uniform(0, runs[engine].seconds / runs[engine].partitions)
+            if kill_at(process, output, partitions, pause, victim):
                 break
             finish(process, output)
             shutil.rmtree(output)
@@ -199,15 +201,15 @@ def kill(job: Job, runs: dict[str, Run], folder: Path, kills: int, seed: int) ->
             written = times(output)
             finish(job.start(engine, output), output)
         after = times(output)
-        again = sum(after[name] != moment for name, moment in written.items())
+        again = sum(after[name] != written[name] for name in written)
         # Of an engine that goes on, the part that was written but not yet reported is done again.
         if again > (code == 0):
             raise Seq2SeqError(f"{engine} has translated {again} partitions again.")
         if check(job, output) != runs[engine].digest:
             raise Seq2SeqError(f"with a {victim} killed, {engine} gives other translations.")
         print(
-            f"kill {number + 1:>2}: {engine:<5}  {victim:<7}  after {moment:6.1f} s, with "
-            f"{len(written)} of {len(after)} partitions written; {again} of them again; equal",
+            f"kill {number + 1:>2}: {engine:<5}  {victim:<7}  {len(written):>3} of {len(after)} "
+            f"partitions were written, {again} of them again; rows and translations are equal",
             flush=True,
         )
         shutil.rmtree(output)
@@ -220,14 +222,19 @@ def ending(engine: str, victim: Victim) -> int:
     return 1 if engine == "local" else 0
 
 
-def kill_at(process: "subprocess.Popen[bytes]", seconds: float, victim: Victim) -> bool:
-    """Kill a process of a command so many seconds from now; False: it had ended before.
+def kill_at(
+    process: "subprocess.Popen[bytes]", output: Path, partitions: int, pause: float, victim: Victim
+) -> bool:
+    """Kill a process of a command; False: it had ended before.
 
-    A worker is killed later where there is none yet.
+    That is `pause` seconds after so many partitions have been written; a worker is killed later
+    where there is none yet.
     """
-    deadline = time.perf_counter() + seconds
+    moment = None
     while process.poll() is None:
-        if time.perf_counter() >= deadline:
+        if moment is None and len(times(output)) >= partitions:
+            moment = time.perf_counter() + pause
+        if moment is not None and time.perf_counter() >= moment:
             victims = [process] if victim == "command" else bulk_workers(process.pid)
             if victims:
                 victims[-1].kill()
