@@ -9,9 +9,10 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def run_trials(
                 process: BaseProcess = context.Process(
                     target=_train, args=(trial, trial.run(folder), threads), name=trial.identity
                 )
-                process.start()
+                with _interrupts_wait():
+                    process.start()
                 started[process] = trial, time.monotonic()
                 running.append(process)
             connection.wait([process.sentinel for process in running])
@@ -97,6 +99,24 @@ def run_trials(
                 else:
                     say(f"{name}: done in {time.monotonic() - begin:,.0f} s.")
     return Trained(failures, signals[0] if signals else 0)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Let a process that is started within this block be told of Ctrl-C only when it can answer.
+
+    Until then it imports torch, and an exception there would be printed to the terminal.
+    It unblocks SIGINT itself.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _reason(exit_code: int, log: Path) -> str:
@@ -118,12 +138,16 @@ def _train(trial: Trial, run: Path, threads: int) -> None:
             os.dup2(log.fileno(), stream)
     torch.set_num_threads(threads)
     try:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         with open_reporter() as reporter:
             resume = RunDir(run).recipe_file.exists()
             outcome = train(trial.recipe, run, reporter, resume=resume)
         if outcome.interrupted:
             sys.exit(128 + outcome.stopped_by)
         translate_held_out(run, "valid", read_validation(trial.recipe.corpus), threads)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except Seq2SeqError as error:
         sys.exit(str(error))
     except Exception as error:
