@@ -163,7 +163,7 @@ def _locked(output: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise Seq2SeqError(f"{output}: another process is at work in this folder.") from None
+        raise Seq2SeqError(f"{output}: another process is using this folder.") from None
     try:
         yield
     finally:

@@ -23,9 +23,7 @@ def average(
     ] = None,
     best: Annotated[
         int | None,
-        typer.Option(
-            "--best", metavar="N", min=1, help="Average the N that validated best, of those kept."
-        ),
+        typer.Option("--best", metavar="N", min=1, help="Average the N with the best validations."),
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -38,7 +36,7 @@ def average(
     from seq2seq.training.averaging import average_run
 
     if (last is None) == (best is None):
-        raise UsageError("give --last or --best, one of them.")
+        raise UsageError("give either --last or --best.")
     made = average_run(run, output, last=last or 0, best=best or 0)
     if quiet:
         return

@@ -34,7 +34,7 @@ def bulk(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the partitions.")],
     engine: Annotated[
         Literal["local", "ray", "spark"],
-        typer.Option("--engine", help="Processes of this machine, or a cluster."),
+        typer.Option("--engine", help="local: processes on this machine; ray, spark: a cluster."),
     ] = "local",
     column: Annotated[
         str, typer.Option("--column", metavar="NAME", help="The column to translate.")
@@ -44,16 +44,14 @@ def bulk(
     ] = "translation",
     models: Annotated[
         list[Path] | None,
-        typer.Option("-m", "--model", metavar="DIR", help="A model. Several are an ensemble."),
+        typer.Option("-m", "--model", metavar="DIR", help="A model. Several form an ensemble."),
     ] = None,
     ensemble: EnsembleOption = None,
     source_language: IdentifiedFromOption = None,
     target_language: AnyToOption = None,
     beam_size: BeamSizeOption = None,
     glossary: GlossaryOption = None,
-    rows: Annotated[
-        int, typer.Option("--rows", min=1, help="Rows of a partition, at most.")
-    ] = 10_000,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Most rows of a partition.")] = 10_000,
     processes: Annotated[
         int,
         typer.Option(

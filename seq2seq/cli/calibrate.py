@@ -43,7 +43,7 @@ def calibrate(
     from seq2seq.translation.translator import Translator
 
     if (corpus is None) == (recipe is None):
-        raise UsageError("give --corpus or --recipe, one of them.")
+        raise UsageError("give either --corpus or --recipe.")
     translator = Translator(model, threads)
     if recipe is not None:
         texts = read_validation(Recipe.load(recipe).corpus)

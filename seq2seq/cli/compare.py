@@ -37,10 +37,11 @@ def compare(
         Path,
         typer.Argument(
             metavar="A",
-            help="An exported model, a run's directory, or a file of translations, one per line.",
+            help="The first system: an exported model, a run's directory, or a file of "
+            "translations, one per line.",
         ),
     ],
-    b: Annotated[Path, typer.Argument(metavar="B", help="The other one.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The second system.")],
     src: SrcOption = None,
     ref: RefOption = None,
     corpus: TestCorpusOption = None,

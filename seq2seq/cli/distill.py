@@ -28,7 +28,7 @@ def distill(
         list[Path],
         typer.Argument(
             metavar="MODEL...",
-            help="The teacher: an exported model, or a run; several are an ensemble.",
+            help="The teacher: an exported model, or a run; several form an ensemble.",
         ),
     ],
     corpus: Annotated[

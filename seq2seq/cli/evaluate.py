@@ -36,7 +36,7 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="MODEL...",
-            help="The directory of a run, or an exported model; several are an ensemble, or with "
+            help="The directory of a run, or an exported model; several form an ensemble, or with "
             "--seeds each is evaluated.",
         ),
     ],
@@ -51,8 +51,8 @@ def evaluate(
         bool,
         typer.Option(
             "--seeds",
-            help="Evaluate each model by itself, as runs of one recipe with several seeds, and "
-            "report mean and standard deviation.",
+            help="Evaluate each run by itself, as runs of one recipe with several seeds, and "
+            "report the mean and standard deviation.",
         ),
     ] = False,
     beam_size: BeamSizeOption = None,

@@ -118,8 +118,8 @@ PruneOption = Annotated[
         "--prune",
         min=0,
         metavar="NATS",
-        help="Drop hypotheses that are further behind the best one than this: faster, but may "
-        "change the result; 3 hardly ever does. 0: drop none.",
+        help="Drop hypotheses that are this much less likely than the best one of their "
+        "length: faster, but may change the result; 3 hardly ever does. 0: drop none.",
     ),
 ]
 GlossaryOption = Annotated[
@@ -139,8 +139,8 @@ MemoryOption = Annotated[
     typer.Option(
         "--memory",
         metavar="FILE|FOLDER",
-        help="Use the translations in this memory, where it has the text: TMX, PO, XLIFF, CSV, "
-        "TSV or JSON Lines.",
+        help="Use the translation in this memory if it has the text: TMX, PO, XLIFF, CSV, TSV "
+        "or JSON Lines.",
     ),
 ]
 MemorySourceOption = Annotated[
@@ -233,7 +233,7 @@ def evaluation_set(
     if (src is None) != (not refs):
         raise UsageError("--src and --ref go together.")
     if [src, corpus, recipe].count(None) < 2:
-        raise UsageError("give --src and --ref, or --corpus, or --recipe, one of them.")
+        raise UsageError("give one of the three: --src and --ref, --corpus, or --recipe.")
     files = None if src is None else (src, refs[0])
     further = tuple(refs[1:])
     return EvaluationSet(files, corpus, recipe, source_language, target_language, further)

@@ -58,8 +58,8 @@ def serve(
             "--threads",
             min=0,
             max=1024,
-            help="Cores to translate on, each by a process that has the models for itself, and as "
-            "many again for large requests; 0: all. With 1 the server itself translates.",
+            help="Number of processes that translate, each with its own copy of the models, and as "
+            "many again for large requests; 0: one per core. With 1 the server itself translates.",
         ),
     ] = 0,
     api_key_file: Annotated[
@@ -67,8 +67,8 @@ def serve(
         typer.Option(
             "--api-key-file",
             metavar="FILE",
-            help=f"Accept requests with one of these keys only, one per line. A key can also be "
-            f"given in the environment variable {_KEY_VARIABLE}.",
+            help=f"Accept only requests with one of the keys in this file, one per line. A key can "
+            f"also be given in the environment variable {_KEY_VARIABLE}.",
         ),
     ] = None,
     cors: Annotated[
@@ -108,7 +108,7 @@ def serve(
         typer.Option(
             "--suggestions",
             metavar="FILE",
-            help="Append better translations that clients suggest, as TSV.",
+            help="Append the translations that clients suggest to this file, as TSV.",
         ),
     ] = None,
     memory: MemoryOption = None,

@@ -86,7 +86,7 @@ def translate(
     format_name: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="NAME", help="Format of the file, if its name does not tell."
+            "--format", metavar="NAME", help="Format of the file, if its ending does not tell it."
         ),
     ] = None,
     only_new: Annotated[
@@ -103,7 +103,7 @@ def translate(
             "-m",
             "--model",
             metavar="DIR",
-            help="A model directory made by `seq2seq export`. Several are an ensemble.",
+            help="A model directory made by `seq2seq export`. Several form an ensemble.",
         ),
     ] = None,
     ensemble: EnsembleOption = None,
@@ -115,7 +115,8 @@ def translate(
         typer.Option(
             "--n-best",
             min=1,
-            help="Print N candidates each, as Moses does: NUMBER ||| TEXT ||| Score= S ||| S.",
+            help="Print N candidates for each text in Moses' format: NUMBER ||| TEXT ||| "
+            "Score= S ||| S.",
         ),
     ] = None,
     length_penalty: LengthPenaltyOption = None,
@@ -126,7 +127,7 @@ def translate(
     seed: SeedOption = None,
     max_length: Annotated[
         int | None,
-        typer.Option("--max-length", min=1, help="Cut sentences of more tokens than this."),
+        typer.Option("--max-length", min=1, help="Split sentences that have more tokens."),
     ] = None,
     unit: Annotated[
         Unit | None,
@@ -143,7 +144,7 @@ def translate(
         Formality | None,
         typer.Option(
             "--formality",
-            help="Say du or Sie (tu or vous, tú or usted), where the model has learnt both.",
+            help="Use du or Sie (tu or vous, tú or usted), if the model has learnt both.",
         ),
     ] = None,
     tag: Annotated[
@@ -151,7 +152,7 @@ def translate(
         typer.Option(
             "--tag",
             metavar="NAME",
-            help="Translate as the training texts with this tag, such as a domain.",
+            help="Translate in the style of the training texts with this tag.",
         ),
     ] = None,
     prefix: Annotated[
@@ -221,7 +222,7 @@ def translate(
         _list(models, as_json)
         return
     if min_score is not None:
-        raise UsageError("--min-score is called --min-confidence now, since that is what it is.")
+        raise UsageError("--min-score is now called --min-confidence.")
     if texts and input_path:
         raise UsageError("give sentences or --input, not both.")
     for number, text in enumerate(texts or (), 1):

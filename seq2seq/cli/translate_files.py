@@ -81,7 +81,7 @@ class DocumentJob:
             in_place = source and target and target.exists() and source.samefile(target)
             if in_place and not self.only_new and _has_translations(document):
                 raise UsageError(
-                    f"{name} is not replaced: it has translations, which would be overwritten; add "
+                    f"{name} has translations already, which would be overwritten; add "
                     "--only-new, or give another --output."
                 )
             sink.write(self._translate(document, name, show_bar=not sink.isatty()))

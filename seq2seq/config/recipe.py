@@ -349,7 +349,7 @@ def read_table(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}.") from None
     except RecursionError:
-        raise UsageError(f"{path}: not a recipe: too many brackets within each other.") from None
+        raise UsageError(f"{path}: not a recipe: brackets are nested too deeply.") from None
     except ValueError as error:
         raise UsageError(f"{path}: not a TOML file: {error}.") from None
 
@@ -366,9 +366,7 @@ def _set(table: dict[str, Any], override: str) -> None:
     except (ValueError, RecursionError):
         parsed = {"value": text.strip()}
     if parsed.keys() != {"value"}:
-        raise UsageError(
-            f"--set {shown(override)}: one value is wanted, and there is more behind it."
-        )
+        raise UsageError(f"--set {shown(override)}: give a single value; there is more after it.")
     value = parsed["value"]
     place: Any = table
     for depth, section in enumerate(sections, start=1):

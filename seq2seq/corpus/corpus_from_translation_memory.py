@@ -46,9 +46,13 @@ def write_memory_recipe(memory: Path, folder: Path, direction: Direction) -> Pat
     """
     recipe = folder / "recipe.toml"
     if recipe.exists():
-        raise UsageError(f"{recipe} is there already; train by it, or give another --output.")
+        raise UsageError(
+            f"{recipe} exists already; train with this recipe, or give another --output."
+        )
     if set('"\\\n') & {*str(folder)}:
-        raise UsageError(f"{folder}: quotation marks, backslashes and line ends are not possible.")
+        raise UsageError(
+            f"{folder}: a path with quotation marks, backslashes or line breaks is not possible."
+        )
     parts = split_memory(read_parallel(str(memory), direction.source, direction.target))
     try:
         folder.mkdir(parents=True, exist_ok=True)

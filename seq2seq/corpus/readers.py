@@ -193,7 +193,9 @@ def _blocks(path: Path) -> Iterator[bytes]:
             block.decode()
         except UnicodeDecodeError as error:
             if not before and (kind := kind_of(block)):
-                raise Seq2SeqError(f"{path}: {kind}, not plain text; save it as that.") from None
+                raise Seq2SeqError(
+                    f"{path}: {kind}, not plain text; save it as plain text."
+                ) from None
             line = before + block.count(b"\n", 0, error.start) + 1
             raise Seq2SeqError(
                 f"{path}, line {line}: not UTF-8 (byte 0x{block[error.start]:02x}); "
@@ -293,7 +295,7 @@ def _find(prefix: str, language: str, languages: Collection[str]) -> Path:
         )
     if is_pattern(prefix):
         raise Seq2SeqError(
-            f"{prefix}: a pattern is of files whose names end in "
+            f"{prefix}: a pattern must match files whose names end in "
             f"{', '.join((*TSV_ENDINGS, *COLUMNAR_ENDINGS))}."
         )
     raise Seq2SeqError(

@@ -367,7 +367,7 @@ def open_system(path: Path, threads: int = 0, beam_size: int | None = None) -> S
         return Model(path, threads, beam_size)
     if path.exists():
         return TranslatedFile(path)
-    raise Seq2SeqError(f"{path}: there is no such model, and no such file of translations.")
+    raise Seq2SeqError(f"{path}: there is no model and no file of translations of this name.")
 
 
 def _read_tests(systems: Both[System], test_set: EvaluationSet) -> list[DirectedText]:

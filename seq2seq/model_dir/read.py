@@ -269,7 +269,7 @@ def _read_bytes(file: Path, largest: int | None = None) -> bytes:
     largest = min(_LARGEST[file.name], largest or _LARGEST[file.name])
     try:
         if file.exists() and not file.is_file():
-            raise Seq2SeqError(f"{file}: not a file; the model directory is not whole.")
+            raise Seq2SeqError(f"{file}: not a file; the model directory is incomplete.")
         with file.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > largest:
@@ -279,7 +279,7 @@ def _read_bytes(file: Path, largest: int | None = None) -> bytes:
                 )
             return stream.read(size)
     except FileNotFoundError:
-        raise Seq2SeqError(f"{file}: missing; the model directory is not whole.") from None
+        raise Seq2SeqError(f"{file}: missing; the model directory is incomplete.") from None
     except OSError as error:
         raise Seq2SeqError(f"{file}: cannot be read: {error.strerror}.") from None
 
@@ -321,17 +321,17 @@ def _check_weights(
 ) -> None:
     for name in expected:
         if name not in weights:
-            raise Seq2SeqError(f"{file}: '{name}' is missing; the weights are of another model.")
+            raise Seq2SeqError(f"{file}: '{name}' is missing; the weights belong to another model.")
     for name in sorted(weights):
         if name not in expected:
-            raise Seq2SeqError(f"{file}: '{name}' is unknown; the weights are of another model.")
+            raise Seq2SeqError(f"{file}: '{name}' is unknown; the weights belong to another model.")
     for name, weight in sorted(weights.items()):
         type_, wanted = expected[name]
         shape = weight.shape
         if name in ("embedding.weight", "output_bias") and shape[:1] != wanted[:1]:
             raise Seq2SeqError(
-                f"{file}: the weights are of a vocabulary of {shape[0] if shape else 0}, but "
-                f"{TOKENIZER} has {wanted[0]} pieces; they are of different models."
+                f"{file}: the weights have a vocabulary of {shape[0] if shape else 0}, but "
+                f"{TOKENIZER} has {wanted[0]} pieces; they belong to different models."
             )
         if shape != wanted:
             raise Seq2SeqError(

@@ -28,7 +28,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         message = f"cannot listen on {host}, port {port}: {reason}."
-        raise Seq2SeqError(f"{message} Another is chosen with --host and --port.") from error
+        raise Seq2SeqError(f"{message} Choose another with --host and --port.") from error
     # Connections inherit this option. asyncio sets it only on sockets that name their protocol, and
     # without it the body of a response waits 40 ms for the client to acknowledge the head.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -83,9 +83,7 @@ class TranslatorProcesses:
             process.close()
             with self._lock:
                 self._idle.append(_TranslatorProcess(self._load))
-            raise Seq2SeqError(
-                "a process that translates has died: is there enough memory?"
-            ) from None
+            raise Seq2SeqError("a translating process has died: is there enough memory?") from None
         with self._lock:
             self._idle.append(process)
         if isinstance(result, Exception):

@@ -441,5 +441,7 @@ def _compile(where: str, pattern: str) -> re.Pattern[str]:
     except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(f"{where}{pattern!r} is not a regular expression: {error}.") from None
     if compiled.search(""):
-        raise UsageError(f"{where}{pattern!r} matches where there is nothing, and would keep it.")
+        raise UsageError(
+            f"{where}{pattern!r} matches an empty text; let it match one character at least."
+        )
     return compiled

@@ -54,7 +54,7 @@ def export_run(
     run_dir = RunDir.open(run)
     if run_dir.recipe().model.own_cell:
         raise UsageError(
-            f"{run}: its cell is your own, and exported models know lstm, gru and rnn alone; use "
+            f"{run}: a run with a cell of your own cannot be exported, only lstm, gru and rnn; use "
             f"the run as it is: seq2seq evaluate {run} --cell {run_dir.cell_file}"
         )
     if setting := run_dir.recipe().model.not_exported:

@@ -220,11 +220,11 @@ class RunDir:
         except OSError as error:
             raise Seq2SeqError(f"{error.filename}: cannot be read: {error.strerror}.") from None
         except ValueError:
-            raise Seq2SeqError(f"{sums}: damaged; bring it back from a copy.") from None
+            raise Seq2SeqError(f"{sums}: damaged; restore it from a copy.") from None
         if digest(data) != digests.get(file.name):
             raise Seq2SeqError(
                 f"{file}: altered: it is not the file that the run began with, by {sums.name}; "
-                "bring that back, or start another run."
+                "restore that file, or start another run."
             )
         return data
 
@@ -266,7 +266,7 @@ class RunDir:
         try:
             digest_then = read_checksums(self.sums_file).get(self.cell_file.name)
         except (OSError, ValueError):
-            raise Seq2SeqError(f"{self.sums_file}: damaged; bring it back from a copy.") from None
+            raise Seq2SeqError(f"{self.sums_file}: damaged; restore it from a copy.") from None
         if cell.digest != digest_then:
             raise UsageError(
                 f"{cell.path}: not as it was when {self.path} was started, by its SHA-256; the run "
@@ -340,7 +340,7 @@ def locked(path: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise Seq2SeqError(
-            f"{path}: another training is at work in this folder; wait until it ends, or choose "
+            f"{path}: another training is using this folder; wait until it ends, or choose "
             "another folder with -o."
         ) from None
     except OSError as error:

@@ -421,8 +421,8 @@ class Trainer:
         """Refuse a different corpus, as that would be another run; warn of a different device."""
         if self.state.corpus != new.corpus:
             raise Seq2SeqError(
-                "the training or validation text has changed since the run began; bring the old "
-                "text back, or start another run."
+                "the training or validation text has changed since the run began; restore the "
+                "old text, or start another run."
             )
         if self.state.compute != new.compute:
             self.reporter.say(

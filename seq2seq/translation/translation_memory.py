@@ -312,8 +312,7 @@ class MemoryTranslator(BaseTranslator):
         """Raise `UsageError` if the similarity is out of range."""
         if not LOWEST_SIMILARITY <= self.least_similarity <= 1:
             raise UsageError(
-                f"matches of a memory are taken from a similarity between {LOWEST_SIMILARITY} and "
-                "1 on."
+                f"the least similarity of a match must be between {LOWEST_SIMILARITY} and 1."
             )
 
     @property

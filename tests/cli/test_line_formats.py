@@ -281,7 +281,7 @@ def test_tsv_and_tee() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--min-score", "0.5", "a"], 2, "--min-score is called --min-confidence now"),
+        (["--min-score", "0.5", "a"], 2, "--min-score is now called --min-confidence"),
         (["--min-confidence", "0.5", "--glossary", "none.tsv", "a"], 2, "none.tsv: cannot be read"),
         (["--tee", "--json", "a"], 2, "--tee is for plain text"),
         (["--list", "-m", "none.s2s"], 1, "none.s2s"),

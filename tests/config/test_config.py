@@ -368,7 +368,7 @@ def test_every_count_has_a_bound(tmp_path: Path, key: str) -> None:
 )
 def test_text_behind_the_value_of_an_override_is_not_dropped(tmp_path: Path, override: str) -> None:
     message = complaint(tmp_path, CORPUS, override)
-    assert message == f"--set {override!r}: one value is wanted, and there is more behind it."
+    assert message == f"--set {override!r}: give a single value; there is more after it."
 
 
 def test_a_recipe_without_end_is_not_read(tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ class TestShards:
         for name in ("part-*.tsv", "part-*.parquet"):
             message = error(tmp_path / name)
             assert message.endswith(f"{name}: there is no file whose name fits this pattern.")
-        assert "a pattern is of files whose names end in .tsv, " in error(tmp_path / "part-*")
+        assert "a pattern must match files whose names end in .tsv, " in error(tmp_path / "part-*")
 
     def test_a_name_that_looks_like_a_pattern_is_a_name_where_there_is_such_a_file(
         self, tmp_path: Path

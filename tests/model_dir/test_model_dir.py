@@ -524,7 +524,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "more layers": (
         sealed(give("weights.safetensors", encoder_layers=3)),
-        "safetensors: 'encoder.layers.2.* is unknown; the weights are of another model",
+        "safetensors: 'encoder.layers.2.* is unknown; the weights belong to another model",
     ),
     "other cell": (sealed(give("weights.safetensors", cell="gru")), "safetensors: '.*' is missing"),
     "normaliser": (
@@ -579,7 +579,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "other vocabulary": (
         sealed(write("tokenizer.model", tiny.tokenizer(430).model)),
-        "safetensors: the weights are of a vocabulary of 420, but tokenizer.model has 430",
+        "safetensors: the weights have a vocabulary of 420, but tokenizer.model has 430",
     ),
 }
 
@@ -632,7 +632,7 @@ BAD_INT8: dict[str, tuple[Callable[[Path], None], str]] = {
     "fp32": (edit_config(precision="fp32"), "'shortlist' needs the precision 'int8'"),
     "fp32 without": (
         edit_config(precision="fp32", shortlist=False),
-        "weights.safetensors: .*; the weights are of another model",
+        "weights.safetensors: .*; the weights belong to another model",
     ),
 }
 

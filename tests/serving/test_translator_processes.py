@@ -95,7 +95,7 @@ def test_a_process_that_dies_is_told_and_replaced(processes: TranslatorProcesses
     [process] = processes._idle
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(Seq2SeqError, match="a process that translates has died"):
+    with pytest.raises(Seq2SeqError, match="a translating process has died"):
         translate(processes, "the dog")
     until(processes._idle[0].is_ready)
     assert translate(processes, "the dog") == expected

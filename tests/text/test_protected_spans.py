@@ -85,5 +85,5 @@ def test_a_bad_line_of_a_file_of_patterns_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", ["", "a*", "$", "(?:wog)?", "a{0,3}"])
 def test_a_pattern_that_matches_nothing_at_all_is_refused(pattern: str) -> None:
-    with pytest.raises(UsageError, match="matches where there is nothing"):
+    with pytest.raises(UsageError, match="matches an empty text"):
         compile_patterns([pattern])

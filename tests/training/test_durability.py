@@ -586,7 +586,7 @@ def test_a_second_trainer_is_refused(recipe: Recipe, tmp_path: Path) -> None:
 
     train(with_training(recipe, epochs=1), run, Busy())
     assert refused == 2 * [
-        f"{run}: another training is at work in this folder; wait until it ends, or choose "
+        f"{run}: another training is using this folder; wait until it ends, or choose "
         "another folder with -o."
     ]
 

@@ -157,7 +157,7 @@ def test_a_model_directory_with_code_for_a_cell_is_refused(
     train(own_recipe, run, Recorder(), own_cell=cell_of(own_recipe))
     told = complaint(lambda: export_run(run, tmp_path / "m.s2s"), UsageError)
     assert told == (
-        f"{run}: its cell is your own, and exported models know lstm, gru and rnn alone; use the "
+        f"{run}: a run with a cell of your own cannot be exported, only lstm, gru and rnn; use the "
         f"run as it is: seq2seq evaluate {run} --cell {run}/cell.py"
     )
     assert not (tmp_path / "m.s2s").exists()
