@@ -364,22 +364,25 @@ class _Restrictions:
         if len(within):
             _go_on_with_characters(step, self._byte_rule, states, within)
         if any(sentence.rule for sentence in active.sentences):
+            so_far = _read_back(history, len(batch_index))
             for row, b in enumerate(batch_index.tolist()):
                 rule = active.sentences[b].rule
                 if rule and active.limits[b] > length and states[row] == BETWEEN:
-                    _rule_out_repetition(step, row, rule.closed(_read_back(history, row)))
+                    _rule_out_repetition(step, row, rule.closed(so_far[row]))
         at_limit = (active.limits <= length)[batch_index]
         log_probs[at_limit, :EOS_ID] = _NEVER
         log_probs[at_limit, EOS_ID + 1 :] = _NEVER
 
 
-def _read_back(history: Sequence[_Backpointers], row: int) -> list[int]:
-    """Read back the ids of a live hypothesis, from its row to the first step."""
-    ids: list[int] = []
-    for pointers in reversed(history):
-        ids.append(int(pointers.tokens[row]))
-        row = pointers.parents[row]
-    return ids[::-1]
+def _read_back(history: Sequence[_Backpointers], number: int) -> list[list[int]]:
+    """Read the ids of all live hypotheses back, so many, from their rows to the first step."""
+    ids = np.empty((number, len(history)), np.int64)  # (N, T)
+    rows = np.arange(number)
+    for t in reversed(range(len(history))):
+        ids[:, t] = history[t].tokens[rows]
+        rows = history[t].parents[rows]
+    so_far: list[list[int]] = ids.tolist()
+    return so_far
 
 
 def _rule_out_repetition(step: Step[S], row: int, closed: NDArray[np.bool_]) -> None:

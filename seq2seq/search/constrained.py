@@ -155,16 +155,27 @@ class _Progress:
             ids.setdefault(self.phrases[number].ids[self.place], []).append(number)
         return ids
 
-    def after(self, id_: int) -> Iterator[Self]:
-        """Yield the progress after `id_`; a phrase that is broken off has to begin again.
+    def after(self, id_: int) -> Sequence[Self]:
+        """Return the progress after `id_`; a phrase that is broken off has to begin again.
 
         There are two if `id_` completes a phrase and a longer one of its group may go on.
         """
-        numbers = self.open.get(id_)
-        if numbers is None:
-            broken_off = replace(self, begun=(), place=0, is_longer=False)
-            yield from broken_off.after(id_) if self.begun else [self]
-            return
+        following = self._after_open.get(id_)
+        if following:
+            return following
+        return self._broken_off.after(id_) if self.begun else [self]
+
+    @cached_property
+    def _after_open(self) -> dict[int, list[Self]]:
+        """The progress after each of the open ids."""
+        return {id_: [*self._went_on(numbers)] for id_, numbers in self.open.items()}
+
+    @cached_property
+    def _broken_off(self) -> Self:
+        return replace(self, begun=(), place=0, is_longer=False)
+
+    def _went_on(self, numbers: Sequence[int]) -> Iterator[Self]:
+        """Yield the progress after the next id of the phrases `numbers`."""
         place = self.place + 1
         met = [i for i in numbers if place == len(self.phrases[i].ids)]
         if not met:
@@ -251,7 +262,9 @@ class _Sentence:
         start = _Progress(phrases, tuple(range(len(phrases))))
         self.live = [_Live((), 0.0, (), start)]
         self._finished: list[Hypothesis] = []
+        self._ids = constraints.ids
         self._columns: Ints = np.empty(0, np.int64)  # (C,) the candidates, ascending
+        self._own = dict[int, int]()  # the columns of the ids of phrases and prefix
         self._closed = self._continuing = np.empty(0, np.bool_)  # (C,) which are ruled out
         self._beginning = self._closed  # (C,) which begin a multi-byte character
 
@@ -304,7 +317,7 @@ class _Sentence:
         whole_word = 1.0
         if progress.open:
             whole_word -= float(np.exp(total[self._continuing]).sum())
-        own = {id_: int(np.searchsorted(self._columns, id_)) for id_ in progress.open}
+        own = self._own
         shares: dict[int, float] = {}
         for id_, numbers in progress.open.items():
             share = progress.share(numbers, attention, whole_word)
@@ -357,8 +370,8 @@ class _Sentence:
         self, hypothesis: _Live, row: int, log_probs: NDArray[np.float32], length: int
     ) -> "_Extension":
         id_ = self._prefix[length - 1]
-        log_prob = hypothesis.log_prob + float(log_probs[np.searchsorted(self._columns, id_)])
-        return _Extension(log_prob, row, id_, next(hypothesis.progress.after(id_)))
+        log_prob = hypothesis.log_prob + float(log_probs[self._own[id_]])
+        return _Extension(log_prob, row, id_, hypothesis.progress.after(id_)[0])
 
     def _look(self, candidates: Ints | None, size: int) -> None:
         """Set up the candidate ids and their properties, which are the same in all steps."""
@@ -366,6 +379,8 @@ class _Sentence:
             self._columns = np.arange(size)
         else:
             self._columns = candidates[: np.count_nonzero(candidates) + 1]  # only PAD is 0
+        own = np.searchsorted(self._columns, self._ids).tolist()
+        self._own = dict(zip(self._ids, own, strict=True))
         byte_rule = self._rules.byte_rule
         self._beginning = byte_rule.begins(self._columns)
         self._closed = self._rules.never.take(self._columns, mode="clip")

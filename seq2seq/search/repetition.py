@@ -85,6 +85,18 @@ def closes_loop(ids: Sequence[int], allowed: int) -> set[int]:
     return closing
 
 
+class WordIds:
+    """What a repetition rule knows of the ids of a vocabulary, whatever the source."""
+
+    def __init__(self, continuing: Sequence[int], letters: Sequence[int]) -> None:
+        """Take the ids that continue a word, and the ids of pieces with a letter."""
+        self.letters = frozenset(letters)
+        self.beginning = self.letters.difference(continuing)
+        self.continues_word = np.zeros(max([EOS_ID, *letters, *continuing]) + 2, np.bool_)
+        """Whether each id continues a word; the last element: all higher ids."""
+        self.continues_word[list(continuing)] = True
+
+
 class RepetitionRule:
     """Rules out repetition: no run of ids comes more often in a row than in the source.
 
@@ -92,24 +104,20 @@ class RepetitionRule:
     may come twice.
     """
 
-    def __init__(
-        self, source: Sequence[int], continuing: Sequence[int], letters: Sequence[int]
-    ) -> None:
-        """Take the ids that continue a word, and the ids of pieces with a letter."""
+    def __init__(self, source: Sequence[int], word_ids: WordIds) -> None:
         self._allowed = repeats(source)
-        self._letters = frozenset(letters)
-        self._words = self._letters.difference(continuing)
-        self._is_word = sum(id_ in self._words for id_ in source) == 1
-        self._never = np.zeros(max([EOS_ID, *letters, *continuing, *source]) + 2, np.bool_)
-        self._at_first = self._never.copy()
-        self._at_first[list(continuing)] = True
+        self._word_ids = word_ids
+        self._is_word = sum(id_ in word_ids.beginning for id_ in source) == 1
+        self._size = max(len(word_ids.continues_word), max(source, default=0) + 2)
 
     def closed(self, ids: Sequence[int]) -> NDArray[np.bool_]:
         """Return whether each id is ruled out after `ids`; the last element: all higher ids."""
-        closed = (self._never if ids else self._at_first).copy()
+        closed = np.zeros(self._size, np.bool_)
+        if not ids:
+            closed[: len(self._word_ids.continues_word)] = self._word_ids.continues_word
         repeating = closes_loop(ids, self._allowed)
         if self._is_word:
-            repeating |= self._words.intersection(ids)
+            repeating |= self._word_ids.beginning.intersection(ids)
         closed[[id_ for id_ in repeating if id_ < len(closed) - 1]] = True
-        closed[EOS_ID] = self._letters.isdisjoint(ids)
+        closed[EOS_ID] = self._word_ids.letters.isdisjoint(ids)
         return closed

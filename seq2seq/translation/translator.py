@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -24,7 +24,7 @@ from seq2seq.config.model_config import Combination, Direction, SearchConfig, ch
 from seq2seq.errors import UsageError
 from seq2seq.search.beam import Hypothesis, beam_search
 from seq2seq.search.engine_protocol import Engine, batches_by_length
-from seq2seq.search.repetition import RepetitionRule
+from seq2seq.search.repetition import RepetitionRule, WordIds
 from seq2seq.search.utf8 import ByteRule
 from seq2seq.text.masking import PLACEHOLDER, Protection
 from seq2seq.tokenizer import Tokenizer
@@ -471,11 +471,14 @@ class _Call:
         """Have a segment searched with repetition ruled out."""
         job.segment = segment
         job.state = _State.TO_SEARCH_AGAIN
-        tokenizer = self._tokenizer
-        rule = RepetitionRule(segment.ids, tokenizer.continuing_ids, tokenizer.letter_ids)
+        rule = RepetitionRule(segment.ids, self._word_ids)
         constraints = self._preprocessor.constraints(segment)
         job.constraints = constraints and replace(constraints, repetition_rule=rule)
         job.repetition_rule = None if constraints else rule
+
+    @cached_property
+    def _word_ids(self) -> WordIds:
+        return WordIds(self._tokenizer.continuing_ids, self._tokenizer.letter_ids)
 
     def _search_without_terms(self, job: _Job) -> None:
         """Have a segment searched once more without terms; notes say which terms are lost."""

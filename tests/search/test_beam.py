@@ -32,7 +32,7 @@ from seq2seq.config.model_config import SearchConfig
 from seq2seq.errors import Seq2SeqError, UsageError
 from seq2seq.search.beam import Floats, Outcome, beam_search, length_penalty
 from seq2seq.search.engine_protocol import Ints
-from seq2seq.search.repetition import RepetitionRule, repeats
+from seq2seq.search.repetition import RepetitionRule, WordIds, repeats
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 
@@ -224,7 +224,8 @@ def test_sources_with_a_repetition_rule_may_share_a_batch_with_others(
 ) -> None:
     model = random_model(seed, sharpness=2.0)
     config = SearchConfig(beam_size, max_length_ratio=1.5, max_length_extra=4)
-    rules = [RepetitionRule(ids, [C], [A, B, C]) if n % 2 else None for n, ids in enumerate(batch)]
+    word_ids = WordIds(continuing=[C], letters=[A, B, C])
+    rules = [RepetitionRule(ids, word_ids) if n % 2 else None for n, ids in enumerate(batch)]
     together = beam_search(TableEngine(model), batch, config, repetition_rules=rules)
     for source, rule, found in zip(batch, rules, together, strict=True):
         [alone] = beam_search(TableEngine(model), [source], config, repetition_rules=[rule])

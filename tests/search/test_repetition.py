@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from seq2seq.config.model_config import SearchConfig
 from seq2seq.search.repetition import (
     RepetitionRule,
+    WordIds,
     allowed_repeats,
     closes_loop,
     loops,
@@ -99,16 +100,16 @@ def test_what_comes_back_with_other_words_between_is_a_loop_too() -> None:
 
 
 def test_the_rule_closes_what_repeats_and_an_end_before_the_first_letter() -> None:
-    letters, continuing = [5, 6, 7], [7]
-    rule = RepetitionRule((3, 5, 6, 8), continuing, letters)
+    word_ids = WordIds(continuing=[7], letters=[5, 6, 7])
+    rule = RepetitionRule((3, 5, 6, 8), word_ids)
     assert np.flatnonzero(rule.closed(())).tolist() == [EOS_ID, 7]
     assert np.flatnonzero(rule.closed((8,))).tolist() == [EOS_ID, 8]
     assert np.flatnonzero(rule.closed((5, 8))).tolist() == [8]
     assert np.flatnonzero(rule.closed((5, 6, 5))).tolist() == [5, 6]
     assert np.flatnonzero(rule.closed((99,))).tolist() == [EOS_ID]  # 99 is not in its masks
-    twice = RepetitionRule((3, 5, 5, 6), continuing, letters)
+    twice = RepetitionRule((3, 5, 5, 6), word_ids)
     assert np.flatnonzero(twice.closed((5,))).tolist() == []
-    word = RepetitionRule((3, 5, 7), continuing, letters)
+    word = RepetitionRule((3, 5, 7), word_ids)
     assert np.flatnonzero(word.closed((5, 3, 6, 3, 4))).tolist() == [4, 5, 6]
 
 
