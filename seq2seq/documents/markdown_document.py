@@ -5,8 +5,11 @@ translation is spliced into the source and parsed again; if the marks differ, it
 more escapes.
 """
 
+import gc
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from seq2seq.documents.document import Document, TextUnit, UnitTranslation
@@ -47,7 +50,20 @@ def read(data: bytes, source: str | None, target: str) -> Document:
     if len(data) > _MOST_BYTES:
         raise Seq2SeqError(f"is larger than {_MOST_BYTES >> 20} MB, too large for Markdown.")
     text, encoding = decode(data)
-    return SplicedDocument(text, encoding, _slots(text, target))
+    with _without_garbage_collection():
+        return SplicedDocument(text, encoding, _slots(text, target))
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Put the collector off: it would look through all tokens again and again, and find nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _slots(text: str, target: str) -> Iterator[Slot]:
@@ -75,9 +91,27 @@ def _slots(text: str, target: str) -> Iterator[Slot]:
                 content = token.content
                 places = _places(text, of_block, content)
             if places:
-                block = _Block(text, content, places, opening, environment)
-                yield from block.slots(f"line {first + 1}")
+                yield from _block_slots(
+                    partial(_Block, text, content, places, opening, environment),
+                    content,
+                    places,
+                    f"line {first + 1}",
+                )
         opening = token.type
+
+
+def _block_slots(
+    block: Callable[[], "_Block"], content: str, places: Sequence[int], context: str
+) -> Iterator[Slot]:
+    """Yield the slot of a block. One without marks is not read unless its translation is written.
+
+    A list or a table may have a hundred thousand of these.
+    """
+    if len(places) > 1 or not is_plain(content):
+        yield from block().slots(context)
+    elif has_words(content):
+        units = [TextUnit(text=content, context=context)]
+        yield Slot(places[0], places[0] + len(content), units, lambda texts: block().write(texts))
 
 
 def _places(text: str, lines: Sequence[tuple[int, int]], content: str) -> list[int]:
@@ -149,9 +183,9 @@ class _Block:
         texts += [alternative for _, alternative in self._alternatives]
         units = [TextUnit(text=text, context=context) for text in texts]
         if units:
-            yield Slot(self._start, self._end, units, self._write)
+            yield Slot(self._start, self._end, units, self.write)
 
-    def _write(self, texts: Sequence[str]) -> str:
+    def write(self, texts: Sequence[str]) -> str:
         """Write the block; a text that cannot be written with all its marks stays as it is."""
         written = self._raw
         if self._has_text and texts[0] != self._tagged.text:
