@@ -80,7 +80,7 @@ def run_trials(
                 process: BaseProcess = context.Process(
                     target=_train, args=(trial, trial.run(folder), threads), name=trial.identity
                 )
-                with _interrupts_wait():
+                with interrupts_wait():
                     process.start()
                 started[process] = trial, time.monotonic()
                 running.append(process)
@@ -102,7 +102,7 @@ def run_trials(
 
 
 @contextmanager
-def _interrupts_wait() -> Iterator[None]:
+def interrupts_wait() -> Iterator[None]:
     """Let a process that is started within this block be told of Ctrl-C only when it can answer.
 
     Until then it imports torch, and an exception there would be printed to the terminal.

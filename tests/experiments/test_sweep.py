@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from seq2seq.errors import UsageError
 from seq2seq.evaluation.seeds import Spread
 from seq2seq.experiments.grid import Candidate, read_sweep
 from seq2seq.experiments.results import CandidateScore, ScoreTable
-from seq2seq.experiments.trials import is_done, translations_file
+from seq2seq.experiments.trials import interrupts_wait, is_done, translations_file
 
 RECIPE = """
 [corpus]
@@ -236,25 +237,11 @@ def test_a_sweep_that_is_stopped_saves_its_run_and_goes_on(
         process.communicate(timeout=300)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for a process in /proc")
-def test_ctrl_c_while_a_run_is_starting_prints_one_sentence(
-    recipe_file: Path, tmp_path: Path
-) -> None:
-    file = write_sweep(recipe_file, "seeds = [1]\n[grid]\ntraining.epochs = [400]\n")
-    command = [*SEQ2SEQ, "sweep", str(file), "-o", str(tmp_path / "runs")]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True
-    ) as process:
-        while "spawn_main" not in commands_of_children(process.pid):
-            assert process.poll() is None
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, errors = process.communicate(timeout=300)
-    assert process.returncode == 128 + signal.SIGINT
-    assert errors == "stopped; everything is saved, and the same command continues.\n"
-
-
-def commands_of_children(pid: int) -> str:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return " ".join(Path(f"/proc/{child}/cmdline").read_text() for child in children)
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_a_process_that_starts_while_interrupts_wait_has_sigint_blocked() -> None:
+    ask = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    command = [sys.executable, "-c", ask]
+    with interrupts_wait():
+        within = subprocess.check_output(command, encoding="utf-8")
+    after = subprocess.check_output(command, encoding="utf-8")
+    assert (within, after) == ("True\n", "False\n")
