@@ -19,7 +19,7 @@ from seq2seq.documents.gettext_formats import formats_of
 from seq2seq.documents.gettext_plurals import numbers_of_forms, plural_forms
 from seq2seq.documents.icu_document import with_messages
 from seq2seq.errors import Seq2SeqError
-from seq2seq.text.protected_spans import SPAN
+from seq2seq.text.protected_spans import span_pattern
 
 _TOKEN = re.compile(
     r"""(?P<space> \s++ )
@@ -440,7 +440,7 @@ def _mnemonic(text: str) -> int | None:
 def _with_mnemonic(text: str, mnemonic: str) -> str:
     """Mark the access key in a label, or else its first letter, but not within placeholders."""
     mark, letter = mnemonic[0], mnemonic[1]
-    words = SPAN.sub(lambda span: " " * len(span[0]), text)
+    words = span_pattern().sub(lambda span: " " * len(span[0]), text)
     matches = (place for place, other in enumerate(words) if other.lower() == letter.lower())
     letters = (place for place, other in enumerate(words) if other.isalpha())
     place = next(chain(matches, letters), None)

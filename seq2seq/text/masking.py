@@ -26,8 +26,8 @@ from seq2seq.text.protected_spans import (
     HINT,
     INLINE_KINDS,
     PICTURES,
-    SPAN,
     TRIMMED_KINDS,
+    span_pattern,
     without_punctuation,
 )
 
@@ -117,7 +117,9 @@ class Protection:
         """Mask the spans of the user's patterns and of the table."""
         matches = _users(self.patterns, text)
         if HINT.search(text):
-            matches = _with_others(matches, [_of_table(match) for match in SPAN.finditer(text)])
+            matches = _with_others(
+                matches, [_of_table(match) for match in span_pattern().finditer(text)]
+            )
         return _masked(text, matches)
 
     def mask_unreadable(self, masked: MaskedText) -> MaskedText:

@@ -11,6 +11,7 @@ it is anchored where a run of its characters begins, or gives up after some hund
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -382,18 +383,23 @@ DIVIDING_KINDS = frozenset(kind.name for kind in KINDS if kind.divides)
 TRIMMED_KINDS = frozenset(kind.name for kind in KINDS if kind.is_trimmed)
 """The names of the kinds that leave final punctuation to the sentence."""
 
-SPAN = re.compile(
-    "|".join(f"(?P<{kind.name}> {kind.pattern} )" for kind in KINDS) + "| [\U000f0000-\U000f0002]",
-    re.VERBOSE | re.DOTALL,
-)
-"""Matches any span; `lastgroup` is the name of its kind, or None for a placeholder character."""
+
+@cache
+def span_pattern() -> re.Pattern[str]:
+    """Return what matches any span; compiled when a text has a `HINT`, since that takes a while.
+
+    `lastgroup` is the name of the kind, or None for a placeholder character.
+    """
+    kinds = "|".join(f"(?P<{kind.name}> {kind.pattern} )" for kind in KINDS)
+    return re.compile(f"{kinds}| [\U000f0000-\U000f0002]", re.VERBOSE | re.DOTALL)
+
 
 HINT = re.compile(
     r"""[^\w\s.,!?'"’“”„«»()–—-] | [\d_] | [^\W\d_A-Z][A-Z] | \w\.\w | -- | \(\) | [¹²³⁰⁴-⁹]
     | WEBVTT | \n (?: NOTE | STYLE | REGION )""",
     re.VERBOSE,
 )
-"""Matches something in every span. Most sentences have no match, so `SPAN` need not be tried."""
+"""Matches something in every span. Most sentences have no match, so `span_pattern` is not tried."""
 
 
 def without_punctuation(link: str) -> str:

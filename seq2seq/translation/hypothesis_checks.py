@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from seq2seq.config.model_config import SearchConfig
@@ -58,15 +59,18 @@ _PERHAPS_NEGATED = {  # negated in some languages only, or only in some uses: Un
 _TAG_QUESTION = re.compile(r",\s(?:\w+n['’]t \w+|nicht wahr|nicht|n['’]est-ce pas|no) ?\?")
 
 
-def _any_word_of(words: str) -> re.Pattern[str]:
+@cache
+def negation(language: str) -> re.Pattern[str]:
+    """Return what matches a word that negates a text."""
+    return re.compile(rf"\b(?:{_NEGATED[language]})\b", re.IGNORECASE)
+
+
+@cache
+def possible_negation(language: str) -> re.Pattern[str]:
+    """Return what matches a word that negates a text, or that may stand for one that does."""
+    words = f"{_NEGATED[language]}|{_PERHAPS_NEGATED[language]}"
     return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
 
-
-_IS_NEGATED = {language: _any_word_of(words) for language, words in _NEGATED.items()}
-_MAY_BE_NEGATED = {
-    language: _any_word_of(f"{words}|{_PERHAPS_NEGATED[language]}")
-    for language, words in _NEGATED.items()
-}
 
 Check = Callable[[str, str], str | None]
 
@@ -203,11 +207,11 @@ def negation_differs(source: str, text: str, source_language: str, target_langua
         return False
     if "?" in source:
         source, text = _TAG_QUESTION.sub("?", source), _TAG_QUESTION.sub("?", text)
-    if _IS_NEGATED[source_language].search(source):
-        return _MAY_BE_NEGATED[target_language].search(text) is None
+    if negation(source_language).search(source):
+        return possible_negation(target_language).search(text) is None
     return (
-        _IS_NEGATED[target_language].search(text) is not None
-        and _MAY_BE_NEGATED[source_language].search(source) is None
+        negation(target_language).search(text) is not None
+        and possible_negation(source_language).search(source) is None
     )
 
 

@@ -16,7 +16,7 @@ from seq2seq.errors import Seq2SeqError
 from seq2seq.text.glossary import Glossary
 from seq2seq.text.masking import ANY_PLACEHOLDER, mask
 from seq2seq.text.numbers import check_numbers
-from seq2seq.text.protected_spans import HINT, SPAN
+from seq2seq.text.protected_spans import HINT, span_pattern
 from seq2seq.translation.hypothesis_checks import failure
 from seq2seq.translation.postprocess import is_unbalanced
 
@@ -140,7 +140,7 @@ def _spans(text: str, kinds: frozenset[str]) -> list[tuple[str, str]]:
         return []
     return [
         (match.lastgroup, match[0])
-        for match in SPAN.finditer(text)
+        for match in span_pattern().finditer(text)
         if match.lastgroup is not None and match.lastgroup in kinds
     ]
 

@@ -28,8 +28,10 @@ from seq2seq.text.casing import is_all_caps, sentence_case
 from seq2seq.text.glossary import Glossary, Term
 from seq2seq.text.masking import Protection, mask, restore
 from seq2seq.text.numbers import check_numbers
+from seq2seq.text.protected_spans import span_pattern
 from seq2seq.text.sentences import sentences
 from seq2seq.tokenizer import Tokenizer, normalise_source
+from seq2seq.translation.hypothesis_checks import negation, possible_negation
 from seq2seq.translation.preprocess import Preprocessor
 
 pytestmark = pytest.mark.slow
@@ -96,7 +98,18 @@ def _patterns() -> Iterator[_Pattern]:
                     yield _Pattern(f"{'.'.join(parts[1:])}.{name}", pattern, methods)
 
 
-_PATTERNS = [*_patterns()]
+_COMPILED_WHEN_NEEDED = {
+    "text.protected_spans.span_pattern": span_pattern(),
+    **{f"negation in {language}": negation(language) for language in ("de", "en", "es", "fr")},
+    **{
+        f"perhaps in {language}": possible_negation(language)
+        for language in ("de", "en", "es", "fr")
+    },
+}
+_PATTERNS = [
+    *_patterns(),
+    *(_Pattern(name, pattern, frozenset()) for name, pattern in _COMPILED_WHEN_NEEDED.items()),
+]
 
 
 def _tokenizer() -> Tokenizer:
@@ -203,6 +216,7 @@ def test_the_patterns_of_the_package_are_found() -> None:
 
     assert {
         "text.blocks._CELL",
+        "text.protected_spans.span_pattern",
         "text.sentences._SENTENCE_END",
         "cli.translate_lines._LINE",
     } <= names
