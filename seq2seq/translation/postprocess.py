@@ -42,6 +42,7 @@ _WORD = re.compile(r"\S+")
 _ELIDED = re.compile(r"\w{1,2}['’](?=\w)")
 _STOPS = ".!?…。！？"
 _CLOSING = " \"'”’“»)]"
+_PAIRED = re.compile(r'["„“”«»()\[\]{}]')  # most texts have none
 _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"), ("«", "»"))
 _SPELLED = 4  # subwords of a word that the model spells rather than knows
 _LEAST_LOOK = 0.3  # attention to a term's source words, if the term is said where it belongs
@@ -401,8 +402,15 @@ def _without_end(text: str) -> str:
 
 
 def is_unbalanced(text: str) -> bool:
-    """Return whether a bracket or double quotation mark is unpaired."""
-    quotes = sum(map(text.count, '"„“”«»'))
-    return quotes % 2 == 1 or any(
-        text.count(left) != text.count(right) for left, right in _BRACKETS
+    """Return whether a bracket or double quotation mark is unpaired.
+
+    Straight and curly quotation marks in one text are no pairs: „so".
+    """
+    if not _PAIRED.search(text):
+        return False
+    straight, curly = text.count('"'), sum(map(text.count, "„“”«»"))
+    return (
+        (straight + curly) % 2 == 1
+        or (straight > 0 and curly > 0)
+        or any(text.count(left) != text.count(right) for left, right in _BRACKETS)
     )
