@@ -29,6 +29,7 @@ from seq2seq.documents.yaml_document import scalar_slots, yaml_scalars
 from seq2seq.errors import Seq2SeqError
 
 _MOST_BYTES = 10 << 20
+_MOST_BLOCKS = 50_000
 _LONGEST = 20_000  # characters; longer blocks are not translated
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n|(?<=[^\r\n])\Z)")
 _LEAD = re.compile(r"\[[ xX]\][ \t]+|\[![A-Za-z]+\][ \t]*(?:\n|\Z)")  # a task box, a quote's type
@@ -72,7 +73,13 @@ def _slots(text: str, target: str) -> Iterator[Slot]:
     lines = [match.span() for match in _LINE.finditer(text)]
     environment = dict[str, Any]()
     opening, cell_end = "", (-1, 0)  # last token type; line and end of the last cell
-    for token in parser().parse(blanked, environment):
+    tokens = parser().parse(blanked, environment)
+    if sum(token.type == "inline" for token in tokens) > _MOST_BLOCKS:
+        raise Seq2SeqError(
+            f"has more than {_MOST_BLOCKS:,} paragraphs, headings, items and cells, too many for "
+            "Markdown."
+        )
+    for token in tokens:
         first, last = token.map or (0, 0)
         if token.type == "front_matter":
             start = lines[first + 1][0]
@@ -105,7 +112,7 @@ def _block_slots(
 ) -> Iterator[Slot]:
     """Yield the slot of a block. One without marks is not read unless its translation is written.
 
-    A list or a table may have a hundred thousand of these.
+    A list or a table may have tens of thousands of these.
     """
     if len(places) > 1 or not is_plain(content):
         yield from block().slots(context)

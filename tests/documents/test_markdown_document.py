@@ -218,6 +218,15 @@ def test_what_is_larger_than_a_text_is_told() -> None:
         read(b"a" * (11 << 20), "en", "de")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "source", ["- a\n" * 50_001, "a|b\n-|-\n" + "a|b\n" * 25_000, "# a\n" * 50_001]
+)
+def test_a_file_of_too_many_blocks_is_told(source: str) -> None:
+    with pytest.raises(Seq2SeqError, match=r"more than 50,000 paragraphs"):
+        read(source.encode(), "en", "de")
+
+
 def test_the_documents_of_this_project_keep_their_marks() -> None:
     root = Path(__file__).parents[2]
     for path in (root / "README.md", root / "docs" / "documents.md", root / "docs" / "train.md"):
