@@ -162,6 +162,11 @@ class FormatString:
         )
 
 
+def is_in_value(text: str, place: int, formats: Sequence[Format]) -> bool:
+    """Tell whether the character at `place` belongs to what stands for a value."""
+    return any(value.start <= place < value.end for value in _values(text, formats))
+
+
 def _values(text: str, formats: Sequence[Format]) -> list[_Value]:
     """Return the values of a text in order, except `%%`, which the translator knows."""
     values = list[_Value]()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from seq2seq.documents.document import Document, State, TextUnit, UnitTranslation
 from seq2seq.documents.encoding import Encoding, decode
-from seq2seq.documents.format_string import FormatString
+from seq2seq.documents.format_string import FormatString, is_in_value
 from seq2seq.documents.gettext_formats import formats_of
 from seq2seq.documents.gettext_plurals import numbers_of_forms, plural_forms
 from seq2seq.documents.icu_document import with_messages
@@ -96,14 +96,17 @@ class _Message:
     def __init__(self, text: str, flags: Sequence[str]) -> None:
         body = text.strip()
         self._before, _, self._after = text.partition(body) if body else (text, "", "")
+        formats = formats_of(flags)
         mnemonic = _mnemonic(body)
+        if mnemonic is not None and is_in_value(body, mnemonic, formats):
+            mnemonic = None  # Lisp's `~a`
         self._mnemonic = body[mnemonic : mnemonic + 2] if mnemonic is not None else ""
         if mnemonic is not None:
             body = body[:mnemonic] + body[mnemonic + 1 :]
         longest = max(map(len, body.split("\n")))
         joined = _SOFT_BREAK.sub(" ", body) if longest >= _LEAST_WRAPPED else body
         self._width = longest if joined != body else 0
-        self._format = FormatString(joined, formats_of(flags))
+        self._format = FormatString(joined, formats)
         self.text = self._format.text
 
     def shown(self, translation: str) -> str:

@@ -163,6 +163,16 @@ def test_values_that_cannot_be_numbered_stay_in_order(
     assert written(flag, message, translation) == (expected, True)
 
 
+@pytest.mark.parametrize(("flag", "message", "shown", "expected"), [*FREE, *FIXED])
+def test_a_value_alone_is_no_mark_of_a_shortcut_key(
+    flag: str, message: str, shown: str, expected: str
+) -> None:
+    value = message.split(" of ")[0]
+    alone = unit(flag, f"{value} words").text.removesuffix(" words")
+    assert written(flag, f"{value} words", f"Wort {alone}") == (f"Wort {value}", False)
+    assert written(flag, f"Word {value}", f"{alone} Wort") == (f"{value} Wort", False)
+
+
 def test_an_entry_with_two_flags_has_the_values_of_both() -> None:
     assert unit("python-format, python-brace", "%s of {0!r}").text == "%1$s of %2$s"
 
