@@ -108,9 +108,9 @@ def check_numbers(source: str, text: str, target: str = "", language: str = "") 
     the missing ones replace the others. Otherwise notes name what was lost or added. Numbers
     written as words are recognised only in some languages; `target` is the language of `text`.
     """
-    ours, theirs = NUMBER.findall(source), NUMBER.findall(text)
-    if not (ours or theirs):
+    if not (_RUN.search(source) or _RUN.search(text)):
         return NumberCheck(text, ())
+    ours, theirs = NUMBER.findall(source), NUMBER.findall(text)
     if _DATE.search(source) and Counter(_RUN.findall(source)) == Counter(_RUN.findall(text)):
         return NumberCheck(text, ())
     values, others = _values(source, ours, text), [*map(number_value, theirs)]
@@ -138,10 +138,13 @@ def lost_units(source: str, text: str) -> list[str]:
 
     Only units of a small table count; a unit may come back in any of four languages.
     """
+    words = _AFTER_NUMBER.findall(source)
+    if not words:
+        return []
     said = text.lower().replace(". ", ".").replace(" cien", "cien").replace("pour c", "pourc")
     lost = dict.fromkeys(
         word
-        for word in _AFTER_NUMBER.findall(source)
+        for word in words
         if not any(form in said for form in _UNIT_OF.get(re.sub(r"\s", "", word.lower()), [""]))
     )
     return [*lost]
