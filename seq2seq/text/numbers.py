@@ -14,7 +14,7 @@ from itertools import count
 
 NUMBER = re.compile(
     r"(?:(?<![^\s(\[])[-−])?(?:\d{1,3}(?: \d{3})+(?!\d)(?:[.,]\d+)?"
-    r"|\d+(?:[.,:'’\u00a0\u202f]\d+|h\d\d(?![\w.,:]))*)"
+    r"|\d+(?:[.,:'’\u00a0\u202f]\d+|h\d\d(?!\w|[.,:]\d))*)"
 )
 """A number in figures, with its sign."""
 

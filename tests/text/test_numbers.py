@@ -210,3 +210,8 @@ def test_a_french_time_or_number_is_the_same_in_english_notation(source: str, te
 
 def test_a_french_number_in_groups_is_written_with_its_fraction() -> None:
     assert localised_amount("1 234,50 €", "en", "fr") == "1,234.50 €"
+
+
+@pytest.mark.parametrize("source", ["Il est 18h30.", "À 18h30, il dort.", "Il est 18h30"])
+def test_a_french_time_is_the_same_with_a_colon_at_the_end_of_a_clause_too(source: str) -> None:
+    assert check_numbers(source, "It is 18:30.", "en", "fr") == NumberCheck("It is 18:30.", ())
