@@ -1,4 +1,4 @@
-"""Where the decoder looks: attention over the encoder's memory, by one of three scores."""
+"""Attention of the decoder over the encoder's outputs, with one of three score functions."""
 
 import math
 from typing import NamedTuple
@@ -10,22 +10,22 @@ from seq2seq.config.model_config import ModelConfig
 
 
 class Memory(NamedTuple):
-    """What the encoder leaves for the decoder, G heads of D = H / G dimensions.
+    """The encoder's output as the decoder attends to it, in G heads of D = H / G dimensions.
 
-    `keys` and `values` are projected once a sentence, not once a step; both are empty
-    (S = 0) in a model without attention.
+    `keys` and `values` are projected once per sentence, not once per step. In a model without
+    attention both are empty (S = 0).
     """
 
     keys: Tensor  # (B, G, S, D)
     values: Tensor  # (B, G, S, D)
-    mask: Tensor  # (B, S), true where there is a token
+    mask: Tensor  # (B, S), true for tokens, false for padding
 
 
 class Attention(nn.Module):
-    """What the three kinds have in common: a softmax of scores, and the mean of values by it."""
+    """The interface of the three kinds: a softmax over scores weights the mean of the values."""
 
     def remember(self, encoded: Tensor, mask: Tensor) -> Memory:
-        """Make of encoded (B, S, H), mask (B, S) what each step needs."""
+        """Prepare encoded (B, S, H) and mask (B, S) for `forward`, once per sentence."""
         raise NotImplementedError
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,7 @@ class MultiHeadAttention(Attention):
             nn.init.xavier_uniform_(layer.weight)
 
     def remember(self, encoded: Tensor, mask: Tensor) -> Memory:
-        """Project encoded (B, S, H), mask (B, S) -> keys and values of each head."""
+        """Project encoded (B, S, H) to the keys and values of each head; mask is (B, S)."""
         keys, values = self.key_value(encoded).chunk(2, dim=-1)  # each (B, S, H)
         return Memory(self._split(keys), self._split(values), mask)
 
@@ -63,13 +63,13 @@ class MultiHeadAttention(Attention):
 
 
 class DotAttention(Attention):
-    """The product of query and encoder state, unscaled: score = q . h (Luong et al. 2015, eq. 8).
+    """The unscaled dot product of query and encoder state: q . h (Luong et al. 2015, eq. 8).
 
-    It has no weights, and one head: the context is the mean of the encoder states themselves.
+    It has one head and no parameters: the context is the weighted mean of the encoder states.
     """
 
     def remember(self, encoded: Tensor, mask: Tensor) -> Memory:
-        """Keep encoded (B, S, H), mask (B, S) as keys and values of the one head."""
+        """Use encoded (B, S, H) as keys and values of the single head; mask is (B, S)."""
         return Memory(encoded.unsqueeze(1), encoded.unsqueeze(1), mask)
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
@@ -82,8 +82,8 @@ class DotAttention(Attention):
 class AdditiveAttention(Attention):
     """A small network as the score: v . tanh(W q + U h) (Bahdanau et al. 2015, section A.1.2).
 
-    One head; the context is the mean of the encoder states themselves. The memory that it takes in
-    training grows as T * S * H.
+    It has one head; the context is the weighted mean of the encoder states. Training needs memory
+    proportional to T * S * H.
     """
 
     def __init__(self, hidden_size: int) -> None:
@@ -95,7 +95,7 @@ class AdditiveAttention(Attention):
             nn.init.xavier_uniform_(layer.weight)
 
     def remember(self, encoded: Tensor, mask: Tensor) -> Memory:
-        """Project encoded (B, S, H), mask (B, S) -> keys U h; the values are h itself."""
+        """Project encoded (B, S, H) to keys U h, with h itself as values; mask is (B, S)."""
         return Memory(self.key(encoded).unsqueeze(1), encoded.unsqueeze(1), mask)
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
@@ -107,7 +107,7 @@ class AdditiveAttention(Attention):
 
 
 def make_attention(config: ModelConfig) -> Attention | None:
-    """Make the attention that `config` asks for; None: the model has none."""
+    """Make the attention that `config` asks for, or None if the model has none."""
     match config.attention:
         case "multihead":
             return MultiHeadAttention(config.hidden_size, config.heads)

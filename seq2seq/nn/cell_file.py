@@ -1,7 +1,7 @@
-"""A cell of the user's own: one Python file that makes a `seq2seq.nn.cells.CellType`.
+"""A user-defined cell: a Python file that makes a `seq2seq.nn.cells.CellType`.
 
-Such a file is code, and reading it runs it. So it is read only where the user has named it on the
-command line, never because a recipe or a run names it.
+Loading such a file runs it. So only a file that the user names on the command line is loaded, never
+one that is merely named in a recipe or a run.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LOOK = "see docs/examples/cells"
 
 @dataclass(frozen=True, eq=False)
 class CellFile:
-    """The text of the file, before anything of it has run, and the name of the cell in it."""
+    """The source text of a cell file, not run yet, and the name of the cell in it."""
 
     path: Path
     name: str
@@ -30,7 +30,7 @@ class CellFile:
 
     @classmethod
     def read(cls, path: Path, name: str) -> Self:
-        """Read the file, and run nothing; raise `UsageError` where it cannot be read."""
+        """Read the file without running it; raises `UsageError` if it cannot be read."""
         try:
             return cls(path, name, read_bounded(path, _LARGEST))
         except OSError as error:
@@ -42,7 +42,7 @@ class CellFile:
         return digest(self.text)
 
     def load(self) -> CellType:
-        """Run the file, and return the cell; raise `UsageError`, which tells what is wrong."""
+        """Run the file and return its cell; raises `UsageError`, which says what is wrong."""
         module = ModuleType(self.path.stem)
         module.__file__ = str(self.path)
         try:
@@ -59,7 +59,7 @@ class CellFile:
         return cell
 
     def _try(self, cell: CellType) -> None:
-        """Take a step on a small batch, and look at what comes out."""
+        """Run one step on a small batch and check its output; raises `UsageError`."""
         batch, inputs, size = 2, 3, 4
         rows = len(cell.blocks) * size
         if not (cell.blocks and cell.states):

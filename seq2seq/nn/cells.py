@@ -1,13 +1,12 @@
 """The three recurrent cells, written as their equations.
 
-Read here what a cell computes; training uses torch's fused layers, which compute the same (see
-`seq2seq.nn.recurrent` and the tests, which hold both equal in values and gradients). To train by
-these very lines, changed as you like, set `model.kernels` to "reference". Every function takes
-NumPy arrays or torch tensors, all of one kind, so the gates of an exported model can be looked at
-without torch.
+This module shows what a cell computes. Training uses torch's fused layers, which compute the same
+(see `seq2seq.nn.recurrent`; tests compare values and gradients). To train with this code instead,
+for example after changing it, set `model.kernels` to "reference". Every function takes either NumPy
+arrays or torch tensors, so the gates of an exported model can be inspected without torch.
 
-Shapes: x (B, X), hidden and cell (B, H). The weights are laid out as torch lays them out: the
-blocks of the gates one below the other, (N * H, X) for the input, (N * H, H) for the state.
+Shapes: x is (B, X), hidden and cell are (B, H). The weights have torch's layout: the blocks of the
+gates one below the other, (N * H, X) for the input and (N * H, H) for the state.
 
 sigma is the logistic function, * the elementwise product.
 """
@@ -24,7 +23,7 @@ Array = Any
 
 
 class Weights(NamedTuple):
-    """One layer's parameters, N blocks of H units: N is 1 for RNN, 3 for GRU, 4 for LSTM."""
+    """The parameters of a layer, in N blocks of H units: 1 block for RNN, 3 for GRU, 4 for LSTM."""
 
     input: Array  # (N * H, X)
     hidden: Array  # (N * H, H)
@@ -34,40 +33,40 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class CellType:
-    """A kind of cell: a step function, and the names of what goes into it and comes out.
+    """A kind of cell: a step function and the names of its inputs and outputs.
 
-    `step` is called with x (B, X), the states (B, H), the `Weights`, and by name the `vectors` (H,)
-    if there are any. It returns a NamedTuple whose first fields are the new states and whose others
-    are what `gates` and `signed` name, each (B, H).
+    `step` is called with x (B, X), the states (B, H), the `Weights`, and any `vectors` (H,) as
+    keyword arguments. It returns a NamedTuple: first the new states, then the values that `gates`
+    and `signed` name, each (B, H).
     """
 
     step: Callable[..., Any]
-    blocks: tuple[str, ...]  # of the rows of the weights, from the top, H rows each
+    blocks: tuple[str, ...]  # H rows of the weights each, from the top
     gates: tuple[str, ...] = ()  # values in (0, 1)
     states: tuple[str, ...] = ("hidden",)  # the first is the layer's output
     signed: tuple[str, ...] = ()  # further values, such as the candidate
-    vectors: tuple[str, ...] = ()  # further weights: a number for each unit, 0 at first
-    open_at_first: tuple[str, ...] = ()  # blocks whose bias begins at 1
+    vectors: tuple[str, ...] = ()  # further weights: one number per unit, initialised to 0
+    open_at_first: tuple[str, ...] = ()  # blocks whose bias is initialised to 1
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """What there is to look at first: the gates, and what they guard."""
+        """The names of the values to show by default: the gates and the state that they control."""
         return (*self.gates, self.states[-1])
 
     @property
     def values(self) -> tuple[str, ...]:
-        """Everything that there is to look at."""
+        """The names of all values that can be shown, each once."""
         return tuple(dict.fromkeys((*self.shown, *self.signed, *self.states)))
 
 
 class RNNStep(NamedTuple):
-    """What a plain recurrent cell computed at one time step."""
+    """The values of a plain recurrent cell at one time step."""
 
     hidden: Array  # (B, H)
 
 
 class GRUStep(NamedTuple):
-    """What a GRU computed at one time step."""
+    """The values of a GRU at one time step."""
 
     hidden: Array  # (B, H)
     reset: Array  # (B, H) in (0, 1): how much of the past the candidate sees
@@ -76,7 +75,7 @@ class GRUStep(NamedTuple):
 
 
 class LSTMStep(NamedTuple):
-    """What an LSTM computed at one time step."""
+    """The values of an LSTM at one time step."""
 
     hidden: Array  # (B, H)
     cell: Array  # (B, H)
@@ -87,18 +86,18 @@ class LSTMStep(NamedTuple):
 
 
 def rnn_step(x: Array, hidden: Array, weights: Weights) -> RNNStep:
-    """One step of the plain recurrent unit.
+    """Compute one step of the plain recurrent unit.
 
     h' = tanh(W x + b + U h + d)                         (Elman 1990, with sigma for tanh)
 
-    The gradient passes through U and tanh' at every step, so it vanishes or explodes with
-    distance; the gates below were made against that.
+    The gradient passes through U and tanh' at every step, so it vanishes or explodes with distance.
+    The gates of GRU and LSTM were invented to prevent that.
     """
     return RNNStep(tanh(affine_input(x, weights) + affine_hidden(hidden, weights)))
 
 
 def gru_step(x: Array, hidden: Array, weights: Weights) -> GRUStep:
-    """One step of the gated recurrent unit.
+    """Compute one step of the gated recurrent unit.
 
     r = sigma(W_r x + b_r + U_r h + d_r)                 reset gate
     z = sigma(W_z x + b_z + U_z h + d_z)                 update gate
@@ -114,7 +113,7 @@ def gru_step(x: Array, hidden: Array, weights: Weights) -> GRUStep:
 
 
 def lstm_step(x: Array, hidden: Array, cell: Array, weights: Weights) -> LSTMStep:
-    """One step of the long short-term memory.
+    """Compute one step of the long short-term memory.
 
     f = sigma(W_f x + b_f + U_f h + d_f)                 forget gate
     u = sigma(W_u x + b_u + U_u h + d_u)                 update gate
@@ -123,8 +122,8 @@ def lstm_step(x: Array, hidden: Array, cell: Array, weights: Weights) -> LSTMSte
     c' = f * c + u * g                                   the memory cell
     h' = o * tanh(c')                                    (Hochreiter & Schmidhuber 1997; Gers 2000)
 
-    Along c the gradient is only multiplied by f: a cell whose forget gate is open carries it
-    over any distance. torch lays the blocks out as update, forget, candidate, output.
+    Along c the gradient is only multiplied by f, so a cell whose forget gate is open carries it
+    over any distance. The blocks are in torch's order: update, forget, candidate, output.
     """
     u, f, g, o = blocks(affine_input(x, weights) + affine_hidden(hidden, weights), 4)
     forget, update, output = sigmoid(f), sigmoid(u), sigmoid(o)
@@ -140,7 +139,7 @@ BUILT_IN_CELLS = {
         gates=("forget", "update", "output"),
         states=("hidden", "cell"),
         signed=("candidate",),
-        # So the first gradients reach far back (Gers et al. 2000; Jozefowicz et al. 2015).
+        # So that early gradients reach far back (Gers et al. 2000; Jozefowicz et al. 2015).
         open_at_first=("forget",),
     ),
     "gru": CellType(
@@ -151,14 +150,18 @@ BUILT_IN_CELLS = {
     ),
     "rnn": CellType(rnn_step, blocks=("hidden",)),
 }
-"""By name. A new one also needs its name in `seq2seq.config.model_config`, its fused layer in
-`seq2seq.nn.recurrent` if torch has one, the order of its gates in `seq2seq.engines.weights`, a
-graph in `seq2seq.engines.onnx_graphs` and, to be drawn, a diagram in `seq2seq.inspection.diagrams`.
+"""The built-in cells by name. A new one also needs its name in `seq2seq.config.model_config`, its
+fused layer in `seq2seq.nn.recurrent` if torch has one, the order of its gates in
+`seq2seq.engines.weights`, a graph in `seq2seq.engines.onnx_graphs` and, to be drawn, a diagram in
+`seq2seq.inspection.diagrams`.
 """
 
 
 def cell_type(cell: "str | CellType") -> CellType:
-    """Return a built-in cell by its name, or the cell that is given."""
+    """Return the built-in cell of that name, or `cell` itself if it is a `CellType` already.
+
+    Raises `UsageError` for an unknown name.
+    """
     if isinstance(cell, CellType):
         return cell
     if cell not in BUILT_IN_CELLS:
@@ -167,12 +170,12 @@ def cell_type(cell: "str | CellType") -> CellType:
 
 
 def affine_input(x: Array, weights: Weights) -> Array:
-    """Return what the input x (B, X) says to each gate (B, N * H)."""
+    """Return the contribution of the input x (B, X) to all gates, (B, N * H), bias included."""
     return x @ weights.input.T + weights.input_bias  # (B, N * H)
 
 
 def affine_hidden(hidden: Array, weights: Weights) -> Array:
-    """Return what the state hidden (B, H) says to each gate (B, N * H)."""
+    """Return the contribution of the state (B, H) to all gates, (B, N * H), bias included."""
     return hidden @ weights.hidden.T + weights.hidden_bias  # (B, N * H)
 
 
@@ -183,15 +186,15 @@ def blocks(gates: Array, count: int) -> list[Array]:
 
 
 def sigmoid(x: Array) -> Array:
-    """Compute the logistic function, by tanh, which overflows nowhere."""
+    """Compute the logistic function by way of tanh, which never overflows."""
     return (1 + tanh(x / 2)) / 2
 
 
 def tanh(x: Array) -> Array:
-    """Compute the hyperbolic tangent of an array of either kind."""
+    """Compute the hyperbolic tangent of a NumPy array or torch tensor."""
     return _namespace(x).tanh(x)
 
 
 def _namespace(x: Array) -> Any:
-    """`numpy` or `torch`, whichever `x` comes from."""
+    """Return the module `numpy` or `torch`, whichever `x` comes from."""
     return sys.modules[type(x).__module__.partition(".")[0]]

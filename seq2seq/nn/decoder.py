@@ -1,11 +1,11 @@
-"""The decoder: writes the target, one token after the other.
+"""The decoder: writes the target, one token at a time.
 
-The attention is asked by the first layer's output and feeds the layers above it, never the first
-layer itself (as in GNMT and RNMT+). So with teacher forcing each layer runs over the whole target
-in one fused call: there is no loop over time in Python.
+The output of the first layer is the query of the attention, whose context goes to the layers above
+but never back into the first layer (as in GNMT and RNMT+). So with teacher forcing each layer runs
+over the whole target in one fused call, without a loop over time in Python.
 
-With input feeding (Luong et al. 2015, section 3.3) the first layer reads what the readout was at
-the position before, so every position waits for the last one, and there is such a loop.
+With input feeding (Luong et al. 2015, section 3.3) the first layer also reads the readout of the
+previous position, so the positions must be computed one by one, in a loop.
 """
 
 from typing import NamedTuple
@@ -21,11 +21,11 @@ from seq2seq.nn.recurrent import RecurrentLayer, State
 
 
 class Decoded(NamedTuple):
-    """The decoder's view of T positions (or of K hypotheses at one position)."""
+    """The decoder's output at T positions (or for K hypotheses at one position)."""
 
-    features: Tensor  # (B, T, F), F = 2 H with attention, else H; `Decoder.readout` takes them
+    features: Tensor  # (B, T, F), F = 2 H with attention, else H; the input of `Decoder.readout`
     weights: Tensor | None  # (B, G, T, S), the attention of each head
-    states: list[State]  # per layer, after the last position; with input feeding, also what is fed
+    states: list[State]  # per layer, after the last position; with input feeding also the readout
 
 
 class Decoder(nn.Module):
@@ -55,22 +55,22 @@ class Decoder(nn.Module):
             self.norm = nn.LayerNorm(size)
         self.project = nn.Linear(size if self.attention is None else 2 * size, size)
         self.dropout = Dropout(dropout, tied_dropout)
-        self.readout_dropout = Dropout(dropout)  # of positions without their sentences: never tied
+        self.readout_dropout = Dropout(dropout)  # never tied: its input has no sentence dimension
         for layer in (self.bridge, self.project):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def initial_states(self, final_state: Tensor) -> list[State]:
-        """Make of final_state (B, H) the state of each layer before the first token.
+        """Compute the state of each layer before the first token from final_state (B, H).
 
-        With input feeding one more (B, H) follows, what is fed to the first token: zeros.
+        With input feeding, zeros (B, H) follow: the readout that is fed to the first token.
         """
         parts = self.bridge(final_state).tanh().chunk(len(self.layers) * self.parts, dim=-1)
         states = [parts[i : i + self.parts] for i in range(0, len(parts), self.parts)]
         return [*states, (torch.zeros_like(final_state),)] if self.input_feeding else states
 
     def forward(self, embedded: Tensor, memory: Memory, states: list[State]) -> Decoded:
-        """Teacher forcing: embedded (B, T, H) is the target shifted by one."""
+        """Decode with teacher forcing; embedded (B, T, H) is the target shifted by one."""
         if self.input_feeding:
             return self._forward_by_steps(embedded, memory, states)
         below, first = self.layers[0](embedded, states[0])
@@ -85,10 +85,10 @@ class Decoder(nn.Module):
         return Decoded(x if context is None else torch.cat([x, context], dim=-1), weights, last)
 
     def step(self, embedded: Tensor, memory: Memory, states: list[State]) -> Decoded:
-        """One token for each of K hypotheses a sentence: embedded (B, K, H), states (B * K, H).
+        """Decode one token for each of K hypotheses per sentence.
 
-        The same as `forward` over T = 1, with the hypotheses of a sentence side by side where
-        `forward` has positions: they share the sentence's memory.
+        embedded is (B, K, H), states are (B * K, H). It computes the same as `forward` with T = 1;
+        the dimension of the positions holds the hypotheses, which share their sentence's memory.
         """
         grid = embedded.shape[:2]  # (B, K)
         x = embedded
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
         return Decoded(features, weights, new_states)
 
     def _forward_by_steps(self, embedded: Tensor, memory: Memory, states: list[State]) -> Decoded:
-        """Do what `forward` does, position by position."""
+        """Compute `forward` position by position."""
         steps = []
         for token in embedded.unbind(dim=1):  # each (B, H)
             steps.append(self.step(token.unsqueeze(1), memory, states))
@@ -119,7 +119,7 @@ class Decoder(nn.Module):
         return Decoded(torch.cat(features, dim=1), torch.cat(weights, dim=2), states)
 
     def readout(self, features: Tensor) -> Tensor:
-        """Make of features (..., F) what the embedding of each word is compared with (..., H)."""
+        """Project features (..., F) to (..., H), which is compared with the word embeddings."""
         output: Tensor = self.readout_dropout(self.project(features).tanh())
         return output
 

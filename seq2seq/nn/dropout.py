@@ -8,14 +8,14 @@ _LEVELS = 1 << 16
 
 
 class Dropout(nn.Module):
-    """Zeroes a share `rate` of the values while training, and scales the others up to match.
+    """Zeroes a share `rate` of the values in training, and scales the others up to match.
 
-    See Srivastava et al. (2014). On a CPU torch draws its masks value by value, and a training step
-    waits for it. Here each 64 random bits serve four values, so `rate` is rounded to a multiple
-    of 1 / 65,536.
+    See Srivastava et al. (2014). On a CPU, torch draws its masks value by value, which slows
+    training down. Here 64 random bits serve four values, so `rate` is rounded to a multiple of
+    1 / 65,536.
 
-    With `tied` the same mask is laid on all positions of a sequence (variational dropout, Gal &
-    Ghahramani 2016).
+    With `tied`, all positions of a sequence share a mask (variational dropout, Gal & Ghahramani
+    2016).
     """
 
     def __init__(self, rate: float, tied: bool = False) -> None:
@@ -24,7 +24,7 @@ class Dropout(nn.Module):
         self.tied = tied
 
     def forward(self, x: Tensor) -> Tensor:
-        """x of any shape, `tied` (B, T, X) -> the same shape."""
+        """Apply dropout to x, which may have any shape, but is (B, T, X) if `tied`."""
         if not self.training or self.rate == 0:
             return x
         shape = torch.Size((len(x), 1, *x.shape[2:])) if self.tied else x.shape

@@ -10,7 +10,7 @@ from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 
 
 class BidirectionalLayer(nn.Module):
-    """Two layers of H / 2 units, one forward, one backward; padding never leaks."""
+    """A forward and a backward layer of H / 2 units each; padding affects neither."""
 
     def __init__(self, config: ModelConfig, cell: str | CellType, weight_drop: float = 0.0) -> None:
         super().__init__()
@@ -19,7 +19,10 @@ class BidirectionalLayer(nn.Module):
         self.backwards = RecurrentLayer(cell, size, size // 2, config.kernels, weight_drop)
 
     def forward(self, inputs: Tensor, reverse: Tensor) -> Tensor:
-        """Read inputs (B, S, H) both ways; reverse (B * S,) is from `reverse_rows` -> (B, S, H)."""
+        """Read inputs (B, S, H) in both directions -> (B, S, H).
+
+        reverse (B * S,) comes from `reverse_rows`.
+        """
         forward, _ = self.forwards(inputs)  # (B, S, H/2)
         backward, _ = self.backwards(_permute(inputs, reverse))
         return torch.cat([forward, _permute(backward, reverse)], dim=-1)
@@ -47,7 +50,8 @@ class Encoder(nn.Module):
     def forward(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode embedded (B, S, H), lengths (B,) -> encoded (B, S, H), final state (B, H).
 
-        The final state is what both directions know at their last token: the whole sentence.
+        The final state joins the outputs of both directions after their last token, when each has
+        read the whole sentence.
         """
         reverse = reverse_rows(lengths, embedded.shape[1])
         x = embedded
@@ -62,12 +66,13 @@ class Encoder(nn.Module):
 
 
 def _permute(x: Tensor, rows: Tensor) -> Tensor:
-    """Put the (B * S) rows of x (B, S, H) in another order."""
+    """Reorder the B * S rows of x (B, S, H) by `rows` (B * S,)."""
     return _rows(x, rows).view_as(x)
 
 
 def _rows(x: Tensor, rows: Tensor) -> Tensor:
-    """Take rows of the (B * S, H) view of x (B, S, H), no row twice."""
-    # By torch's list (`use_deterministic_algorithms`) the backward pass of x[rows] adds in no fixed
-    # order on a CPU, and that of index_select on a GPU: where no row comes twice, none is needed.
+    """Select `rows` of x (B, S, H), seen as (B * S, H); no row may occur twice."""
+    # According to torch's documentation of `use_deterministic_algorithms`, the backward pass adds
+    # in no fixed order: that of x[rows] on a CPU, that of index_select on a GPU. With index_select
+    # and no row twice, nothing is added up, so the order does not matter.
     return x.flatten(0, 1).index_select(0, rows)

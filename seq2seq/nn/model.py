@@ -1,4 +1,4 @@
-"""The translator's network, whole: embedding, encoder, decoder, tied softmax."""
+"""The whole network of a translator: embedding, encoder, decoder, tied softmax."""
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,10 @@ from seq2seq.nn.recurrent import State
 
 
 class EncoderDecoder(nn.Module):
-    """P(target | source), a recurrent encoder-decoder.
+    """A recurrent encoder-decoder, which models P(target | source).
 
-    The plain one is that of Sutskever et al. (2014), the one with attention that of Bahdanau et al.
-    (2015). One embedding (V, H) serves source, target and softmax (Press & Wolf 2017).
+    Without attention it is that of Sutskever et al. (2014), with attention that of Bahdanau et al.
+    (2015). Source, target and softmax share one embedding (V, H) (Press & Wolf 2017).
     """
 
     def __init__(
@@ -31,9 +31,10 @@ class EncoderDecoder(nn.Module):
         weight_drop: float = 0.0,
         own_cell: CellType | None = None,
     ) -> None:
-        """Make a network with random weights; `own_cell` is the cell where it is not built in.
+        """Make a network with random weights.
 
-        For `tied_dropout` see `Dropout`, for `weight_drop` `RecurrentLayer`.
+        `own_cell` is the cell if it is not built in. See `Dropout` for `tied_dropout`, and
+        `RecurrentLayer` for `weight_drop`.
         """
         super().__init__()
         cell = own_cell or config.cell
@@ -52,7 +53,7 @@ class EncoderDecoder(nn.Module):
         self.dropout = Dropout(dropout, tied_dropout)
 
     def encode(self, src: Tensor, lengths: Tensor) -> tuple[Memory, list[State]]:
-        """Encode src (B, S), lengths (B,) -> the memory, the decoder's states before BOS."""
+        """Encode src (B, S), lengths (B,) -> the memory and the decoder's states before BOS."""
         encoded, final_state = self.encoder(self._embed(src), lengths)
         mask = torch.arange(src.shape[1], device=src.device) < lengths.unsqueeze(1)  # (B, S)
         attention = self.decoder.attention
@@ -64,11 +65,11 @@ class EncoderDecoder(nn.Module):
         return memory, self.decoder.initial_states(final_state)
 
     def forward(self, src: Tensor, lengths: Tensor, tgt_in: Tensor, positions: Tensor) -> Tensor:
-        """Teacher forcing: the readout at the target positions that count.
+        """Return the readout (P, H) at P target positions, with teacher forcing.
 
-        src (B, S), lengths (B,), tgt_in (B, T) beginning with BOS, positions (P,) as row numbers
-        of a (B * T, ...) view -> (P, H). Padding is left out here, so that the softmax, the
-        dearest product of all, is never computed for it.
+        src is (B, S), lengths (B,), tgt_in (B, T) beginning with BOS, and positions (P,) holds row
+        numbers of a (B * T, ...) view. Leave padding out of the positions, so that the softmax, the
+        most expensive product, is never computed for it.
         """
         memory, states = self.encode(src, lengths)
         features = self.decoder(self._embed(tgt_in), memory, states).features  # (B, T, F)
@@ -79,23 +80,23 @@ class EncoderDecoder(nn.Module):
     def step(
         self, tokens: Tensor, memory: Memory, states: list[State]
     ) -> tuple[Tensor, Tensor | None, list[State]]:
-        """One token for each of K hypotheses a sentence: tokens (B, K), states each (B * K, H).
+        """Decode one token for each of K hypotheses per sentence: tokens (B, K), states (B * K, H).
 
-        Gives log-probabilities (B, K, V), attention (B, G, K, S) or None, and the new states.
+        Returns log-probabilities (B, K, V), attention (B, G, K, S) or None, and the new states.
         """
         decoded = self.decoder.step(self._embed(tokens), memory, states)
         logits = self.logits(self.decoder.readout(decoded.features))  # (B, K, V)
         return logits.float().log_softmax(dim=-1), decoded.weights, decoded.states
 
     def logits(self, readout: Tensor) -> Tensor:
-        """readout (..., H) -> (..., V)"""
+        """Compute the logits of all words: readout (..., H) -> (..., V)."""
         return functional.linear(readout, self.embedding.weight, self.output_bias)
 
     def _embed(self, ids: Tensor) -> Tensor:
-        """ids (B, T) -> (B, T, H)"""
+        """Embed ids (B, T) -> (B, T, H), with dropout in training."""
         x: Tensor = self.embedding(ids) * self.config.embedding_scale
         if self.training and self.embedding_dropout:
-            # Whole words vanish: the model learns to lean on their context (Gal & Ghahramani 2016).
+            # Drop whole words, so the model learns to rely on context (Gal & Ghahramani 2016).
             kept = torch.rand(ids.shape, device=ids.device) >= self.embedding_dropout
             x = x * kept.unsqueeze(-1) / (1 - self.embedding_dropout)
         dropped: Tensor = self.dropout(x)

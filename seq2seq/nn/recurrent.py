@@ -1,4 +1,4 @@
-"""One recurrent layer over a whole sequence: fused kernels, or the equations step by step."""
+"""A recurrent layer over a whole sequence, with fused kernels or step by step."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from seq2seq.config.model_config import Kernels
 from seq2seq.nn.cells import CellType, Weights, cell_type
 
 State = tuple[Tensor, ...]
-"""A layer's state, each (N, H): `(hidden, cell)` for an LSTM, `(hidden,)` for GRU and RNN."""
+"""The state of a layer: `(hidden, cell)` for an LSTM, `(hidden,)` for GRU and RNN, each (N, H)."""
 
 _FUSED: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 _KERNEL: dict[str, Any] = {"lstm": torch.lstm, "gru": torch.gru, "rnn": torch.rnn_tanh}
 
 
 class CellParameters(nn.Module):
-    """The weights of a cell that runs by its equations, under the names that torch gives them."""
+    """The weights of a cell that runs step by step, under the names that torch's layers use."""
 
     def __init__(self, cell: CellType, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -29,18 +29,18 @@ class CellParameters(nn.Module):
         for name in cell.vectors:
             self.register_parameter(name, nn.Parameter(torch.zeros(hidden_size)))
         for weight in (self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0):
-            # As torch begins, with as many random numbers: so both kernels train alike.
+            # Draw as many random numbers as torch's layers do, so both kernels train alike.
             nn.init.uniform_(weight, -(hidden_size**-0.5), hidden_size**-0.5)
 
 
 class RecurrentLayer(nn.Module):
     """Runs one of the cells of `seq2seq.nn.cells` over time, left to right.
 
-    The input is never packed. On a CPU torch has its fast oneDNN kernel for unpacked input only,
-    and the layer runs left to right, so padding on the right cannot leak into what is before it.
+    The input is not packed: on a CPU, torch's fast oneDNN kernel takes unpacked input only. As the
+    layer runs left to right, padding on the right does not affect the tokens before it.
 
-    In training each recurrent weight is dropped with the probability `weight_drop`, the same ones
-    for the whole batch at all positions (DropConnect; Merity et al. 2018, section 2).
+    In training, each recurrent weight is dropped with the probability `weight_drop`, the same
+    weights at all positions of the whole batch (DropConnect; Merity et al. 2018, section 2).
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class RecurrentLayer(nn.Module):
         kernels: Kernels = "fused",
         weight_drop: float = 0.0,
     ) -> None:
-        """Make a layer of a built-in cell by its name, or of one that runs by its equations."""
+        """Make a layer of a built-in cell, given by name, or of a `CellType`, run step by step."""
         super().__init__()
         self.weight_drop = weight_drop
         self.cell = cell_type(cell)
-        # Called `fused` of either kind, so that a model's weights serve both.
+        # Both kinds are called `fused`, so that the same weights fit both.
         self.fused: Any = (
             _FUSED[cell](input_size, hidden_size, batch_first=True)
             if isinstance(cell, str) and cell in _FUSED and kernels == "fused"
@@ -74,7 +74,10 @@ class RecurrentLayer(nn.Module):
             biases[self.cell.blocks.index(block)].fill_(1.0)
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run over inputs (B, T, X) from a state or zeros -> outputs (B, T, H), the last state."""
+        """Run over inputs (B, T, X), from zeros if no state is given.
+
+        Returns the outputs (B, T, H) and the last state.
+        """
         if isinstance(self.fused, CellParameters):
             trace = self.trace(inputs, state)
             return trace[0], tuple(part[:, -1] for part in trace[: len(self.cell.states)])
@@ -119,9 +122,9 @@ class RecurrentLayer(nn.Module):
         return parameters
 
     def trace(self, inputs: Tensor, state: State | None = None) -> Any:
-        """Return what the cell computes at each step of inputs (B, T, X), in float32.
+        """Run the cell step by step over inputs (B, T, X), in float32, and return all its values.
 
-        That is the NamedTuple of its step function, with fields (B, T, H).
+        The result is the NamedTuple of the cell's step function, with fields (B, T, H).
         """
         parameters = self._dropped_parameters()
         names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
@@ -142,7 +145,7 @@ class RecurrentLayer(nn.Module):
 
 @torch.no_grad()
 def computes_as_built_in(cell: str) -> bool:
-    """Tell whether the equations of a cell compute what torch's fused layer of that name does."""
+    """Return whether the built-in cell of that name computes the same as torch's fused layer."""
     with torch.random.fork_rng(devices=[]):
         layer = RecurrentLayer(cell, 4, 4)
         for weight in layer.parameters():
@@ -153,10 +156,10 @@ def computes_as_built_in(cell: str) -> bool:
 
 
 def reverse_rows(lengths: Tensor, size: int) -> Tensor:
-    """Row numbers that reverse each sequence within its length; padding stays in its place.
+    """Return row numbers that reverse each sequence within its length; padding stays in place.
 
-    lengths (B,) -> (B * size,), for `index_select` on a (B * size, H) view. It is its own
-    inverse.
+    lengths (B,) -> (B * size,), for `index_select` on a (B * size, H) view. The permutation is its
+    own inverse.
     """
     position = torch.arange(size, device=lengths.device).expand(len(lengths), size)  # (B, S)
     last = lengths.unsqueeze(1) - 1
