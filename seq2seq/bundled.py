@@ -7,7 +7,7 @@ from seq2seq.errors import UsageError
 _MODELS = Path(__file__).parent / "models"
 
 DEFAULT_MODEL = _MODELS / "en-de.s2s"
-"""The model that translates where no languages are given."""
+"""The model to use if no languages are given."""
 
 
 def bundled_models() -> list[Path]:
@@ -17,9 +17,9 @@ def bundled_models() -> list[Path]:
 
 
 def bundled_model(source: str | None = None, target: str | None = None) -> Path:
-    """Find the first bundled model that was trained for these languages; None fits any.
+    """Return the first bundled model that was trained for these languages; None fits any.
 
-    Raises `UsageError`, which lists the directions, where there is none.
+    Raises `UsageError`, with a list of the directions, if there is no such model.
     """
     if source is None and target is None:
         return DEFAULT_MODEL

@@ -9,11 +9,11 @@ from seq2seq.corpus import DirectedText, ParallelText
 from seq2seq.translation.postprocess import mean_log_prob
 from seq2seq.translation.translator import Translator
 
-_MOST_SENTENCES = 2000  # of a direction
+_MOST_SENTENCES = 2000  # per direction
 
 
 def calibrate(translator: Translator, texts: Iterable[DirectedText]) -> list[Calibration]:
-    """Return a calibration for each direction that has some hundred held-out sentences."""
+    """Return a calibration for each direction with enough held-out sentences to fit one."""
     found = (
         Calibration.fit(direction, *observe(translator, direction, text.sample(_MOST_SENTENCES)))
         for direction, text in texts
@@ -24,9 +24,9 @@ def calibrate(translator: Translator, texts: Iterable[DirectedText]) -> list[Cal
 def observe(
     translator: Translator, direction: Direction, text: ParallelText
 ) -> tuple[list[float], list[float]]:
-    """Return the mean log-probability of each translation and its chrF / 100.
+    """Return the mean log-probability of each translation, and its chrF / 100.
 
-    Only texts count that are translated whole: those are what the search scores.
+    Texts that the search did not translate as a whole are left out, since they have no score.
     """
     log_probs: list[float] = []
     quality: list[float] = []

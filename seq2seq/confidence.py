@@ -1,10 +1,11 @@
-"""Quality estimation: how good a translation can be expected to be, by its probability.
+"""Quality estimation: the quality to expect of a translation, given its probability.
 
-A model's own probability says which of two translations is the better one, but not how good it is.
-What translations of like probability came to on held-out text says that: sentence chrF, from 0
-to 1. Between such points the expectation is read off a line, and it never falls as the probability
-rises (isotonic regression by pooling adjacent violators, Ayer et al. 1955). Below the lowest point,
-where nothing was measured, it falls towards 0 as the probability of a token does.
+The probability that a model gives its translations says which of two is better, but not how good
+either is. That is measured on held-out text: the sentence chrF, from 0 to 1, of translations with a
+similar probability. The expected quality is interpolated between such points and never falls as the
+probability rises (isotonic regression by pooling adjacent violators, Ayer et al. 1955). Below the
+lowest point, where nothing was measured, it falls towards 0 in proportion to the (geometric) mean
+probability of a token.
 """
 
 from collections.abc import Sequence
@@ -18,15 +19,15 @@ from seq2seq.errors import UsageError
 
 _POINTS = 20
 _LEAST_SENTENCES = 100
-"""With fewer held-out sentences there is no calibration."""
+"""The number of held-out sentences that a calibration needs."""
 
 
 @dataclass(frozen=True)
 class Calibration:
     """The expected quality of translations in one direction.
 
-    `mean_log_probs` are those of a token (natural log, EOS counted), ascending; `quality` is the
-    mean sentence chrF / 100 of the held-out translations around each.
+    `mean_log_probs` are log-probabilities per token (natural log, EOS included), ascending;
+    `quality` is the mean sentence chrF / 100 of the held-out translations around each of them.
     """
 
     direction: Direction
@@ -47,7 +48,7 @@ class Calibration:
     def fit(
         cls, direction: Direction, mean_log_probs: Sequence[float], quality: Sequence[float]
     ) -> Self | None:
-        """Fit a calibration to held-out translations; return None where they are too few."""
+        """Fit a calibration to held-out translations; return None if there are too few."""
         if len(mean_log_probs) < _LEAST_SENTENCES:
             return None
         order = np.argsort(mean_log_probs, kind="stable")
@@ -55,7 +56,7 @@ class Calibration:
         x = [float(np.mean(np.take(mean_log_probs, group))) for group in groups]
         y = [float(np.mean(np.take(quality, group))) for group in groups]
         rising = _rising(y, [len(group) for group in groups])
-        # The means of equals may differ in their last digit.
+        # Rounding may let the mean of equal values fall in the last digit.
         axes = (np.maximum.accumulate(x), rising)
         return cls(direction, *(tuple(np.round(axis, 4).tolist()) for axis in axes))
 
@@ -70,7 +71,8 @@ def calibration_error(
 ) -> float:
     """Return the expected calibration error (Naeini et al. 2015) over bins of equal width.
 
-    That is the mean distance between confidence and quality of a bin, weighted by its sentences.
+    That is the mean distance between confidence and quality per bin, weighted by the number of
+    sentences in the bin.
     """
     place = np.minimum((np.array(confidence) * bins).astype(int), bins - 1)
     distances = [
@@ -81,7 +83,7 @@ def calibration_error(
 
 
 def _rising(values: Sequence[float], weights: Sequence[int]) -> list[float]:
-    """Return the nearest values, by weighted squares, that never fall."""
+    """Return the closest values, by weighted least squares, that never fall."""
     blocks: list[tuple[float, int, int]] = []  # mean, weight, how many values
     for value, weight in zip(values, weights, strict=True):
         block = (value, weight, 1)

@@ -1,4 +1,4 @@
-"""What a user can act on: one sentence, an exit code, no traceback."""
+"""Errors that a user can act on: one sentence, an exit code, no traceback."""
 
 
 class Seq2SeqError(Exception):
@@ -14,7 +14,10 @@ class UsageError(Seq2SeqError):
 
 
 def require_extra(module: str, what: str, extra: str) -> None:
-    """Raise `Seq2SeqError` where `what` needs a module of an optional dependency group."""
+    """Raise `Seq2SeqError` if `module`, which `what` needs, is not installed.
+
+    `extra` is the optional dependency group that installs it.
+    """
     from importlib.util import find_spec
 
     if find_spec(module) is None:

@@ -1,8 +1,8 @@
-"""Files and folders that appear whole, and stay when the power goes; reading with a bound.
+"""Atomic and durable writing of files and folders; reading files up to a maximum size.
 
-What is written takes the place of what was there only when all of it is on the disk. Until then it
-lies beside it, under a name that is drawn at random and made by no one else: nothing that is there
-already is written to or removed. SIGTERM and SIGHUP remove it; only SIGKILL leaves it behind.
+New contents are written beside the target, under a random name that nothing else uses, and replace
+the target only when they are on the disk. An existing file or folder is not touched before that. On
+SIGTERM or SIGHUP the unfinished contents are removed; only SIGKILL leaves them behind.
 """
 
 import errno
@@ -41,7 +41,7 @@ def sync(path: Path) -> None:
     """Wait until the file or folder is on the disk."""
     folder = path.is_dir()
     if folder and os.name == "nt":
-        return  # Windows opens no folders, and writes them by itself
+        return  # Windows cannot open folders, and writes them to the disk by itself
     descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -50,36 +50,36 @@ def sync(path: Path) -> None:
 
 
 def digest(data: bytes) -> str:
-    """SHA-256, in hexadecimal digits."""
+    """Return the SHA-256 of `data`, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file of any size, in hexadecimal digits; raises `OSError`."""
+    """Return the SHA-256 of a file of any size, in hexadecimal digits; raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checksums(files: Mapping[str, bytes]) -> bytes:
-    """Return the digests of files by name, as `sha256sum -c` reads them."""
+    """Return the digests of files by name, in the format of `sha256sum -c`."""
     return "".join(f"{digest(data)}  {name}\n" for name, data in sorted(files.items())).encode()
 
 
 def read_checksums(path: Path) -> dict[str, str]:
-    """Read what `checksums` made; raises `OSError`, and `ValueError` where it is damaged."""
+    """Read a file that `checksums` made; raises `OSError`, and `ValueError` if it is damaged."""
     lines = (line.split("  ") for line in path.read_text(encoding="utf-8").splitlines())
     return {name: value for value, name in lines}
 
 
 def kind_of(start: bytes) -> str | None:
-    """Name the kind of a file by its first bytes, where it is easily told not to be UTF-8 text."""
+    """Describe a file that is not UTF-8 text by its first bytes; None if they are not known."""
     return next((kind for mark, kind in _KINDS.items() if start.startswith(mark)), None)
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """Read a file of at most `most` bytes; raises `OSError`, and `Seq2SeqError` for what is larger.
+    """Read a file of at most `most` bytes; raises `OSError`, and `Seq2SeqError` if it is larger.
 
-    So a pipe or a device without end, or a film in place of a list of words, takes no memory.
+    The limit saves memory if the path is an endless pipe or device, or a file picked by mistake.
     """
     with path.open("rb") as file:
         data = file.read(most + 1)
@@ -90,17 +90,18 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[BinaryIO]:
-    """Write the file `path`, in place of what was there, whose mode and owner it keeps.
+    """Yield a file to write to, which replaces `path` at the end of the block.
 
-    Where the block fails, all is as it was. Where the owner is somebody else, whose file one may
-    write to but not make, it is written to as `cp` does. Raises `OSError`.
+    It gets the mode and owner of `path`. If the owner cannot be kept, because `path` belongs to
+    another user, the contents of `path` are overwritten in place, as `cp` does. If the block fails,
+    `path` stays as it was. Raises `OSError`.
     """
     before = _status(path)
     if before and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "it is write-protected", str(path))
     with _ended_by_signals():
         aside = _beside(path, "partial")
-        # Exclusively: not even a link is followed. Nobody else reads it before its mode is known.
+        # O_EXCL does not even follow a link. Mode 600 until the file gets the mode of the old one.
         descriptor = os.open(aside, _EXCLUSIVE, 0o600 if before else 0o666)
         try:
             with open(descriptor, "wb") as file:
@@ -114,24 +115,24 @@ def replacing_file(path: Path) -> Iterator[BinaryIO]:
                 shutil.copyfile(aside, path)
                 sync(path)
         finally:
-            with suppress(FileNotFoundError):  # it is where it belongs
+            with suppress(FileNotFoundError):  # it was renamed to `path`
                 aside.unlink()
     sync(path.parent)
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Make the file `path` of `data`, in place of what was there; raises `OSError`."""
+    """Write `data` to the file `path`, replacing it atomically; raises `OSError`."""
     with replacing_file(path) as file:
         file.write(data)
 
 
 @contextmanager
 def replacing_folder(target: Path, keep: Callable[[Path], bool] | None = None) -> Iterator[Path]:
-    """Give a new folder, which takes the place of `target` at the end of the block.
+    """Yield a new folder, which replaces `target` at the end of the block.
 
-    What was there is removed then, unless `keep` is true of it: then the new folder is. Where the
-    block fails, all is as it was. Of two processes that do so at once, the later one has its way.
-    Raises `OSError`.
+    If `keep(target)` is true then, `target` stays and the new folder is removed instead. If the
+    block fails, `target` stays as it was. Of two processes that replace the same folder at once,
+    the later one wins. Raises `OSError`.
     """
     before = _status(target)
     with _ended_by_signals():
@@ -150,7 +151,7 @@ def replacing_folder(target: Path, keep: Callable[[Path], bool] | None = None) -
 
 
 def _put(new: Path, target: Path, keep: Callable[[Path], bool] | None) -> None:
-    """Rename the folder `new` to `target`, and remove what was there, unless that is to be kept."""
+    """Rename the folder `new` to `target`, and remove the old `target` unless `keep` is true."""
     replaced: list[Path] = []
     try:
         while True:
@@ -177,17 +178,17 @@ def _put(new: Path, target: Path, keep: Callable[[Path], bool] | None) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder as a whole: it is gone, or all of it is there; raises `OSError`."""
+    """Remove a folder atomically: all of it disappears, or none; raises `OSError`."""
     gone = _beside(path, "partial")
     path.rename(gone)
     shutil.rmtree(gone)
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Remove what a killed process left half written or half removed of `pattern` in `folder`.
+    """Clean up in `folder` after a killed process that wrote or removed names like `pattern`.
 
-    What it had moved away, and put nothing in the place of, comes back. Nobody else may be at work
-    on files of such names.
+    Unfinished files and folders are removed. An old folder that was moved away but not yet replaced
+    is restored. No other process may be writing names like `pattern` at the same time.
     """
     for path in folder.glob(f".{pattern}.*"):
         if not (match := _LEFTOVER.fullmatch(path.name)):
@@ -202,12 +203,12 @@ def remove_leftovers(folder: Path, pattern: str) -> None:
 
 
 def _beside(path: Path, kind: str) -> Path:
-    """Make up a name in the same folder that nobody can foresee; see `remove_leftovers`."""
+    """Return an unpredictable name in the same folder, which `remove_leftovers` recognises."""
     return path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.{kind}")
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """None where there is nothing."""
+    """Return the status of a path, or None if it does not exist."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -215,7 +216,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _keep_rights(before: os.stat_result, aside: Path) -> bool:
-    """Give `aside` the owner and the mode that are asked for; tells whether that could be done."""
+    """Give `aside` the owner and the mode of `before`; return whether that succeeded."""
     now = aside.stat()
     try:
         if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
@@ -228,15 +229,15 @@ def _keep_rights(before: os.stat_result, aside: Path) -> bool:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Within this SIGTERM and SIGHUP raise `SystemExit`, where nobody else listens to them."""
+    """Let SIGTERM and SIGHUP raise `SystemExit` in the block, unless they are handled already."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread can handle signals
         return
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     unheard = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)  # as a shell counts
+        raise SystemExit(128 + number)  # the exit code that a shell reports
 
     for number in unheard:
         signal.signal(number, end)

@@ -1,6 +1,6 @@
-"""Files of columns, Parquet and Arrow: their schema, and their rows in batches.
+"""Read columnar files, Parquet and Arrow: the schema, and the rows in batches.
 
-pyarrow is imported when one of them is read.
+pyarrow is imported only when such a file is read.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +14,14 @@ COLUMNAR_ENDINGS = (".parquet", ".arrow", ".feather")
 
 
 ReadColumns = Callable[[Sequence[str]], Iterator[Any]]
-"""Reads these columns of a file, in record batches."""
+"""A function that reads the named columns of a file, in record batches."""
 
 
 @contextmanager
 def columnar_file(path: Path) -> Iterator[tuple[Any, ReadColumns]]:
-    """Give the schema of a file, and what reads its columns.
+    """Yield the schema of a file, and a function that reads its columns.
 
-    Raises `Seq2SeqError` where the file is damaged; so does the block.
+    Raises `Seq2SeqError` if the file is damaged, also if that shows only within the block.
     """
     from pyarrow.parquet import ParquetFile
 
@@ -36,7 +36,7 @@ def columnar_file(path: Path) -> Iterator[tuple[Any, ReadColumns]]:
 
 @contextmanager
 def arrow_batches(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """Give schema and batches of an Arrow file, or of a stream, which `datasets` writes."""
+    """Yield schema and batches of an Arrow file, or of an Arrow stream as `datasets` writes it."""
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source:
@@ -53,7 +53,7 @@ def arrow_batches(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
 
 @contextmanager
 def readable_columns(path: Path) -> Iterator[None]:
-    """Turn what pyarrow raises into a `Seq2SeqError`."""
+    """Turn errors of pyarrow within the block into `Seq2SeqError`."""
     import pyarrow as pa
 
     try:
@@ -64,7 +64,7 @@ def readable_columns(path: Path) -> Iterator[None]:
 
 
 def is_text_type(kind: Any) -> bool:
-    """Tell whether a column of this type of pyarrow is text; so is one of nothing but nulls."""
+    """Return whether a pyarrow type is text; the type of columns that are all null counts too."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind):

@@ -1,7 +1,7 @@
-"""Map a function over parts, in order, on several processes that end with this one.
+"""Map a function over parts, in order, with several processes that end with this one.
 
-The workers are spawned: forked ones would inherit the threads of torch in whatever state they are.
-So a script of the user's needs the usual `if __name__ == "__main__":`.
+The workers are spawned, not forked: a fork would copy torch's threads in an unknown state. So a
+user's script needs the usual `if __name__ == "__main__":`.
 """
 
 import os
@@ -18,23 +18,26 @@ from seq2seq.errors import Seq2SeqError
 
 Result = TypeVar("Result")
 
-_AHEAD = 2  # parts that wait for each process
+_AHEAD = 2  # parts in the queue per process
 
 
 def cores() -> int:
-    """Return how many CPU cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class ProcessPool:
-    """Processes that start with the first call, and end with `close`."""
+    """A pool of processes, which start with the first call of `map` and end with `close`."""
 
     def __init__(
         self, processes: int, initialize: Callable[..., object] | None = None, *arguments: Any
     ) -> None:
-        """Take how many, and a function that each calls first, with its arguments: picklable."""
+        """Take the number of processes, and a function that each calls when it starts.
+
+        The function and its arguments must be picklable.
+        """
         self._processes, self._start = processes, (initialize, *arguments)
         self._executor: ProcessPoolExecutor | None = None
 
@@ -43,9 +46,9 @@ class ProcessPool:
     ) -> Iterator[Result]:
         """Call `function(*part)` for each part; yield the results in order.
 
-        `function` must be importable, or a `partial` of such a function. Parts are read as they are
-        needed; where reading them raises, the results of those before come first. Raises
-        `Seq2SeqError` where a process dies.
+        `function` must be importable, or a `partial` of an importable function. Parts are read as
+        they are needed; if reading them raises an error, the results of earlier parts are yielded
+        first. Raises `Seq2SeqError` if a process dies.
         """
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
@@ -83,14 +86,14 @@ class ProcessPool:
             raise failure
 
     def close(self) -> None:
-        """End the processes; a later call starts others."""
+        """End the processes; a later call of `map` starts new ones."""
         if self._executor:
             self._executor.shutdown(cancel_futures=True)
             self._executor = None
 
 
 def _start_worker(initialize: Callable[..., object] | None, *arguments: Any) -> None:
-    # Ctrl-C reaches all processes of a terminal; the parent stops its workers itself.
+    # Ctrl-C reaches all processes of a terminal, but the parent stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     if initialize:
@@ -98,7 +101,7 @@ def _start_worker(initialize: Callable[..., object] | None, *arguments: Any) -> 
 
 
 def end_with_parent() -> None:
-    """End this process when the one that spawned it is gone, even by SIGKILL."""
+    """End this process when its parent process ends, even by SIGKILL."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

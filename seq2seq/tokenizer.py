@@ -1,13 +1,12 @@
-"""Text to ids and back: one joint SentencePiece model for both sides.
+"""Text to ids and back, with one joint SentencePiece model for both sides.
 
-Two promises hold for every text: nothing is unknown (characters outside the vocabulary become
-bytes), and the ids of a target decode to that target, character for character. The source may be
-normalised strongly, since nobody reads it again; see `normalise_source`.
+Two guarantees hold for every text: nothing is unknown (characters outside the vocabulary become
+bytes), and the ids of a target decode to exactly that target. The source is normalised further,
+since it is never decoded; see `normalise_source`.
 
-Sentence-initial words are written with a space before them, so that `Haus` is one piece at the
-start of a sentence and inside it. SentencePiece writes a space as U+2581 inside its pieces and
-turns every U+2581 into a space when it decodes; a U+2581 of the text itself is therefore spelled
-in bytes.
+A space is put before the first word of a text, so that `Haus` is the same piece at the start of a
+sentence and inside it. SentencePiece writes a space as U+2581 in its pieces, and decodes every
+U+2581 as a space; so a U+2581 in the text itself is spelled in bytes.
 """
 
 import re
@@ -33,26 +32,26 @@ from seq2seq.text.subword_regularization import DropoutSampler, Pieces, Sampler,
 if TYPE_CHECKING:
     from seq2seq.config.recipe import TokenizerConfig
 
-sentencepiece.set_min_log_level(2)  # errors: a damaged model has its one message from here
+sentencepiece.set_min_log_level(2)  # errors only; this module reports a damaged model itself
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 PLACEHOLDERS = tuple(f"<ph{i}>" for i in range(16))
-"""Symbols that stand for a protected span; each is always one id."""
+"""Symbols that stand for protected spans; each is always a single id."""
 
 _SPACE = "\u2581"
 _TAG_BEGINS = "<tag:"
-_WHOLE = re.compile("(" + "|".join((*PLACEHOLDERS, _SPACE)) + ")")  # never cut, never in a word
+_WHOLE = re.compile("(" + "|".join((*PLACEHOLDERS, _SPACE)) + ")")  # never cut or part of a word
 _WORD = re.compile(" ?[^ ]+| ")
 _STRAIGHT = str.maketrans(
-    dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4", "'")  # NFKC makes a space of U+00B4
+    dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4", "'")  # NFKC turns U+00B4 into a space
     | dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"')
     | dict.fromkeys("\u2010\u2011", "-")
 )
 
 _MOST_BYTES = 64 << 20  # of a model file
-_RAREST = 5_000_000  # of so many characters, one is frequent enough to be learnt
+_RAREST = 5_000_000  # a character is frequent enough to be learnt if it is one of so many
 
-_MOST_REQUIRED = 1000  # characters; alphabets have fewer, and more would crowd out words
+_MOST_REQUIRED = 1000  # characters; alphabets have fewer, and more would leave no room for words
 
 _SPACES = str.maketrans(
     dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f", " ")
@@ -61,13 +60,16 @@ _SPACES = str.maketrans(
 
 
 def normalise_source(text: str) -> str:
-    """Normalise to what the encoder reads: NFKC, straight quotes, single spaces, all visible."""
+    """Normalise a source: NFKC, straight quotes, single spaces, no invisible characters."""
     visible = without_invisible(text)
     return " ".join(unicodedata.normalize("NFKC", visible.translate(_STRAIGHT)).split())
 
 
 def plain_spaces(text: str) -> str:
-    """Put ordinary spaces in place of those that are wider, narrower or do not break."""
+    """Replace wide, narrow and no-break spaces by ordinary ones; remove soft hyphens.
+
+    Zero-width spaces and byte order marks are removed too.
+    """
     return text if text.isascii() else text.translate(_SPACES)
 
 
@@ -82,7 +84,7 @@ def formality_tag(formality: Formality) -> str:
 
 
 def constraint_tag(name: str) -> str:
-    """Return the control symbol of a tag that a recipe names; text never encodes to it."""
+    """Return the control symbol of a tag from a recipe; text never encodes to it."""
     return f"{_TAG_BEGINS}{name}>"
 
 
@@ -92,14 +94,14 @@ class Tokenizer:
     def __init__(self, model: bytes, *, name: str = "tokenizer") -> None:
         """Take a serialised SentencePiece model that `Tokenizer.train` made.
 
-        `name` is what errors call it.
+        `name` stands for it in error messages. Raises `Seq2SeqError` for any other model.
         """
         self.model = model
         try:
             self._processor = sentencepiece.SentencePieceProcessor()
             self._processor.LoadFromSerializedProto(model)
             self._pieces: list[str] = self._processor.id_to_piece([*range(len(self))])
-        except (RuntimeError, UnicodeDecodeError):  # the latter where a piece is not UTF-8
+        except (RuntimeError, UnicodeDecodeError):  # the latter if a piece is not UTF-8
             raise Seq2SeqError(f"{name}: not a SentencePiece model.") from None
         processor = self._processor
         ids = (processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id())
@@ -117,12 +119,12 @@ class Tokenizer:
                 )
         self._byte_ids = tuple(processor.piece_to_id(f"<0x{byte:02X}>") for byte in range(256))
         self.spells: Callable[[str], bool] = lru_cache(maxsize=4096)(self._spells)
-        """Tells whether a source has a piece for a character, which is then not in bytes."""
+        """Whether a character of a source is encoded with pieces rather than spelled in bytes."""
         self._space_bytes = [self._byte_ids[byte] for byte in _SPACE.encode()]
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a model file; raises `Seq2SeqError` where it is missing or foreign."""
+        """Read a model file; raises `Seq2SeqError` if it is missing or not of this kind."""
         try:
             return cls(read_bounded(path, _MOST_BYTES), name=str(path))
         except OSError as error:
@@ -138,9 +140,10 @@ class Tokenizer:
         formality: bool = False,
         tags: Sequence[str] = (),
     ) -> Self:
-        """Learn the pieces from `sentences` of both sides, with a symbol for each language.
+        """Learn pieces from `sentences` of both sides, and add a control symbol per language.
 
-        With `formality` it has one for each form of address too, and one for each of `tags`.
+        `formality` adds a symbol for each form of address, `tags` one for each tag. Raises
+        `Seq2SeqError` if the vocabulary size does not fit the sentences.
         """
         symbols = [language_tag(language) for language in languages]
         if formality:
@@ -189,7 +192,7 @@ class Tokenizer:
         return int(self._processor.get_piece_size())
 
     def language_id(self, language: str) -> int:
-        """Return the id of the tag that asks for `language`; raises `Seq2SeqError` without one."""
+        """Return the id of the tag of a language; raises `Seq2SeqError` if there is none."""
         identifier = int(self._processor.piece_to_id(language_tag(language)))
         if identifier == UNK_ID:
             raise Seq2SeqError(
@@ -199,7 +202,7 @@ class Tokenizer:
         return identifier
 
     def formality_id(self, formality: Formality) -> int:
-        """Return the id of the tag for a form of address; raises `Seq2SeqError` without one."""
+        """Return the id of the tag of a form of address; raises `Seq2SeqError` if there is none."""
         identifier = int(self._processor.piece_to_id(formality_tag(formality)))
         if identifier == UNK_ID:
             raise Seq2SeqError(
@@ -209,7 +212,7 @@ class Tokenizer:
         return identifier
 
     def constraint_id(self, tag: str) -> int:
-        """Return the id of a tag that a recipe named; raises `UsageError` without one."""
+        """Return the id of a tag from the recipe; raises `UsageError` if there is none."""
         identifier = int(self._processor.piece_to_id(constraint_tag(tag)))
         if identifier == UNK_ID:
             raise UsageError(
@@ -222,12 +225,12 @@ class Tokenizer:
 
     @property
     def constraint_tags(self) -> list[str]:
-        """The names of the tags that a recipe named."""
+        """The names of the tags from the recipe."""
         pieces = self.pieces(self.tag_ids())
         return [piece[len(_TAG_BEGINS) : -1] for piece in pieces if piece.startswith(_TAG_BEGINS)]
 
     def tag_ids(self) -> list[int]:
-        """Return the ids of all tags: they follow the special ids, before all other pieces."""
+        """Return the ids of all tags, which come after the special ids and before all pieces."""
         return list(takewhile(self._processor.is_control, count(UNK_ID + 1)))
 
     def placeholder_ids(self) -> list[int]:
@@ -237,7 +240,7 @@ class Tokenizer:
     def _spells(self, character: str) -> bool:
         if character == _SPACE:
             return False
-        # What NFKC makes of a symbol is another one: of a trade mark two letters.
+        # NFKC replaces symbols: a trade mark sign becomes two letters. So they are looked up as is.
         is_symbol = unicodedata.category(character) in ("Sc", "Sk", "Sm", "So", "No")
         normalised = character if is_symbol else normalise_source(character)
         return all(self._processor.piece_to_id(letter) != UNK_ID for letter in normalised)
@@ -248,12 +251,12 @@ class Tokenizer:
 
     @cached_property
     def continuing_ids(self) -> list[int]:
-        """Return the ids that go on with a word when they follow it."""
+        """The ids of pieces that continue the word before them."""
         return [i for i, piece in enumerate(self._pieces) if piece[:1].isalnum()]
 
     @cached_property
     def letter_ids(self) -> list[int]:
-        """Return the ids of pieces that have a letter; bytes have none."""
+        """The ids of pieces with at least one letter; bytes have none."""
         silent = {*self._byte_ids, *range(UNK_ID + 1), *self.tag_ids(), *self.placeholder_ids()}
         return [
             i
@@ -262,13 +265,13 @@ class Tokenizer:
         ]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the most likely ids of each text, without BOS and EOS; none of the empty text."""
+        """Return the most likely ids of each text, without BOS and EOS; an empty text has none."""
         return self._encode(texts)
 
     def encode_sources(self, texts: Sequence[str], language: str) -> list[list[int]]:
-        """Return what the encoder reads for each text: the symbol of the target `language`, ids.
+        """Return the ids of each text for the encoder: the tag of the target `language`, the text.
 
-        The text is normalised.
+        The text is normalised first.
         """
         tags = self.source_tags(language)
         return [[*tags, *ids] for ids in self._encode([normalise_source(text) for text in texts])]
@@ -276,7 +279,10 @@ class Tokenizer:
     def source_tags(
         self, language: str, formality: Formality | None = None, tag: str | None = None
     ) -> list[int]:
-        """Return the ids before a source that ask for a language, a form of address and a tag."""
+        """Return the ids that go before a source: of its target language, form of address, tag.
+
+        Raises `Seq2SeqError` if there is no such tag.
+        """
         ids = [self.language_id(language)]
         if formality is not None:
             ids.append(self.formality_id(formality))
@@ -285,9 +291,9 @@ class Tokenizer:
         return ids
 
     def sampler(self, alpha: float) -> "TextSampler":
-        """Return a sampler that draws ids of texts at random.
+        """Return a sampler of random segmentations.
 
-        A unigram model draws by probability ** `alpha`, a BPE model drops merges at rate `alpha`.
+        A unigram model samples by probability ** `alpha`; a BPE model drops merges at rate `alpha`.
         """
         processor = self._processor
         ids = {
@@ -298,24 +304,24 @@ class Tokenizer:
         whole = {placeholder: [ids.pop(placeholder)] for placeholder in PLACEHOLDERS}
         whole[_SPACE] = self._space_bytes
         pieces = Pieces(ids, {p: processor.get_score(i) for p, i in ids.items()}, self._byte_ids)
-        # SentencePiece does not tell its algorithm, but only BPE has whole numbers for scores.
+        # SentencePiece does not expose its algorithm, but only BPE has whole numbers as scores.
         is_bpe = all(score.is_integer() for score in pieces.scores.values())
         words = DropoutSampler(pieces, alpha) if is_bpe else UnigramSampler(pieces, alpha)
         return TextSampler(words, whole)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of `ids`; control symbols (BOS, EOS, padding, tags) are silent."""
+        """Return the text of `ids`; control symbols (BOS, EOS, padding, tags) add nothing to it."""
         text = str(self._processor.decode(list(ids)))
         return text[1:] if text.startswith(" ") else text
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return the pieces behind `ids`, a space written as U+2581."""
+        """Return the pieces of `ids`, with spaces written as U+2581."""
         return [self._pieces[i] for i in ids]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         prefixed = [f" {text}" if text else "" for text in texts]
         encoded: list[list[int]]
-        if len(prefixed) == 1:  # a list takes five times as long as its text
+        if len(prefixed) == 1:  # as a list it would take five times as long
             encoded = [self._processor.encode(prefixed[0])]
         else:
             encoded = self._processor.encode(prefixed, num_threads=1)
@@ -329,13 +335,13 @@ class Tokenizer:
 
 
 class TextSampler:
-    """Cut texts at random, unlike SentencePiece's own sampling the same way in every process.
+    """Segments texts at random, but never cuts a placeholder.
 
-    Never cuts a placeholder.
+    Unlike SentencePiece's own sampling, it draws the same segmentations in every process.
     """
 
     def __init__(self, words: Sampler, whole: Mapping[str, Sequence[int]]) -> None:
-        """Take what cuts words, and what is `whole`, which always has these ids."""
+        """Take a sampler for words, and the ids of parts that stay `whole`."""
         self._words = words
         self._whole = whole
 
@@ -352,11 +358,10 @@ class TextSampler:
 
 
 def _required_characters(sentences: Iterable[str]) -> str:
-    """Choose the characters that get a piece of their own whatever the coverage.
+    """Return the characters that always get a piece, whatever the coverage; at most a thousand.
 
-    These are printable ASCII and all that occur once in five million characters or more, the most
-    frequent first, up to a thousand. A character that is rarer is spelled in bytes: a model could
-    not learn it.
+    These are printable ASCII, then all characters that occur at least once in five million, the
+    most frequent first. Rarer ones are spelled in bytes, since a model could not learn them.
     """
     counts = Counter(chain.from_iterable(sentences))
     rarest = counts.total() / _RAREST
@@ -374,7 +379,7 @@ def _required_characters(sentences: Iterable[str]) -> str:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Say why SentencePiece could not be trained, without the names of its own options."""
+    """Return why SentencePiece could not be trained, without the names of its options."""
     message = str(error)
     if most := re.search(r"too high .* value <= (\d+)", message):
         return f"it can be at most {most[1]}"
