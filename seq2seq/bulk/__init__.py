@@ -1,4 +1,4 @@
-"""Tables of any size, translated on the engines that people have."""
+"""Translate tables of any size: with local processes, Ray or Spark."""
 
 from seq2seq.bulk.batch_translator import BatchTranslator
 

@@ -1,4 +1,4 @@
-"""A batch of columns in, the same with translations out: what Ray, Spark and Dask map on tables."""
+"""Translate a batch of columns: a callable that Ray, Spark and Dask can map over a table."""
 
 import platform
 import threading
@@ -21,31 +21,32 @@ _loading = threading.Lock()  # engines call from several threads
 
 
 class TranslatedColumn(NamedTuple):
-    """What becomes of a column of N values; each list is of length N."""
+    """The translations of a column of N values; each list has N items."""
 
     translations: list[str | None]
     """None for a null, and for a row that failed."""
     errors: list[str]
-    """Why a row has no translation; "" where it has one, or is null."""
+    """Why a row could not be translated; "" if it was, or is null."""
     notes: list[str]
-    """What a reader should know of the translation, parted by "; "; most often ""."""
+    """The notes on a translation, joined by "; "; usually ""."""
 
 
 class BatchTranslator:
-    """Translates a column of each batch, and adds the translations as a further column.
+    """Translates a column of each batch, and adds the translations as a new column.
 
     from seq2seq.bulk import BatchTranslator
 
     translator = BatchTranslator(target="de", column="text", into="text_de")
     translator({"id": [1, 2], "text": ["Good morning!", None]})
 
-    A batch is a dict of lists or NumPy arrays, a pandas DataFrame, or a Table or RecordBatch of
-    pyarrow; what comes out is of the same kind. An iterator of batches gives one of translated
-    batches, as `mapInPandas` and `mapInArrow` of Spark want it. Beside the column `into`, where
-    nulls stay null, there are `into`_error, which says why a row failed, and `into`_notes; both
-    are "" else.
+    A batch is a dict of lists or NumPy arrays, a pandas DataFrame, or a pyarrow Table or
+    RecordBatch; the result is of the same type. For an iterator of batches the result is an
+    iterator of translated batches, as Spark's `mapInPandas` and `mapInArrow` need it.
 
-    It is pickled without the model, which each process that calls it loads once.
+    Three columns are added: `into`, in which nulls stay null; `into`_error, which says why a row
+    failed; and `into`_notes. The latter two are "" in rows without an error or a note.
+
+    Pickling leaves the model out; each process loads it once, at its first call.
     """
 
     def __init__(
@@ -58,11 +59,11 @@ class BatchTranslator:
         ensemble: Combination = "log",
         **options: Unpack[TranslateKeywords],
     ) -> None:
-        """Take a model directory that each worker can read, or several, an ensemble of them.
+        """Take a model directory that each worker can read, or several for an ensemble.
 
-        Without any, the bundled models translate. `threads` are those of each process. `options`
-        are the fields of `TranslateOptions`, such as `source` and `target`; the lines of a value
-        stay, unless `unit` says otherwise. Raises `TypeError` for an option that does not exist.
+        Without one, the bundled models are used. `threads` is the number per process. `options` are
+        fields of `TranslateOptions`, such as `source` and `target`; by default `unit` is
+        "sentence", which keeps the lines of a value. Raises `TypeError` for an unknown option.
         """
         folders = [model] if isinstance(model, str | Path) else model or ()
         self.models = tuple(Path(folder).absolute() for folder in folders)
@@ -75,17 +76,17 @@ class BatchTranslator:
 
     @property
     def added(self) -> tuple[str, str, str]:
-        """The names of the columns that it adds: translations, errors, notes."""
+        """The names of the new columns: translations, errors, notes."""
         return self.into, f"{self.into}_error", f"{self.into}_notes"
 
     def check(self) -> None:
-        """Load the model; raise `Seq2SeqError` where that fails, or the options do not fit it."""
+        """Load the model; raises `Seq2SeqError` if that fails or the options do not fit it."""
         with _loading:
             router = _router(self.models, self._threads, self._ensemble)
         router.stream((), TranslateOptions(**self._options))
 
     def check_columns(self, names: Iterable[str]) -> None:
-        """Raise `UsageError` where a table of such columns cannot be translated."""
+        """Raise `UsageError` if a table with these column names cannot be translated."""
         known = [*names]
         if self.column not in known:
             listed = ", ".join(map(repr, known[:50])) or "none"
@@ -99,8 +100,8 @@ class BatchTranslator:
     def __call__(self, batch: Any) -> Any:
         """Translate a batch, or an iterator of batches.
 
-        Raises `UsageError` where the column is missing or is not text, or there is a column of the
-        new names already, and `Seq2SeqError`, which names the host, where the model does not load.
+        Raises `UsageError` if the column is missing or is not text, or if one of the new columns
+        exists already, and `Seq2SeqError`, which names the host, if the model cannot be loaded.
         """
         if isinstance(batch, Iterator):
             return map(self, batch)
@@ -116,7 +117,10 @@ class BatchTranslator:
         )
 
     def translate_values(self, values: Iterable[object]) -> TranslatedColumn:
-        """Translate each text of a column; None and NaN are null, and anything else has failed."""
+        """Translate the texts of a column.
+
+        None and NaN count as null; any other value that is not text gets an error.
+        """
         known = [*values]
         texts = [value for value in known if isinstance(value, str)]
         translations = iter(self._translate(self._loaded(), texts) if texts else ())
@@ -135,11 +139,14 @@ class BatchTranslator:
     def _translate(
         self, router: Router, texts: Sequence[str]
     ) -> list[tuple[Translation | None, str]]:
-        """Return for each text its translation, or None and what went wrong with it."""
+        """Return (translation, "") for each text, or (None, error) if it could not be translated.
+
+        After an error the texts are translated in halves, until the text that causes it is alone.
+        """
         try:
             return [(found, "") for found in router.translate(texts, **self._options)]
         except Seq2SeqError:
-            raise  # it is about the options or the model, not about a text
+            raise  # the options or the model are wrong, not a text
         except Exception as error:
             if len(texts) == 1:
                 return [(None, f"{type(error).__name__}: {error}")]
@@ -169,7 +176,7 @@ class BatchTranslator:
         values = series.astype(object).where(series.notna(), None)
         self._require_text(values)
         is_string = series.dtype == object or series.dtype.name in ("str", "string")
-        dtype = series.dtype if is_string else object  # the kind of strings that the table has
+        dtype = series.dtype if is_string else object  # the string type of the table
         new = {
             name: type(series)(part, index=batch.index, dtype=dtype)
             for name, part in zip(self.added, self.translate_values(values), strict=True)
@@ -192,7 +199,7 @@ class BatchTranslator:
         return type(batch).from_arrays(arrays, schema=schema)
 
     def _require_text(self, values: Iterable[object]) -> None:
-        """Raise `UsageError` where there are values, and not one of them is text."""
+        """Raise `UsageError` if there are values other than null, but none is text."""
         present = [value for value in values if not _is_null(value)]
         if present and not any(isinstance(value, str) for value in present):
             raise self._not_text(type(present[0]).__name__)
@@ -207,7 +214,7 @@ def _is_null(value: object) -> bool:
 
 @cache
 def _router(models: tuple[Path, ...], threads: int, ensemble: Combination) -> Router:
-    """Load the models, once in a process."""
+    """Load the models, once per process."""
     if not models:
         return Router(threads=threads)
     return Router([Translator([*models], threads, ensemble=ensemble)], threads)

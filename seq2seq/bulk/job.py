@@ -1,8 +1,8 @@
-"""A table translated in partitions, each of which is written whole: what is done is not done again.
+"""Translate a table in parts, and resume: each part is written atomically, and never done again.
 
-The parts are settled before any work, and written down in the manifest. An engine calls
-`_translate_part` for those that are missing, as often as it likes: on a worker that dies it is
-called again, and two calls write the same. So no row is lost or doubled.
+The table is split into parts before the work begins, and the parts are recorded in the manifest.
+An engine calls `_translate_part` for each part whose file is missing, and again if a worker dies;
+repeated calls write the same file. So no row is lost or duplicated.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ from seq2seq.files import file_digest, remove_leftovers, write_file
 from seq2seq.process_pool import ProcessPool, cores
 
 Engine = Literal["local", "ray", "spark"]
-_ATTEMPTS = 4  # of an engine, for a part whose worker dies
+_ATTEMPTS = 4  # how often an engine tries a part whose worker dies
 
-# Readers of tables pass over names that begin so.
+# Readers of tables ignore files whose names begin with an underscore.
 _MANIFEST = "_manifest.json"
 _LOCK = "_lock"
 _SUCCESS = "_SUCCESS"
@@ -39,7 +39,7 @@ _SUCCESS = "_SUCCESS"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a part; `error` is a sentence that names it, or ""."""
+    """The result of a part; `error` is a sentence that names the part, or "" if it succeeded."""
 
     rows: int
     failed: int
@@ -48,7 +48,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class BulkJob:
-    """The parts of a table, and those of them that are not translated yet."""
+    """The parts of a table, and those that are not translated yet."""
 
     translator: BatchTranslator
     output: Path
@@ -56,10 +56,10 @@ class BulkJob:
     missing: tuple[Part, ...]
 
     def run(self, engine: Engine, processes: int = 0) -> Iterator[Outcome]:
-        """Translate what is missing; yield the outcome of each part as it is written.
+        """Translate the missing parts; yield the outcome of each as it is written.
 
-        `processes` 0: one per core, or what the cluster has. Raises `Seq2SeqError` where a part
-        cannot be translated; those that are written stay.
+        With `processes` 0 there is one per core, or as many as the cluster has. Raises
+        `Seq2SeqError` if a part cannot be translated; parts that are already written are kept.
         """
         task = partial(_translate_part, self.translator, self.output, engine != "local")
         if self.missing:
@@ -84,10 +84,11 @@ def open_job(
     rows: int,
     options: Mapping[str, object],
 ) -> Iterator[BulkJob]:
-    """Begin a job, or go on with the one that was begun in the folder `output`.
+    """Start a job, or resume the one in the folder `output`.
 
-    `options` are what else decides the translations. Raises `UsageError` where the job was begun
-    with other ones or another input, and `Seq2SeqError` where another process is at work on it.
+    `options` are further settings that affect the translations. Raises `UsageError` if the job was
+    started with other options or another input, and `Seq2SeqError` if another process is running
+    it.
     """
     output = output.absolute()
     files = table_files(source)
@@ -141,7 +142,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 def _require_same(
     output: Path, begun: dict[str, Any], settings: dict[str, object], digests: dict[str, str]
 ) -> None:
-    """Raise `UsageError` where a job would go on with something else than it was begun with."""
+    """Raise `UsageError` if a job is resumed with other settings or another input."""
     before = begun["settings"]
     for name in settings.keys() | before.keys():
         if settings.get(name) != before.get(name):
@@ -178,7 +179,7 @@ def _folder_digest(folder: Path) -> str:
 def _translate_part(
     translator: BatchTranslator, output: Path, names_host: bool, part: Part
 ) -> Outcome:
-    """Translate a part, and write it whole; runs on a worker, and raises nothing."""
+    """Translate a part and write it atomically; runs on a worker, and never raises."""
     try:
         translated = table_format(part.path).translate(part, translator)
         if translated.rows != part.rows:
@@ -189,7 +190,7 @@ def _translate_part(
         return Outcome(translated.rows, translated.failed)
     except OSError as error:
         reason = f"{error.filename or output}: {error.strerror or error}."
-    except Exception as error:  # an engine would try again what can only fail again
+    except Exception as error:  # an engine would retry, in vain
         is_known = isinstance(error, Seq2SeqError)
         reason = str(error) if is_known else f"{type(error).__name__}: {error}"
     host = f"host {platform.node()}, " if names_host else ""
@@ -208,7 +209,7 @@ def _run_local(task: Task, parts: Sequence[Part], processes: int) -> Iterator[Ou
 
 
 def _run_ray(task: Task, parts: Sequence[Part], processes: int) -> Iterator[Outcome]:
-    """Run on the cluster of $RAY_ADDRESS, or on one that is started here."""
+    """Run on the Ray cluster at $RAY_ADDRESS, or else start one on this machine."""
     _require_engine("ray")
     import ray
 
@@ -217,7 +218,7 @@ def _run_ray(task: Task, parts: Sequence[Part], processes: int) -> Iterator[Outc
         started = {"num_cpus": processes or cores(), "include_dashboard": False}
     try:
         ray.init(log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True, **started)
-    except Exception as error:  # Ray has no class for it
+    except Exception as error:  # Ray has no class for this error
         raise Seq2SeqError(f"Ray does not start: {_first_line(error)}") from None
     try:
         remote = ray.remote(num_cpus=1, max_retries=_ATTEMPTS)(_call)
@@ -236,7 +237,7 @@ def _run_ray(task: Task, parts: Sequence[Part], processes: int) -> Iterator[Outc
 
 
 def _run_spark(task: Task, parts: Sequence[Part], processes: int) -> Iterator[Outcome]:
-    """Run on the master that Spark is configured for, or on one that is started here."""
+    """Run on the configured Spark master, or else start one on this machine."""
     _require_engine("pyspark")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     from pyspark import SparkConf

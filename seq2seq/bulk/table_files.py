@@ -1,7 +1,7 @@
-"""Files of rows: split into parts that workers read, and written with the translations.
+"""Table files: split them into parts for workers, and write the parts with their translations.
 
-What is no translation stays as it was: the cells of a CSV file and the fields of JSON lines byte
-for byte, the columns of Parquet and Arrow with their types.
+The existing data is preserved: the cells of CSV and the fields of JSON lines byte for byte, the
+columns of Parquet and Arrow with their types.
 """
 
 import csv
@@ -19,24 +19,24 @@ from seq2seq.parquet_arrow import arrow_batches, is_text_type, readable_columns
 
 _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = (",", ";", "\t")
-_LARGEST_CELL = 1 << 30  # characters; the default of 128 K is too few for a document
+_LARGEST_CELL = 1 << 30  # characters; the default of 128 K is too small for a document
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a file, one after the other, which become the file `name`."""
+    """Consecutive rows of the file `path`, which become the output file `name`."""
 
     name: str
     path: Path
     start: int
-    """In rows of Parquet and Arrow, in bytes of CSV and JSON lines; `end` likewise."""
+    """Like `end`, a row number in Parquet and Arrow, a byte offset in CSV and JSON lines."""
     end: int
     rows: int
 
 
 @dataclass(frozen=True)
 class TranslatedPart:
-    """The bytes of a file with the translations, and how many of its rows failed."""
+    """The bytes of a file with translations, and the numbers of its rows and of failed rows."""
 
     data: bytes
     rows: int
@@ -44,17 +44,17 @@ class TranslatedPart:
 
 
 class TableFormat(Protocol):
-    """How the files of a format are read and written."""
+    """Reads and writes the files of a format."""
 
     def header(self, path: Path) -> object:
-        """Return what all files of a table have in common, such as their columns."""
+        """Return what must be the same in all files of a table, such as the columns."""
 
     def split(
         self, path: Path, translator: BatchTranslator, rows: int
     ) -> Iterator[tuple[int, int, int]]:
-        """Yield start, end and rows of each part, in order; at least one.
+        """Yield start, end and number of rows of each part, in order; at least one part.
 
-        Raises `Seq2SeqError` where the file is damaged, or cannot be translated.
+        Raises `Seq2SeqError` if the file is damaged or cannot be translated.
         """
 
     def translate(self, part: Part, translator: BatchTranslator) -> TranslatedPart:
@@ -62,7 +62,7 @@ class TableFormat(Protocol):
 
 
 class _Csv:
-    """A header and rows; the delimiter is the one that the header has most of."""
+    """CSV with a header; the delimiter is the candidate that is most frequent in the header."""
 
     def header(self, path: Path) -> object:
         with path.open("rb") as file:
@@ -106,7 +106,7 @@ class _Csv:
         return TranslatedPart(b"".join(parts), len(texts), _failed(column.errors))
 
     def _names(self, path: Path, file: BinaryIO) -> tuple[bytes, list[str], str]:
-        """Return the header as it is, the names of the columns, and the delimiter."""
+        """Return the raw header, the column names, and the delimiter."""
         start = file.readline().decode(errors="replace")
         delimiter = max(_DELIMITERS, key=start.count)
         file.seek(0)
@@ -117,7 +117,7 @@ class _Csv:
 
 
 def _csv_records(path: Path, file: BinaryIO, delimiter: str) -> Iterator[tuple[bytes, list[str]]]:
-    """Yield each record as it is, with its cells; an empty line has none."""
+    """Yield the raw bytes and the cells of each record; an empty line has no cells."""
     csv.field_size_limit(_LARGEST_CELL)
     raw: list[bytes] = []
 
@@ -136,7 +136,7 @@ def _csv_records(path: Path, file: BinaryIO, delimiter: str) -> Iterator[tuple[b
 
 
 def _with_cells(raw: bytes, lacking: int, delimiter: str, cells: Sequence[str | None]) -> bytes:
-    """Return a record with further cells at its end."""
+    """Return a raw record with `cells` appended, after empty ones for those it is `lacking`."""
     buffer = StringIO()
     csv.writer(buffer, delimiter=delimiter, lineterminator="").writerow(cells)
     body = raw.rstrip(b"\r\n")
@@ -145,7 +145,7 @@ def _with_cells(raw: bytes, lacking: int, delimiter: str, cells: Sequence[str | 
 
 
 class _JsonLines:
-    """An object on each line; a field that one lacks is null."""
+    """JSON lines, with an object on each line; a missing field counts as null."""
 
     def header(self, path: Path) -> object:
         return None  # each line has its own fields
@@ -204,7 +204,7 @@ def _json_row(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 class _Columnar:
-    """Parquet or Arrow: a schema, and rows by number."""
+    """Parquet or Arrow: a schema, and numbered rows."""
 
     def __init__(
         self,
@@ -212,7 +212,11 @@ class _Columnar:
         read: Callable[[Path, int, int], Iterator[Any]],
         write: Callable[[Any, BytesIO], None],
     ) -> None:
-        """Take what gives schema and rows, what reads batches about rows, what writes a table."""
+        """Take the functions of the format.
+
+        `open_file` returns the schema and the number of rows, `read` yields batches with the rows
+        from a start to an end, and `write` writes a table.
+        """
         self._open, self._read, self._write = open_file, read, write
 
     def header(self, path: Path) -> object:
@@ -291,7 +295,7 @@ def _write_arrow(table: Any, buffer: BytesIO) -> None:
 
 
 def _slices(batches: Iterator[Any], start: int, end: int) -> Iterator[Any]:
-    """Yield the rows from `start` to `end` of the batches."""
+    """Yield the rows from `start` to `end`, counted over all batches."""
     before = 0
     for batch in batches:
         if before >= end:
@@ -316,10 +320,11 @@ _FORMATS: dict[str, TableFormat] = {
 
 
 def table_files(source: Path) -> list[Path]:
-    """List the files of a table: itself, or those in the folder, in the order of their names.
+    """List the files of a table: the file itself, or the files of a folder, sorted by name.
 
-    As other readers do, it passes over names that begin with `_` or `.`. Raises `UsageError` where
-    there is none, or they are of different formats.
+    Like other readers of tables, it ignores names that begin with `_` or `.`. Raises `UsageError`
+    if there is no file, or if the files differ in format, and `Seq2SeqError` if pyarrow is needed
+    but not installed.
     """
     if not source.exists():
         raise UsageError(f"{source}: there is no such file or folder.")
@@ -339,9 +344,9 @@ def table_files(source: Path) -> list[Path]:
 
 
 def split(files: Sequence[Path], translator: BatchTranslator, rows: int) -> list[Part]:
-    """Split a table into parts of at most `rows` rows, none of which is of two files.
+    """Split a table into parts of at most `rows` rows, each from a single file.
 
-    Raises `Seq2SeqError` where a file is damaged, has other columns than the first, or cannot be
+    Raises `Seq2SeqError` if a file is damaged, has other columns than the first file, or cannot be
     translated.
     """
     parts = list[Part]()
@@ -356,7 +361,7 @@ def split(files: Sequence[Path], translator: BatchTranslator, rows: int) -> list
 
 
 def table_format(path: Path) -> TableFormat:
-    """Return the format of a file of `table_files`."""
+    """Return the format of a file from `table_files`."""
     return _FORMATS[path.suffix]
 
 
@@ -371,7 +376,7 @@ def _failed(errors: Sequence[str]) -> int:
 
 @contextmanager
 def _in_file(path: Path) -> Iterator[None]:
-    """Name the file in what a translator raises of its columns."""
+    """Name the file in any `UsageError` of the block."""
     try:
         yield
     except UsageError as error:
