@@ -1,1 +1,1 @@
-"""Experiments: grids of recipes, settings and seeds, trained and put into a table."""
+"""Experiments: train a grid of recipes, settings and seeds, and compare the results in a table."""

@@ -1,4 +1,4 @@
-"""What a sweep trains: a recipe, settings with several values each, and seeds.
+"""Read the description of a sweep: recipes, settings with several values each, and seeds.
 
     recipe = "data/recipes/sample.toml"   # or several: ["a.toml", "b.toml"]
     seeds = [1, 2, 3]
@@ -8,7 +8,8 @@
     training.dropout = [0.1, 0.3]
     training.epochs = [12]
 
-Each combination of the values is a candidate, and is trained with each seed: that is a trial.
+Each combination of a recipe and values is a candidate. It is trained once with each seed; each such
+training is a trial.
 """
 
 import itertools
@@ -25,26 +26,26 @@ from seq2seq.config.recipe import Recipe, read_table
 from seq2seq.errors import UsageError
 
 _MOST_TRIALS = 10_000
-_FREE = ("keep_checkpoints",)  # of `training`: nothing that comes of a run depends on them
-_LONGEST_NAME = 80  # characters of a folder's name, without what makes it unique
+_FREE = ("keep_checkpoints",)  # settings of `training` that do not affect the results of a run
+_LONGEST_NAME = 80  # characters of a folder's name, without the unique suffix
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """The table of a sweep but for its grid."""
+    """The settings of a sweep, without its grid."""
 
     recipe: str | tuple[str, ...]
     seeds: tuple[int, ...] = (1, 2, 3)
 
     @property
     def recipes(self) -> tuple[str, ...]:
-        """The recipes, as a tuple also if there is only one."""
+        """The recipes, always as a tuple."""
         return self.recipe if isinstance(self.recipe, tuple) else (self.recipe,)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A training: the recipe of a candidate with one seed."""
+    """A training run: the recipe of a candidate with one seed."""
 
     candidate: str
     seed: int
@@ -52,9 +53,9 @@ class Trial:
 
     @property
     def identity(self) -> str:
-        """The end of the name of its run's folder: another setting, also of the recipe, is another.
+        """The suffix of the run's folder: the seed, and a hash of all settings that affect it.
 
-        What the candidate is called is not in it, since that depends on the rest of the grid.
+        It does not contain the name of the candidate, which depends on the rest of the grid.
         """
         table = to_table(self.recipe)
         for name in _FREE:
@@ -63,7 +64,10 @@ class Trial:
         return f"_seed={self.seed}_{digest}"
 
     def run(self, folder: Path) -> Path:
-        """Return the folder of its run within `folder`, under the name that it has there if any."""
+        """Return the folder of the run within `folder`: an existing one, or the path for a new one.
+
+        An existing folder is recognised by its suffix, whatever the candidate was called.
+        """
         earlier = sorted(path for path in folder.glob(f"*{self.identity}") if path.is_dir())
         name = re.sub(r"[^\w.=-]+", "_", self.candidate)[:_LONGEST_NAME]
         return earlier[0] if earlier else folder / f"{name}{self.identity}"
@@ -83,7 +87,7 @@ class Candidate:
 
 
 def read_sweep(path: Path) -> list[Candidate]:
-    """Read a sweep and all of its recipes; raises `UsageError` for whatever is wrong with them."""
+    """Read a sweep and all its recipes; raises `UsageError` if anything is wrong with them."""
     table = read_table(path)
     try:
         grid = _flat(table.pop("grid", {}))
@@ -140,7 +144,7 @@ def _candidate(
 
 
 def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
-    """Name each setting of the grid in full, whether it was written with dots or as tables."""
+    """Return the settings by their full names, whether written with dots or as nested tables."""
     if not isinstance(table, Mapping):
         raise UsageError("'grid' must be a table.")
     settings: dict[str, Any] = {}
@@ -151,7 +155,7 @@ def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _short(name: str, settings: Mapping[str, Any]) -> str:
-    """Leave the table out of a setting's name, unless two would have the same name."""
+    """Return the last part of a setting's name, or the full name if that would be ambiguous."""
     last = name.rpartition(".")[2]
     alike = [other for other in settings if other.rpartition(".")[2] == last]
     return last if len(alike) == 1 else name

@@ -1,4 +1,4 @@
-"""The results of a sweep: what each candidate scores over its seeds, ranked, as a table."""
+"""The results of a sweep: a table of the candidates' scores over their seeds, best first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,14 +27,14 @@ class CandidateScore:
     seeds: int
     bleu: Spread
     chrf: Spread
-    perplexity: Spread | None  # teacher-forced, over all directions; None: on a test set
-    p_bleu: float | None = None  # against the best candidate; None: it is the best
+    perplexity: Spread | None  # teacher-forced, over all directions; None on a test set
+    p_bleu: float | None = None  # against the best candidate; None for the best itself
     p_chrf: float | None = None
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """The candidates on one text, the best first, or in the order of the best text's."""
+    """The scores of all candidates on one text, in the order of their overall rank."""
 
     direction: Direction
     test: str
@@ -44,11 +44,11 @@ class ScoreTable:
 
     @property
     def title(self) -> str:
-        """What the scores are over."""
+        """The direction and the text of the scores."""
         return f"{self.direction}, {self.sentences:,} sentences of {self.test}"
 
     def lines(self) -> Iterator[str]:
-        """Write the table for a terminal of 80 columns."""
+        """Yield the lines of the table for a terminal of 80 columns."""
         yield self.title
         yield ""
         yield f"{'':{_NAME_WIDTH}}{'n':>2}{'BLEU':>14}{'p':>7}{'chrF':>14}{'p':>7}" + (
@@ -66,7 +66,7 @@ class ScoreTable:
             ).rstrip()
 
     def markdown(self) -> Iterator[str]:
-        """Write the table in Markdown."""
+        """Yield the lines of the table in Markdown."""
         perplexity = " perplexity |" if self._has_perplexity else ""
         yield f"{self.title}:"
         yield ""
@@ -83,7 +83,7 @@ class ScoreTable:
         yield f"BLEU: `{self.signature}`"
 
     def latex(self) -> Iterator[str]:
-        """Write the table in LaTeX, with the rules of the package booktabs."""
+        """Yield the lines of the table in LaTeX, with rules of the package booktabs."""
         perplexity = self._has_perplexity
         yield f"% {self.title}; BLEU: {self.signature}"
         yield rf"\begin{{tabular}}{{lrrrrr{'r' if perplexity else ''}}}"
@@ -104,10 +104,10 @@ class ScoreTable:
 
 
 def validation_tables(candidates: Sequence[Candidate], folder: Path) -> list[ScoreTable]:
-    """Score what is trained on the validation sets, a table for each direction.
+    """Score the trained candidates on the validation sets; return a table for each direction.
 
-    Those come first that are best by the recipe's `training.metric`, in the mean over directions
-    and seeds; p-values are against the first. Raises `Seq2SeqError` if nothing is trained.
+    The candidates are ranked by the recipe's `training.metric`, averaged over directions and seeds.
+    p-values are against the first. Raises `Seq2SeqError` if nothing is trained.
     """
     trained = [
         (candidate, [trial for trial in candidate.trials if is_done(trial, folder)])
@@ -140,7 +140,7 @@ def validation_tables(candidates: Sequence[Candidate], folder: Path) -> list[Sco
 
 
 def test_tables(finalist: Candidate, folder: Path) -> list[ScoreTable]:
-    """Score the finalist on the test sets, which its runs have translated."""
+    """Score the finalist on the test sets, which its runs must have translated already."""
     trials = [trial for trial in finalist.trials if is_done(trial, folder)]
     runs = [trial.run(folder) for trial in trials]
     return [
@@ -150,7 +150,7 @@ def test_tables(finalist: Candidate, folder: Path) -> list[ScoreTable]:
 
 
 def _perplexity(run: Path) -> float:
-    """Read that of the best validation."""
+    """Return the perplexity of a run's best validation."""
     return float(read_validations(RunDir(run).metrics_file)[-1]["perplexity"])
 
 
@@ -169,7 +169,7 @@ def _outputs(runs: Sequence[Path], part: str, text: DirectedText) -> list[list[s
 def _table(
     directed: DirectedText, outputs: dict[str, list[list[str]]], perplexities: dict[str, Spread]
 ) -> ScoreTable:
-    """Score translations of a text by each candidate and seed."""
+    """Score the translations of a text from each candidate and seed."""
     direction, text = directed
     references = [*text.target]
     language = direction.target
@@ -184,7 +184,7 @@ def _table(
         for name, runs in outputs.items()
     ]
     metric = bleu(language)
-    metric.corpus_score(references[:1], [references[:1]])  # tells the number of references
+    metric.corpus_score(references[:1], [references[:1]])  # so the signature has the references
     signature = str(metric.get_signature())
     return ScoreTable(direction, text.name, len(references), tuple(rows), signature)
 
@@ -192,7 +192,7 @@ def _table(
 def _ranked(
     table: ScoreTable, directed: DirectedText, outputs: dict[str, list[list[str]]]
 ) -> ScoreTable:
-    """Put the rows into the order of `outputs`, and test each against the first."""
+    """Sort the rows in the order of `outputs`, and test each against the first."""
     direction, text = directed
     p_values = paired_p_values([*outputs.values()], [*text.target], direction.target)
     rows = {row.name: row for row in table.rows}
@@ -220,6 +220,6 @@ def _p(value: float | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape what LaTeX takes for commands."""
+    """Escape the special characters of LaTeX."""
     names = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     return "".join(names.get(c, rf"\{c}" if c in "&%$#_{}" else c) for c in text)

@@ -1,7 +1,7 @@
-"""Train the trials of a sweep, each in a process of its own, and translate with what comes of them.
+"""Train the trials of a sweep, each in its own process, and translate with the trained models.
 
-A trial that is done has the translations of its validation sets, and is not trained again; one that
-was stopped goes on where it was.
+A trial is done when its validation sets are translated, and is not trained again then; a trial that
+was stopped is resumed.
 """
 
 import os
@@ -34,22 +34,22 @@ from seq2seq.translation.base import TranslateOptions
 class Trained:
     """How the trials of a sweep ended."""
 
-    failures: dict[str, str]  # by the trial's identity, the last line of its log
-    stopped_by: int = 0  # number of the signal that stopped the sweep; 0: none
+    failures: dict[str, str]  # the reason for each failure, by the trial's identity
+    stopped_by: int = 0  # the number of the signal that stopped the sweep; 0 for none
 
 
 def translations_file(run: Path, part: str, direction: Direction) -> Path:
-    """Where a run has its translations of a held-out text; `part` is "valid" or "test"."""
+    """Return the path of a run's translations of a held-out text; `part` is "valid" or "test"."""
     return run / f"{part}.{direction}.txt"
 
 
 def log_file(run: Path) -> Path:
-    """Where a trial's messages go: beside the run, which may not exist yet."""
+    """Return the path of a trial's log: beside the folder of the run, which may not exist yet."""
     return run.with_name(f"{run.name}.log")
 
 
 def is_done(trial: Trial, folder: Path) -> bool:
-    """Tell whether a trial is trained, and has its translations."""
+    """Return whether a trial is trained and has translated its validation sets."""
     run = trial.run(folder)
     files = [translations_file(run, "valid", direction) for direction in trial.recipe.directions]
     return all(file.is_file() for file in files)
@@ -58,10 +58,10 @@ def is_done(trial: Trial, folder: Path) -> bool:
 def run_trials(
     trials: Sequence[Trial], folder: Path, jobs: int, say: Callable[[str], None]
 ) -> Trained:
-    """Train those of `trials` that are not done, `jobs` at once, in folders of `folder`.
+    """Train the `trials` that are not done, `jobs` at a time, in subfolders of `folder`.
 
-    `say` is told of each that ends. One that fails does not stop the others. At Ctrl-C or SIGTERM
-    those at work save what they have.
+    `say` is called with a message when a trial ends. A failed trial does not stop the others. On
+    Ctrl-C or SIGTERM, running trials save a checkpoint before they end.
     """
     waiting = [trial for trial in trials if not is_done(trial, folder)]
     done = len(trials) - len(waiting)
@@ -103,15 +103,15 @@ def run_trials(
 
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Let a process that is started within this block be told of Ctrl-C only when it can answer.
+    """Block SIGINT in the processes that are started within this block, until they unblock it.
 
-    Until then it imports torch, and an exception there would be printed to the terminal.
-    It unblocks SIGINT itself.
+    A new process imports torch first, and an interrupt there would print a traceback to the
+    terminal. It must unblock SIGINT itself once it can handle it.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
+    resource_tracker.ensure_running()  # now, since it unblocks SIGINT when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -127,9 +127,9 @@ def _reason(exit_code: int, log: Path) -> str:
 
 
 def _train(trial: Trial, run: Path, threads: int) -> None:
-    """Be the process of a trial: train it or go on, then translate its validation sets."""
+    """Train or resume a trial, then translate its validation sets; runs in its own process."""
     if hasattr(os, "setpgrp"):
-        os.setpgrp()  # Ctrl-C comes from the parent, once
+        os.setpgrp()  # so that Ctrl-C comes only from the parent, once
     end_with_parent()
     import torch
 
@@ -158,9 +158,9 @@ def _train(trial: Trial, run: Path, threads: int) -> None:
 def translate_held_out(
     run: Path, part: str, texts: Sequence[DirectedText], threads: int = 0
 ) -> None:
-    """Translate held-out texts with the best model of a run, into files of its folder.
+    """Translate held-out texts with the best model of a run, into files in its folder.
 
-    What is translated already is left as it is. `part` is "valid" or "test".
+    If all translations exist already, nothing is done. `part` is "valid" or "test".
     """
     files = [translations_file(run, part, text.direction) for text in texts]
     if all(file.is_file() for file in files):
@@ -172,6 +172,6 @@ def translate_held_out(
 
 
 def held_out_texts(trial: Trial, part: str) -> Sequence[DirectedText]:
-    """Read the validation or the test sets of a trial's recipe."""
+    """Read the validation or test sets of a trial's recipe; `part` is "valid" or "test"."""
     read = read_validation if part == "valid" else read_tests
     return [*read(trial.recipe.corpus)]
