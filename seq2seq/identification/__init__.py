@@ -1,9 +1,9 @@
-"""Which language is this? Many characters in, one answer out: the many-to-one sequence model.
+"""Language identification with a many-to-one sequence model: many characters in, one answer out.
 
-A bidirectional LSTM reads the characters of a text, and what it knows at the end is the answer.
-`text` turns text into numbers, `network` is the model as its equations in NumPy, `words` sees that
-a text is in none of its languages, `identifier` loads and asks them; `examples` and `training`
-(torch) make one, `evaluation` says how good it is.
+A bidirectional LSTM reads the characters of a text, and its last states give the answer. `alphabet`
+turns text into ids, `network` has the equations of the model in NumPy, `word_table` recognises
+texts in none of the model's languages, and `identifier` puts these together. `examples` and
+`training` (torch) train a model, `evaluation` measures how good it is.
 """
 
 from seq2seq.identification.identifier import (

@@ -1,4 +1,4 @@
-"""Text as a network reads it: cleaned, bounded, a number for each character."""
+"""Prepare text for the network: clean it, shorten it, and turn characters into ids."""
 
 import re
 import unicodedata
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST = 300
-"""Characters that are read: more would take time and change no answer."""
+"""How many characters of a text are read: more would take time and not change the answer."""
 
-_CLEANED = 4_000  # characters, of which `LONGEST` are left
-_BEFORE = 3  # characters before the first letter: a ¿ says more than many a word
+_CLEANED = 4_000  # characters that are cleaned, before all but `LONGEST` are cut off
+_BEFORE = 3  # characters kept before the first letter, since a ¿ is good evidence
 
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
-# What has no language: addresses, tags, placeholders. Bounded, so that no text takes long.
+# Parts without a language: addresses, tags, placeholders. Bounded, so that no text takes long.
 _FOREIGN = re.compile(
     r"https?://\S+|www\.\S+|\S{1,64}@\S+|<[^<>]{0,200}>|\{\{[^{}]{0,200}\}\}", re.IGNORECASE
 )
@@ -23,10 +23,10 @@ _PLAIN_QUOTES = str.maketrans({**dict.fromkeys("‘’‚‛ʼ´`", "'"), **dict
 
 
 def clean(text: str) -> str:
-    """Return the beginning of a text on one line, with plain quotes and 0 for each digit.
+    """Return the beginning of a text on one line, with straight quotes and 0 for each digit.
 
-    It starts near the first letter, so that a long table or rule in front hides nothing. Without
-    a letter it is empty.
+    It starts just before the first letter, so that a long rule or table of numbers is skipped. For
+    a text without letters it is empty.
     """
     first = _LETTER.search(text)
     if not first:
@@ -39,16 +39,17 @@ def clean(text: str) -> str:
 
 
 def without_accents(text: str) -> str:
-    """Letters without their marks, as on a keyboard that has none."""
+    """Replace accented letters by plain ones, as people type without accents on the keyboard."""
     marked = unicodedata.normalize("NFD", text.replace("ß", "ss").replace("œ", "oe"))
     return "".join(part for part in marked if not unicodedata.combining(part))
 
 
 class Alphabet:
-    """The characters that a model knows, V of them, and their ids.
+    """The V characters that a model knows, and their ids.
 
-    0 is any other character, 1 to V are the characters, and V + 1 to 2 V + 1 are the same as
-    capitals. So a word in capitals is the same letters, with one thing more to know about each.
+    0 stands for any other character and 1 to V for the known ones; V + 1 to 2 V + 1 stand for their
+    capitals, in the same order. So the network can treat a capital as its small letter with an
+    extra feature.
     """
 
     def __init__(self, characters: Sequence[str]) -> None:
@@ -56,11 +57,14 @@ class Alphabet:
         self._ids = {character: id_ for id_, character in enumerate(characters, start=1)}
 
     def encode(self, cleaned: str) -> NDArray[np.intp]:
-        """Return the ids of a text with a space on either side: words begin and end with one."""
+        """Return the ids of a text, with a space on either side to mark where words begin and end.
+
+        The result is (T,), where T is the length of `cleaned` plus 2.
+        """
         return np.array([self._id(character) for character in f" {cleaned} "], np.intp)
 
     def encode_batch(self, cleaned: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows of ids (B, T), with padding behind them, and how long each is (B,)."""
+        """Return the ids of texts (B, T), padded on the right, and their lengths (B,)."""
         rows = [self.encode(text) for text in cleaned]
         lengths = np.array([len(row) for row in rows], np.intp)
         ids = np.zeros((len(rows), lengths.max(initial=0)), np.intp)
@@ -69,7 +73,7 @@ class Alphabet:
         return ids, lengths
 
     def knows(self, cleaned: str) -> bool:
-        """Whether it knows at least half of the letters: else it cannot tell anything."""
+        """Return whether at least half of the letters are known; else no answer makes sense."""
         letters = _LETTER.findall(cleaned)
         known = sum(letter.lower() in self._ids for letter in letters)
         return 0 < len(letters) <= 2 * known

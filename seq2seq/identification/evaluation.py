@@ -1,4 +1,4 @@
-"""Evaluate an identifier: by length of the text, by how it is written, and its calibration."""
+"""Evaluate an identifier: by length of text, by way of writing, and for its calibration."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LENGTHS: Mapping[str, tuple[float, float]] = {
     "7-10": (7, 10),
     "11+": (11, float("inf")),
 }
-"""Words, separated by white space."""
+"""The ranges of lengths that are reported, in words separated by white space."""
 
 Change = Callable[[str, Random], str]
 
@@ -43,7 +43,7 @@ _BATCH = 1_000  # texts
 
 
 class Share(NamedTuple):
-    """How many of so many texts were identified."""
+    """The number of texts that were identified correctly, and of all texts."""
 
     right: int
     number: int
@@ -60,7 +60,7 @@ class Score:
     by_length: Mapping[str, Share]
     by_language: Mapping[str, Share]
     calibration_error: float
-    """Expected calibration error: how far, on average, the probability is from the accuracy."""
+    """Expected calibration error: the mean distance between probability and accuracy."""
 
 
 def evaluate(
@@ -69,7 +69,10 @@ def evaluate(
     change: Change = WRITTEN["as they are"],
     seed: int = 1,
 ) -> Score:
-    """Identify every sentence, changed; a sentence of two languages counts for each."""
+    """Identify all sentences, each after `change`.
+
+    A sentence that is listed under two languages counts for each of them.
+    """
     random = Random(seed)
     examples = [
         (change(text, random), language) for language, texts in sentences.items() for text in texts
@@ -102,7 +105,7 @@ def _share(right: NDArray[Any]) -> Share:
 
 
 def table(scores: Mapping[str, Score]) -> str:
-    """Write Markdown: a row for each way of writing; in brackets how many texts."""
+    """Return a Markdown table with a row for each way of writing; numbers of texts in brackets."""
     first = next(iter(scores.values()))
     head = ["test sentences", "all", *LENGTHS, *first.by_language, "calibration error"]
     rows = [

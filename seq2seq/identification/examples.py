@@ -1,9 +1,9 @@
-"""Make training examples: sentences, parts of them and words, written as people write.
+"""Make training examples: sentences, fragments and words, written as people write them.
 
-A classifier that has read clean sentences alone takes a capital for German and a missing full stop
-for nothing it knows. So most examples are changed: cut, without capitals, all in capitals, without
-accents, with another name. A fragment that several languages share is drawn for each of them as
-often as it occurs there, so the network learns how sure it may be.
+A classifier trained only on clean sentences takes capitals for a sign of German, and fails without
+a full stop. So most examples are changed: cut, in lower case, in capitals, without accents, or with
+another name. A fragment that several languages share is drawn for each of them as often as it
+occurs there, so the network learns how certain it can be.
 """
 
 import re
@@ -22,7 +22,7 @@ _AROUND_WORDS = "\"'«»()[],;:-–—" + _FINAL + _INITIAL
 _SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 _PAUSE = re.compile(r"[,;:.!?…]")
 _LONGEST_PHRASE = 3  # words
-_MOST_SENTENCES = 500_000  # of a language in a corpus
+_MOST_SENTENCES = 500_000  # per language and corpus
 _MOST_NAMES = 3_000
 
 
@@ -34,7 +34,7 @@ class Example(NamedTuple):
 
 
 def sentences_of(texts: Iterable[DirectedText]) -> dict[str, list[str]]:
-    """Collect the different sentences of each language, from both sides of every text."""
+    """Collect the distinct sentences of each language, from both sides of every text."""
     sentences = dict[str, dict[str, None]]()
     for direction, text in texts:
         part = text.sample(_MOST_SENTENCES)
@@ -45,21 +45,21 @@ def sentences_of(texts: Iterable[DirectedText]) -> dict[str, list[str]]:
 
 
 def names_of(texts: Iterable[DirectedText]) -> list[str]:
-    """List the capitalised words that sentences share with their translations, by frequency."""
+    """List the capitalised words that translations copy, the most frequent first."""
     counts = Counter[str]()
     for _, text in texts:
         for source, target in islice(zip(text.source, text.target, strict=True), _MOST_SENTENCES):
             counts.update(
                 word
                 for word in copied_words(source, target)
-                # A first word has its capital from where it stands.
+                # Not the first word of a sentence, which has a capital in any case.
                 if word.isalpha() and not source.startswith(word) and not target.startswith(word)
             )
     return [name for name, _ in counts.most_common(_MOST_NAMES)]
 
 
 class Examples:
-    """Draws examples, each language as often as any other."""
+    """Draws examples, with the same probability for each language."""
 
     def __init__(self, sentences: Mapping[str, Sequence[str]], names: Sequence[str] = ()) -> None:
         self._sentences = list(sentences.values())
@@ -69,12 +69,12 @@ class Examples:
         self._phrases = [_Dictionary(map(_phrases, part)) for part in self._sentences]
 
     def draw(self, random: Random) -> Example:
-        """Draw an example."""
+        """Draw an example at random."""
         language = random.randrange(len(self._sentences))
         return Example(self._change(self._cut(language, random), random), language)
 
     def _cut(self, language: int, random: Random) -> str:
-        """Draw several sentences, a sentence, a part or a word of it, or a word or phrase alone."""
+        """Draw one sentence or several, a fragment or word of one, or a separate word or phrase."""
         sentences = self._sentences[language]
         kind = random.random()
         if kind < 0.07:
@@ -110,7 +110,10 @@ class Examples:
 
 
 class _Dictionary:
-    """Draws what occurs in a language, the rare more often than it occurs."""
+    """Draws words or phrases of a language, by the square root of their counts.
+
+    So rare ones are drawn more often than they occur.
+    """
 
     def __init__(self, parts: Iterable[Iterable[str]]) -> None:
         counts = Counter(chain.from_iterable(parts))
@@ -124,7 +127,7 @@ class _Dictionary:
 
 
 def fragment(sentence: str, length: int, random: Random) -> str:
-    """Cut `length` words out of a sentence; all of them if it has no more."""
+    """Cut `length` consecutive words out of a sentence; all if it has fewer."""
     words = sentence.split()
     start = random.randint(0, max(len(words) - length, 0))
     part = " ".join(words[start : start + length])
@@ -132,7 +135,7 @@ def fragment(sentence: str, length: int, random: Random) -> str:
 
 
 def bare(text: str) -> str:
-    """Strip final punctuation, and the Spanish one in front."""
+    """Strip punctuation at the end, and Spanish punctuation at the start."""
     return text.rstrip(_FINAL + " ").lstrip(_INITIAL)
 
 
@@ -142,6 +145,6 @@ def _words(sentence: str) -> list[str]:
 
 
 def _phrases(sentence: str) -> list[str]:
-    """List the parts that people also say alone: "Thank you", "Yes", "Guten Morgen"."""
+    """List short parts that also occur on their own: "Thank you", "Yes", "Guten Morgen"."""
     parts = (part.strip(_AROUND_WORDS + " ") for part in _PAUSE.split(sentence))
     return [part for part in parts if part and len(part.split()) <= _LONGEST_PHRASE]

@@ -17,7 +17,7 @@ from seq2seq.identification.network import Network
 from seq2seq.identification.word_table import BYTES, familiarity
 
 SURE = 0.9
-"""Probability from which a text is in a language that is not translated, and left as it is."""
+"""A text that is more likely than this to be in a language that is not translated is left as is."""
 
 LEFT_AS_UNKNOWN = "left as it is: it is in no language that is known"
 """The note on a text for which `source_of` is None."""
@@ -32,10 +32,10 @@ _TOGETHER = 16  # texts
 
 
 class LanguageIdentifier:
-    """Tells which language a text is in, or that it is none of those it knows.
+    """Identifies the language of a text, or finds that it is in none of the known languages.
 
-    It reads the first 300 characters of a text, from its first letter on, so a text of any length
-    takes some milliseconds at most. It may be asked by several threads at once.
+    It reads about 300 characters from the first letter on, so even a long text takes only some
+    milliseconds. Several threads can use it at once.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class LanguageIdentifier:
     def load(cls, path: str | Path | None = None) -> Self:
         """Load the model in the file `path`, or the bundled one.
 
-        Raises `Seq2SeqError` for a file that is missing, damaged or not such a model. It may come
-        from a stranger: it is data, nothing in it is executed, and its size has bounds.
+        Raises `Seq2SeqError` for a file that is missing, damaged or not such a model. The file need
+        not be trusted: it is only data, no code in it is run, and its size is limited.
         """
         file = BUNDLED if path is None else Path(path)
         try:
@@ -66,17 +66,17 @@ class LanguageIdentifier:
     def identify(self, text: str) -> list[tuple[str, float]]:
         """Return each language and its probability, the likeliest first.
 
-        They add up to 1, or to less where the text may well be in none of them: to the share of its
-        words that the likeliest language has, where that is at most half, and to 0 where there is
-        no letter, or mostly letters of a script that it has not learnt.
+        The probabilities add up to 1, or to less if the text may be in none of these languages: if
+        the likeliest language has at most half of the words, they add up to the share that it has.
+        They are 0 if the text has no letters, or mostly letters of an unknown script.
         """
         return self.identify_batch([text])[0]
 
     def identify_batch(self, texts: Sequence[str]) -> list[list[tuple[str, float]]]:
-        """Identify several texts together, as `identify` does each."""
+        """Identify several texts in batches; returns what `identify` does for each."""
         cleaned = [clean(text) for text in texts]
         telling = [n for n, text in enumerate(cleaned) if self._alphabet.knows(text)]
-        telling.sort(key=lambda n: len(cleaned[n]))  # texts of like length take no padding
+        telling.sort(key=lambda n: len(cleaned[n]))  # texts of similar length need little padding
         answers = [np.zeros(len(self.languages))] * len(texts)
         for first in range(0, len(telling), _TOGETHER):
             numbers = telling[first : first + _TOGETHER]
@@ -92,10 +92,11 @@ class LanguageIdentifier:
 
 
 def source_of(guesses: Sequence[tuple[str, float]], known: Container[str]) -> str | None:
-    """Decide which language a text is to be taken for, by what `identify` found.
+    """Choose the source language of a text from the result of `identify`.
 
-    It is the likeliest that is `known` (that can be translated, or is the target), unless the text
-    is `SURE` to be in another one. None: it is as likely in none of the languages.
+    This is the likeliest language that is `known` (it can be translated, or is the target), but a
+    language with a probability above `SURE` is chosen in any case. None means that the text is at
+    least as likely to be in none of the languages.
     """
     if sum(share for _, share in guesses) <= 0.5:
         return None
@@ -106,7 +107,10 @@ def source_of(guesses: Sequence[tuple[str, float]], known: Container[str]) -> st
 
 
 def _read(file: Path) -> bytes:
-    """Read a file, following links; raise `ValueError` where it is too large or not a file."""
+    """Read a file, following links; raises `ValueError` if it is too large or not a file.
+
+    Raises `Seq2SeqError` if it is missing or cannot be read.
+    """
     try:
         if file.exists() and not file.is_file():
             raise ValueError("not a file")
@@ -124,9 +128,9 @@ def _read(file: Path) -> bytes:
 def _parts(
     tensors: dict[str, NDArray[Any]],
 ) -> tuple[list[str], Alphabet, Network, NDArray[np.uint8]]:
-    """Undo `as_tensors`; raise `ValueError`, which says why, for other tensors.
+    """Undo `as_tensors`; raises `ValueError`, with the reason, if the tensors are not valid.
 
-    A file without the words of its languages, as older ones are, takes every word for one of them.
+    Older files have no table of words; for these, every word counts as known.
     """
     for name in ("languages", "characters", *Network._fields):
         if name not in tensors:
@@ -149,7 +153,7 @@ def as_tensors(
     network: Network,
     words: NDArray[np.uint8],
 ) -> dict[str, NDArray[Any]]:
-    """Return a model as the tensors of its file: weights in 16 bits, text as numbers."""
+    """Return a model as the tensors of its file: weights in float16, text as numbers."""
     weights = {name: part.astype(np.float16) for name, part in network._asdict().items()}
     return {
         "languages": np.frombuffer(" ".join(languages).encode(), np.uint8),
@@ -180,7 +184,7 @@ def _characters(stored: NDArray[Any]) -> list[str]:
 
 
 def _check_weights(network: Network, languages: int, characters: int) -> None:
-    """Raise `ValueError` unless the shapes fit one another, the languages and the alphabet."""
+    """Raise `ValueError` unless the weights are float16, with shapes that fit all other parts."""
     if network.capital.ndim != 1 or network.hidden.ndim != 3:
         raise ValueError("'capital' or 'hidden' has not the dimensions that it needs")
     x, h = network.capital.size, network.hidden.shape[-1]
@@ -199,5 +203,5 @@ def _check_weights(network: Network, languages: int, characters: int) -> None:
         shape = expected[name]
         if weights.shape != shape:
             raise ValueError(f"'{name}' has the shape {weights.shape}, not {shape}")
-        if weights.dtype != np.float16:  # 16 bits cannot overflow in the sums of 32
+        if weights.dtype != np.float16:  # sums of float16 weights cannot overflow in float32
             raise ValueError(f"'{name}' holds {weights.dtype}, not float16")

@@ -1,4 +1,4 @@
-"""Train a language identifier: the torch twin of `network`, and the loop around it."""
+"""Train a language identifier: the model of `network` in torch, and the training loop."""
 
 import math
 from collections import Counter
@@ -20,18 +20,18 @@ from seq2seq.identification.network import Network
 from seq2seq.identification.word_table import table_of
 from seq2seq.nn.recurrent import RecurrentLayer, reverse_rows
 
-_RARE = 2e-6  # a character that makes up less of a language is not learnt
-_READ_FOR_CHARACTERS = 50_000  # sentences of a language
-_SORTED_TOGETHER = 16  # batches, so that examples of like length meet
+_RARE = 2e-6  # characters with at most this share of a language's text are not learnt
+_READ_FOR_CHARACTERS = 50_000  # sentences per language
+_SORTED_TOGETHER = 16  # batches that are sorted together, so that each has similar lengths
 _WARMUP = 100  # steps
 _DROPOUT = 0.1
 _LARGEST_GRADIENT = 1.0
-_CALIBRATION_EXAMPLES = 3_000  # of the validation text, for the temperature
+_CALIBRATION_EXAMPLES = 3_000  # from the validation text, to choose the temperature
 
 
 @dataclass(frozen=True)
 class IdentifierConfig:
-    """Size of the network, and length of the training."""
+    """The size of the network, and the settings of its training."""
 
     embedding_size: int = 32
     hidden_size: int = 128
@@ -43,7 +43,7 @@ class IdentifierConfig:
 
 
 class ManyToOne(nn.Module):
-    """The model of `Network`, with gradients."""
+    """The model of `Network` in torch, for training."""
 
     def __init__(self, characters: int, languages: int, config: IdentifierConfig) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class ManyToOne(nn.Module):
         return logits
 
     def network(self, temperature: float = 1.0) -> Network:
-        """Convert the weights to NumPy; logits are divided by the temperature."""
+        """Convert the weights to NumPy, scaled so that logits are divided by `temperature`."""
         fused = [self.forwards.fused, self.backwards.fused]
         parts = {
             "embedding": self.embedding.weight,
@@ -90,10 +90,12 @@ def train(
     config: IdentifierConfig,
     report: Callable[[int, float, int], None] = lambda step, loss, characters: None,
 ) -> bytes:
-    """Train a model for the languages of `sentences`; return its file.
+    """Train a model for the languages of `sentences`; return the contents of its file.
 
-    `report(step, loss, characters)` is called after each step. The same seed gives the same file,
-    with the same build of torch and number of threads on the same machine.
+    `sentences` and `valid` hold texts by language; `names` replace other names in the examples.
+    `report(step, loss, characters)` is called after each step. The same seed gives the same file
+    on the same machine, with the same build of torch and number of threads. Raises `Seq2SeqError`
+    for fewer than two languages.
     """
     languages = list(sentences)
     if len(languages) < 2:
@@ -111,7 +113,7 @@ def train(
 
 
 def characters_of(texts: Iterable[Sequence[str]]) -> list[str]:
-    """List the characters worth learning, without capitals, the most frequent first."""
+    """List the characters to learn, in lower case, the most frequent first."""
     kept = Counter[str]()
     for sentences in texts:
         every = max(1, math.ceil(len(sentences) / _READ_FOR_CHARACTERS))
@@ -125,13 +127,13 @@ def characters_of(texts: Iterable[Sequence[str]]) -> list[str]:
 
 
 Batch = tuple[Tensor, Tensor, Tensor]
-"""ids (B, T), lengths (B,), numbers of the languages (B,)"""
+"""The ids (B, T), the lengths (B,) and the numbers of the languages (B,) of B examples."""
 
 
 def _batches(
     examples: Examples, alphabet: Alphabet, config: IdentifierConfig, random: Random
 ) -> Iterator[Batch]:
-    """Yield batches without end, texts of similar length in each."""
+    """Yield batches without end, each of texts of similar length."""
     while True:
         drawn = _drawn(examples, config.batch_size * _SORTED_TOGETHER, random)
         drawn.sort(key=lambda example: len(example.text))
@@ -142,7 +144,7 @@ def _batches(
 
 
 def _drawn(examples: Examples, number: int, random: Random) -> list[Example]:
-    """Draw examples and clean them; those without letters are left out."""
+    """Draw examples, clean them, and leave out those without letters."""
     drawn = (examples.draw(random) for _ in range(number))
     cleaned = [Example(clean(text), language) for text, language in drawn]
     return [example for example in cleaned if example.text]
@@ -160,7 +162,7 @@ def _learn(
     config: IdentifierConfig,
     report: Callable[[int, float, int], None],
 ) -> None:
-    """Train with Adam and a learning rate that warms up and falls to 0 at the end."""
+    """Train with Adam, and a learning rate that warms up and then falls linearly towards 0."""
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
     model.train()
     for step in range(1, config.steps + 1):
@@ -180,7 +182,7 @@ def _learn(
 def _temperature(
     model: ManyToOne, examples: Examples, alphabet: Alphabet, config: IdentifierConfig
 ) -> float:
-    """Find what to divide the logits by, on texts not trained on (Guo et al. 2017)."""
+    """Find the temperature that fits the validation texts best (Guo et al. 2017)."""
     drawn = _drawn(examples, _CALIBRATION_EXAMPLES, Random(config.seed))
     drawn.sort(key=lambda example: len(example.text))
     parts = [

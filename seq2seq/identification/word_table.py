@@ -1,8 +1,8 @@
-"""Which words a language has: what tells a language that was never learnt from those that were.
+"""The words of each language, to recognise texts in a language that the network has not learnt.
 
-A network that chooses among some languages is sure of one, whatever it reads. But of the words of a
-Dutch or an Italian sentence few are English, Spanish or French, while a true sentence of a language
-is made of words that its sentences have, but for some names and terms.
+The network chooses among its languages, and may be sure of one whatever it reads. But few words of
+a Dutch or Italian sentence occur in English, Spanish or French, while most words of a sentence in a
+known language, except names and terms, occur in other sentences of that language.
 """
 
 import re
@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from seq2seq.identification.alphabet import clean, without_accents
 
 BYTES = 1 << 16
-"""Of the table of a language: with 35,000 words about 6% of all other words seem known."""
+"""The size of a language's table: with 35,000 words, about 6% of other words seem to be known."""
 
 _WORD = re.compile(r"[^\W\d_]+")
-_LEAST_UNKNOWN = 2  # words; a single one may be a name, a compound or a slip
+_LEAST_UNKNOWN = 2  # unknown words that count; a single one may be a name, a compound or a typo
 
 
 def table_of(sentences: Sequence[str]) -> NDArray[np.uint8]:
-    """(BYTES,): a bit for each word of the sentences, in lower case, with accents and without."""
+    """Return a table (BYTES,) that has a bit set for each word of the sentences.
+
+    Words are in lower case, both with accents and without. A bit is chosen by a hash of the word.
+    """
     words = {word for sentence in sentences for word in _WORD.findall(clean(sentence).lower())}
     bits = np.zeros(8 * BYTES, np.uint8)
     bits[[_place(form) for word in words for form in (word, without_accents(word))]] = 1
@@ -30,10 +33,10 @@ def table_of(sentences: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def familiarity(cleaned: str, table: NDArray[np.uint8]) -> float:
-    """Return the share of the words that are known, where that is at most half; else 1.
+    """Return the share of words that are known if it is at most half, else 1.
 
-    An unknown word with a capital counts neither way, for it is likely a name, unless it begins the
-    text or all is in capitals.
+    A single unknown word does not count. Nor do unknown words with a capital, which are likely
+    names, unless they begin the text or all of it is in capitals.
     """
     known = unknown = 0
     is_all_capitals = cleaned.isupper()
