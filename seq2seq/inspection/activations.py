@@ -1,4 +1,4 @@
-"""What a model computes as it translates a sentence: its attention, its gates, its states."""
+"""What a model computes while it translates a sentence: attention, gates and states."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,22 +17,22 @@ from seq2seq.tokenizer import BOS_ID, EOS_ID
 
 @dataclass(frozen=True, eq=False)
 class Attention:
-    """The attention of some or all heads over one sentence and its translation."""
+    """The attention of some or all heads, for one sentence and its translation."""
 
     source: tuple[str, ...]  # S tokens, the language tag first
     target: tuple[str, ...]  # T tokens, EOS last
     translation: str
-    heads: tuple[int, ...]  # G numbers, from 1
+    heads: tuple[int, ...]  # the numbers of the G heads, from 1
     weights: Floats  # (G, T, S), rows sum to 1
 
     @property
     def mean(self) -> Floats:
-        """(T, S), over the heads."""
+        """The mean over the heads, (T, S)."""
         mean: Floats = self.weights.mean(axis=0)
         return mean
 
     def of_heads(self, numbers: Sequence[int]) -> Self:
-        """Keep some heads only; raise `UsageError` where there is no such head."""
+        """Keep only these heads; raise `UsageError` if one does not exist or is given twice."""
         for number in numbers:
             if number not in self.heads:
                 raise UsageError(f"there is no head {number}; the model has {len(self.heads)}.")
@@ -42,7 +42,7 @@ class Attention:
         return replace(self, heads=tuple(numbers), weights=self.weights[rows])
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists; `weights` by head, target token, source token."""
+        """Return plain lists; `weights` is indexed by head, target token and source token."""
         return {
             "source": list(self.source),
             "target": list(self.target),
@@ -54,7 +54,7 @@ class Attention:
 
 
 def attention(model: InspectedModel, sentence: str, direction: Direction) -> Attention:
-    """Return the attention as `model` translates `sentence`."""
+    """Translate `sentence` and return the attention; raise `Seq2SeqError` if there is none."""
     ids = model.read(sentence, direction)
     [best] = model.translate([ids])
     weights = model.network.decode(model.network.encode(ids), best.ids).attention
@@ -70,17 +70,17 @@ def attention(model: InspectedModel, sentence: str, direction: Direction) -> Att
 
 
 class Place(NamedTuple):
-    """A quantity of one layer in one direction."""
+    """A gate or a state of one layer, in one direction."""
 
     part: Literal["encoder", "decoder"]
     layer: int  # from 1
-    direction: Literal["forwards", "backwards"]  # the decoder runs forwards
-    gate: str  # forget, update...
-    is_gate: bool  # it lies in (0, 1); states have a sign
+    direction: Literal["forwards", "backwards"]  # a decoder layer: always forwards
+    gate: str  # the name of the gate (forget, update...) or state
+    is_gate: bool  # True: values in (0, 1); False: values may be negative
 
     @property
     def layer_name(self) -> str:
-        """Such as "encoder 1 backwards"."""
+        """The part, layer and direction, such as "encoder 1 backwards"."""
         direction = f" {self.direction}" if self.part == "encoder" else ""
         return f"{self.part} {self.layer}{direction}"
 
@@ -96,14 +96,14 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One quantity over T tokens."""
+    """The values at one place over T tokens."""
 
     place: Place
     values: Floats  # (T, H)
-    order: NDArray[np.int64]  # (H,) the units by the token where each is highest
+    order: NDArray[np.int64]  # (H,) the units, sorted by the token at which each peaks
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists; `values` by token, then by unit in its own order."""
+        """Return plain lists; `values` is indexed by token, then by unit (not sorted)."""
         return {
             **self.place.to_json(),
             "order": self.order.tolist(),
@@ -122,17 +122,17 @@ class Gates:
     cell: str
 
     def tokens(self, place: Place) -> tuple[str, ...]:
-        """Return the tokens that the layer of a panel reads."""
+        """Return the tokens that the layer of a place reads."""
         return self.source if place.part == "encoder" else self.target
 
     def of_unit(self, place: Place, unit: int) -> Floats:
-        """Return the values (T,) of one unit at one of the places."""
+        """Return the values (T,) of one unit at a place that has a panel."""
         [panel] = (panel for panel in self.panels if panel.place == place)
         values: Floats = panel.values[:, unit]
         return values
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists, see `Panel.to_json`."""
+        """Return plain lists; see `Panel.to_json`."""
         return {
             "source": list(self.source),
             "target": list(self.target),
@@ -149,9 +149,10 @@ def places(
     gate: str | None = None,
     own_cell: CellType | None = None,
 ) -> list[Place]:
-    """Return all places of a model, or those of a layer (such as "encoder.1"), a direction, a gate.
+    """Return the places of a model, all or only those of a `layer`, `direction` or `gate`.
 
-    Raises `UsageError`, which lists what there is, where there is none.
+    A layer is given as "encoder.1"; "input" means the update gate of an LSTM. Raises a `UsageError`
+    that lists the choices if there is no such place.
     """
     if gate == "input" and config.cell == "lstm":
         gate = "update"
@@ -184,7 +185,7 @@ def places(
 def gates(
     model: InspectedModel, sentence: str, direction: Direction, wanted: Sequence[Place]
 ) -> Gates:
-    """Return the values at the `wanted` places as `model` translates `sentence`."""
+    """Translate `sentence` with `model`, and return the values at the `wanted` places."""
     ids = model.read(sentence, direction)
     [best] = model.translate([ids])
     encoded = model.network.encode(ids)
@@ -205,7 +206,7 @@ def gates(
 def values_at(
     wanted: Sequence[Place], encoded: Encoded, decoded: Decoded | None
 ) -> Iterator[Floats]:
-    """Yield the values (T, H) at each place."""
+    """Yield the values (T, H) at each place; encoder places do not need `decoded`."""
     for place in wanted:
         if place.part == "encoder":
             trace: Trace = encoded.layers[place.layer - 1][place.direction == "backwards"]
@@ -216,10 +217,10 @@ def values_at(
 
 
 def _by_peak(values: Floats) -> NDArray[np.int64]:
-    """Order the units of values (T, H) by the token where each is highest.
+    """Return the units of values (T, H), sorted by the token at which each peaks.
 
-    What is compared is how far a unit is above its own mean, so that one that is always open does
-    not count as open at the first token.
+    Units that peak at the same token are sorted by how far they rise above their own mean, the
+    highest first.
     """
     above = values - values.mean(axis=0)
     return np.lexsort((-above.max(axis=0), above.argmax(axis=0)))

@@ -1,6 +1,6 @@
-"""Diagrams of a model, drawn from its own settings: what is joined to what, and in which shapes.
+"""Diagrams of a model, drawn from its own settings: its parts, their connections and shapes.
 
-B sentences, S source and T target tokens, H hidden units, V vocabulary, as everywhere.
+In shapes, B is the number of sentences, S of source tokens and T of target tokens.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +17,16 @@ _TARGET = ("Wo", "ist", "es", "?", "</s>")
 
 
 class Part(NamedTuple):
-    """A part of a model, in the order of the data."""
+    """A part of a model."""
 
     name: str
     does: str
-    shape: str  # of what it gives
+    shape: str  # of its output
     parameters: int
 
 
 def parts_of(network: Network) -> list[Part]:
-    """List the parts of a model with their shapes and parameters."""
+    """List the parts of a model, in the order of the data, with their shapes and parameters."""
     config, sizes = network.config, network.shapes()
     h = config.hidden_size
     vocabulary = sizes["embedding.weight"][0]
@@ -74,7 +74,7 @@ def _cell_name(config: ModelConfig) -> str:
 
 
 def model_lines(network: Network) -> list[str]:
-    """Tell the parts of a model in characters."""
+    """Return a table of the parts of a model, as lines of text."""
     parts = parts_of(network)
     rows = [(part.name, part.does, part.shape, f"{part.parameters:,}") for part in parts]
     rows.append(("all", "", "", f"{sum(part.parameters for part in parts):,}"))
@@ -87,7 +87,7 @@ def model_lines(network: Network) -> list[str]:
 
 
 def model_diagram(network: Network) -> Canvas:
-    """Draw the parts of a model with their shapes and parameters: encoder left, decoder right."""
+    """Draw the parts of a model with shapes and parameters; encoder left, decoder right."""
     config, parts = network.config, parts_of(network)
     encoder = [part for part in parts if part.name.startswith(("embedding", "encoder"))]
     decoder = [part for part in parts if part.name.startswith(("decoder", "att", "read", "soft"))]
@@ -162,7 +162,7 @@ def _part_box(canvas: Canvas, x: float, y: float, part: Part, kind: Kind) -> Non
 
 
 class _Shape(NamedTuple):
-    """A panel of `shapes_diagram`: at which of the steps something comes in and goes out."""
+    """A panel of `shapes_diagram`: the steps that have an input, x, and those with an output, y."""
 
     name: str
     use: str
@@ -248,7 +248,7 @@ def unit_diagram(network: Network) -> Canvas:
 
 
 def lstm_diagram(network: Network) -> Canvas:
-    """Draw the LSTM cell, its gates where the equations have them."""
+    """Draw the LSTM cell, with each gate where it acts in the equations."""
     canvas = Canvas(
         1000,
         560,
@@ -301,7 +301,7 @@ def lstm_diagram(network: Network) -> Canvas:
 
 
 def gru_diagram(network: Network) -> Canvas:
-    """Draw the GRU, its gates where the equations have them."""
+    """Draw the GRU, with each gate where it acts in the equations."""
     canvas = Canvas(
         1000,
         520,
@@ -449,7 +449,7 @@ class _Hypothesis(NamedTuple):
     """A node of the tree in `beam_diagram`."""
 
     token: str
-    parent: int  # its number in the list; -1: the start
+    parent: int  # index in `_TREE`; -1: the start
     step: int
     row: float
     is_kept: bool
@@ -512,11 +512,11 @@ DIAGRAMS: Mapping[str, Callable[[Network], Canvas]] = {
     "decoding": decoding_diagram,
     "beam": beam_diagram,
 }
-"""What there is to draw, by name."""
+"""The functions that draw, by the name of the diagram."""
 
 
 def diagram(network: Network, name: str) -> Canvas:
-    """Draw one of the `DIAGRAMS` of a model; raise `UsageError`, which lists them."""
+    """Draw one of the `DIAGRAMS`; raise a `UsageError` that lists them if `name` is not there."""
     if name not in DIAGRAMS:
         raise UsageError(f"there is no diagram {name!r}; there is {', '.join(DIAGRAMS)}.")
     return DIAGRAMS[name](network)

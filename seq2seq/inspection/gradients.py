@@ -1,23 +1,24 @@
-"""The vanishing gradient, measured; and what it costs (torch).
+"""Measure the vanishing gradient, and what it costs (needs torch).
 
-How much does the loss at the end of a sequence still depend on an input some steps before it? A
-derivative over distance d is a product of d factors, one of each step. Where these are below 1 the
-dependence is lost exponentially, and with it the gradient that could have taught the cell to
-remember (Hochreiter 1991; Bengio et al. 1994).
+Gradients: how much does the loss at the end of a sequence still depend on an input some steps
+before it? A derivative over distance d is a product of d factors, one for each step. If these are
+below 1, the dependence decays exponentially, and with it the gradient that could have taught the
+cell to remember (Hochreiter 1991; Bengio et al. 1994).
 
-The loss is that of one answer, after the last step, and the answer is drawn by lot. By the chain
-rule d loss / d x_t = (p - y) R d h_T / d x_t, with the readout R, the answer y and the softmax p.
-Were it the right answer, p - y would be next to nothing in a cell that has learnt, and its curve
-would lie low however much it remembers; an answer that nobody could know leaves p - y of like size
-in all cells, trained or not.
+The loss is that of a single answer, after the last step, and the answer is drawn at random. By the
+chain rule, d loss / d x_t = (p - y) R d h_T / d x_t, with the readout R, the answer y and the
+softmax p. With the right answer, p - y would be close to 0 in a cell that has learnt the task, and
+its curve would be low however much it remembers. With a random answer, p - y is of similar size in
+all cells, trained or not.
 
-So the same cells are tried on what takes memory alone: one of some symbols is shown, then blanks
-for a while (or more of the same symbols, distractors), then a mark, at which the cell has to say
-which symbol came first. For each delay a new cell is trained, with so many steps and not more; it
-fails where no gradient reaches the symbol.
+Memory: the same cells are trained on a task that needs nothing but memory. The cell reads a symbol,
+then blanks (or distractors: more of the same symbols), then a mark, at which it has to recall the
+first symbol. For each delay, a new cell is trained for a limited number of steps; it fails if no
+gradient reaches the symbol.
 
-Everything is drawn from the seed, on one thread: the same numbers every time. What one seed shows
-may be its luck, so several can be measured, each with its own weights, sequences and answers.
+All random numbers come from the seed, and everything runs on one thread, so the results can be
+repeated. A single seed may be lucky, so several can be measured, each with its own weights,
+sequences and answers.
 """
 
 import copy
@@ -41,12 +42,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Variant:
-    """A cell and how its weights begin.
+    """A cell and the initialisation of its weights.
 
-    They are drawn from U(-1 / sqrt(H), 1 / sqrt(H)), torch's own way, so that cells differ in their
-    equations alone; `orthogonal` ones have recurrent weights that keep lengths, as `RecurrentLayer`
-    has them. `bias` is what the gate begins with that keeps the past, an LSTM's forget gate or a
-    GRU's update gate: both are the second block of torch's.
+    Weights are drawn from U(-1 / sqrt(H), 1 / sqrt(H)), torch's default, so that cells differ only
+    in their equations. With `orthogonal`, they are initialised as in `RecurrentLayer`, with
+    orthogonal recurrent weights, which preserve lengths. `bias` is the initial bias of the gate
+    that keeps the past: the forget gate of an LSTM or the update gate of a GRU. Both are the second
+    block of torch's parameters.
     """
 
     name: str
@@ -68,28 +70,28 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class GradientSettings:
-    """What is measured, and how long a cell may learn."""
+    """What is measured, and how long each cell is trained."""
 
     hidden_size: int = 32
     symbols: int = 8
-    distance: int = 100  # the longest that the gradient is measured over
+    distance: int = 100  # D, the longest distance over which the gradient is measured
     delays: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
-    distractors: bool = False  # symbols to be ignored in place of the blanks
-    steps: int = 600  # for each delay
+    distractors: bool = False  # symbols to be ignored, instead of blanks
+    steps: int = 600  # of training for each delay, at most
     batch_size: int = 32
     learning_rate: float = 0.005
-    learnt: float = 0.95  # the share of right answers from which on a delay counts as learnt
+    learnt: float = 0.95  # the accuracy at which a delay counts as learnt
     seeds: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True, eq=False)
 class GradientCurve:
-    """How the loss at the end depends on the input at each distance before it."""
+    """How much the loss at the end depends on the input, at each distance before the end."""
 
     variant: str
     seed: int
-    trained_delay: int | None  # the longest delay that it had learnt; None: not trained
-    norms: Floats  # (D + 1,) of distances 0 to D
+    trained_delay: int | None  # the longest delay that the cell has learnt; None: not trained
+    norms: Floats  # (D + 1,) for distances 0 to D, see `gradient_norms`
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types."""
@@ -98,13 +100,13 @@ class GradientCurve:
 
 @dataclass(frozen=True)
 class MemoryResult:
-    """What came of training one cell with one delay, from one seed."""
+    """The result of training one cell with one delay, from one seed."""
 
     variant: str
     seed: int
     delay: int
     accuracy: float
-    steps: int  # less than allowed where it had learnt it before
+    steps: int  # fewer than allowed if the loss was already close to 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,7 @@ class GradientReport:
         return tuple(dict.fromkeys(curve.variant for curve in self.curves))
 
     def norms(self, variant: str, *, trained: bool) -> Floats:
-        """Return the norms (N, D + 1) of the seeds; N is 0 where no seed has learnt anything."""
+        """Return the norms (N, D + 1) of the N seeds; if trained, only seeds that have learnt."""
         rows = [
             curve.norms
             for curve in self.curves
@@ -131,14 +133,15 @@ class GradientReport:
 
     @property
     def inner_distances(self) -> tuple[int, int]:
-        """The distances between which a line is said to fall: a tenth from either end."""
+        """The distances, near and far, that `factor_per_step` compares: a tenth from either end."""
         tenth = self.settings.distance // 10
         return tenth, self.settings.distance - tenth
 
     def factor_per_step(self, variant: str, seed: int, *, trained: bool) -> float | None:
-        """Return what a step leaves of the gradient, over the inner distances; None: no curve.
+        """Return the factor by which a step shrinks the gradient; None if there is no such curve.
 
-        It is the geometric mean of their factors: (norm far / norm near) ** (1 / steps between).
+        It is the geometric mean over the steps between the inner distances:
+        (norm far / norm near) ** (1 / steps between).
         """
         near, far = self.inner_distances
         for curve in self.curves:
@@ -148,7 +151,7 @@ class GradientReport:
         return None
 
     def limits(self, variant: str, seed: int) -> tuple[int | None, int | None]:
-        """Return the longest delay that was learnt and the shortest that was not, or None."""
+        """Return the longest delay learnt and the shortest not learnt; either may be None."""
         results = [
             result for result in self.memory if (result.variant, result.seed) == (variant, seed)
         ]
@@ -170,9 +173,10 @@ def measure(
     variants: Sequence[Variant] = VARIANTS,
     on_result: Callable[[MemoryResult], object] = lambda _: None,
 ) -> GradientReport:
-    """Measure gradients at the beginning, memory by delay, and gradients after training; each seed.
+    """Measure each variant and seed: initial gradients, memory at each delay, trained gradients.
 
-    Delays grow until one is not learnt. `on_result` is told of each training that is done.
+    Delays grow until one is not learnt. The gradients after training are those of the cell with the
+    longest delay learnt. `on_result` is called after each training.
     """
     curves: list[GradientCurve] = []
     memory: list[MemoryResult] = []
@@ -193,7 +197,7 @@ def measure(
 
 
 class CopyMemoryModel(nn.Module):
-    """A recurrent layer and a softmax over the symbols."""
+    """A recurrent layer, with a readout that scores the symbols."""
 
     def __init__(self, variant: Variant, settings: GradientSettings, seed: int) -> None:
         super().__init__()
@@ -210,13 +214,13 @@ class CopyMemoryModel(nn.Module):
             self.layer.fused.bias_hh_l0.data[size : 2 * size] = 0.0
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Score the symbols at the end (B, A) of inputs (B, T, X)."""
+        """Return the scores (B, A) of the A symbols after the last step of inputs (B, T, X)."""
         outputs, _ = self.layer(inputs)
         scores: Tensor = self.readout(outputs[:, -1])
         return scores
 
     def learn(self, delay: int) -> MemoryResult:
-        """Train until the loss is next to nothing, or all steps are taken."""
+        """Train until the loss is close to 0 or all steps are taken; then measure accuracy."""
         settings = self.settings
         random = torch.Generator().manual_seed(self.seed)
         optimizer = torch.optim.Adam(self.parameters(), settings.learning_rate)
@@ -238,9 +242,10 @@ class CopyMemoryModel(nn.Module):
 def recall_task(
     settings: GradientSettings, delay: int, number: int, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Sequences (B, T, X), T = delay + 2: a symbol, the delay, the mark; and the symbols (B,).
+    """Draw B = `number` sequences (B, T, X), T = delay + 2; return them and their symbols (B,).
 
-    X is one-hot: the A symbols, the blank, the mark.
+    A sequence is a symbol, blanks or distractors for the delay, and the mark. X is one-hot: the A
+    symbols, the blank, the mark.
     """
     symbols = settings.symbols
     answers = torch.randint(symbols, (number, 1), generator=random)
@@ -253,9 +258,10 @@ def recall_task(
 
 
 def gradient_norms(model: CopyMemoryModel, inputs: Tensor, answers: Tensor) -> Floats:
-    """|d loss / d x_t| over the distance T - t: a root mean square over the batch.
+    """Return |d loss / d x_t| by the distance T - t, as the root mean square over the batch.
 
-    inputs (B, T, X), answers (B,) that the loss at the end asks for -> (T,), the last input first.
+    Takes inputs (B, T, X) and the answers (B,) whose loss is computed after the last step. Returns
+    (T,), the norm of the last input first.
     """
     inputs = inputs.detach().requires_grad_()
     loss = functional.cross_entropy(model(inputs), answers, reduction="sum")
@@ -265,7 +271,7 @@ def gradient_norms(model: CopyMemoryModel, inputs: Tensor, answers: Tensor) -> F
 
 
 def _curve(model: CopyMemoryModel, trained_delay: int | None) -> GradientCurve:
-    """In float64: gradients get very small."""
+    """Measure one curve with random answers, in float64, since gradients become very small."""
     settings = model.settings
     random = torch.Generator().manual_seed(model.seed)
     inputs, _ = recall_task(settings, settings.distance - 1, 64, random)  # T = D + 1
@@ -276,7 +282,7 @@ def _curve(model: CopyMemoryModel, trained_delay: int | None) -> GradientCurve:
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """One thread, whose sums have one order, and random numbers that nobody else sees."""
+    """Use a single thread, for a fixed order of sums, and restore torch's random state after."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

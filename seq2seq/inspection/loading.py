@@ -1,4 +1,4 @@
-"""A model opened for looking inside: the engine that translates, and the network in NumPy."""
+"""Open a model for inspection: the engine that translates, and the network in NumPy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from seq2seq.translation.preprocess import Preprocessor
 
 @dataclass(frozen=True, eq=False)
 class InspectedModel:
-    """What looks inside ask of a model."""
+    """A model opened for inspection."""
 
     name: str
     network: Network
@@ -33,28 +33,29 @@ class InspectedModel:
 
     @property
     def forbidden(self) -> list[int]:
-        """The ids that a translation never has."""
+        """The ids that never occur in a translation."""
         return [*self.tokenizer.tag_ids(), *self.tokenizer.placeholder_ids()]
 
     @property
     def byte_rule(self) -> ByteRule:
-        """Which bytes may follow in a translation."""
+        """The rule that says which bytes may follow in a translation."""
         return ByteRule(self.tokenizer.byte_ids())
 
     def between(self, source: str | None, target: str | None) -> Direction:
-        """Choose a direction of the model; raise `UsageError`, which lists them."""
+        """Choose a direction that fits; raise a `UsageError` that lists all if there is none."""
         return choose_direction(self.directions, source, target)
 
     def read(self, sentence: str, direction: Direction) -> tuple[int, ...]:
-        """Return what the encoder reads: `sentence` as one piece, prepared as by `translate`.
+        """Return the ids that the encoder reads for `sentence`, as a single piece.
 
-        Text in capitals is read as ordinary text. The rest of what `translate` would do otherwise
-        is told by `differences`. Raises `UsageError` where the sentence is empty or too long.
+        It is prepared as in `translate`: for example, text in capitals is read as ordinary text.
+        `differences` lists what `translate` would do differently. Raises `UsageError` if the
+        sentence is empty or too long.
         """
         if not sentence.strip():
             raise UsageError("the sentence is empty; give one to look at.")
         piece = self._preprocessor(direction, protect=False).whole(sentence.strip())
-        # What has no letter `translate` would not give to the model at all.
+        # Without a letter, there are no ids: `translate` would not run the model. Encode it here.
         ids = piece.ids or self.tokenizer.encode_sources([piece.text], direction.target)[0]
         most = self.search.max_source_length
         if len(ids) - 1 > most:
@@ -65,10 +66,10 @@ class InspectedModel:
         return tuple(ids)
 
     def differences(self, sentence: str, direction: Direction) -> Iterator[str]:
-        """Yield what `translate` would do otherwise with `sentence`, a line for each thing.
+        """Yield a line for each thing that `translate` would do differently with `sentence`.
 
-        It translates several sentences apart, carries spans such as links through unread, leaves
-        alone what has no letter, puts capitals back, and searches again where it finds a loop.
+        It translates sentences separately, passes spans such as links through unread, leaves text
+        without a letter as it is, restores capitals, and searches again if the translation loops.
         """
         pieces = [*self._preprocessor(direction, protect=True).preprocess(sentence, "sentence")]
         number = sum(bool(piece.ids) for piece in pieces)
@@ -107,9 +108,9 @@ class InspectedModel:
 
 
 def open_model(path: Path, cell: Path | None = None) -> InspectedModel:
-    """Open a model directory (without torch) or the best model of a training run (by torch).
+    """Open a model directory, or the best model of a training run, which needs torch.
 
-    `cell` is the file of a run's cell, if that is the user's own.
+    `cell` is the file of the user's own cell, if the run was trained with one.
     """
     if is_training_run(path):
         return _open_run(path, cell)

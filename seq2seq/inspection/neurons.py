@@ -1,17 +1,17 @@
-"""Which unit does what: units whose gate tells one kind of token from all others.
+"""Find units whose gate or state distinguishes one kind of token from all others.
 
-Each unit is scored against each property of tokens over a corpus. The score lies in [-1, 1] and
-depends on ranks alone, so units that are hardly ever open and units that are hardly ever shut can
-be compared:
+Each unit is scored for each property of tokens, over a corpus. The score lies in [-1, 1] and
+depends only on ranks, so units that are hardly ever open can be compared with units that are hardly
+ever shut:
 
 - a property that holds or not (negation, full stop): 2 AUC - 1, where AUC is the probability that
   the gate is more open at a token with the property than at one without (the rank-biserial
   correlation; Mann & Whitney 1947);
 - a property that counts (tokens so far, tokens to come): Spearman's rank correlation.
 
-Of thousands of units some look selective by chance. So units are found on one half of the
-sentences, and the score that is told comes from the other half. A unit whose score is small there,
-or of the other sign, is not named.
+Among thousands of units, some look selective by chance. So units are selected on one half of the
+sentences, and scored on the other half. A unit whose score is small there, or of the opposite sign,
+is not named.
 """
 
 import codecs
@@ -42,23 +42,23 @@ NEGATIONS: Mapping[str, str] = {
     "fr": r"ne|n['’].*|pas|jamais|rien|personne|aucun\w*|sans",
     "es": r"no|nunca|jamás|nada|nadie|ningun\w*|ningún|sin|tampoco",
 }
-"""The words of negation, of the languages that somebody has written them down for."""
+"""A regular expression for words of negation, for the languages that have one here."""
 
 COUNTS = ("tokens so far", "tokens to come")
 
 LEAST = 0.5
-"""The score from which on a unit is named: AUC 0.75, for a property that holds or not."""
+"""The lowest score of a unit that is named: AUC 0.75, for a property that holds or not."""
 
 _BYTE = re.compile("<0x([0-9A-F]{2})>")  # as SentencePiece writes it
-_FEWEST = 20  # tokens with a property in each half; of fewer nothing can be said
+_FEWEST = 20  # tokens with a property, and without it, that each half needs for a score
 _CONTEXT = 3  # tokens on each side of an example
 _EXAMPLES = 5
 _COUNTEREXAMPLES = 2
-_AT_ONCE = 64  # sentences that are translated side by side
+_AT_ONCE = 64  # sentences translated in one batch
 
 
 class Pair(NamedTuple):
-    """A sentence as ids, the tag first, and its translation."""
+    """The ids of a sentence, the language tag first, and the ids of its translation."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
@@ -66,7 +66,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class ExampleSentence:
-    """A token with its neighbours, and what the unit did there."""
+    """A token with its neighbours, and the value of the unit there."""
 
     text: str  # the token in brackets
     value: float
@@ -79,14 +79,14 @@ class SelectiveUnit:
     place: Place
     unit: int
     property: str
-    score: float  # in [-1, 1], on the half that it was not found on
-    found_score: float  # on the half that it was found on
-    mean_with: float  # of the tokens with the property, or of the quarter with the highest counts
-    mean_without: float  # of all others, or of the quarter with the lowest counts
+    score: float  # in [-1, 1], on the half of the sentences not used for the selection
+    found_score: float  # on the half used for the selection
+    mean_with: float  # over tokens with the property, or the quarter with the highest counts
+    mean_without: float  # over tokens without it, or the quarter with the lowest counts
     tokens_with: int
     tokens_without: int
-    examples: tuple[ExampleSentence, ...]  # the strongest of the tokens with the property
-    counterexamples: tuple[ExampleSentence, ...]  # and of all others
+    examples: tuple[ExampleSentence, ...]  # of tokens with the property, the strongest first
+    counterexamples: tuple[ExampleSentence, ...]  # of tokens without it, the strongest first
 
     def __str__(self) -> str:
         kind = "counts" if self.property in COUNTS else "tells"
@@ -99,18 +99,18 @@ class SelectiveUnit:
         return f"{self.place}, unit {self.unit}: {what}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Return plain types; `says` is the unit in words."""
         return {**asdict(self), "place": self.place.to_json(), "says": str(self)}
 
 
 class NamedUnits(NamedTuple):
-    """The units that go with a property of tokens, and the properties that none goes with."""
+    """The units that are selective for a property, and the properties without such a unit."""
 
     units: tuple[SelectiveUnit, ...] = ()  # the best score first
-    unnamed: Mapping[str, str] = MappingProxyType({})  # why, by property
+    unnamed: Mapping[str, str] = MappingProxyType({})  # property -> why no unit is named for it
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Return plain types."""
         return {"units": [unit.to_json() for unit in self.units], "unnamed": dict(self.unnamed)}
 
 
@@ -122,10 +122,11 @@ def read_pairs(
     *,
     with_targets: bool = True,
 ) -> list[Pair]:
-    """Read up to `most` pairs, spread over `corpus`: one of both languages, or a text file.
+    """Read up to `most` pairs, spread evenly over `corpus`, a parallel corpus or a text file.
 
-    A text file has sources alone; the model translates them, unless targets are not asked for. What
-    the model cannot read at once is left out. Raises `Seq2SeqError` where there is no such corpus.
+    A text file has only sources; the model translates them if `with_targets` is true. Sentences
+    that are too long for the model are left out. Raises `Seq2SeqError` if there is no such corpus,
+    and `UsageError` if fewer than two pairs are left.
     """
     longest = model.search.max_source_length
     path = Path(corpus)
@@ -169,7 +170,10 @@ def selective_units(
     per_property: int = 1,
     least: float = LEAST,
 ) -> NamedUnits:
-    """Return the units at the `wanted` places that score highest, `least` or more, by property."""
+    """Return, for each property, the most selective units at the `wanted` places.
+
+    There are at most `per_property` for each, whose score is `least` or more, ignoring its sign.
+    """
     first, second = (_observe(model, pairs[half::2], direction, wanted) for half in (0, 1))
     best: dict[str, list[_Find]] = {}
     for place in wanted:
@@ -204,9 +208,9 @@ class _Find(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Observed:
-    """N tokens that one part of the network read."""
+    """N tokens that one part of the network read, with their properties and values."""
 
-    tokens: list[tuple[str, ...]]  # of each sentence
+    tokens: list[tuple[str, ...]]  # sentence by sentence
     properties: dict[str, Floats]  # each (N,), 0 and 1 or a count
     values: dict[Place, Floats]  # each (N, H)
 
@@ -214,9 +218,10 @@ class _Observed:
 def _observe(
     model: InspectedModel, pairs: Iterable[Pair], direction: Direction, wanted: Sequence[Place]
 ) -> dict[str, _Observed]:
-    """Observe encoder and decoder, but for the tag and BOS, first in every sentence.
+    """Observe encoder and decoder at all tokens except the language tag and BOS.
 
-    Their gates are like no others, and would be all that is found.
+    These begin every sentence, and the gates there differ so much from those at other tokens that
+    they would hide everything else.
     """
     tokens: dict[str, list[tuple[str, ...]]] = {"encoder": [], "decoder": []}
     values: dict[Place, list[Floats]] = {place: [] for place in wanted}
@@ -242,7 +247,7 @@ def _observe(
 
 
 def properties(tokens: Sequence[str], language: str) -> dict[str, Floats]:
-    """Return the properties of each of T tokens, each (T,)."""
+    """Return the properties of T tokens by name, each (T,): 0 and 1, or a count."""
     tokens = _spelled(tokens)
     words = _words(tokens)
     size = len(tokens)
@@ -262,9 +267,9 @@ def properties(tokens: Sequence[str], language: str) -> dict[str, Floats]:
 
 
 def _spelled(tokens: Sequence[str]) -> list[str]:
-    """Write tokens that are bytes as what they spell: `<0x27>` is an apostrophe, and no number.
+    """Replace byte tokens by the characters they spell: `<0x27>` is an apostrophe, not a number.
 
-    A character of several bytes stands at the last of them.
+    A multi-byte character takes the place of its last byte; its other bytes become empty.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     texts = []
@@ -278,7 +283,7 @@ def _spelled(tokens: Sequence[str]) -> list[str]:
 
 
 def _words(tokens: Sequence[str]) -> list[str]:
-    """Return the word that each token is part of, without punctuation around it."""
+    """Return each token's word, without punctuation around it; "" for tokens of punctuation."""
     numbers = np.cumsum([token.startswith("▁") for token in tokens])
     texts: dict[int, str] = {}
     for number, token in zip(numbers, tokens, strict=True):
@@ -291,13 +296,13 @@ def _words(tokens: Sequence[str]) -> list[str]:
 
 
 def _bare(word: str) -> str:
-    """Without punctuation around it."""
+    """Strip the punctuation around a word."""
     letters = [match.start() for match in re.finditer(r"\w", word)]
     return word[letters[0] : letters[-1] + 1] if letters else ""
 
 
 def _scores(ranks: Floats, held: Floats, name: str) -> Floats:
-    """ranks (N, H), a property (N,) -> (H,) in [-1, 1]"""
+    """Score H units by their ranks (N, H) and a property (N,) -> (H,) in [-1, 1]."""
     centred = ranks - ranks.mean(axis=0)
     if name in COUNTS:
         counts = _ranks(held[:, None])[:, 0]
@@ -312,7 +317,7 @@ def _scores(ranks: Floats, held: Floats, name: str) -> Floats:
 
 
 def _ranks(values: Floats) -> Floats:
-    """(N, H) -> the rank of each value within its column, equals sharing their mean rank"""
+    """Rank the values (N, H) within each column -> (N, H); ties share their mean rank."""
     order = values.argsort(axis=0)
     ordered = np.take_along_axis(values, order, axis=0)
     rows = np.arange(len(values))[:, None]
@@ -328,7 +333,10 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _sides(held: Floats, name: str) -> tuple[Mask, Mask]:
-    """Split tokens by a property; of a count give the highest and lowest quarter"""
+    """Split tokens into those with a property and those without.
+
+    For a count, return the quarter with the highest counts and that with the lowest.
+    """
     if name in COUNTS:
         return held >= np.quantile(held, 0.75), held <= np.quantile(held, 0.25)
     return held == 1, held == 0
@@ -339,7 +347,7 @@ def _enough(held: Floats, name: str) -> bool:
 
 
 def _evidence(observed: _Observed, find: _Find, name: str) -> SelectiveUnit:
-    """Measure the unit on the half that it was not found on."""
+    """Measure a unit on `observed`, the half of the sentences not used for the selection."""
     values = observed.values[find.place][:, find.unit]  # (N,)
     held = observed.properties[name]
     high, low = _sides(held, name)
@@ -364,7 +372,7 @@ def _evidence(observed: _Observed, find: _Find, name: str) -> SelectiveUnit:
 def _examples(
     sentences: Sequence[Sequence[str]], values: Floats, rows: NDArray[np.int64]
 ) -> Iterator[ExampleSentence]:
-    """Those of `rows`, no two with the same text."""
+    """Yield the tokens at `rows` with their neighbours, leaving out repeated texts."""
     ends = np.cumsum([len(sentence) for sentence in sentences])
     texts: set[str] = set()
     for row in rows:
@@ -384,5 +392,5 @@ def _joined(rows: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
 
 
 def _spread(size: int, most: int) -> Iterable[int]:
-    """At most `most` numbers below `size`, evenly spread."""
+    """Return at most `most` numbers below `size`, evenly spread."""
     return range(size) if size <= most else (i * size // most for i in range(most))

@@ -1,20 +1,19 @@
-"""The network in NumPy, as its equations, one sentence at a time: for looking, not for speed.
+"""The network in NumPy, as its equations, one sentence at a time: for inspection, not for speed.
 
-It computes what `seq2seq.nn` and the graphs of `seq2seq.engines.onnx_graphs` compute, with
-the cells of `seq2seq.nn.cells`, and keeps everything that was computed on the way. The tests hold
-all three equal.
+It computes the same as `seq2seq.nn` and the graphs of `seq2seq.engines.onnx_graphs`, with the cells
+of `seq2seq.nn.cells`, and keeps all intermediate values. Tests check that all three agree.
 
-A model in 8 bits is looked at as it is: what goes into a linear layer is rounded by the activation
-scales that were fixed at export, and multiplied by the dequantized weights. That is the engine's
-sum of whole numbers, but for the last bits: here all is float64, there float32 with its own tanh.
-Now and then these bits decide which way a number is rounded, and then what follows differs by parts
-of a step. Of the model that ships, over the 3,276 steps of its translations of
-`data/sample/test.en`, 96% have the engine's states to within 0.00001; in the others some state
-differs by up to 0.08, a weight of the attention by up to 0.003 and a log-probability by up to 0.18.
-Float32 here would change nothing: what was tried came to differ as often.
+A model in 8 bits is computed as such: the inputs of a linear layer are rounded by the activation
+scales that were fixed at export, and multiplied by the dequantized weights. This agrees with the
+engine's integer arithmetic except in the last bits: everything here is float64, while the engine
+uses float32 and its own tanh. Occasionally these bits decide which way a number is rounded, and
+later values then differ by a fraction of a quantization step. For the bundled model, over the 3,276
+steps of its translations of `data/sample/test.en`, the states agree to within 0.00001 at 96% of the
+steps; at the others, states differ by up to 0.08, attention weights by up to 0.003 and
+log-probabilities by up to 0.18. Computing in float32 here was tried, and differed as often.
 
-Shapes: S source and T target tokens, G heads of D dimensions, H hidden units, h = H / 2 of one
-direction of the encoder, V vocabulary.
+Shapes: S source and T target tokens, G heads of D dimensions, H hidden units, h = H / 2 in each
+direction of the encoder, V the vocabulary size.
 """
 
 import math
@@ -32,10 +31,10 @@ from seq2seq.tokenizer import BOS_ID
 
 Floats = NDArray[np.float64]
 State = tuple[Floats, ...]
-"""A layer's state, each (H,): (hidden, cell) of an LSTM, (hidden,) of the other cells."""
+"""The state of a layer, each part (H,): (hidden, cell) for an LSTM, (hidden,) for GRU and RNN."""
 
 Trace = Any
-"""What a cell computed at every step: each field is (T, H)."""
+"""Everything that a cell computed over T steps: a named tuple, each field (T, H)."""
 
 _READOUT_SCALE = 1 / 127  # a tanh lies in [-1, 1]
 
@@ -43,16 +42,16 @@ _READOUT_SCALE = 1 / 127  # a tanh lies in [-1, 1]
 class Encoded(NamedTuple):
     """What the encoder computed for S tokens."""
 
-    layers: tuple[tuple[Trace, Trace], ...]  # forwards and backwards, each (S, h) in reading order
+    layers: tuple[tuple[Trace, Trace], ...]  # forwards and backwards, each (S, h) in source order
     memory: Floats  # (S, H)
     states: tuple[State, ...]  # per decoder layer, before its first token
 
 
 class Decoded(NamedTuple):
-    """What the decoder computed as it read BOS and T - 1 tokens more."""
+    """What the decoder computed for T tokens: BOS and T - 1 tokens of the translation."""
 
     layers: tuple[Trace, ...]  # each (T, H)
-    attention: Floats | None  # (T, G, S), rows sum to 1; None: a model without
+    attention: Floats | None  # (T, G, S), rows sum to 1; None: the model has none
     readout: Floats  # (T, H), see `Network.logits`
 
 
@@ -63,22 +62,23 @@ class Layer:
     cell: CellType
     weights: Weights
     vectors: Mapping[str, Floats]  # further weights of the cell, each (H,)
-    input_scale: float | None  # what the inputs are rounded to; None: they are not
-    hidden_scale: float | None
+    input_scale: float | None  # step to whose multiples inputs are rounded; None: no rounding
+    hidden_scale: float | None  # the same for hidden states
 
     def run(self, inputs: Floats, state: State) -> Trace:
-        """Run over inputs (T, X) from a state; return what was computed at each of T steps."""
+        """Run over inputs (T, X) from a state; return everything computed at the T steps."""
         steps: list[Trace] = []
         for x in _rounded(inputs, self.input_scale):
             steps.append(self._step(x, state))
-            state = steps[-1][: len(state)]  # a step begins with the new state
+            state = steps[-1][: len(state)]  # the first fields of a step are the new state
         return type(steps[0])(*map(np.stack, zip(*steps, strict=True)))
 
     def _step(self, x: Floats, state: State) -> Trace:
         hidden = _rounded(state[0], self.hidden_scale)
         step = self.cell.step(x, hidden, *state[1:], self.weights, **self.vectors)
         if isinstance(step, GRUStep):
-            # Only linear layers take rounded inputs; the past that a GRU keeps is not one.
+            # Only linear layers take rounded inputs; the part of the state that a GRU keeps is
+            # not rounded.
             return step._replace(hidden=step.hidden + step.update * (state[0] - hidden))
         return step
 
@@ -93,7 +93,7 @@ class Network:
         scales: Mapping[str, Sequence[float]] | None = None,
         own_cell: CellType | None = None,
     ) -> None:
-        """Take the state of an `EncoderDecoder`, and in 8 bits its activation scales.
+        """Take the state dict of an `EncoderDecoder`; for 8 bits, its activation scales too.
 
         See `seq2seq.engines.weights.activation_scales`.
         """
@@ -103,7 +103,7 @@ class Network:
         self._scales = scales or {}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each parameter by its name in training."""
+        """Return the shape of each parameter, by its name in the state dict."""
         return {name: weight.shape for name, weight in self._weights.items()}
 
     def encode(self, ids: Sequence[int]) -> Encoded:
@@ -124,10 +124,10 @@ class Network:
         return Encoded(tuple(layers), memory, self._first_states(final_state))
 
     def decode(self, encoded: Encoded, ids: Sequence[int]) -> Decoded:
-        """Read BOS and `ids`, a translation: T = len(ids) + 1 steps, the last of which says EOS.
+        """Read BOS and the `ids` of a translation: T = len(ids) + 1 steps; the last predicts EOS.
 
-        The first layer asks the attention and is not fed by it, so each layer runs to the end
-        before the next one begins; but with input feeding all go step by step.
+        The first layer queries the attention but takes no input from it, so each layer runs over
+        all steps before the next layer begins. With input feeding, all layers run step by step.
         """
         x = self._embed([BOS_ID, *ids])  # (T, H)
         if not self.config.input_feeding:
@@ -147,7 +147,7 @@ class Network:
         return Decoded(traces, np.concatenate(attention), np.concatenate(readout))
 
     def _decode(self, encoded: Encoded, x: Floats, states: tuple[State, ...]) -> Decoded:
-        """Read x (T, H), or with input feeding (1, 2 H), from the states of the layers."""
+        """Run over x, (T, H) or with input feeding (1, 2 H), from the states of the layers."""
         first, *above = [
             self._layer(f"decoder.layers.{n}") for n in range(self.config.decoder_layers)
         ]
@@ -166,15 +166,15 @@ class Network:
         return Decoded(tuple(traces), attention, readout)
 
     def logits(self, readout: Floats) -> Floats:
-        """readout (T, H) -> (T, V): a word's embedding is its weight in the softmax, too"""
+        """Return the logits (T, V) of the readout (T, H); the embeddings serve as weights."""
         x = _rounded(readout, _READOUT_SCALE if self._scales else None)
         return x @ self._weights["embedding.weight"].T + self._weights["output_bias"]
 
     def _attend(self, queries: Floats, memory: Floats) -> tuple[Floats, Floats]:
         """Attend with queries (T, H) to memory (S, H) -> context (T, H), weights (T, G, S).
 
-        weights = softmax(q k / sqrt(D)), found = weights v  (Vaswani et al. 2017, section 3.2.1);
-        of the kinds with one head, see `seq2seq.nn.attention`.
+        weights = softmax(q k / sqrt(D)), found = weights v  (Vaswani et al. 2017, section 3.2.1).
+        For the kinds of attention with one head, see `seq2seq.nn.attention`.
         """
         if self.config.attention != "multihead":
             weights = _softmax(self._scores(queries, memory))  # (T, S)
@@ -188,7 +188,7 @@ class Network:
         return self._linear("decoder.attention.output", found), weights.swapaxes(0, 1)
 
     def _scores(self, queries: Floats, memory: Floats) -> Floats:
-        """Score queries (T, H) by memory (S, H) -> (T, S), in an attention with one head."""
+        """Score memory (S, H) for queries (T, H) -> (T, S), for an attention with one head."""
         if self.config.attention == "dot":
             return queries @ memory.T
         q = self._linear("decoder.attention.query", queries)[:, None]  # (T, 1, H)
@@ -197,11 +197,11 @@ class Network:
         return scores
 
     def _by_head(self, x: Floats) -> Floats:
-        """(T, H) -> (G, T, D)"""
+        """Split x (T, H) by head -> (G, T, D)."""
         return x.reshape(len(x), self.config.heads, -1).swapaxes(0, 1)
 
     def _first_states(self, final_state: Floats) -> tuple[State, ...]:
-        """final_state (H,) -> the state of each decoder layer before its first token"""
+        """Map final_state (H,) to the state of each decoder layer before the first token."""
         layers = self.config.decoder_layers
         states = np.tanh(self._linear("decoder.bridge", final_state))  # (layers * parts * H,)
         return tuple(tuple(state) for state in states.reshape(layers, -1, len(final_state)))
@@ -236,12 +236,12 @@ class Network:
 
 
 def _rounded(x: Floats, scale: float | None) -> Floats:
-    """To one of 256 values, as the engine does it in 8 bits."""
+    """Round x to one of 256 values, as the engine does for 8 bits; return x if `scale` is None."""
     return x if scale is None else np.clip(np.rint(x / scale), -128, 127) * scale
 
 
 def _softmax(x: Floats) -> Floats:
-    """Over the last axis."""
+    """Compute the softmax over the last axis."""
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     softmax: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return softmax

@@ -1,6 +1,6 @@
-"""The pictures, by matplotlib: for a screen or a black and white print, and without a display.
+"""Draw pictures with matplotlib, for screens and black-and-white print; no display is needed.
 
-Each function draws what another module of this package found out; `Picture.render` gives the file.
+Each function draws the data of another module of this package; `Picture.render` returns the file.
 """
 
 import html
@@ -34,9 +34,9 @@ from seq2seq.inspection.training_history import GateNames, Row, TrainingHistory,
 if TYPE_CHECKING:
     from seq2seq.inspection.gradients import GradientReport  # brings torch
 
-_GREY = "Greys"  # from white to black: every printer and every kind of sight keeps the order
+_GREY = "Greys"  # from white to black: the order survives any printer and colour blindness
 _LEGIBLE = 5.0  # points
-_UNIT = 0.0288  # inches of height for a unit in a map of gates: three pixels or more on a screen
+_UNIT = 0.0288  # inches of height for a unit in a map of gates: at least three pixels on a screen
 _SETTINGS: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -44,23 +44,23 @@ _SETTINGS: Any = {
     "font.family": "sans-serif",
     "font.size": 8,
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud, in all scripts
-    "svg.hashsalt": "seq2seq",  # the same data give the same file
+    "svg.hashsalt": "seq2seq",  # so that the same data give the same file
     "text.parse_math": False,  # a $ is a dollar
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure and the same in words, for those who do not see it."""
+    """A figure, and a description in words for people who cannot see it."""
 
     figure: Figure
     title: str
     description: str
 
     def __post_init__(self) -> None:
-        """Set no text smaller than 11 points where the figure is 1,200 pixels wide."""
+        """Enlarge text that would be smaller than 11 points on a screen 1,200 pixels wide."""
         least = _points(self.figure)
-        with _style():  # ticks may be made only now
+        with _style():  # matplotlib may create the ticks only here
             for axes in self.figure.axes:
                 axes.tick_params(labelsize=least)
             for text in self.figure.findobj(Text):
@@ -68,28 +68,28 @@ class Picture:
                 text.set_fontsize(max(least, text.get_fontsize()))
 
     def render(self, format_: str) -> bytes:
-        """Write the file, of the format html, png or svg; HTML is one page, with the SVG in it."""
+        """Return the file in the format html, png or svg; HTML is a page with the SVG in it."""
         if format_ == "html":
             return self._page().encode()
         metadata: dict[str, Any] = {"Title": self.title, "Description": self.description}
         if format_ == "svg":
-            metadata["Date"] = None  # the same data give the same file
+            metadata["Date"] = None  # so that the same data give the same file
         buffer = BytesIO()
         with _style():
             self.figure.savefig(
                 buffer, format=format_, dpi=150, bbox_inches="tight", metadata=metadata
             )
         data = buffer.getvalue()
-        # matplotlib ends each line of a path with a space, some kilobytes in all
+        # matplotlib ends each line of a path with a space, which adds up to some kilobytes.
         return data.replace(b" \n", b"\n") if format_ == "svg" else data
 
     def _repr_svg_(self) -> str:
-        """Show the picture as the value of a notebook's cell."""
+        """Return what a notebook shows for the picture."""
         svg = self.render("svg").decode()
         return svg[svg.index("<svg ") :]
 
     def _repr_html_(self) -> str:
-        """Show it where the notebook prefers HTML."""
+        """Return the same for notebooks that prefer HTML."""
         return image_tag(self._repr_svg_(), self.description)
 
     def _page(self) -> str:
@@ -107,16 +107,16 @@ class Picture:
 
 
 def _points(figure: Figure) -> float:
-    """Return the least size of its text: 11 points on a screen 1,200 pixels wide, at 96 an inch.
+    """Return the minimum font size, which is 11 points on a screen of 1,200 pixels, 96 per inch.
 
-    Very wide figures, those of long sentences, are not made to fit such a screen.
+    It is at most 12 points: very wide figures, of long sentences, do not fit such a screen anyway.
     """
     return min(12.0, 11 * 96 * figure.get_figwidth() / 1200)
 
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """While a figure is drawn or saved: the settings above, whatever the user's own are."""
+    """Use the settings above while a figure is drawn or saved, whatever the user's own are."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -125,7 +125,7 @@ def _style() -> Iterator[None]:
 
 
 def attention_picture(attention: Attention) -> Picture:
-    """Draw the mean over the heads, large, and each head beside it."""
+    """Draw a large map of the mean over the heads, and beside it a small one of each head."""
     with _style():
         heads, rows, columns = attention.weights.shape
         across = math.ceil(math.sqrt(heads)) if heads > 1 else 0
@@ -158,7 +158,7 @@ def attention_picture(attention: Attention) -> Picture:
 def _attention_map(
     axes: Axes, attention: Attention, weights: NDArray[np.floating[Any]], title: str, size: float
 ) -> AxesImage:
-    """One map; the number in a cell has the `size`, in points; with 0 there are none."""
+    """Draw one map; `size` is that of the numbers in its cells, in points, or 0 for no numbers."""
     image = axes.imshow(100 * weights, cmap=_GREY, vmin=0, vmax=100)
     _name_ticks(axes, "x", attention.source, max(size, _LEGIBLE))
     _name_ticks(axes, "y", attention.target, max(size, _LEGIBLE))
@@ -174,7 +174,7 @@ def _attention_map(
 
 
 def gates_picture(gates: Gates, units: Sequence[SelectiveUnit] = ()) -> Picture:
-    """Draw a map of each gate and layer, units down, tokens across; below, selective units."""
+    """Draw a map of each gate and layer (units down, tokens across), and below selective units."""
     layers = list(dict.fromkeys(panel.place.layer_name for panel in gates.panels))
     names = list(dict.fromkeys(panel.place.gate for panel in gates.panels))
     with _style():
@@ -254,7 +254,7 @@ def _label_gate_map(axes: Axes, gates: Gates, panel: Panel) -> None:
 
 
 def _unit_strip(axes: Axes, gates: Gates, unit: SelectiveUnit) -> None:
-    """One unit over the tokens of the sentence, and what was found about it."""
+    """Draw one unit over the tokens of the sentence, with the evidence in the title."""
     values = gates.of_unit(unit.place, unit.unit)
     axes.bar(range(len(values)), values, color="0.35", edgecolor="black", width=0.8)
     _name_ticks(axes, "x", gates.tokens(unit.place))
@@ -271,7 +271,7 @@ def _unit_strip(axes: Axes, gates: Gates, unit: SelectiveUnit) -> None:
 
 
 def search_picture(tree: SearchTree) -> Picture:
-    """Draw steps from left to right, hypotheses by rank from top to bottom."""
+    """Draw the tree: steps from left to right, hypotheses from top to bottom by rank."""
     with _style():
         last = max(node.step for node in tree.nodes)
         at = _positions(tree)
@@ -322,7 +322,7 @@ _LEGEND = [
 
 
 def _positions(tree: SearchTree) -> dict[int, tuple[float, float]]:
-    """Where each node stands: its step, and its rank among those that were kept or dropped."""
+    """Return where to draw each node: x is its step, y its rank, dropped nodes below kept ones."""
     at: dict[int, tuple[float, float]] = {}
     ranks: dict[tuple[int, bool], int] = {}
     for node in tree.nodes:  # best first within a step
@@ -388,14 +388,16 @@ _LINES: Sequence[dict[str, Any]] = [
         ("#d55e00", "--", "d"),
     )
 ]
-"""Colours by Okabe & Ito (2008), which the colour-blind tell apart; dashes and markers for grey."""
+"""Colours by Okabe & Ito (2008), which the colour-blind can tell apart; dashes and markers do the
+same in grey.
+"""
 
 
 def gradients_picture(report: "GradientReport") -> Picture:
-    """Draw the gradient over distance before and after training, and what was remembered.
+    """Draw the gradient over distance, before and after training, and the memory of the cells.
 
-    Each kind of cell has a column, so that no chart has more than some lines. Of several seeds each
-    is a thin line, and their median a thick one.
+    Each kind of cell has a column, so that no chart has too many lines. With several seeds, each is
+    a thin line, and their median is a thick one.
     """
     settings = report.settings
     lines = dict(zip(report.variants, itertools.cycle(_LINES), strict=False))
@@ -452,7 +454,7 @@ def _draw_seeds(axes: Axes, norms: NDArray[np.float64], style: Mapping[str, Any]
         distance
         for distance in range(last + 1)
         if len(norms) == 1 or distance % 10 == 0 or last - distance < 4
-    ]  # of several seeds, fewer points make a smaller file
+    ]  # with several seeds, fewer points for a smaller file
     axes.plot(distances, _median(norms[:, distances]), markevery=0.25, **style)
     if len(norms) > 1:
         thin = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 0.7}
@@ -460,20 +462,20 @@ def _draw_seeds(axes: Axes, norms: NDArray[np.float64], style: Mapping[str, Any]
 
 
 def _median(norms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median (D + 1,) of norms (N, D + 1); of an even N on a logarithmic axis."""
+    """Return the median (D + 1,) of norms (N, D + 1), taken on a logarithmic scale."""
     middle: NDArray[np.float64] = np.exp(np.median(np.log(norms), axis=0))
     return middle
 
 
 def _learnt(report: "GradientReport", variant: str) -> list[int]:
-    """Return the longest delay that each seed learnt, or 0."""
+    """Return the longest delay that each seed learnt; 0 if it learnt none."""
     return [report.limits(variant, seed)[0] or 0 for seed in report.settings.seeds]
 
 
 def _draw_memory(
     axes: Axes, report: "GradientReport", lines: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Draw a row for each cell, with a point for each seed at the longest delay that it learnt."""
+    """Draw a row for each variant, with a point for each seed at the longest delay it learnt."""
     settings = report.settings
     delays = [0, *settings.delays]
     several = len(settings.seeds) > 1
@@ -497,7 +499,7 @@ def _draw_memory(
 
 
 def _label_lines(axes: Axes) -> None:
-    """Write the name of each line at its right end, in its colour, none over another."""
+    """Write the name of each line beside its right end, joined in its colour, without overlaps."""
     lines = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
     if not lines:
         return
@@ -510,7 +512,7 @@ def _label_lines(axes: Axes) -> None:
     heights = np.array([to_axes.transform(end)[1] for end in ends])
     order, gap = np.argsort(heights), min(0.09, 1 / len(lines))
     places = heights[order]
-    for number in range(1, len(places)):  # up, and where that is too far, down again
+    for number in range(1, len(places)):  # move names up, and down again if that is too far
         places[number] = max(places[number], places[number - 1] + gap)
     places[-1] = min(places[-1], 1.0)
     for number in reversed(range(len(places) - 1)):
@@ -538,11 +540,11 @@ _FIGURES = {
     "closed": ("nearly closed", "share below 0.1 (%)", 100),
     "saturated": ("saturated", "share, |h| above 0.9 (%)", 100),
 }
-"""What a row tells of a gate, over units and tokens: in the title, at the axis, in which unit."""
+"""Statistics of a gate over units and tokens: (name in the title, axis label, factor of values)."""
 
 
 def reliability_picture(measured: Reliability) -> Picture:
-    """Draw quality against confidence, and below how many sentences each bin has."""
+    """Draw quality against confidence, and below it the number of sentences in each bin."""
     x, y, errors = (
         [getattr(part, name) for part in measured.bins]
         for name in ("confidence", "quality", "standard_error")
@@ -564,12 +566,12 @@ def reliability_picture(measured: Reliability) -> Picture:
 
 
 def training_picture(history: TrainingHistory) -> Picture:
-    """Draw loss, BLEU and learning rate over the steps; below, the gates of each layer."""
+    """Draw loss, BLEU and learning rate over the steps, and below them the gates of each layer."""
     names = history.gate_names
     down = len(names.figures)
     with _style():
         figure = Figure(figsize=(13, 3.8 + 3.0 * down), layout="constrained")
-        # Six places across: for three curves, and for the gates of a cell, which are one to three.
+        # Six columns can be divided among three curves, and among the one to three gates of a cell.
         grid = figure.add_gridspec(1 + down, 6, height_ratios=[3.6] + [3.0] * down)
         loss, bleu, rate = (figure.add_subplot(grid[0, 2 * n : 2 * n + 2]) for n in range(3))
         _draw_loss(loss, history)
@@ -590,7 +592,7 @@ def training_picture(history: TrainingHistory) -> Picture:
 
 
 def runs_picture(histories: Sequence[TrainingHistory]) -> Picture:
-    """Draw the validations of several runs into the same plots, a line for each run."""
+    """Draw the validations of several runs in the same plots, with a line for each run."""
     panels = (
         ("bleu", "Validation BLEU, greedy", "BLEU (of 100)"),
         ("nll", "Validation loss", "-ln p (nats per target token)"),
@@ -646,7 +648,7 @@ def _draw_bleu(axes: Axes, history: TrainingHistory) -> None:
         at = history.best["step"], history.best["bleu"]
         circle: dict[str, Any] = {"markersize": 10, "markerfacecolor": "none", "color": "black"}
         axes.plot(*at, marker="o", linestyle="none", label=f"best, {at[1]:.2f}", **circle)
-        if several:  # too many to be out of the way of the lines
+        if several:  # too many entries to fit inside without hiding lines
             axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.19))
         else:
             axes.legend(frameon=False, loc="lower right")
@@ -668,7 +670,7 @@ def _mark_rollback(curves: Sequence[Axes], step: int) -> None:
 
 
 def _draw_gates(across: Sequence[Axes], name: str, names: GateNames, rows: Sequence[Row]) -> None:
-    """Draw one figure of each gate, in each layer; all to the same scale."""
+    """Draw one statistic: a chart for each gate, a line for each layer, all to the same scale."""
     title, unit, factor = _FIGURES[name]
     steps = [row["step"] for row in rows]
     for axes, gate in zip(across, names.gates, strict=True):
@@ -676,7 +678,7 @@ def _draw_gates(across: Sequence[Axes], name: str, names: GateNames, rows: Seque
             values = [factor * row["gates"][layer][gate][name] for row in rows]
             axes.plot(steps, values, label=layer, markevery=_every(rows), **line)
         axes.set(title=f"{_gate_name(gate, names)}, {title}", ylabel=unit)
-    # Of a few thousandths no mountains: a share of 2% at least.
+    # The axis reaches at least 2%, so that shares of a few thousandths do not look large.
     top = 1.0 if name == "mean" else max(2.0, *(axes.dataLim.y1 for axes in across))
     for axes in across:
         axes.set_ylim(-0.03 * top, 1.05 * top)
@@ -689,7 +691,7 @@ def _gate_name(gate: str, names: GateNames) -> str:
 
 
 def _every(rows: Sequence[Row]) -> int:
-    """Return how many points share a marker, so that markers do not hide the line."""
+    """Return the number of points per marker, so that markers do not hide the line."""
     return 1 + len(rows) // 20
 
 

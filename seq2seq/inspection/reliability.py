@@ -1,4 +1,4 @@
-"""How far a model's confidence can be trusted: its reliability diagram on a test set."""
+"""Measure how far a model's confidence can be trusted: a reliability diagram on a test set."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ class Reliability:
     direction: Direction
     bins: tuple[ConfidenceBin, ...]
     calibration_error: float
-    without_confidence: int  # sentences, which are left out
+    without_confidence: int  # number of sentences left out because they have no confidence
 
     @property
     def sentences(self) -> int:
@@ -45,12 +45,15 @@ class Reliability:
         return sum(part.sentences for part in self.bins)
 
     def to_json(self) -> dict[str, Any]:
-        """Give all of it as dictionaries, lists, text and numbers."""
+        """Return plain types."""
         return asdict(self) | {"direction": str(self.direction)}
 
 
 def reliability(translator: Translator, test: DirectedText) -> Reliability:
-    """Translate a test set, and compare confidence with sentence chrF."""
+    """Translate a test set, and compare the confidence of its sentences with their chrF.
+
+    Raises `Seq2SeqError` if no translation has a confidence.
+    """
     translations = translate_test(translator, test, TranslateOptions())
     sure, good = map(np.array, confidence_and_quality(translations, test.text.target))
     if not len(sure):
@@ -72,7 +75,7 @@ def reliability(translator: Translator, test: DirectedText) -> Reliability:
 
 
 def reliability_lines(measured: Reliability) -> Iterator[str]:
-    """Draw the diagram with characters."""
+    """Yield the diagram as lines of text, with a bar for each bin."""
     yield (
         f"{measured.direction}, {measured.sentences:,} sentences: expected calibration error "
         f"{measured.calibration_error:.3f}"

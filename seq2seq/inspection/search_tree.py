@@ -1,4 +1,4 @@
-"""The beam as a tree: what the search kept and what it dropped, and why, as the search tells it."""
+"""The beam as a tree: which hypotheses the search kept, which it dropped, and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,22 +13,22 @@ from seq2seq.search.engine_protocol import Ints
 
 @dataclass(frozen=True)
 class Node:
-    """A hypothesis: its parent's tokens and one more."""
+    """A hypothesis: the tokens of its parent, and one more."""
 
-    number: int  # from 0, in the order of steps, best first
-    parent: int | None  # None: begins with BOS
-    step: int  # tokens, from 1
+    number: int  # from 0, by step, within a step best first
+    parent: int | None  # number of the parent; None: BOS
+    step: int  # number of tokens, at least 1
     token: str
     log_prob: float  # of the token, natural logarithm
-    total: float  # of the hypothesis
+    total: float  # log-probability of the hypothesis
     outcome: Outcome
-    score: float | None  # of a finished one: total / length penalty
-    best: bool = False  # on the way to the translation
+    score: float | None  # total / length penalty; None: not finished
+    best: bool = False  # True: the translation, or the beginning of it
 
 
 @dataclass(frozen=True)
 class SearchTree:
-    """All that the search kept, and the best of what it dropped at each step."""
+    """All hypotheses that the search kept, and the best of those it dropped at each step."""
 
     source: tuple[str, ...]
     translation: str
@@ -37,7 +37,7 @@ class SearchTree:
     nodes: tuple[Node, ...]
 
     def children(self, number: int | None) -> list[Node]:
-        """Return what grew out of a node, or out of BOS (None), best first."""
+        """Return the hypotheses that extend a node, or BOS (None), best first."""
         return [node for node in self.nodes if node.parent == number]
 
     def to_json(self) -> dict[str, Any]:
@@ -59,10 +59,10 @@ def search_tree(
     dropped: int = 3,
     search: SearchConfig | None = None,
 ) -> SearchTree:
-    """Trace the search as `model` translates `sentence`.
+    """Translate `sentence` with `model`, and return the tree of its search.
 
-    The tree has all hypotheses that went on or finished, and of the others at most the `dropped`
-    best of each step.
+    The tree has all hypotheses that were kept or finished. Of the others, it has at most the
+    `dropped` best at each step.
     """
     search = search or model.search
     ids = model.read(sentence, direction)
@@ -78,7 +78,7 @@ def search_tree(
     nodes = recorder.nodes
     scores = {node.number: node.score for node in nodes if node.score is not None}
     number: int | None = max(scores, key=scores.__getitem__)
-    while number is not None:  # back from the best finished one
+    while number is not None:  # go back from the best finished hypothesis
         nodes[number] = replace(nodes[number], best=True)
         number = nodes[number].parent
     return SearchTree(
@@ -92,7 +92,7 @@ def search_tree(
 
 @dataclass
 class _Recorder:
-    """A `Trace` that makes nodes."""
+    """A `Trace` that collects the nodes of the tree."""
 
     model: InspectedModel
     search: SearchConfig
@@ -104,7 +104,7 @@ class _Recorder:
     def record(
         self, log_probs: Floats, parents: Ints, tokens: Ints, outcomes: Sequence[Outcome]
     ) -> None:
-        """Add the nodes of one step."""
+        """Add the nodes of one step; see `Trace.record`."""
         self._step += 1
         penalty = length_penalty(self._step, self.search.length_penalty)
         pieces = self.model.tokenizer.pieces(tokens.tolist())

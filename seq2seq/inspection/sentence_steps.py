@@ -1,7 +1,7 @@
 """A sentence step by step: gates, states, attention and beam at each token, as one HTML page.
 
 First the encoder reads the S source tokens, then the decoder writes the T target tokens. The page
-has all data in it and asks no server for anything.
+contains all its data, and requests nothing from a server.
 """
 
 import base64
@@ -27,24 +27,24 @@ TEMPLATE = Path(__file__).parent / "sentence_steps.html"
 
 _BYTE = re.compile("<0x([0-9A-F]{2})>")  # as SentencePiece writes it
 _BYTES = re.compile("(?:<0x[0-9A-F]{2}>)+")
-_DIGITS = 3  # of gates and states in the page: more than a shade of colour shows
+_DIGITS = 3  # decimals of gates and states in the page: finer than the shades of colour
 
 
 @dataclass(frozen=True, eq=False)
 class SentenceSteps:
-    """What a model computes as it translates a sentence."""
+    """What a model computes while it translates a sentence."""
 
     model: str
     direction: Direction
     sentence: str
     gates: Gates
-    attention: Attention | None  # None: a model without
+    attention: Attention | None  # None: the model has none
     tree: SearchTree
-    notes: tuple[str, ...]  # what `translate` would do otherwise
+    notes: tuple[str, ...]  # what `translate` would do differently
 
     @property
     def best(self) -> list[Node]:
-        """The hypotheses that grow into the translation: T, one for each target token."""
+        """The T hypotheses that lead to the translation, one for each target token."""
         return [node for node in self.tree.nodes if node.best]
 
     def to_json(self) -> dict[str, Any]:
@@ -106,8 +106,8 @@ class SentenceSteps:
         )
 
     def page(self) -> str:
-        """Return the HTML."""
-        # In a script element only `<` can end it.
+        """Return the HTML page."""
+        # Within a script element, only `<` could end the data.
         data = json.dumps(self.to_json(), ensure_ascii=False, separators=(",", ":"))
         parts = {
             "title": html.escape(f"{self.sentence} – {self.model}"),
@@ -119,7 +119,7 @@ class SentenceSteps:
 
 
 def page_hashes() -> tuple[str, str]:
-    """Return the hashes of the page's script and style, as a Content-Security-Policy has them."""
+    """Return the hashes of the page's script and style, to be used in a Content-Security-Policy."""
     template = TEMPLATE.read_text(encoding="utf-8")
     parts = (
         re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL) for tag in ("script", "style")
@@ -134,9 +134,10 @@ def page_hashes() -> tuple[str, str]:
 def sentence_steps(
     model: InspectedModel, sentence: str, direction: Direction, *, dropped: int = 3
 ) -> SentenceSteps:
-    """Follow `model` as it translates `sentence`; at most `dropped` dropped hypotheses a step.
+    """Translate `sentence` with `model`, and return everything that is computed on the way.
 
-    Raises `UsageError` where the sentence is empty or too long.
+    The tree has at most `dropped` dropped hypotheses for each step. Raises `UsageError` if the
+    sentence is empty or too long.
     """
     config = model.network.config
     wanted = places(config, own_cell=model.network.cell)
@@ -152,7 +153,7 @@ def sentence_steps(
 
 
 def sentence_lines(steps: SentenceSteps) -> Iterator[str]:
-    """Yield a line for each token that is written."""
+    """Yield a heading, and a line for each target token."""
     yield f"{'reads':<14} {'writes':<14} {'p':>4}  {'looks at':<18} kept, best first"
     for number, node in enumerate(steps.best):
         beam = [

@@ -1,4 +1,4 @@
-"""A small canvas for diagrams: boxes, circles, arrows and text as SVG, in light and in dark."""
+"""A small canvas for diagrams: boxes, circles, arrows and text as SVG, for light and dark mode."""
 
 import html
 from base64 import b64encode
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 Kind = Literal["plain", "gate", "state", "quiet"]
-"""Gates are blue and states orange: colours that the colour-blind can tell apart, and greys too."""
+"""Gates are blue and states orange: colours that differ for the colour-blind too, and in grey."""
 
 _STYLE = """
 svg { --ink: #1a1a1a; --paper: #ffffff; --plain: #f1f1ee; --quiet: #6b6b6b;
@@ -30,9 +30,9 @@ text { font: 16px sans-serif; fill: var(--ink); text-anchor: middle; dominant-ba
 
 
 def image_tag(svg: str, description: str) -> str:
-    """Return SVG as an HTML `<img>`, whose styles stay its own, with a text for who cannot see it.
+    """Return SVG as an HTML `<img>` with `description` as its alternative text.
 
-    A notebook shows it so: several SVG files within one page would share their styles and ids.
+    Notebooks use it because several SVG files inlined in one page would share styles and ids.
     """
     data = b64encode(svg.encode()).decode()
     return (
@@ -42,7 +42,7 @@ def image_tag(svg: str, description: str) -> str:
 
 
 class Canvas:
-    """Shapes that are added one after the other; x to the right and y down, in pixels."""
+    """A drawing, to which shapes are added one by one; x runs right and y down, in pixels."""
 
     def __init__(self, width: int, height: int, title: str, description: str) -> None:
         self.width, self.height = width, height
@@ -52,7 +52,7 @@ class Canvas:
     def box(
         self, x: float, y: float, width: float, height: float, lines: str, kind: Kind = "plain"
     ) -> None:
-        """Draw a box around its centre (x, y) with lines of text in it."""
+        """Draw a box with its centre at (x, y), and lines of text in it."""
         self._parts.append(
             f'<rect class="shape {kind}" x="{x - width / 2:g}" y="{y - height / 2:g}" '
             f'width="{width:g}" height="{height:g}" rx="6"/>'
@@ -60,20 +60,23 @@ class Canvas:
         self.text(x, y, lines)
 
     def circle(self, x: float, y: float, sign: str, kind: Kind = "plain") -> None:
-        """Draw a circle with a sign of an operation in it."""
+        """Draw a circle with its centre at (x, y), and the sign of an operation in it."""
         self._parts.append(f'<circle class="shape {kind}" cx="{x:g}" cy="{y:g}" r="15"/>')
         self.text(x, y, sign)
 
     def arrow(
         self, *points: tuple[float, float], kind: Kind = "plain", has_head: bool = True
     ) -> None:
-        """Draw an arrow through points."""
+        """Draw an arrow through the points, or a line without a head."""
         bare = "" if has_head else " bare"
         path = " ".join(f"{x:g},{y:g}" for x, y in points)
         self._parts.append(f'<polyline class="line {kind}{bare}" points="{path}"/>')
 
     def text(self, x: float, y: float, lines: str, style: str = "") -> None:
-        """Write lines of text around (x, y); `style` is of small, title, start, is-quiet."""
+        """Write lines of text centred at (x, y).
+
+        `style` is "", "small", "title", "is-quiet", or "start", for text that starts at x.
+        """
         rows: Sequence[str] = lines.split("\n")
         for number, row in enumerate(rows):
             at = y + 19 * (number - (len(rows) - 1) / 2)
@@ -82,7 +85,7 @@ class Canvas:
             )
 
     def svg(self) -> str:
-        """Return the file; title and description are read aloud in place of the picture."""
+        """Return the SVG file; screen readers read its title and description aloud."""
         body = "\n".join(self._parts)
         title, description = html.escape(self.title), html.escape(self.description)
         return (
@@ -97,9 +100,9 @@ class Canvas:
         )
 
     def _repr_svg_(self) -> str:
-        """Show the diagram as the value of a notebook's cell."""
+        """Return what a notebook shows for the diagram."""
         return self.svg()
 
     def _repr_html_(self) -> str:
-        """Show it where the notebook prefers HTML."""
+        """Return the same for notebooks that prefer HTML."""
         return image_tag(self.svg(), self.description)

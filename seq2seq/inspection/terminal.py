@@ -1,4 +1,4 @@
-"""The same pictures in characters: shades of blocks, in 80 columns."""
+"""The pictures as text: heat maps of shaded blocks, tables and trees, in 80 columns."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 WIDTH = 80
 
 _SHADES = " ░▒▓█"
-_LABEL = 20  # the widest name of a row
-_HEADING = 12  # the longest name of a column
-_GROUPS = 16  # of units, where there are more than lines
-_NAME = 28  # the names of cells, a column
-_SEED = 7  # a seed's column
+_LABEL = 20  # the greatest width of a row's name
+_HEADING = 12  # the greatest length of a column's name
+_GROUPS = 16  # of units, if there are more units than lines
+_NAME = 28  # width of the column with the names of cells
+_SEED = 7  # width of the column of a seed
 
 Floats = NDArray[np.floating[Any]]
 
 
 def attention_lines(attention: Attention) -> Iterator[str]:
-    """Yield the mean over the shown heads, and after each row the strongest source token."""
+    """Yield a map of the mean over the heads, with the strongest source token after each row."""
     mean = attention.mean
     strongest = [f"{row.max():4.0%} {label(attention.source[row.argmax()])}" for row in mean]
     heads = "head" if len(attention.heads) == 1 else "mean of heads"
@@ -39,7 +39,7 @@ def attention_lines(attention: Attention) -> Iterator[str]:
 
 
 def gates_lines(gates: Gates) -> Iterator[str]:
-    """Yield the mean over the units at each place; of one place alone, its units in groups."""
+    """Yield the mean over the units at each place; for a single place, its units in groups."""
     if len(gates.panels) == 1:
         [panel] = gates.panels
         groups = np.array_split(panel.order, min(_GROUPS, len(panel.order)))
@@ -63,7 +63,7 @@ def gates_lines(gates: Gates) -> Iterator[str]:
 def _means(
     part: str, names: Sequence[str], tokens: Sequence[str], panels: Sequence[Panel]
 ) -> Iterator[str]:
-    """Yield a row for each panel. States have a sign, so the mean is that of their sizes."""
+    """Yield a row for each panel: the mean of the absolute values, since states have a sign."""
     values = np.stack([abs(panel.values).mean(axis=1) for panel in panels])
     is_gate = panels[0].place.is_gate
     largest = 1.0 if is_gate else float(values.max())
@@ -83,7 +83,7 @@ def _unsigned(
 
 
 def units_lines(named: NamedUnits) -> Iterator[str]:
-    """Yield each unit with its evidence; then the properties that none goes with."""
+    """Yield each unit with its evidence, then the properties without a unit."""
     for unit in named.units:
         yield f"{unit.score:+.2f}  {unit}"
         yield (
@@ -98,9 +98,9 @@ def units_lines(named: NamedUnits) -> Iterator[str]:
 
 
 def search_lines(tree: SearchTree) -> Iterator[str]:
-    """Yield a branch for each hypothesis: its token, its log-probability, and what became of it.
+    """Yield a line for each hypothesis: its token, its log-probability, and what became of it.
 
-    By hand, since rich's tree indents every level: forty tokens would be 160 columns.
+    This does not use rich's tree, which indents every level: forty tokens would take 160 columns.
     """
     yield f"beam {tree.beam_size}; ln p of each hypothesis; * is the way to the translation"
     yield "<s>"
@@ -109,7 +109,7 @@ def search_lines(tree: SearchTree) -> Iterator[str]:
 
 
 def _branches(tree: SearchTree, number: int | None, indent: str) -> Iterator[str]:
-    """Yield what grew out of a node; an only child stands below it: only branches indent."""
+    """Yield the lines of all that extends a node; an only child is not indented further."""
     children = tree.children(number)
     if number is not None and len(children) == 1:
         [child] = children
@@ -135,9 +135,9 @@ def _told(node: Node) -> str:
 
 
 def gradients_lines(report: "GradientReport") -> Iterator[str]:
-    """Yield a row for each cell: its gradient at some distances, and its memory.
+    """Yield a row for each variant: its gradient at some distances, and its memory.
 
-    Of several seeds, each has a column: how fast its gradients fall, and its memory.
+    With several seeds, yield tables with a column for each seed instead, see `_seeds_lines`.
     """
     settings = report.settings
     if len(settings.seeds) > 1:
@@ -169,7 +169,10 @@ def _memory_lines(report: "GradientReport") -> Iterator[str]:
 
 
 def _seeds_lines(report: "GradientReport") -> Iterator[str]:
-    """Yield three tables with a column for each seed; of many seeds, as many as fit at a time."""
+    """Yield three tables with a column for each seed: gradients before and after training, memory.
+
+    If the seeds do not fit into one row, the tables are repeated for the next ones.
+    """
     near, far = report.inner_distances
     yield f"what a step leaves of the gradient |d loss / d x_t|, from distance {near} to {far}"
     tables: dict[str, Callable[[str, int], float | None]] = {
@@ -189,7 +192,7 @@ def _seeds_lines(report: "GradientReport") -> Iterator[str]:
 
 
 def _brief_number(value: float | None) -> str:
-    """Write a whole number, a fraction to two decimals, or a dash where there is none."""
+    """Format a whole number, a fraction with two decimals, or None as a dash."""
     if value is None:
         return "-"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
@@ -201,9 +204,9 @@ def heat_map(
     values: Floats,
     notes: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Yield values (R, C) in [0, 1] as shades; what has too many columns comes in several pieces.
+    """Yield values (R, C) in [0, 1] as shades; a map that is too wide comes in several pieces.
 
-    Names of columns are written downwards; `notes` stand behind the rows.
+    The names of columns are written downwards; `notes` are written after the rows.
     """
     wide = min(_LABEL, max(map(cell_len, rows)))
     behind = min(_LABEL, max(map(cell_len, notes), default=0))
@@ -223,7 +226,7 @@ def heat_map(
 
 
 def _downwards(names: Sequence[str]) -> Iterator[list[str]]:
-    """Yield lines of letters, one of each name; the names end on the same line."""
+    """Yield lines with one letter of each name; all names end on the last line."""
     short = [name[:_HEADING] for name in names]
     height = max(map(len, short))
     for letters in zip(*(name.rjust(height) for name in short), strict=True):
@@ -247,7 +250,7 @@ def _scale(low: float, high: float) -> str:
 
 
 def _brief(name: str) -> str:
-    """Shorten a name, so that a layer, its direction and its gate fit before a row."""
+    """Shorten a name, so that layer, direction and gate fit in front of a row."""
     for word, letters in (
         ("encoder ", "enc"),
         ("decoder ", "dec"),
@@ -259,7 +262,10 @@ def _brief(name: str) -> str:
 
 
 def label(token: str, most: int = 14) -> str:
-    """Write a piece as a reader knows it: `▁dog` is dog, and `s`, which goes on a word, is ·s."""
+    """Format a subword for readers, cut to `most` characters.
+
+    `▁dog` becomes dog, and `s`, which continues a word, becomes ·s.
+    """
     text = token.removeprefix("▁") or "space"
     if text == token and token[0].isalnum():
         text = f"·{text}"

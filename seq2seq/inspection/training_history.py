@@ -1,4 +1,4 @@
-"""How a run went, by its metrics.jsonl alone: loss, BLEU, learning rate, gates."""
+"""The course of a training run, read from its metrics.jsonl: loss, BLEU, learning rate, gates."""
 
 import json
 import math
@@ -13,18 +13,18 @@ from seq2seq.errors import Seq2SeqError
 
 Row = Mapping[str, Any]
 GateTable = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""What a validation tells of the gates: by layer, by gate, by figure."""
+"""The statistics of gates at a validation: by layer, gate and name of the figure."""
 
 _NUMBERS = {
     "train": ("step", "epoch", "loss", "nll", "learning_rate"),
     "valid": ("step", "epoch", "bleu", "nll", "perplexity"),
     "rollback": ("step", "failed_step"),
 }
-"""What a row of each kind has to have, see `seq2seq.training.training_metrics`."""
+"""The numbers that a row of each kind must have, see `seq2seq.training.training_metrics`."""
 
 
 class GateNames(NamedTuple):
-    """What a table of gates has; each layer of a run has the same gates and figures."""
+    """The names in a table of gates; all layers have the same gates, all gates the same figures."""
 
     layers: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class GateNames(NamedTuple):
 
     @classmethod
     def of(cls, table: GateTable) -> Self:
-        """Read the names of a table; raise `ValueError` where the layers or the gates differ."""
+        """Read the names in a table; raise `ValueError` if layers or gates differ in theirs."""
         [gates] = {tuple(layer) for layer in table.values()}
         [figures] = {tuple(gate) for layer in table.values() for gate in layer.values()}
         return cls(tuple(table), gates, figures)
@@ -40,24 +40,24 @@ class GateNames(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TrainingHistory:
-    """The rows of one run, in the order of its steps."""
+    """The rows of one run, in the order in which they were written."""
 
     name: str
     rows: tuple[Row, ...]  # of all kinds
 
     @cached_property
     def train(self) -> tuple[Row, ...]:
-        """Loss, learning rate and speed, every few steps."""
+        """The rows with loss, learning rate and speed, every few steps."""
         return self._of_kind("train")
 
     @cached_property
     def validations(self) -> tuple[Row, ...]:
-        """BLEU, perplexity and gates."""
+        """The rows with BLEU, perplexity and gates."""
         return self._of_kind("valid")
 
     @cached_property
     def rollbacks(self) -> tuple[Row, ...]:
-        """Where the loss exploded, and the run went back."""
+        """The rows that say where the loss exploded and the run went back."""
         return self._of_kind("rollback")
 
     def _of_kind(self, kind: str) -> tuple[Row, ...]:
@@ -65,37 +65,37 @@ class TrainingHistory:
 
     @property
     def steps(self) -> int:
-        """The last step that there is a row of."""
+        """The last step that has a row."""
         return max(int(row["step"]) for row in self.rows)
 
     @property
     def epochs(self) -> int:
-        """The epoch of that, from 1."""
+        """The last epoch that has a row, counted from 1; 0 if there is none."""
         return max((int(row["epoch"]) for row in (*self.train, *self.validations)), default=0)
 
     @property
     def best(self) -> Row | None:
-        """The validation whose weights were kept, by `rank_of_row`."""
+        """The best validation by `rank_of_row`, whose weights were kept; None if there is none."""
         return max(self.validations, key=rank_of_row, default=None)
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Such as en-de."""
+        """The names of the directions that validations report, such as en-de."""
         found = (row.get("bleu_by_direction", {}) for row in self.validations)
         return tuple(dict.fromkeys(name for bleus in found for name in bleus))
 
     @property
     def gates(self) -> tuple[Row, ...]:
-        """The validations that tell of gates; runs of earlier versions have none."""
+        """The validations with statistics of gates; runs of earlier versions have none."""
         return tuple(row for row in self.validations if row.get("gates"))
 
     @property
     def gate_names(self) -> GateNames:
-        """What these tell of."""
+        """The layers, gates and figures in the rows of `gates`."""
         return GateNames.of(self.gates[-1]["gates"]) if self.gates else GateNames()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rows as they are in metrics.jsonl, by their kind."""
+        """Return the rows as they are in metrics.jsonl, by kind, with a summary."""
         return {
             "run": self.name,
             "steps": self.steps,
@@ -108,9 +108,9 @@ class TrainingHistory:
 
 
 def read_history(run: Path) -> TrainingHistory:
-    """Read the rows of a run directory, or of a metrics.jsonl; the run may be at work.
+    """Read the rows of a run directory or of a metrics.jsonl file; the run may still be going on.
 
-    Raise `Seq2SeqError` where there are none, or a row cannot be read.
+    Raises `Seq2SeqError` if there are none, or if one of them cannot be read.
     """
     file = run / "metrics.jsonl" if run.is_dir() else run
     rows: list[Row] = []
@@ -131,7 +131,7 @@ def read_history(run: Path) -> TrainingHistory:
 
 
 def _numbers(row: Row) -> Iterator[float]:
-    """All that is drawn of a row."""
+    """Yield all numbers of a row that are drawn."""
     for key in _NUMBERS.get(row["kind"], ("step",)):
         yield row[key]
     yield from row.get("bleu_by_direction", {}).values()
@@ -141,7 +141,7 @@ def _numbers(row: Row) -> Iterator[float]:
 
 
 def _lines(file: Path, run: Path) -> Sequence[bytes]:
-    """Without the last one while that is being written."""
+    """Return the complete lines of `file`, without one that is still being written."""
     try:
         return file.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
@@ -155,7 +155,7 @@ def _lines(file: Path, run: Path) -> Sequence[bytes]:
 
 
 def history_lines(history: TrainingHistory) -> Iterator[str]:
-    """Yield a table of the validations, and one of the gates at the last, in 80 columns."""
+    """Yield a table of the validations, and one of the gates at the last one, in 80 columns."""
     yield f"{history.name}: {history.steps:,} steps, epoch {history.epochs}"
     yield "loss and rate are those that training last told of, up to each step"
     yield f"{'step':>9} {'epoch':>6} {'loss':>8} {'rate':>10} {'perplexity':>11} {'BLEU':>7}"
