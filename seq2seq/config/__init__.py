@@ -1,1 +1,1 @@
-"""Settings, frozen and checked: of models and their search, and of training (the recipe)."""
+"""Checked, immutable settings of a model, its search and its training (the recipe)."""

@@ -1,4 +1,4 @@
-"""The settings that a trained model needs: its shape, its directions, its search.
+"""The settings that a trained model needs: its shape, its directions and its search.
 
 Settings are frozen dataclasses, checked when they are made. The settings of training are in
 `seq2seq.config.recipe`.
@@ -49,15 +49,15 @@ class Direction:
         return Direction(self.target, self.source)
 
     def fits(self, source: str | None, target: str | None) -> bool:
-        """Return whether it is from and into these languages; None fits any."""
+        """Return whether these are its languages; None fits any language."""
         return source in (None, self.source) and target in (None, self.target)
 
 
 def known_language(language: str, known: Iterable[str]) -> str:
-    """Return the language of `known` that `language` means, or `language` itself if none is.
+    """Return the code in `known` that `language` stands for, or `language` itself if none does.
 
-    Case is ignored, and so is a region that none of `known` has: `EN` means `en`, and `pt-BR` means
-    `pt`. A script is not a region: `sr-Latn` does not mean `sr`.
+    Case is ignored, and so is a region that no code in `known` has: `EN` stands for `en`, and
+    `pt-BR` for `pt`. A script is not a region: `sr-Latn` does not stand for `sr`.
     """
     by_case = {code.lower().replace("_", "-"): code for code in known}
     asked = language.strip().lower().replace("_", "-")
@@ -70,10 +70,9 @@ def known_language(language: str, known: Iterable[str]) -> str:
 def choose_direction(
     directions: Sequence[Direction], source: str | None, target: str | None
 ) -> Direction:
-    """Choose one of `directions`, or a new one between their languages.
+    """Return the first of `directions` that fits, or a new one between their languages.
 
-    If a language is not given, the first direction that fits is taken. Raises a `UsageError` that
-    lists the directions if there is none.
+    A language that is None fits any. Raises a `UsageError` that lists the directions if none fits.
     """
     sources = {direction.source for direction in directions}
     targets = {direction.target for direction in directions}
@@ -99,15 +98,15 @@ def choose_direction(
 class ModelConfig:
     """The shape of the network. H is `hidden_size`; embeddings have that size too.
 
-    With `kernels` "reference", the cells run step by step, by the equations of `seq2seq.nn.cells`.
-    That is slower than torch's fused layers, but changes of those equations take effect.
+    `cell` is "lstm", "gru" or "rnn", or the user's own cell as FILE.py:NAME (see
+    `seq2seq.nn.cell_file`), which always runs by its equations.
 
-    `attention` is "multihead", or one of the classics, "dot" and "additive", which have one head
-    and ignore `heads`; see `seq2seq.nn.attention`. With `input_feeding`, the decoder reads each
-    token together with its readout at the previous one (Luong et al. 2015, section 3.3).
+    `attention` is "multihead", "none", or one of the classics, "dot" and "additive", which have one
+    head and ignore `heads`; see `seq2seq.nn.attention`. With `input_feeding`, the decoder reads
+    each token together with its readout at the previous one (Luong et al. 2015, section 3.3).
 
-    `cell` is "lstm", "gru" or "rnn", or the user's own cell as FILE.py:NAME, see
-    `seq2seq.nn.cell_file`; that always runs by its equations.
+    With `kernels` "reference", the cells run step by step, by the equations in `seq2seq.nn.cells`.
+    That is slower than torch's fused layers, but changes to the equations take effect.
     """
 
     cell: str = "lstm"
@@ -151,9 +150,9 @@ class ModelConfig:
 
     @property
     def not_exported(self) -> str | None:
-        """The setting that no exported model can have; None if there is none.
+        """The setting that keeps the model from being exported; None if there is none.
 
-        The user's own cell is not reported here, see `own_cell`.
+        The user's own cell is not reported here; see `own_cell`.
         """
         if self.attention not in ("multihead", "none"):
             return f"model.attention {self.attention!r}"
@@ -161,22 +160,22 @@ class ModelConfig:
 
     @property
     def embedding_scale(self) -> float:
-        """The factor of embeddings before a layer reads them.
+        """The factor by which embeddings are multiplied before a layer reads them.
 
-        They are initialised with the deviation H ** -0.5, which suits the tied softmax. Layers
-        learn fastest with a deviation between that and 1.
+        They are initialised with a standard deviation of H ** -0.5, which suits the tied softmax.
+        Layers learn fastest with a standard deviation between that and 1.
         """
         return float(self.hidden_size**0.25)
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Beam search.
+    """The settings of the beam search.
 
     A hypothesis of length t has the score log p / ((5 + t) / 6) ** `length_penalty` (Wu et al.
-    2016, eq. 14). Its length is at most `max_length_ratio` * source + `max_length_extra`. With
-    `prune`, a hypothesis is dropped if its log-probability is more than so many nats below the best
-    one of its length.
+    2016, eq. 14). Its length is at most `max_length_ratio` times the length of the source, plus
+    `max_length_extra`. If `prune` is set, a hypothesis is dropped if its log-probability is more
+    than `prune` nats below the best one of its length.
     """
 
     beam_size: int = 5

@@ -23,7 +23,7 @@ _LONGEST_SHOWN = 100  # characters
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
-    """Make a `cls` from a TOML or JSON table; raise a `UsageError` that names key and type."""
+    """Make a `cls` from a TOML or JSON table; raise a `UsageError` that names the wrong key."""
     if not isinstance(table, Mapping):
         raise UsageError(f"'{where.rstrip('.')}' must be a table." if where else "not a table.")
     hints = typing.get_type_hints(cls)
@@ -43,7 +43,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str = "") -> T:
 
 
 def to_table(config: Any) -> dict[str, Any]:
-    """Convert settings to plain dictionaries and lists, for JSON; leave out `None`."""
+    """Convert settings to plain dictionaries and lists for JSON, without those that are None."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -91,7 +91,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_list(item: Any, value: Any, where: str) -> tuple[Any, ...]:
-    """Convert a list, or a single table instead of one."""
+    """Convert a list to a tuple; a single table counts as a list of one."""
     if isinstance(value, Mapping):
         return (_convert(item, value, where),)
     if not isinstance(value, list):
@@ -113,7 +113,7 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def shown(value: object) -> str:
-    """Write a value as Python does, but not too long."""
+    """Return `repr(value)`, shortened if it is too long for a message."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # thousands of digits or brackets

@@ -1,4 +1,4 @@
-"""Recipes: what a model is trained on and how, frozen, checked, loaded from TOML.
+"""Recipes: what a model is trained on and how, as checked, immutable settings loaded from TOML.
 
 A recipe has one table for each dataclass::
 
@@ -10,8 +10,8 @@ A recipe has one table for each dataclass::
     [model]
     cell = "lstm"
 
-Several corpora, of several languages, are several tables `[[corpus]]`. A key that the dataclass
-does not have is an error that names the nearest one.
+For several corpora, in several languages, write a table `[[corpus]]` for each. A key that the
+dataclass does not have is an error, which names the nearest key.
 """
 
 import dataclasses
@@ -44,17 +44,17 @@ ValidationMetric = Literal["bleu", "chrf", "perplexity"]
 _LARGEST_WEIGHT = 1000
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MOST_PIECES = 1_000_000
-_MOST_BYTES = 1 << 20  # of a recipe
-_MOST = (1 << 31) - 1  # of anything that is counted
+_MOST_BYTES = 1 << 20  # size of a recipe file
+_MOST = (1 << 31) - 1  # for the whole numbers in [training], except the seed
 
 
 @dataclass(frozen=True)
 class HubSource:
-    """A Hugging Face `datasets` source: a hub name, or a file type such as `parquet` with files.
+    """A Hugging Face `datasets` source: a name on the hub, or a file type together with files.
 
     The file types are `parquet`, `json`, `csv` and `arrow`. `columns` are the source and the target
-    column, possibly nested: `translation.en`. With `streaming`, rows are read directly, while
-    `datasets` otherwise makes a copy of all columns on disk.
+    column, possibly nested: `translation.en`. With `streaming`, rows are read directly; otherwise
+    `datasets` first copies all columns to disk.
     """
 
     dataset: str
@@ -74,14 +74,14 @@ pattern for such files; a TMX, PO or XLIFF file, or a folder of these; or a `Hub
 class CorpusConfig:
     """Where the sentence pairs come from, and what happens to doubtful pairs.
 
-    Each setting of type `OnProblem` says what happens to a training pair with that problem: `keep`
-    it, `drop` it, or `stop` before the first step. All of them are counted and reported. With
-    `both_directions`, each pair is trained in both directions.
+    Each setting of type `OnProblem` says what to do with a training pair that has the problem:
+    `keep` it, `drop` it, or `stop` before the first step. All such pairs are counted and reported.
+    With `both_directions`, the model learns each pair in both directions.
 
-    `train` may be a list, such as a large corpus and a small one nearer to the purpose. Then
-    `weights` says how often the pairs of each come: at 0.5, half as often as at 1, the default.
-    `tags` has a name for each, such as its domain ("" for none), which a translation can ask for: a
-    side constraint (Sennrich et al. 2016).
+    `train` may be a list, such as a large corpus and a small one that is closer to the purpose.
+    Then `weights` says how often the pairs of each are used: at 0.5, half as often as at 1, the
+    default. `tags` names each, for example by its domain ("" for no tag), so that a translation can
+    ask for it: a side constraint (Sennrich et al. 2016).
     """
 
     source_language: str
@@ -155,8 +155,8 @@ class TokenizerConfig:
     Lower the coverage for languages written with thousands of characters. With `split_digits`, each
     digit is a separate piece, so that numbers are copied digit by digit.
 
-    With `plain_spaces`, other spaces in the target, such as no-break spaces, are learned as
-    ordinary ones; corpora mix them at random.
+    With `plain_spaces`, special spaces in the target, such as no-break spaces, are learned as
+    ordinary spaces, since corpora mix the two at random.
 
     `path` is the `tokenizer.model` of an earlier run. It replaces `algorithm`, `vocabulary_size`,
     `character_coverage` and `split_digits`.
@@ -188,15 +188,15 @@ class TokenizerConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How often a training pair is changed, anew each epoch, the way people vary text.
+    """How often training pairs are changed the way people vary text, drawn anew in each epoch.
 
     Each setting is a probability; `seq2seq.corpus.augmentation` describes the changes.
     """
 
-    lower_case: float = 0.0  # of the source only: the translation keeps its capitals
-    unpunctuated: float = 0.0  # no final punctuation, on either side
+    lower_case: float = 0.0  # in the source only: the translation keeps its capitals
+    unpunctuated: float = 0.0  # final punctuation stripped, on both sides
     names: float = 0.0  # other names and numbers, if both sides have the same
-    placeholders: float = 0.0  # `<ph0>` ... `<ph15>` instead of those, or around the text
+    placeholders: float = 0.0  # `<ph0>` ... `<ph15>` for names and numbers, or around the text
     formality: float = 0.0  # a tag for du or Sie (tu or vous, tú or usted), from the target
     joined: float = 0.0  # two to four pairs of the same text, one after another
 
@@ -207,7 +207,7 @@ class AugmentationConfig:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is ever changed."""
+        """Whether any probability is above 0."""
         return any(dataclasses.astuple(self))
 
 
@@ -215,9 +215,9 @@ class AugmentationConfig:
 class TrainingConfig:
     """How the model is trained.
 
-    `batch_tokens` limits the number of pairs in a batch times its longest side. With several
-    directions, the share of each in an epoch is proportional to its pairs to the power of
-    1 / `temperature`; the higher that is, the more similar are the shares.
+    `batch_tokens` limits the size of a batch: the number of its pairs times its longest side. With
+    several directions, the share of each in an epoch is proportional to its number of pairs to the
+    power of 1 / `temperature`; the higher the temperature, the more equal the shares.
     """
 
     epochs: int = 20
@@ -233,7 +233,7 @@ class TrainingConfig:
     weight_decay: float = 0.01  # of matrices only
     clip_norm: float = 1.0  # a longer gradient is scaled down to this norm
     label_smoothing: float = 0.1
-    sampled_words: int = 0  # in the softmax, including the batch's, until the last tenth; 0: all
+    sampled_words: int = 0  # in the softmax (the batch's included) until the last 10%; 0: all
     dropout: float = 0.3
     variational_dropout: bool = False  # the same `dropout` mask at all positions of a sentence
     weight_drop: float = 0.0  # rate at which recurrent weights are dropped, per batch
@@ -244,7 +244,7 @@ class TrainingConfig:
     metric: ValidationMetric = "bleu"  # for choosing the best weights and for stopping
     patience: int = 0  # validations without a new best before the run stops; 0: never
     checkpoint_every: int = 1000  # steps, in addition to validations; 0: only at validations
-    keep_checkpoints: int = 2  # number of newest checkpoints to keep
+    keep_checkpoints: int = 2  # number of the newest checkpoints that are kept
     precision: Precision = "auto"  # auto: bfloat16 if the processor multiplies it natively
     threads: int = 0  # of the CPU; 0: torch's default
     seed: int = 1
@@ -327,9 +327,9 @@ class Recipe:
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> Self:
-        """Read a TOML recipe.
+        """Read a TOML recipe; raise `UsageError` if it or an override is wrong.
 
-        `overrides` are `table.key=value`, the value as TOML or plain text.
+        `overrides` are written as `table.key=value`, where the value is TOML or plain text.
         """
         table = read_table(path)
         for override in overrides:
