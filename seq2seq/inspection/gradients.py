@@ -282,7 +282,7 @@ def _curve(model: CopyMemoryModel, trained_delay: int | None) -> GradientCurve:
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Use a single thread, for a fixed order of sums, and restore torch's random state after."""
+    """Use one thread, so that sums have a fixed order; restore torch's random state afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -333,9 +333,9 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _sides(held: Floats, name: str) -> tuple[Mask, Mask]:
-    """Split tokens into those with a property and those without.
+    """Return two masks (N,): tokens with the property, and tokens without it.
 
-    For a count, return the quarter with the highest counts and that with the lowest.
+    For a count, they are the quarter with the highest counts and the quarter with the lowest.
     """
     if name in COUNTS:
         return held >= np.quantile(held, 0.75), held <= np.quantile(held, 0.25)

@@ -32,7 +32,7 @@ from seq2seq.inspection.terminal import label
 from seq2seq.inspection.training_history import GateNames, Row, TrainingHistory, runs_lines
 
 if TYPE_CHECKING:
-    from seq2seq.inspection.gradients import GradientReport  # brings torch
+    from seq2seq.inspection.gradients import GradientReport  # imports torch
 
 _GREY = "Greys"  # from white to black: the order survives any printer and colour blindness
 _LEGIBLE = 5.0  # points

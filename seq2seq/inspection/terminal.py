@@ -13,14 +13,14 @@ from seq2seq.inspection.neurons import NamedUnits
 from seq2seq.inspection.search_tree import Node, SearchTree
 
 if TYPE_CHECKING:
-    from seq2seq.inspection.gradients import GradientReport  # brings torch
+    from seq2seq.inspection.gradients import GradientReport  # imports torch
 
 WIDTH = 80
 
 _SHADES = " ░▒▓█"
 _LABEL = 20  # the greatest width of a row's name
 _HEADING = 12  # the greatest length of a column's name
-_GROUPS = 16  # of units, if there are more units than lines
+_GROUPS = 16  # rows for a single place: its units, or groups of them if there are more
 _NAME = 28  # width of the column with the names of cells
 _SEED = 7  # width of the column of a seed
 

@@ -32,7 +32,7 @@ class GateNames(NamedTuple):
 
     @classmethod
     def of(cls, table: GateTable) -> Self:
-        """Read the names in a table; raise `ValueError` if layers or gates differ in theirs."""
+        """Read the names; raise `ValueError` if gates or figures are not the same everywhere."""
         [gates] = {tuple(layer) for layer in table.values()}
         [figures] = {tuple(gate) for layer in table.values() for gate in layer.values()}
         return cls(tuple(table), gates, figures)
