@@ -9,6 +9,6 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         sys.__excepthook__(kind, error, trace)
 
 
-# For Ctrl-C while a command is still being imported; from then on `reported_errors` sees to it.
+# Keep Ctrl-C quiet while a command is still being imported; later `reported_errors` handles it.
 if sys.excepthook is sys.__excepthook__:
     sys.excepthook = _report

@@ -1,4 +1,4 @@
-"""`seq2seq average`: one model of several checkpoints of a run."""
+"""`seq2seq average`: average several checkpoints of a run into one model."""
 
 import shlex
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`seq2seq bulk`: a table, translated in partitions on all cores or on a cluster."""
+"""`seq2seq bulk`: translate a table in parts, on all cores or on a cluster."""
 
 import hashlib
 from pathlib import Path

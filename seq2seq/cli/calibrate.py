@@ -1,4 +1,4 @@
-"""`seq2seq calibrate`: what makes a model's score a confidence."""
+"""`seq2seq calibrate`: calibrate a model, so that its scores give a confidence."""
 
 from pathlib import Path
 from typing import Annotated

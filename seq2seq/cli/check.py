@@ -1,4 +1,4 @@
-"""`seq2seq check`: what is in a corpus."""
+"""`seq2seq check`: report on a corpus and its faults."""
 
 import json
 from pathlib import Path

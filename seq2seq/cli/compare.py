@@ -1,4 +1,4 @@
-"""`seq2seq compare`: two models, or two files of translations, side by side."""
+"""`seq2seq compare`: compare two models, or two files of translations."""
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from seq2seq.evaluation.lexical import Both, FrequencyScore, LexicalStatistics, MissingWord
 
 _WIDTH = 80
-_LOOPS = 10  # sentences that are named
-_CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")  # a terminal would obey them
+_LOOPS = 10  # how many sentences are listed
+_CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")  # which would control a terminal
 
 
 @reported_errors("seq2seq")
@@ -95,7 +95,7 @@ def compare(
 
 
 def _summary(comparisons: Sequence["Comparison"]) -> Iterator[str]:
-    """Write a line for each direction."""
+    """Yield a summary with a line for each direction."""
     first = comparisons[0]
     yield from _names(first.systems)
     yield ""
@@ -117,7 +117,7 @@ def _brief(metric: "PairedScore") -> str:
 
 
 def _report(comparison: "Comparison") -> Iterator[str]:
-    """Write all that differs in a direction."""
+    """Yield the full report on a direction."""
     yield from _names(comparison.systems)
     yield f"{comparison.direction}, {comparison.sentences:,} sentences of {comparison.test}"
     yield from _metrics(comparison)
@@ -266,7 +266,7 @@ def _sentences(better: str, sentences: Sequence["SentenceScore"]) -> Iterator[st
 
 
 def _wrapped(text: str, before: str = "") -> Iterator[str]:
-    """Wrap to lines of a terminal, the first after `before` and the others indented."""
+    """Wrap text to the width of a terminal, with `before` on the first line and as indentation."""
     from rich.console import Console
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""`seq2seq distill`: a corpus for a student, translated by a teacher."""
+"""`seq2seq distill`: translate a corpus with a teacher model, to train a student on."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,6 +1,6 @@
-"""How a command ends: one sentence on stderr and an exit code; a traceback means a fault of ours.
+"""How a command ends: with one sentence on stderr and an exit code; a traceback is always a bug.
 
-Exit codes: 0 done, 1 failure, 2 wrong usage, 130 Ctrl-C, 141 nobody reads the output any more.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 Ctrl-C, 141 the reader closed the output.
 """
 
 import os
@@ -11,21 +11,24 @@ from typing import NoReturn
 
 from seq2seq.errors import Seq2SeqError
 
-INTERRUPTED = 130  # 128 + SIGINT, as a shell counts
+INTERRUPTED = 130  # 128 + SIGINT, the exit code that a shell reports
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 @contextmanager
 def reported_errors(program: str) -> Iterator[None]:
-    """Around a command: errors end the process as told above."""
-    if sys.stderr is None:  # closed; what is said there must not go to stdout or a file instead
+    """Report errors of a command on stderr, and end the process with one of the exit codes above.
+
+    `program` begins each message.
+    """
+    if sys.stderr is None:  # closed: print(file=None) would write the messages to stdout
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
         try:
             yield
         finally:
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where a full disk or a lost reader can still be told
+                sys.stdout.flush()  # here, so that a full disk or a closed pipe is still reported
     except Seq2SeqError as error:
         _tell(f"{program}: {error}")
         sys.exit(error.exit_code)
@@ -40,14 +43,14 @@ def reported_errors(program: str) -> Iterator[None]:
         _give_up_output()
         sys.exit(1)
     except ImportError as error:
-        # A compiled module that is interrupted while it is loaded says so in its own way.
+        # A compiled module that Ctrl-C interrupts while it loads may raise ImportError.
         if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
         sys.exit(INTERRUPTED)
 
 
 def log_to_stderr(program: str, quiet: bool) -> None:
-    """Show what the library logs, a line each."""
+    """Print the library's log messages on stderr, one per line; only critical ones if `quiet`."""
     import logging  # takes as long to import as the command itself
 
     handler = logging.StreamHandler()
@@ -58,19 +61,19 @@ def log_to_stderr(program: str, quiet: bool) -> None:
 
 
 def _tell(message: str) -> None:
-    with suppress(OSError):  # where stderr is full itself
+    with suppress(OSError):  # stderr may be a full disk, too
         print(message, file=sys.stderr, flush=True)
 
 
 def _give_up_output() -> None:
-    """Python flushes stdout once more as it ends, and that must not fail again."""
+    """Discard further output, since Python flushes stdout again at exit, which would fail again."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(code: int = 0) -> NoReturn:
-    """End a process that has written all it had to, at once.
+    """End the process at once, after all output is written.
 
-    Taking Python and ONNX Runtime apart would take longer than to translate a sentence.
+    A normal exit of Python and ONNX Runtime would take longer than translating a sentence.
     """
     os._exit(code)

@@ -1,4 +1,4 @@
-"""`seq2seq export`: a training run to a model directory."""
+"""`seq2seq export`: turn a training run into a model directory."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`seq2seq inspect`: a model's insides and how it was trained, as pictures, characters or JSON."""
+"""`seq2seq inspect`: show the inside of a model and its training, as pictures, text or JSON."""
 
 import json
 from collections.abc import Iterable
@@ -276,7 +276,7 @@ def gradients(
         from seq2seq.inspection.plots import gradients_picture
 
         draw(gradients_picture(report), output)
-    drawn_alone = output if quiet else None  # after minutes the numbers are told as well
+    drawn_alone = output if quiet else None  # print the numbers too, as they took minutes
     tell(report.to_json(), gradients_lines(report), drawn_alone, as_json)
 
 
@@ -352,13 +352,16 @@ def model(
 
 
 def _note(model: "InspectedModel", sentence: str, direction: Direction) -> None:
-    """On stderr, what `translate` would do otherwise."""
+    """Print on stderr what `translate` would do differently."""
     for difference in model.differences(sentence, direction):
         typer.echo(f"seq2seq inspect: note: translate would {difference}.", err=True)
 
 
 def check_output(output: Path | None) -> None:
-    """Raise where a picture cannot be drawn, before any work is done."""
+    """Raise `Seq2SeqError` if the picture could not be drawn, before any work is done.
+
+    That is, if its format is unknown or Matplotlib is not installed.
+    """
     if output is None:
         return
     if output.suffix.lower() not in (".html", ".png", ".svg"):
@@ -373,9 +376,9 @@ def draw(picture: "Picture", output: Path) -> None:
 
 
 def tell(table: dict[str, Any], lines: Iterable[str], output: Path | None, as_json: bool) -> None:
-    """As JSON where that is wanted, or else in characters where there is no picture.
+    """Print `table` as JSON if `as_json`, else `lines` unless there is a picture in `output`.
 
-    In UTF-8 whatever the locale.
+    The output is UTF-8, whatever the locale.
     """
     if as_json:
         lines = [json.dumps(table, ensure_ascii=False)]

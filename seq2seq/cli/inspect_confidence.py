@@ -1,4 +1,4 @@
-"""`seq2seq inspect confidence`: how far a model's confidence can be trusted."""
+"""`seq2seq inspect confidence`: show how reliable a model's confidence is."""
 
 from pathlib import Path
 from typing import Annotated

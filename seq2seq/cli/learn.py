@@ -1,4 +1,4 @@
-"""`seq2seq learn`: a course of six lessons, whose exercises it marks."""
+"""`seq2seq learn`: a course of six lessons with exercises, which it marks."""
 
 from pathlib import Path
 from textwrap import fill

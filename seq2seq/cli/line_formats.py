@@ -1,4 +1,4 @@
-"""The lines that `translate` reads and writes: plain, TSV, JSON."""
+"""The formats of the lines that `translate` reads and writes: plain text, TSV, JSON."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from seq2seq.translation.result import Candidate, Translation
 
 
-_HALF_PAIR = re.compile("[\ud800-\udfff]")  # of surrogates: has no UTF-8
+_HALF_PAIR = re.compile("[\ud800-\udfff]")  # a lone surrogate, which UTF-8 cannot encode
 
 
 class LineFormat(Protocol):
-    """How the text of a line is found, and its translation written."""
+    """Finds the text in a line, and writes its translation."""
 
     def text(self, line: str, number: int) -> str | None:
-        """Find the text to translate in line `number`, from 1; None where it has none."""
+        """Return the text to translate in line `number`, from 1, or None if there is none."""
         ...
 
     @property
@@ -32,20 +32,20 @@ class LineFormat(Protocol):
 
 @dataclass(frozen=True)
 class Plain:
-    """Lines of text. With `alignment` as Marian writes it, n-best lists as Moses does."""
+    """Lines of text; with alignment in Marian's format, and n-best lists in that of Moses."""
 
     n_best: bool = False
     alignment: bool = False
     tee: bool = False
 
     def text(self, line: str, number: int) -> str:
-        """Return the line, which is the text."""
+        """Return the whole line."""
         return line
 
-    lack = ""  # no line has no text
+    lack = ""  # every line has a text
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
-        """Return a line, or one for each candidate; with `tee` after the source and a tab."""
+        """Return a line, or one for each candidate; with `tee`, source and tab come first."""
         shown = translation.candidates if self.n_best else translation.candidates[:1]
         fields = [[candidate.text] for candidate in shown]
         if self.n_best:
@@ -66,14 +66,14 @@ class Plain:
 
 @dataclass(frozen=True)
 class Tsv:
-    """Lines of columns, one of which is text; the translation becomes the last one."""
+    """Lines of columns, one of which is translated; the translation is added as the last column."""
 
     name: str  # of the input, for messages
     column: int  # from 1
     alignment: bool = False
 
     def text(self, line: str, number: int) -> str | None:
-        """Return the column, or None where the line has fewer."""
+        """Return the column to translate, or None if the line has too few columns."""
         if not line:
             return ""
         columns = line.split("\t")
@@ -81,11 +81,11 @@ class Tsv:
 
     @property
     def lack(self) -> str:
-        """The note on a line with fewer columns."""
+        """The note on a line with too few columns."""
         return f"there is no text to translate: needs at least {self.column} columns"
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
-        """Return the columns as they were, followed by the translation."""
+        """Return the columns, unchanged, followed by the translation."""
         if not line:
             return [line]
         more = [_pharaoh(translation.candidates[0])] if self.alignment else []
@@ -93,15 +93,15 @@ class Tsv:
 
 
 _OTHER_NAMES = ("score", "confidence", "alignment", "notes", "alternatives")
-"""What is added to an object besides the translation."""
+"""The fields that are added to an object besides the translation."""
 
 
 @dataclass(frozen=True)
 class Json:
-    """Lines of text, or JSON objects with a `field` that is text; what comes out are objects.
+    """Lines of text, or JSON objects with a text in `field`; the output is JSON objects.
 
-    A field may lie in another: `translation.en`. As the object has a `translation` then, what is
-    added to it is called `translated`.
+    A field may be nested in another, as in `translation.en`. In that case the object already has a
+    `translation`, so the new field is called `translated`.
     """
 
     name: str  # of the input, for messages
@@ -110,7 +110,7 @@ class Json:
     alignment: bool = False
 
     def text(self, line: str, number: int) -> str | None:
-        """Return the line, or the field of its object."""
+        """Return the whole line, or the field of its object; raises `Seq2SeqError` if it is bad."""
         if self.field is None or not line.strip():
             return line
         known = self._object(line, number)
@@ -124,7 +124,7 @@ class Json:
 
     @property
     def lack(self) -> str:
-        """The note on an object without the field."""
+        """The note on an object without a text in the field."""
         return f"there is no text to translate: needs a text {self.field!r}"
 
     def lines(self, line: str, number: int, translation: "Translation") -> list[str]:
@@ -147,20 +147,20 @@ class Json:
         written = _HALF_PAIR.sub(_escape, json.dumps(known, ensure_ascii=False))
         if self.field is None:
             return [written]
-        # What was there stays as it was, to the last digit of a number.
+        # Append to the original line, so that its fields keep their exact spelling.
         return [f"{line.rstrip().removesuffix('}').rstrip()}, {written[1:]}"]
 
     @property
     def _translation(self) -> str:
-        """The name of the translation."""
+        """The name of the field for the translation."""
         is_taken = self.field is not None and self.field.startswith("translation.")
         return "translated" if is_taken else "translation"
 
     def _object(self, line: str, number: int) -> dict[str, Any]:
-        import json  # takes some milliseconds, and plain text does without
+        import json  # here, as it takes some milliseconds that plain text need not wait for
 
         try:
-            # The line is written as it was read, so numbers need not be understood.
+            # Numbers need not be parsed, since the original line is written.
             found = json.loads(line, parse_int=lambda _: 0)
         except (ValueError, RecursionError) as error:
             raise Seq2SeqError(f"{self.name}, line {number}: not JSON: {error}.") from None
@@ -170,7 +170,7 @@ class Json:
 
 
 def _field(known: dict[str, Any], name: str) -> Any:
-    """Look a name up, or its dotted parts in nested objects; None where there is nothing."""
+    """Return the field of this name, or of this dotted path through objects; None if missing."""
     if name in known:
         return known[name]
     outer, _, inner = name.partition(".")
@@ -201,7 +201,7 @@ def _on_one_line(text: str) -> str:
 def line_format(
     name: str, column: str | None, as_json: bool, n_best: bool, alignment: bool, tee: bool
 ) -> LineFormat:
-    """Choose the format by the options; raise `UsageError` where they do not go together."""
+    """Choose the format by the options; raises `UsageError` if they conflict."""
     is_number = column is not None and column.isdecimal() and len(column) < 10
     if tee and (as_json or column or n_best):
         raise UsageError("--tee is for plain text: leave out --json, --column and --n-best.")

@@ -1,4 +1,4 @@
-"""The command `seq2seq`: each subcommand is in the file of its name."""
+"""The command `seq2seq`; each subcommand is in the module of the same name."""
 
 import typer
 
@@ -37,7 +37,7 @@ def _options(version: VersionOption = False) -> None:
     pass
 
 
-# Each imports what it needs when it is called.
+# Each command imports what it needs when it is called.
 for command in (
     check,
     qa,

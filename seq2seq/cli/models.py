@@ -1,4 +1,4 @@
-"""The models that `translate` is to use: loaded when all options are known to be right."""
+"""The models that `translate` uses: chosen by its options, loaded once these are checked."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Model directories, an ensemble where there are several, and how they run."""
+    """The model directories, several for an ensemble, and how to run them."""
 
-    folders: Sequence[Path] | None  # None: the bundled models
+    folders: Sequence[Path] | None  # None for the bundled models
     combination: Combination
     threads: int
     memory: Path | None  # a translation memory
-    least_similarity: float  # of its matches that are taken
+    least_similarity: float  # of matches to use, from 0 to 1
     report_timing: bool
 
     def directions(self) -> "dict[Path, tuple[Direction, ...]]":
@@ -38,10 +38,10 @@ class ModelChoice:
 
     @contextmanager
     def opened(self, options: TranslateOptions) -> "Iterator[tuple[Router, BaseTranslator]]":
-        """Load the models; yield them, and the translator that asks the memory first, if any.
+        """Load the models; yield their router, and a translator that looks in the memory first.
 
-        Raises `UsageError` where the options do not fit. Says at the end of the block how long it
-        took, where that is to be reported.
+        Without a memory, both are the same. Raises `UsageError` if the options do not fit the
+        models. At the end of the block it prints the timing if `report_timing` is set.
         """
         started = time.perf_counter()
         if not self.report_timing:
@@ -59,7 +59,7 @@ class ModelChoice:
 
     @contextmanager
     def on_processes(self, options: TranslateOptions) -> Iterator[BaseTranslator]:
-        """Yield a translator that runs a process for each thread that may be used."""
+        """Yield a translator that runs as many processes as `threads` allows."""
         from seq2seq.translation.parallel import ParallelTranslator
 
         load = partial(_load_router, self.folders, self.combination, 1)
@@ -69,7 +69,7 @@ class ModelChoice:
     def _with_memory(
         self, translator: BaseTranslator, router: "Router | None", options: TranslateOptions
     ) -> BaseTranslator:
-        """Let a translator take from the memory what is there; `router` knows the languages."""
+        """Return a translator that looks in the memory first; `router` gives the languages."""
         if self.memory is None or router is None:
             return translator
         languages = router.languages_of(options)
@@ -79,7 +79,7 @@ class ModelChoice:
 def glossary_of(
     file: Path | None, folders: Sequence[Path] | None, source: str | None, target: str | None
 ) -> "Glossary | None":
-    """Load a glossary, in the languages that are given or that the models translate by default."""
+    """Load a glossary in the given languages, or in the default languages of the models."""
     if file is None:
         return None
     from seq2seq.documents.glossary_file import has_languages, load_glossary
@@ -101,7 +101,10 @@ def with_memory(
     target: str,
     least_similarity: float,
 ) -> BaseTranslator:
-    """Let a translator take matches from this similarity on from a memory in these languages."""
+    """Return a translator that looks in a memory first, in these languages.
+
+    Matches count from `least_similarity` on, from 0 to 1.
+    """
     from seq2seq.documents.bilingual import read_pairs
     from seq2seq.translation.translation_memory import MemoryTranslator, TranslationMemory
 

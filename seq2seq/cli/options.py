@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 import re
 from collections.abc import Sequence
@@ -180,14 +180,20 @@ VersionOption = Annotated[
 
 
 def combination_of(models: Sequence[Path], ensemble: Combination | None) -> Combination:
-    """Return the mean that an ensemble takes; raise `UsageError` where there is none to take."""
+    """Return how an ensemble combines its models.
+
+    Raises `UsageError` if --ensemble is given with only one model.
+    """
     if ensemble is not None and len(models) < 2:
         raise UsageError("--ensemble is for several models, and only one is given.")
     return ensemble or "log"
 
 
 def least_similarity_of(memory_from: int | None, memory: Path | None) -> float:
-    """Return the similarity from which on matches are taken; raise `UsageError` without memory."""
+    """Return the least similarity of matches, from 0 to 1, for --memory-from in percent.
+
+    Raises `UsageError` if --memory-from is given without a memory.
+    """
     if memory_from is not None and memory is None:
         raise UsageError("--memory-from is for a translation memory: add --memory.")
     return 1.0 if memory_from is None else memory_from / 100
@@ -196,7 +202,10 @@ def least_similarity_of(memory_from: int | None, memory: Path | None) -> float:
 def sampling_of(
     is_wanted: bool, temperature: float | None, top_k: int | None, seed: int | None
 ) -> "Sampling | None":
-    """Return what --sample and the options about it say; raise `UsageError` without --sample."""
+    """Return the settings of sampling, or None without --sample.
+
+    Raises `UsageError` if the other options are given without --sample.
+    """
     if not is_wanted:
         if (temperature, top_k, seed) != (None, None, None):
             raise UsageError("--temperature, --top-k and --seed are for --sample: add that.")
@@ -211,7 +220,7 @@ def sampling_of(
 def protect_patterns_of(
     expressions: Sequence[str] | None, files: Sequence[Path] | None
 ) -> tuple[re.Pattern[str], ...]:
-    """Compile what --protect-pattern and --protect-patterns give."""
+    """Compile the expressions of --protect-pattern and those in the files of --protect-patterns."""
     if not (expressions or files):
         return ()
     from seq2seq.text.protected_spans import compile_patterns
@@ -227,7 +236,7 @@ def evaluation_set(
     source_language: str | None,
     target_language: str | None,
 ) -> "EvaluationSet":
-    """Return the test set that the options name; raise `UsageError` where they conflict."""
+    """Return the test set that the options name; raises `UsageError` if they conflict."""
     from seq2seq.evaluation.test_sets import EvaluationSet
 
     if (src is None) != (not refs):

@@ -1,4 +1,4 @@
-"""A bar on stderr, for a long file."""
+"""A progress bar on stderr for long files."""
 
 from datetime import timedelta
 from time import monotonic
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_PATIENCE = 2.0  # seconds; less work than that needs no bar
+_PATIENCE = 2.0  # seconds before the bar appears
 
 
 class ProgressBar:
-    """A bar with the sentences done, sentences a second and the time left, once work takes a while.
+    """A bar with the sentences done, sentences per second and the time left.
 
-    How many sentences a file has nobody knows before its end, but its size is known.
+    Progress is measured in bytes, since the number of sentences is not known before the end of the
+    file. Work that is done soon shows no bar.
     """
 
     def __init__(self, size: int) -> None:
@@ -21,8 +22,8 @@ class ProgressBar:
         self._size = size
         self._started = monotonic()
         self._sentences = 0
-        self._bytes = 0  # of the lines that are done
-        self._begun = 0  # bytes of the next line that are done
+        self._bytes = 0  # in finished lines
+        self._begun = 0  # bytes done within the next line
         self._shown: Progress | None = None
 
     def __enter__(self) -> Self:
@@ -33,14 +34,14 @@ class ProgressBar:
             self._shown.stop()
 
     def advance(self, line: str) -> None:
-        """Count a line of the file, given with its end, as done."""
+        """Count a line of the file as done; `line` includes its line ending."""
         self._sentences += 1
         self._bytes += len(line.encode())
         self._begun = 0
         self._show()
 
     def advance_within(self, part: str) -> None:
-        """Count a part of the next line as done; "" is none, as in the first of two steps."""
+        """Count a part of the next line as done; an empty part counts nothing."""
         if not part:
             return
         self._begun += len(part.encode())
@@ -59,7 +60,7 @@ class ProgressBar:
             completed=done,
             description=f"{self._sentences:,} sentences, {rate:,.0f}/s, {left} left",
         )
-        self._shown.start()  # the first time; later nothing
+        self._shown.start()  # does nothing after the first time
 
 
 def _bar(size: int) -> "Progress":

@@ -1,4 +1,4 @@
-"""`translate` on a terminal without text: sentences typed one by one."""
+"""`translate` on a terminal without text: a prompt for sentences."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,7 +23,7 @@ _COLOURS = ("red", "green", "yellow", "blue", "magenta", "cyan")
 
 
 class Prompt:
-    """A prompt that translates, and answers questions about the last translation."""
+    """A prompt that translates sentences, and shows more about the last translation on request."""
 
     def __init__(self, router: "Router", options: "TranslateOptions") -> None:
         self._router = router
@@ -47,7 +47,7 @@ class Prompt:
             except EOFError:
                 typer.echo(err=True)
                 return
-            except KeyboardInterrupt:  # the line is dropped, as in a shell
+            except KeyboardInterrupt:  # discard the line, as a shell does
                 typer.echo(err=True)
                 continue
             except UnicodeDecodeError:

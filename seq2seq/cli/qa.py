@@ -1,4 +1,4 @@
-"""`seq2seq qa`: what a reviewer checks in translated documents."""
+"""`seq2seq qa`: check translated documents as a reviewer does."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`seq2seq score`: the probability that a model gives to translations."""
+"""`seq2seq score`: score given translations by their probability under a model."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -155,7 +155,7 @@ def _line_by_line(src: Path | None, hyp: Path) -> Iterator[tuple[str, str]]:
 def _n_best(
     src: Path | None, file: Path | None
 ) -> "tuple[Iterator[tuple[str, str]], Iterator[NBestEntry]]":
-    """Return the pairs of a list, and its entries, which run along with them."""
+    """Return the pairs of source and translation of an n-best list, and its entries in parallel."""
     from seq2seq.corpus import read_lines
     from seq2seq.evaluation.scoring import NBestEntry
 

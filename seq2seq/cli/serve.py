@@ -194,7 +194,7 @@ def serve(
         suggestions=Suggestions(suggestions) if suggestions else None,
     )
     for name, seconds in (("read", read_timeout), ("translate", translate_timeout)):
-        if not seconds <= _LONGEST_TIMEOUT:  # also if it is NaN
+        if not seconds <= _LONGEST_TIMEOUT:  # also rejects NaN
             raise UsageError(f"--{name}-timeout is at most {_LONGEST_TIMEOUT:,} seconds.")
     least_similarity = least_similarity_of(memory_from, memory)
     if memory is None and (source_language or target_language):
@@ -217,7 +217,7 @@ def serve(
             run(app, listening, limits)
         except KeyboardInterrupt:
             leave(INTERRUPTED)
-        leave()  # without waiting for threads whose results nobody needs any more
+        leave()  # without waiting for threads whose results are no longer needed
 
 
 def _router(models: Sequence[Path] | None) -> "Router":
@@ -234,7 +234,7 @@ def _router_with_memory(
     source: str | None,
     target: str | None,
 ) -> "Router":
-    """Return a router that asks a memory first in the memory's direction."""
+    """Return a router that looks in the memory first, for texts in the memory's direction."""
     from seq2seq.bundled import bundled_models
     from seq2seq.cli.models import with_memory
     from seq2seq.translation.router import Router
@@ -259,7 +259,7 @@ def _identifier(quiet: bool) -> "Identifier | None":
 
 
 def _origin(given: str) -> str:
-    """Return an origin as browsers write it; raise `UsageError` if none ever would."""
+    """Return an origin of --cors; raises `UsageError` if no browser would send it."""
     try:
         parts = urlsplit(given)
         usual = {"http": 80, "https": 443}.get(parts.scheme)

@@ -1,4 +1,4 @@
-"""How long loading and translation take: `translate --report-timing`."""
+"""Measure how long loading and translation take, for `translate --report-timing`."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -10,14 +10,14 @@ from seq2seq.translation.router import Router
 
 
 class TimedRouter(Router):
-    """Counts what it translates, and the seconds until each translation is taken."""
+    """A router that counts its translations, and the seconds that it spends on them."""
 
     texts = 0
-    subwords = 0  # of the translations, the end of each sentence counted
+    subwords = 0  # in the translations, EOS included
     seconds = 0.0
 
     def stream(self, lines: Iterable[str], options: TranslateOptions) -> Iterator[Translation]:
-        """Translate as a `Router` does."""
+        """Translate as `Router.stream` does, and count."""
         started = time.perf_counter()
         translations = super().stream(lines, replace(options, keep_parts=True))
         self.seconds += time.perf_counter() - started
@@ -36,11 +36,11 @@ class TimedRouter(Router):
         self.seconds += time.perf_counter() - started
 
     def report(self, loading: float) -> str:
-        """Write the figures in one line; `loading` are seconds before the first text."""
+        """Return the figures on one line; `loading` is the time to load the models, in seconds."""
         seconds = max(self.seconds, 1e-9)
         counts, speeds = f"{self.texts:,} text", f"{self.texts / seconds:,.1f} texts/s"
         counts += "s" * (self.texts != 1)
-        if self.subwords:  # which pivot translation does not tell
+        if self.subwords:  # pivot translation does not report them
             counts += f", {self.subwords:,} subwords"
             speeds += f", {self.subwords / seconds:,.0f} subwords/s"
         return f"loaded in {loading:.2f} s; {counts} in {self.seconds:.2f} s: {speeds}"

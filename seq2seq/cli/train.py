@@ -1,4 +1,4 @@
-"""`seq2seq train`: train a model by a recipe."""
+"""`seq2seq train`: train a model from a recipe."""
 
 import importlib.util
 import os
@@ -97,7 +97,7 @@ def train(
 
 
 def _run_rank(run: Callable[[], None]) -> None:
-    """Run one of several processes, and end it as the command would end."""
+    """Run a process of several, and end it with the exit code of the command."""
     try:
         reported_errors("seq2seq")(run)()
     except typer.Exit as end:
@@ -114,7 +114,7 @@ def _train(
     processes: int,
     quiet: bool,
 ) -> None:
-    """Train in this process, which may be one of several."""
+    """Train in this process, which may be one of several that train together."""
     from seq2seq.training.finetune import load_recipe, named_cell
     from seq2seq.training.process_group import process_group
     from seq2seq.training.reporter import open_reporter
@@ -153,7 +153,7 @@ def _train(
             ["evaluate", str(output)],
             ["export", str(output), "-o", f"{output.name}.s2s"],
         ]
-        if own_cell:  # cannot be exported
+        if own_cell:  # which cannot be exported
             commands = [["evaluate", str(output), "--cell", str(own_cell.path)]]
         elif settings.model.not_exported:
             commands = commands[:1]
@@ -161,7 +161,7 @@ def _train(
         for line in (what, *(f"  {shlex.join(['seq2seq', *words])}" for words in commands)):
             typer.echo(line, err=True)
     if outcome.interrupted:
-        raise typer.Exit(128 + outcome.stopped_by)  # as a shell counts
+        raise typer.Exit(128 + outcome.stopped_by)  # the exit code that a shell reports
 
 
 def _memory_recipe(
@@ -172,7 +172,7 @@ def _memory_recipe(
     source: str | None,
     target: str | None,
 ) -> Path:
-    """Make the recipe of a run from a translation memory."""
+    """Write the recipe of a run that trains on a translation memory, and return its path."""
     from seq2seq.config.model_config import Direction
     from seq2seq.corpus.corpus_from_translation_memory import write_memory_recipe
     from seq2seq.training.finetune import first_direction
@@ -185,7 +185,7 @@ def _memory_recipe(
 
 
 def _before(run: Path) -> str:
-    """Say how good the model was that a run has started from."""
+    """Return a phrase with the BLEU of the model that a run started from, if it was measured."""
     from seq2seq.inspection.training_history import read_history
 
     first = read_history(run).validations[0]
@@ -193,7 +193,7 @@ def _before(run: Path) -> str:
 
 
 def _draw_curve(run: Path) -> None:
-    """Draw `curve.png` into the folder of the run, where Matplotlib is installed."""
+    """Draw `curve.png` into the folder of the run, if Matplotlib is installed."""
     if importlib.util.find_spec("matplotlib") is None:
         return
     from seq2seq.files import write_file
@@ -204,5 +204,5 @@ def _draw_curve(run: Path) -> None:
     file = RunDir(run).curve_file
     try:
         write_file(file, training_picture(read_history(run)).render("png"))
-    except Exception as error:  # the run is done, and none the worse without a picture
+    except Exception as error:  # the run itself has succeeded
         typer.echo(f"{file}: not drawn: {str(error) or type(error).__name__}", err=True)

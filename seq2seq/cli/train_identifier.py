@@ -1,4 +1,4 @@
-"""`seq2seq train-identifier`: a language identifier from the corpora of a recipe, and its card."""
+"""`seq2seq train-identifier`: train a language identifier on a recipe's corpora, with a card."""
 
 import re
 import time
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seq2seq.training.reporter import ProgressReporter
 
 _TIMED = 500  # sentences
-_LINE_STEPS = 500  # steps between two lines on the loss
+_LINE_STEPS = 500  # steps between lines that report the loss
 _MEASURED = re.compile(r"## How good it is\n.*?(?=\n## |\Z)", re.DOTALL)
 _NEW_CARD = """# Which language: {languages}
 
@@ -81,7 +81,7 @@ def train_identifier(
 
 
 def _progress(reporter: "ProgressReporter", steps: int) -> Callable[[int, float, int], None]:
-    """Make the function that reports each step: a bar on a terminal, and some lines."""
+    """Return a function that reports each step: on a bar, and every `_LINE_STEPS` on a line."""
     started, characters, average = time.monotonic(), 0, 0.0
     reporter.start()
 
@@ -98,7 +98,7 @@ def _progress(reporter: "ProgressReporter", steps: int) -> Callable[[int, float,
 
 
 def _measure(model: Path, test: Mapping[str, Sequence[str]]) -> str:
-    """Measure how good, how large and how fast a model is; return Markdown."""
+    """Measure the accuracy, size and speed of a model, and return them as Markdown."""
     from seq2seq.identification import LanguageIdentifier
     from seq2seq.identification.evaluation import WRITTEN, evaluate, table
 
@@ -123,7 +123,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _write_card(model: Path, recipe: Path, measured: str) -> None:
-    """Put what was measured into the card of a model, which is made if there is none."""
+    """Write the measurements into the card of a model; a new card is made if there is none."""
     from seq2seq.files import write_file
     from seq2seq.identification import LanguageIdentifier
 

@@ -1,4 +1,4 @@
-"""`translate`: sentences in, translations out, one line each; documents: `translate_files`."""
+"""`translate`: translate sentences, one per line; see `translate_files` for documents."""
 
 import re
 from dataclasses import replace
@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from seq2seq.documents.formats import Format as DocumentFormat
 
 _PLAIN = frozenset({"", ".txt", ".text", ".md", ".markdown", ".tsv", ".tab"})
-"""Suffixes of files that are plain text: their translation may replace them."""
+"""Suffixes of plain text files, which their translation may replace."""
 _TABLES = (".csv", ".tsv", ".tab")
 _LARGE = 100_000
-"""Bytes of a file from which on a process for each core is worth its start."""
+"""The size in bytes above which a file is worth starting a process for each core."""
 _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -251,7 +251,7 @@ def translate(
         protect_patterns=protect_patterns_of(protect_pattern, protect_patterns),
         keep_parts=alignment,
     )
-    if source_language or target_language:  # else there is nothing to log, and logging is slow
+    if source_language or target_language:  # else nothing is logged, and logging loads slowly
         log_to_stderr("translate", quiet)
     is_folder = input_path is not None and input_path.is_dir()
     if output_path and output_path.is_dir() and input_path and not is_folder:
@@ -289,7 +289,7 @@ def _translate_lines(
     output_path: Path | None,
     has_prompt: bool,
 ) -> None:
-    """Translate lines of a file, of stdin or of arguments; or talk, where that is possible."""
+    """Translate lines from a file, stdin or arguments, or start a prompt on a terminal."""
     options = lines.options
     with open_input(input_path, lines.texts) as source, open_output(output_path) as sink:
         if source is not None:
@@ -311,14 +311,14 @@ def _translate_lines(
 
 
 def _is_header(column: str | None, path: Path | None) -> bool:
-    """Tell whether a column is named as in the head of a table."""
+    """Return whether --column names a column in the header of a table."""
     return bool(column and not column.isdecimal() and path and path.suffix.lower() in _TABLES)
 
 
 def _document_format(
     path: Path | None, format_name: str | None, models: ModelChoice, unit: Unit | None
 ) -> "DocumentFormat | None":
-    """Return the format of the input; None for lines of text, as stdin and a pipe have them."""
+    """Return the document format of the input, or None for lines of text, such as stdin."""
     if path is None and format_name is None:
         return None
     from seq2seq.cli.translate_files import document_format
@@ -331,7 +331,7 @@ def _document_format(
 
 
 def _require_utf8(text: str, number: int) -> None:
-    """Raise `UsageError` where an argument is not UTF-8, as for a file."""
+    """Raise `UsageError` if an argument is not UTF-8; the message is like that for a file."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -343,9 +343,9 @@ def _require_utf8(text: str, number: int) -> None:
 
 
 def _require_plain(source: Path, sink: Path, form: LineFormat) -> None:
-    """Raise `UsageError` where a file would be replaced that is not plain text.
+    """Raise `UsageError` if a file that is not plain text would be replaced.
 
-    Its lines are translated as they are, markup and all, which may spoil the file.
+    Its lines are translated including their markup, which may spoil the file.
     """
     is_plain = source.suffix.lower() in _PLAIN or isinstance(form, Json)
     if not is_plain and sink.exists() and source.exists() and source.samefile(sink):

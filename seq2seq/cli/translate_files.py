@@ -1,4 +1,4 @@
-"""`translate -i`: a document in, its translation out; or a folder of them."""
+"""`translate -i`: translate a document, or a folder of documents."""
 
 import os
 import shutil
@@ -23,10 +23,10 @@ from seq2seq.translation.base import BaseTranslator, TranslateOptions
 if TYPE_CHECKING:
     from seq2seq.translation.router import Router
 
-_TEXT = "text"  # the format that is translated line by line
+_TEXT = "text"  # the name of the format that is translated line by line
 _LIKE_TEXT = frozenset({"", ".md", ".markdown", ".tsv", ".tab"})
-"""Suffixes of plain text, which may be translated line by line."""
-_MOST_BYTES = 100_000_000  # of a document, which is held in memory
+"""Suffixes of plain text, which can be translated line by line."""
+_MOST_BYTES = 100_000_000  # of a document, since it is held in memory
 _NO_DOCUMENTS = frozenset({".git", ".hg", ".svn"})  # folders of version control
 
 
@@ -36,10 +36,10 @@ def document_format(
     languages: Callable[[], Collection[str]],
     as_text: bool = False,
 ) -> Format | None:
-    """Return the format of a file, by its name or as it is called; None for lines of text.
+    """Return the format with this `name`, or else that of the file; None for lines of text.
 
-    Lines of text may have the ending of a language, as in `test.en`. With `as_text` Markdown and
-    the like are lines of text, too. Raises `UsageError` where the ending is unknown.
+    Files whose suffix is one of the `languages`, such as `test.en`, are lines of text; with
+    `as_text`, so are Markdown and other plain text. Raises `UsageError` for an unknown suffix.
     """
     if name is not None or path is None:
         form = format_named(name or _TEXT)
@@ -57,17 +57,20 @@ def document_format(
 
 @dataclass(frozen=True)
 class DocumentJob:
-    """How documents are translated, and what is said meanwhile."""
+    """How to translate documents, and what to print meanwhile."""
 
     router: "Router"
-    translator: BaseTranslator  # the router, or what asks it
+    translator: BaseTranslator  # the router, or one that looks in a memory first
     options: TranslateOptions
     only_new: bool
     quiet: bool
     column: str | None = None  # of a table, by its name
 
     def translate_file(self, source: Path | None, target: Path | None, form: Format) -> None:
-        """Translate a document, or stdin, and write it once all is translated, or to stdout."""
+        """Translate a document from a file or stdin, and write it to a file or stdout.
+
+        Nothing is written before all of it is translated.
+        """
         name = str(source or "stdin")
         with open_input(source) as file, open_output(target) as sink:
             assert file is not None
@@ -89,8 +92,9 @@ class DocumentJob:
     def translate_folder(self, source: Path, target: Path | None) -> None:
         """Translate the documents of a folder into another one, and copy all other files.
 
-        What is there and is not older than its source stays, so that an interrupted run goes on.
-        Raises `Seq2SeqError` at the end where a document could not be translated.
+        Files that exist already and are not older than their source are left alone, so that an
+        interrupted run can be continued. Raises `Seq2SeqError` at the end if any document could not
+        be translated.
         """
         if target is None or target.is_file():
             raise UsageError(f"{source} is a folder; give another one as --output.")
@@ -119,7 +123,7 @@ class DocumentJob:
             raise Seq2SeqError(f"{failed} files of the folder are not translated.")
 
     def _put_into(self, folder: Path, path: Path, name: Path) -> str:
-        """Make the file `name` of a folder from another one, and return how it was made."""
+        """Translate or copy the file `path` to `name` in `folder`; return what was done."""
         if path.is_symlink() or not path.is_file():
             return "left out, since they are links or no files"
         destination, form = folder / name, _format_in_folder(path)
@@ -141,7 +145,7 @@ class DocumentJob:
         return f"copied ({path.suffix or path.name})"
 
     def _open(self, data: bytes, name: str, form: Format) -> Document:
-        """Read a document; errors name it."""
+        """Read a document; error messages begin with its name."""
         try:
             languages = self.router.languages_of(self.options)
             return open_document(data, form, *languages, self.column)
@@ -149,7 +153,7 @@ class DocumentJob:
             raise type(error)(f"{name}: {error}") from None
 
     def _translate(self, document: Document, name: str, show_bar: bool) -> bytes:
-        """Return the document in the target language, and tell what is to be known of it."""
+        """Return the translated document, and print the notes on it."""
         from seq2seq.translation.translate_document import texts_to_translate, translate_document
 
         texts = texts_to_translate(document, self.only_new)
@@ -178,7 +182,7 @@ class DocumentJob:
 
 
 def _files(source: Path, target: Path) -> Iterator[Path]:
-    """Yield the files of a folder, in order, but for those of `target` inside it."""
+    """Yield the files of a folder, in order, except those in `target` if that lies inside."""
     for folder, folders, names in os.walk(source):
         here = Path(folder)
         links = [name for name in folders if (here / name).is_symlink()]
@@ -191,7 +195,7 @@ def _files(source: Path, target: Path) -> Iterator[Path]:
 
 
 def _format_in_folder(path: Path) -> Format | None:
-    """Return the format of a file in a folder; None where it is to be copied, as `LICENSE` is."""
+    """Return the format of a file in a folder, or None if it is to be copied, like `LICENSE`."""
     try:
         return format_of(path)
     except UsageError:
@@ -199,7 +203,7 @@ def _format_in_folder(path: Path) -> Format | None:
 
 
 def _is_done(source: Path, target: Path) -> bool:
-    """Tell whether the target is there and is not older than its source."""
+    """Return whether the target exists and is not older than its source."""
     return target.exists() and target.stat().st_mtime >= source.stat().st_mtime
 
 

@@ -1,4 +1,4 @@
-"""`translate`: lines in, translations out, each as soon as it is there."""
+"""`translate`: translate lines, and write each translation as soon as it is ready."""
 
 import re
 import sys
@@ -23,18 +23,18 @@ _LINE = re.compile(r"(\ufeff?)(.*?)(\r?\n|)", re.DOTALL)
 class _Line(NamedTuple):
     """A line of the input."""
 
-    number: int  # from 1; a text of several lines has one
-    begins: int  # the number of its first line
-    mark: str  # of the byte order
+    number: int  # of the text, from 1; a text may have several lines
+    begins: int  # the number of its first line in the input
+    mark: str  # the byte order mark, or ""
     text: str
-    end: str  # "" where the file ends without one
+    end: str  # the line ending; "" if the file ends without one
     has_source: bool  # whether it has a text to translate
 
     def __str__(self) -> str:
         return self.mark + self.text + self.end
 
     def written(self, texts: Iterable[str]) -> bytes:
-        """Put lines out that begin and end as this one does."""
+        """Encode output lines with the byte order mark and line endings of this one."""
         return (self.mark + (self.end or "\n").join(texts) + self.end).encode(errors="replace")
 
 
@@ -43,7 +43,7 @@ class LineJob:
     """Lines to translate, and how to write them."""
 
     name: str  # of the input, for messages
-    texts: Sequence[str]  # in place of a file
+    texts: Sequence[str]  # arguments, instead of a file
     format: LineFormat
     options: TranslateOptions
     quiet: bool
@@ -52,7 +52,7 @@ class LineJob:
         self, translator: BaseTranslator, source: BufferedReader | None, sink: BinaryIO
     ) -> None:
         """Translate the input, and write each line as soon as it is translated."""
-        waiting: deque[_Line] = deque()  # lines that were read and not translated yet
+        waiting: deque[_Line] = deque()  # lines that are read but not translated yet
         with nullcontext() if self.quiet else _progress(source, sink) as bar:
             options = replace(self.options, on_part=bar.advance_within if bar else None)
             for texts in self._read(source, waiting):
@@ -70,7 +70,7 @@ class LineJob:
     def _read(
         self, source: BufferedReader | None, waiting: deque[_Line]
     ) -> Iterator[Iterator[str]]:
-        """Yield the texts to translate, in chunks that need not wait for one another."""
+        """Yield the texts to translate in chunks, and put their lines into `waiting`."""
         number, begins = 0, 1
 
         def texts(chunk: Iterable[str]) -> Iterator[str]:
@@ -107,9 +107,9 @@ class LineJob:
 def _progress(
     source: BufferedReader | None, sink: BinaryIO
 ) -> AbstractContextManager[ProgressBar | None]:
-    """Open a bar for a file, where someone sees it and it does not cross the translations.
+    """Return a progress bar for a file, if it is visible and not mixed with the translations.
 
-    Files of the kernel, as in /proc, say that their size is 0: they have no bar.
+    Files in /proc and the like report a size of 0, and get no bar.
     """
     size = file_size(source) if source else None
     if not size or sys.stderr is None or not sys.stderr.isatty() or sink.isatty():
