@@ -187,7 +187,7 @@ def test_two_processes_are_not_at_work_in_one_folder(
     source = write(tmp_path / "a.parquet")
     with (
         open_job(source, tmp_path / "out", translator, 4, {}),
-        pytest.raises(Seq2SeqError, match="another process is at work"),
+        pytest.raises(Seq2SeqError, match="another process is using this folder"),
     ):
         run(source, tmp_path / "out", translator)
 

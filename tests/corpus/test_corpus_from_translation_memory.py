@@ -60,13 +60,13 @@ def test_the_recipe_can_be_trained_and_is_not_replaced(tmp_path: Path) -> None:
     counts = [len(texts[0].text) for texts in (corpus.train, corpus.valid, corpus.test)]
     assert counts == [900, 50, 50]
     assert recipe.training.epochs == 16
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_memory_recipe(memory(tmp_path, 2000), folder, Direction("en", "de"))
 
 
 def test_too_few_segments_and_names_that_a_recipe_cannot_have_are_told(tmp_path: Path) -> None:
     with pytest.raises(Seq2SeqError, match=r"100 different segments are too few .* 400 are needed"):
         write_memory_recipe(memory(tmp_path, 100), tmp_path / "c", Direction("en", "de"))
-    with pytest.raises(UsageError, match="are not possible"):
+    with pytest.raises(UsageError, match="is not possible"):
         write_memory_recipe(memory(tmp_path, 500), tmp_path / 'a"b', Direction("en", "de"))
     assert not (tmp_path / "c").exists()

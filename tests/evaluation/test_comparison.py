@@ -451,13 +451,13 @@ def test_a_training_corpus_is_in_one_language(several: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("a", "more", "code", "named"),
     [
-        ("nowhere", ["--src", "src", "--ref", "ref"], 1, "nowhere: there is no such model"),
+        ("nowhere", ["--src", "src", "--ref", "ref"], 1, "nowhere: there is no model"),
         ("short", ["--src", "src", "--ref", "ref"], 1, "short.txt has 79 lines for 80 sentences"),
         ("good", ["--src", "src", "--ref", "short"], 1, "80 lines and"),
         ("good", ["--src", "nowhere", "--ref", "ref"], 1, "there is no such file"),
         ("good", ["--src", "src", "--ref", "ref", "--train", "nowhere"], 1, "no such file"),
         ("good", ["--src", "src"], 2, "go together"),
-        ("good", ["--src", "src", "--ref", "ref", "--corpus", "src"], 2, "one of them"),
+        ("good", ["--src", "src", "--ref", "ref", "--corpus", "src"], 2, "give one of the three"),
         ("good", [], 2, "--src and --ref"),
     ],
 )

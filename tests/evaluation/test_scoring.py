@@ -142,7 +142,7 @@ def test_what_cannot_be_scored_is_told_in_one_sentence(
         ["--src", src, "--corpus", SAMPLE],
     ]
     for arguments in wrong:
-        assert "give --src and --hyp" in score(DEFAULT_MODEL, *arguments, code=2)
+        assert "give one of the three: --src and --hyp" in score(DEFAULT_MODEL, *arguments, code=2)
     short = tmp_path / "short"
     short.write_text("Ja.\n")
     assert "12 lines" in score(DEFAULT_MODEL, "--src", src, "--hyp", short, code=1)
