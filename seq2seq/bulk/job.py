@@ -221,7 +221,7 @@ def _run_ray(task: Task, parts: Sequence[Part], processes: int) -> Iterator[Outc
     except Exception as error:  # Ray has no class for this error
         raise Seq2SeqError(f"Ray does not start: {_first_line(error)}") from None
     try:
-        remote = ray.remote(num_cpus=1, max_retries=_ATTEMPTS)(_call)
+        remote = ray.remote(num_cpus=1, max_retries=_ATTEMPTS - 1)(_call)
         shared = ray.put(task)
         coming = iter(parts)
         at_once = 2 * (processes or int(ray.cluster_resources().get("CPU", 1)))

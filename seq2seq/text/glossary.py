@@ -57,7 +57,7 @@ class Found(NamedTuple):
 class Glossary:
     """Finds the terms of a glossary in a text: as whole words, the longest term at each place.
 
-    Terms in lower case are found in any case; terms with capitals only as they are written.
+    Words of a term in lower case are found in any case, words with capitals only as written.
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:

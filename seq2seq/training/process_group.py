@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _PATIENCE = timedelta(minutes=10)  # time for a process to answer before it counts as lost
-_BUCKET = 8 << 20  # parameters to reduce at once
+_BUCKET = 8 << 20  # weights to reduce at once
 _ROLL_CALL = 10.0  # seconds until a rank that does not report its end counts as lost
 _LATE = 1.0  # seconds to wait for the last rank
 
@@ -38,7 +38,7 @@ class LostRankError(Seq2SeqError):
 class ProcessGroup:
     """The ranks of a run, numbered from 0. Without arguments, a single process.
 
-    Except for `average_gradients`, all ranks must call each method at the same point; if one does
+    All ranks must call each method at the same point, except `report` and `cause`. If a rank does
     not, `LostRankError` is raised.
     """
 
@@ -51,7 +51,7 @@ class ProcessGroup:
         restarts: int = 0,
         store: "Store | None" = None,
     ) -> None:
-        """Take the number of this process, and the numbers of processes in all and locally.
+        """Take the number of this process, of all processes, and of those on this machine.
 
         `restarts` is how often `torchrun` has restarted them, `store` is where they meet.
         """
@@ -109,7 +109,7 @@ class ProcessGroup:
         return [pickle.loads(part.numpy().data) for part in parts]
 
     def from_first(self, make: Callable[[], Result]) -> Result:
-        """Return what `make` returns on rank 0, where alone it is called."""
+        """Call `make` on rank 0 only, and return its result on all ranks."""
         if self.size == 1:
             return make()
         value = make() if self.is_first else None
@@ -180,9 +180,9 @@ class ProcessGroup:
                 self._store.set(f"ended/{self.rank}", reason)
 
     def cause(self, own: Seq2SeqError) -> str:
-        """Return the message about the end of the run on one rank, and "" on the others.
+        """On one rank, return a message that says why the run ended; on the others, return "".
 
-        The message is the first error of a rank, or else which ranks are lost.
+        The message is the error of the lowest rank that has one, or else names the lost ranks.
         """
         self.report("" if isinstance(own, LostRankError) else str(own))
         reasons = self._call_roll()
@@ -285,7 +285,7 @@ def _leave() -> None:
 
 
 def _buckets(parameters: Iterable[torch.nn.Parameter]) -> Iterator[list[torch.nn.Parameter]]:
-    """Divide the parameters into lists of some million weights."""
+    """Divide the parameters into lists of at most `_BUCKET` weights; a larger one is alone."""
     bucket, size = list[torch.nn.Parameter](), 0
     for parameter in parameters:
         if bucket and size + parameter.numel() > _BUCKET:

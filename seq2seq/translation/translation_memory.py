@@ -244,7 +244,6 @@ class _GramIndex:
 
     One edit changes at most three trigrams of a text, so two similar texts must have some in
     common (Ukkonen 1992, "Approximate string-matching with q-grams").
-    cannot all differ (Ukkonen 1992, "Approximate string-matching with q-grams").
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
