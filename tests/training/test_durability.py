@@ -605,7 +605,7 @@ def test_two_trainers_do_not_make_a_folder_at_once(
     monkeypatch.setattr(trainer_module, "prepare", meanwhile)
     train(with_training(recipe, epochs=1), run, Recorder())
     assert len(refused) == 1
-    assert "another training is at work" in refused[0]
+    assert "another training is using this folder" in refused[0]
 
 
 def test_a_lock_that_nobody_holds_is_no_lock(recipe: Recipe, tmp_path: Path) -> None:
