@@ -80,7 +80,9 @@ def _decode(line: bytes, name: str, number: int, start: bytes) -> str:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
         if kind := kind_of(start):
-            raise Seq2SeqError(f"{name}: {kind}, not plain text; save it as plain text.") from None
+            raise Seq2SeqError(
+                f"{name}: {kind}, not plain text; save it as plain text in UTF-8."
+            ) from None
         raise Seq2SeqError(
             f"{name}, line {number}: byte {error.start + 1} is not UTF-8; convert the text first, "
             "for example with iconv."

@@ -194,7 +194,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
         except UnicodeDecodeError as error:
             if not before and (kind := kind_of(block)):
                 raise Seq2SeqError(
-                    f"{path}: {kind}, not plain text; save it as plain text."
+                    f"{path}: {kind}, not plain text; save it as plain text in UTF-8."
                 ) from None
             line = before + block.count(b"\n", 0, error.start) + 1
             raise Seq2SeqError(

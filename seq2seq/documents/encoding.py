@@ -48,7 +48,7 @@ def decode(data: bytes, declared: str = "", of_web: bool = False) -> tuple[str, 
     """
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     if not mark and (kind := kind_of(data)):
-        raise Seq2SeqError(f"{kind}, not plain text; save it as plain text.")
+        raise Seq2SeqError(f"{kind}, not plain text; save it as plain text in UTF-8.")
     codec = _MARKS[mark] if mark else _codec(declared or "utf-8")
     encoding = Encoding(_OF_WEB.get(codec, codec) if of_web else codec, mark)
     try:
